@@ -1,0 +1,133 @@
+package config
+
+import "strconv"
+
+func (r *Redis) check(e *Errors) {
+	r.checkAddress(e)
+	r.checkUser(e)
+	r.checkDB(e, "redis.logs_db", r.LogsDB)
+	r.checkDB(e, "redis.values_db", r.ValuesDB)
+	if r.ConnectTimeout <= 0 {
+		e.add("redis.connect_timeout", "must be more than 0", "")
+	}
+	if t := r.TLS; t != nil {
+		r.checkTLS(e, t)
+	}
+	if s := r.Sentinel; s != nil {
+		if s.Master == "" {
+			e.add("redis.sentinel.master", "must be set", "")
+		}
+		checkAddrs(e, "redis.sentinel.addrs", s.Addrs)
+		noNUL(e, "redis.sentinel.password_file", s.PasswordFile)
+		if s.Password != "" && s.PasswordFile != "" {
+			e.add("redis.sentinel.password", "redis.sentinel.password_file gives the password already", "")
+		}
+	}
+	if r.Cluster != nil {
+		checkAddrs(e, "redis.cluster.addrs", r.Cluster.Addrs)
+	}
+}
+
+// checkAddress wants exactly one kind of address, and that one to be possible.
+func (r *Redis) checkAddress(e *Errors) {
+	first := ""
+	for _, kind := range []struct {
+		key  string
+		said bool
+	}{
+		{"redis.url", r.URL != ""},
+		{"redis.socket", r.Socket != ""},
+		{"redis.sentinel", r.Sentinel != nil},
+		{"redis.cluster", r.Cluster != nil},
+		{"redis.host", r.Host != ""},
+		{"redis.port", r.Port != 0 && r.Host == ""},
+	} {
+		if !kind.said {
+			continue
+		}
+		if first != "" {
+			e.add(kind.key, first+" is the address already",
+				"say only one of redis.url, redis.socket, redis.host, redis.sentinel and redis.cluster")
+			continue
+		}
+		first = kind.key
+	}
+	switch first {
+	case "", "redis.port":
+		e.add("redis.host", "must be set, or another address of Redis", "")
+	case "redis.host":
+		checkHost(e, "redis.host", r.Host)
+		checkPort(e, "redis.port", r.Port)
+	case "redis.url":
+		if _, problem := parseURL(r.URL); problem != "" {
+			e.add("redis.url", problem, "")
+		}
+	}
+	noNUL(e, "redis.socket", r.Socket)
+}
+
+// checkUser wants at most one source for the user and one for the password.
+func (r *Redis) checkUser(e *Errors) {
+	noNUL(e, "redis.password_file", r.PasswordFile)
+	noNUL(e, "redis.secrets_dir", r.SecretsDir)
+	inURL := false
+	if u, problem := parseURL(r.URL); r.URL != "" && problem == "" {
+		inURL = u.user != nil
+	}
+	source := ""
+	for _, one := range []struct {
+		key  string
+		said bool
+	}{
+		{"redis.url", inURL},
+		{"redis.secrets_dir", r.SecretsDir != ""},
+		{"redis.password_file", r.PasswordFile != ""},
+		{"redis.password", r.Password != ""},
+	} {
+		if one.said && source != "" {
+			e.add(one.key, source+" gives the password already", "")
+		} else if one.said {
+			source = one.key
+		}
+	}
+	if r.Username != "" && (source == "redis.url" || source == "redis.secrets_dir") {
+		e.add("redis.username", source+" gives the user already", "")
+	}
+}
+
+func (r *Redis) checkDB(e *Errors, key string, db int) {
+	if db < 0 {
+		e.add(key, "must be at least 0", "")
+	} else if r.Cluster != nil && db != 0 {
+		e.add(key, "must be 0: a Redis Cluster has database 0 only", "")
+	}
+}
+
+func (r *Redis) checkTLS(e *Errors, t *TLS) {
+	noNUL(e, "redis.tls.ca_file", t.CAFile)
+	noNUL(e, "redis.tls.cert_file", t.CertFile)
+	noNUL(e, "redis.tls.key_file", t.KeyFile)
+	if t.CertFile != "" && t.KeyFile == "" {
+		e.add("redis.tls.key_file", "must be set, because redis.tls.cert_file is", "")
+	}
+	if t.KeyFile != "" && t.CertFile == "" {
+		e.add("redis.tls.cert_file", "must be set, because redis.tls.key_file is", "")
+	}
+	if t.ServerName != "" {
+		checkHost(e, "redis.tls.server_name", t.ServerName)
+	}
+	if network, _ := r.Address(); network == "unix" {
+		e.add("redis.tls", "a Unix socket has no TLS", "")
+	}
+}
+
+func checkAddrs(e *Errors, key string, addrs []string) {
+	if len(addrs) == 0 {
+		e.add(key, "must have at least one host:port", "")
+	}
+	for i, addr := range addrs {
+		if !isHostPort(addr) {
+			e.add(key+"["+strconv.Itoa(i)+"]", "must be host:port", "")
+		}
+	}
+}

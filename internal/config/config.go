@@ -1,0 +1,121 @@
+// Package config turns a TOML or JSON file, or command-line flags, into one
+// checked Config. Everything that can be known to be wrong before the app starts
+// is found here, and is told with the file, the line and the key.
+package config
+
+// Config is everything wrapp can be told. A Config that came from Load or
+// Default holds the documented defaults for whatever was not said.
+type Config struct {
+	Redis  Redis  `toml:"redis"`
+	App    App    `toml:"app"`
+	Logs   Logs   `toml:"logs"`
+	Spool  Spool  `toml:"spool"`
+	Health Health `toml:"health"`
+	Crash  Crash  `toml:"crash"`
+	Debug  Debug  `toml:"debug"`
+}
+
+// Redis says where Redis is and who we are there. Exactly one of URL, Socket,
+// Host (with Port), Sentinel and Cluster is the address; Host is the default.
+//
+// The empty string means that a key was not said. In a checked Redis, Host and
+// Port are empty unless they are the address. URL is never shown as it is,
+// because it may hold a password: see Config.Write.
+type Redis struct {
+	URL            string    `toml:"url,omitempty"`
+	Socket         string    `toml:"socket,omitempty"`
+	Host           string    `toml:"host,omitempty"`
+	Port           int       `toml:"port,omitempty"`
+	SecretsDir     string    `toml:"secrets_dir"`
+	Username       string    `toml:"username"`
+	Password       Secret    `toml:"password"`
+	PasswordFile   string    `toml:"password_file"`
+	LogsDB         int       `toml:"logs_db"`
+	ValuesDB       int       `toml:"values_db"`
+	ConnectTimeout Duration  `toml:"connect_timeout"`
+	TLS            *TLS      `toml:"tls"`
+	Sentinel       *Sentinel `toml:"sentinel"`
+	Cluster        *Cluster  `toml:"cluster"`
+}
+
+// TLS is used when it is there, even if it is empty.
+type TLS struct {
+	CAFile     string `toml:"ca_file"`
+	CertFile   string `toml:"cert_file"`
+	KeyFile    string `toml:"key_file"`
+	ServerName string `toml:"server_name"`
+}
+
+// Sentinel finds the master named Master by asking Addrs (host:port).
+type Sentinel struct {
+	Master       string   `toml:"master"`
+	Addrs        []string `toml:"addrs"`
+	Username     string   `toml:"username"`
+	Password     Secret   `toml:"password"`
+	PasswordFile string   `toml:"password_file"`
+}
+
+// Cluster finds the nodes of a Redis Cluster by asking Addrs (host:port).
+type Cluster struct {
+	Addrs []string `toml:"addrs"`
+}
+
+// App is what wrapp runs.
+type App struct {
+	Executable  string            `toml:"executable"`
+	Args        []string          `toml:"args"`
+	StreamName  string            `toml:"stream_name"`
+	User        string            `toml:"user"`
+	Dir         string            `toml:"dir"`
+	Env         map[string]string `toml:"env"`
+	StopSignal  Signal            `toml:"stop_signal"`
+	StopTimeout Duration          `toml:"stop_timeout"`
+}
+
+// Logs says how lines become entries.
+type Logs struct {
+	Format      string `toml:"format"`      // "text" or "json"
+	MaxLine     Size   `toml:"max_line"`    // bytes; a longer line is split
+	MaxEntries  int    `toml:"max_entries"` // XADD MAXLEN ~
+	Passthrough string `toml:"passthrough"` // "auto", "always" or "never"
+}
+
+// Spool keeps on disk what cannot be delivered yet.
+type Spool struct {
+	Dir      string `toml:"dir"`
+	Size     Size   `toml:"size"`      // bytes
+	WhenFull string `toml:"when_full"` // "drop_oldest" or "block"
+}
+
+// Health says what pools wrapp keeps, by category, and how often it publishes.
+type Health struct {
+	Interval Duration        `toml:"interval"`
+	Pools    map[string]Pool `toml:"pools"`
+}
+
+// Pool is the parameters of one health pool; rates are per second (depletion)
+// and per beat (replenishment).
+type Pool struct {
+	Init          int64    `toml:"init"`
+	Cap           int64    `toml:"cap"`
+	DepletionRate int64    `toml:"depletion_rate"`
+	ReplenishRate int64    `toml:"replenish_rate"`
+	Beat          []string `toml:"beat"`
+	OnDepleted    string   `toml:"on_depleted"`
+}
+
+// Crash says what is done about the app's death.
+type Crash struct {
+	Core         bool     `toml:"core"`
+	Backtrace    string   `toml:"backtrace"` // "auto", "gdb", "builtin" or "off"
+	Timeout      Duration `toml:"timeout"`
+	KeepCore     bool     `toml:"keep_core"`
+	ContextLines int      `toml:"context_lines"`
+}
+
+// Debug starts the app paused under gdbserver.
+type Debug struct {
+	Enabled bool   `toml:"enabled"`
+	Host    string `toml:"host"`
+	Port    int    `toml:"port"`
+}

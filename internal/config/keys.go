@@ -1,0 +1,162 @@
+package config
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// anyName stands in a known key for a name that the user chooses.
+const anyName = "*"
+
+// knownKeys returns the whole name of every key and table, as the toml tags of
+// Config have them and in their order.
+func knownKeys() []string { return appendKeys(nil, "", reflect.TypeFor[Config]()) }
+
+func appendKeys(keys []string, prefix string, t reflect.Type) []string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return appendKeys(keys, prefix, t.Elem())
+	case reflect.Map:
+		if t.Elem().Kind() != reflect.Struct {
+			return keys
+		}
+		return appendKeys(keys, prefix+anyName+".", t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			key := prefix + tag(t.Field(i))
+			keys = appendKeys(append(keys, key), key+".", t.Field(i).Type)
+		}
+	}
+	return keys
+}
+
+// nearestKey returns the known key that name, found in table, most likely was
+// meant to be, or "". A slip in the right table comes first, then the right name
+// in a wrong table, then a slip there.
+func nearestKey(table, name string) string {
+	const elsewhere = 3
+	best, bestCost := "", int(^uint(0)>>1)
+	for _, key := range knownKeys() {
+		dot := strings.LastIndexByte(key, '.')
+		keyTable, keyName := key[:max(dot, 0)], key[dot+1:]
+		d, ok := likeness(strings.ToLower(name), keyName)
+		if !ok {
+			continue
+		}
+		cost := 2 * d
+		switch where := inTable(keyTable, table); {
+		case where != "" || keyTable == table:
+			key = join(where, keyName)
+		case strings.Contains(keyTable, anyName):
+			key = strings.ReplaceAll(key, anyName, "<category>")
+			cost += elsewhere
+		default:
+			cost += elsewhere
+		}
+		if cost < bestCost {
+			best, bestCost = key, cost
+		}
+	}
+	return best
+}
+
+// inTable returns table if it is one that the pattern, which may hold anyName,
+// stands for, else "".
+func inTable(pattern, table string) string {
+	before, ok := strings.CutSuffix(pattern, anyName)
+	if pattern == table || ok && strings.HasPrefix(table, before) {
+		return table
+	}
+	return ""
+}
+
+// likeness returns how far name is from a known one, and whether they are near
+// enough to be worth a word. A name that is a part of the known one is near.
+func likeness(name, known string) (int, bool) {
+	d := editDistance(name, known)
+	if d > 1 && len(name) >= 2 && (strings.Contains(known, name) || strings.Contains(name, known)) {
+		d = 1
+	}
+	return d, d <= max(1, len(known)/3)
+}
+
+// nearestWord returns the word that s most likely was meant to be, or "".
+func nearestWord(s string, words []string) string {
+	best, bestCost := "", int(^uint(0)>>1)
+	for _, word := range words {
+		if d, ok := likeness(strings.ToLower(s), word); ok && s != "" && d < bestCost {
+			best, bestCost = word, d
+		}
+	}
+	return best
+}
+
+// didYouMean turns a suggestion, if there is one, into a hint.
+func didYouMean(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "did you mean " + s + "?"
+}
+
+// editDistance counts the letters to insert, drop, replace or swap with their
+// neighbour to get from a to b. Beyond any known key's length it does not count
+// on, so that a long key costs no time.
+func editDistance(a, b string) int {
+	const longest = 64
+	if len(a) > longest || len(b) > longest {
+		return longest
+	}
+	var before, last, row [longest + 1]int // rows i-2, i-1 and i
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			same := 1
+			if a[i-1] == b[j-1] {
+				same = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+same)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(b)]
+}
+
+// join returns the whole name of a key in a table, both as they stand in TOML.
+func join(table, name string) string {
+	if !isBare(name) {
+		name = strconv.Quote(name)
+	}
+	if table == "" {
+		return name
+	}
+	return table + "." + name
+}
+
+// keyName returns the whole name of a key by its parts.
+func keyName(parts []string) string {
+	whole := ""
+	for _, part := range parts {
+		whole = join(whole, part)
+	}
+	return whole
+}
+
+// isBare says whether TOML takes the name without quotes.
+func isBare(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return name != ""
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxFile bounds the size of a configuration file in bytes, so that a wrong
+// path (a log, a device) is an error and not a full memory.
+const maxFile = 1 << 20
+
+// A document is a file as it stands: its tables as map[string]any, lists as
+// []any, and in them string, bool, int64, float64 or something else that no key
+// wants. TOML and JSON differ no further than this.
+type document struct {
+	root  map[string]any
+	lines map[string]int // by whole key; the elements of a list have theirs
+	errs  Errors         // what is wrong with it, if anything
+}
+
+// Load reads the file, TOML or JSON, fills in the defaults and checks it. The
+// error is an Errors with everything that was found, and the Config then nil.
+// The files that the configuration names are not looked at: Credentials and
+// TLSConfig do that.
+func Load(path string) (*Config, error) {
+	data, err := readBounded(path, maxFile)
+	if err != nil {
+		return nil, Errors{{File: path, Msg: "cannot be read: " + reason(err)}}
+	}
+	if len(data) > maxFile {
+		return nil, Errors{{File: path, Msg: "is larger than 1 MiB: is this a configuration file?"}}
+	}
+	return parse(path, data)
+}
+
+// parse is Load for a file that has been read.
+func parse(file string, data []byte) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
+	var doc document
+	switch {
+	case !utf8.Valid(data):
+		doc.errs = Errors{{Line: badLine(data), Msg: "is not UTF-8 text"}}
+	case isJSON(file, data):
+		doc = readJSON(data)
+	default:
+		doc = readTOML(data)
+	}
+	c, errs := decode(&doc)
+	errs.place(file, doc.lines)
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// isJSON goes by the name, else by what the data begins with.
+func isJSON(file string, data []byte) bool {
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".toml":
+		return false
+	case ".json":
+		return true
+	}
+	return bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
+}
+
+// decode fills a Config with what doc says, completes and checks it.
+func decode(doc *document) (*Config, Errors) {
+	errs := doc.errs
+	if doc.root == nil {
+		return nil, errs
+	}
+	c := Default()
+	d := decoder{errs: errs}
+	d.decode(c, doc.root)
+	c.complete(func(key string) bool { return doc.lines[key] > 0 })
+	c.check(&d.errs)
+	return c, d.errs
+}
+
+// readBounded returns at most limit+1 bytes of the file.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+// badLine returns the line of the first bytes that are not UTF-8.
+func badLine(data []byte) int {
+	line := 1
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		data = data[size:]
+	}
+	return line
+}
+
+// A lineCounter turns offsets that never go back into line numbers, in one pass.
+type lineCounter struct {
+	data   []byte
+	offset int
+	line   int // of offset, less one
+}
+
+func (l *lineCounter) at(offset int) int {
+	l.line += bytes.Count(l.data[l.offset:offset], []byte("\n"))
+	l.offset = offset
+	return l.line + 1
+}

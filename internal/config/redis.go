@@ -1,0 +1,124 @@
+package config
+
+import (
+	"bytes"
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// maxSecret bounds in bytes how much of a password's file is read.
+const maxSecret = 64 << 10
+
+// SetURL makes raw, the value of the flag --redis, the address, in place of the
+// one before. A user in it replaces the credentials; without one they stay, as do
+// the files of redis.tls. The error is an *Error that names --redis and shows
+// nothing of raw.
+func (r *Redis) SetURL(raw string) error {
+	u, problem := parseURL(raw)
+	if problem != "" {
+		return &Error{Key: "--redis", Msg: problem}
+	}
+	if r.Cluster != nil {
+		r.LogsDB, r.ValuesDB = defaultLogsDB, defaultValuesDB
+	}
+	r.URL = raw
+	r.Socket, r.Host, r.Port, r.Sentinel, r.Cluster = "", "", 0, nil, nil
+	if u.user != nil {
+		r.Username, r.Password, r.PasswordFile, r.SecretsDir = "", "", "", ""
+	}
+	if u.network == "unix" {
+		r.TLS = nil
+	}
+	return nil
+}
+
+// Address returns what to give net.Dial: "tcp" and host:port, or "unix" and a
+// path. Both are empty for a Sentinel or Cluster, where the address is to be
+// asked for, and for a URL that Check refuses.
+func (r *Redis) Address() (network, addr string) {
+	switch {
+	case r.URL != "":
+		u, problem := parseURL(r.URL)
+		if problem != "" {
+			return "", ""
+		}
+		return u.network, u.address
+	case r.Socket != "":
+		return "unix", r.Socket
+	case r.Sentinel != nil, r.Cluster != nil, r.Host == "":
+		return "", ""
+	}
+	return "tcp", net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
+}
+
+// Credentials returns the user and password for Redis, each "" if there is none.
+// Files are read at each call, so that a renewed password is used by the next
+// connection. The error is an *Error that names the key and the file.
+func (r *Redis) Credentials() (username, password string, err error) {
+	switch {
+	case r.SecretsDir != "":
+		return r.secretsDir()
+	case r.PasswordFile != "":
+		password, err = firstLine("redis.password_file", r.PasswordFile)
+		return r.Username, password, err
+	case r.Password != "":
+		return r.Username, r.Password.Reveal(), nil
+	}
+	if r.URL != "" {
+		u, problem := parseURL(r.URL)
+		if problem != "" {
+			return "", "", &Error{Key: "redis.url", Msg: problem}
+		}
+		if u.user != nil {
+			password, _ = u.user.Password()
+			return u.user.Username(), password, nil
+		}
+	}
+	return r.Username, "", nil
+}
+
+// secretsDir reads the credentials of a directory: it is named after the user,
+// and holds the password in a file of that name.
+func (r *Redis) secretsDir() (username, password string, err error) {
+	dir, err := filepath.Abs(r.SecretsDir)
+	if err != nil {
+		return "", "", &Error{Key: "redis.secrets_dir", Msg: "the working directory is unknown: " + reason(err)}
+	}
+	if dir == "/" {
+		return "", "", &Error{Key: "redis.secrets_dir", Msg: "must end in the name of the user"}
+	}
+	password, err = firstLine("redis.secrets_dir", filepath.Join(dir, "password"))
+	if err != nil {
+		return "", "", err
+	}
+	return filepath.Base(dir), password, nil
+}
+
+// Credentials returns the user and password for the sentinels, like
+// Redis.Credentials.
+func (s *Sentinel) Credentials() (username, password string, err error) {
+	if s.PasswordFile == "" {
+		return s.Username, s.Password.Reveal(), nil
+	}
+	password, err = firstLine("redis.sentinel.password_file", s.PasswordFile)
+	return s.Username, password, err
+}
+
+// firstLine returns the first line of a file that key names. An empty one is an
+// error: it is no password, but a file not yet written.
+func firstLine(key, file string) (string, error) {
+	data, err := readBounded(file, maxSecret)
+	if err != nil {
+		return "", &Error{Key: key, Msg: "cannot read " + file + ": " + reason(err)}
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line = bytes.TrimRight(line, "\r")
+	if len(line) == 0 {
+		return "", &Error{Key: key, Msg: "the first line of " + file + " is empty"}
+	}
+	if len(line) > maxSecret {
+		return "", &Error{Key: key, Msg: "the first line of " + file + " is longer than 64 KiB"}
+	}
+	return string(line), nil
+}

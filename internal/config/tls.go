@@ -1,0 +1,78 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+)
+
+// UsesTLS says whether connections to Redis are encrypted: redis.tls is there,
+// even if it is empty, or the URL begins with rediss.
+func (r *Redis) UsesTLS() bool {
+	if r.TLS != nil {
+		return true
+	}
+	u, problem := parseURL(r.URL)
+	return problem == "" && u.tls
+}
+
+// TLSConfig returns what to give tls.Client, or nil without TLS. Certificates
+// and keys are read at each call, so that renewed ones are used by the next
+// connection. ServerName is redis.tls.server_name, else the host of the address;
+// with a Sentinel or Cluster it may be empty, and is then for the caller to set
+// to the host it dials. The error is an *Error that names the key and the file.
+func (r *Redis) TLSConfig() (*tls.Config, error) {
+	if !r.UsesTLS() {
+		return nil, nil
+	}
+	var t TLS
+	if r.TLS != nil {
+		t = *r.TLS
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if c.ServerName == "" {
+		c.ServerName = r.host()
+	}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, &Error{Key: "redis.tls.ca_file", Msg: "cannot read " + t.CAFile + ": " + reason(err)}
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, &Error{Key: "redis.tls.ca_file", Msg: "no certificate in PEM form in " + t.CAFile}
+		}
+	}
+	if t.CertFile != "" || t.KeyFile != "" {
+		pair, err := readPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// host returns the host of a TCP address, else "".
+func (r *Redis) host() string {
+	if u, problem := parseURL(r.URL); r.URL != "" && problem == "" {
+		return u.host
+	}
+	return r.Host
+}
+
+func readPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, &Error{Key: "redis.tls.cert_file", Msg: "cannot read " + certFile + ": " + reason(err)}
+	}
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return tls.Certificate{}, &Error{Key: "redis.tls.key_file", Msg: "cannot read " + keyFile + ": " + reason(err)}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, &Error{Key: "redis.tls.cert_file", Msg: certFile + " and " + keyFile + " are no pair: " + err.Error()}
+	}
+	return pair, nil
+}

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// A redisURL is what the text of redis.url says.
+type redisURL struct {
+	network string // "tcp" or "unix"
+	address string // for net.Dial
+	host    string // "" for a Unix socket
+	tls     bool
+	user    *url.Userinfo // nil if there is none
+}
+
+// parseURL returns what raw says, or what is wrong with it. The problem holds
+// nothing of raw, which may have a password in an unexpected place: that is also
+// why the error of url.Parse is not passed on.
+func parseURL(raw string) (u redisURL, problem string) {
+	const form = "must be redis://host:port, rediss://host:port or unix:///path"
+	p, err := url.Parse(raw)
+	if err != nil {
+		return u, form + "; special characters of a password stand in it as %XX"
+	}
+	u.user = p.User
+	if p.RawQuery != "" || p.ForceQuery || p.Fragment != "" {
+		return u, form + " without ? and #; in a password they stand as %3F and %23"
+	}
+	switch p.Scheme {
+	case "unix":
+		if p.Host != "" || !strings.HasPrefix(p.Path, "/") || path.Clean(p.Path) == "/" || strings.Contains(p.Path, "\x00") {
+			return u, "must have the whole path of the socket: unix:///path"
+		}
+		u.network, u.address = "unix", p.Path
+		return u, ""
+	case "redis", "rediss":
+		u.tls = p.Scheme == "rediss"
+	default:
+		return u, form
+	}
+	if strings.Trim(p.Path, "/") != "" {
+		return u, "must end after the port: databases are told by redis.logs_db and redis.values_db"
+	}
+	port := p.Port()
+	if port == "" {
+		port = "6379"
+	}
+	if !isHost(p.Hostname()) || !isPort(port) {
+		return u, form
+	}
+	u.network, u.host = "tcp", p.Hostname()
+	u.address = net.JoinHostPort(u.host, port)
+	return u, ""
+}
+
+// isHTTP says whether s can be asked over HTTP.
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
+}
+
+// maskURL returns raw with the password in it masked. What is no URL is masked
+// as a whole.
+func maskURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return mask
+	}
+	if password, _ := u.User.Password(); password == "" {
+		return raw
+	}
+	// The text is cut by hand, because u.String() would write the mask as %2A.
+	start := strings.Index(raw, "//") + 2
+	end := len(raw)
+	if i := strings.IndexAny(raw[start:], "/?#"); i >= 0 {
+		end = start + i
+	}
+	at := start + strings.LastIndexByte(raw[start:end], '@')
+	colon := start + strings.IndexByte(raw[start:at], ':')
+	return raw[:colon+1] + mask + raw[at:]
+}
