@@ -1,0 +1,162 @@
+package lines
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+type piece struct {
+	text    string
+	partial bool
+}
+
+// split feeds input to a Splitter in reads of the given sizes, over and over.
+func split(input []byte, max int, reads []int) []piece {
+	s := NewSplitter(max)
+	var got []piece
+	take := func(next func() (Line, bool)) {
+		for line, ok := next(); ok; line, ok = next() {
+			got = append(got, piece{string(line.Text), line.Partial})
+		}
+	}
+	for i := 0; len(input) > 0; i++ {
+		n := min(reads[i%len(reads)], len(input))
+		n = copy(s.Space(), input[:n])
+		s.Filled(n)
+		input = input[n:]
+		take(s.Next)
+	}
+	take(s.Last)
+	return got
+}
+
+// reference says the same as a Splitter, slowly: all of the input at once.
+func reference(input []byte, max int) []piece {
+	var want []piece
+	for len(input) > 0 {
+		line, rest, ended := bytes.Cut(input, []byte("\n"))
+		if ended {
+			line = bytes.TrimSuffix(line, []byte("\r"))
+		}
+		for len(line) > max {
+			n := max
+			for back := 1; back <= 3; back++ {
+				r, size := utf8.DecodeRune(line[max-back:])
+				if (r != utf8.RuneError || size > 1) && size > back {
+					n = max - back
+				}
+			}
+			want = append(want, piece{string(line[:n]), true})
+			line = line[n:]
+		}
+		want = append(want, piece{string(line), false})
+		input = rest
+	}
+	return want
+}
+
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	const max = 8
+	whole := func(lines ...string) (p []piece) {
+		for _, l := range lines {
+			p = append(p, piece{l, false})
+		}
+		return p
+	}
+	for _, tt := range []struct {
+		name, input string
+		want        []piece
+	}{
+		{"nothing", "", nil},
+		{"one line", "abc\n", whole("abc")},
+		{"no end", "abc", whole("abc")},
+		{"empty lines", "\n\r\n\n", whole("", "", "")},
+		{"blank kept", "  a\t \n", whole("  a\t ")},
+		{"crlf", "a\r\nb\r\n", whole("a", "b")},
+		{"one cr belongs to the end", "a\r\r\n", whole("a\r")},
+		{"lone cr", "a\rb\n\rc\n", whole("a\rb", "\rc")},
+		{"cr at the end", "a\r", whole("a\r")},
+		{"NUL and invalid UTF-8", "\x00\xff\xfe\n", whole("\x00\xff\xfe")},
+		{"max", "12345678\n", whole("12345678")},
+		{"max, crlf", "12345678\r\n", whole("12345678")},
+		{"max, no end", "12345678", whole("12345678")},
+		{"max, cr, no end", "12345678\r", []piece{{"12345678", true}, {"\r", false}}},
+		{"max, cr, text", "12345678\rx\n", []piece{{"12345678", true}, {"\rx", false}}},
+		{"max+1", "123456789\n", []piece{{"12345678", true}, {"9", false}}},
+		{"2 max", "1234567812345678\nx\n", []piece{{"12345678", true}, {"12345678", false}, {"x", false}}},
+		{"2 max+1, no end", "12345678123456789", []piece{{"12345678", true}, {"12345678", true}, {"9", false}}},
+		{"rune kept whole", "123456é9\n1234567é9\n", []piece{{"123456é", true}, {"9", false}, {"1234567", true}, {"é9", false}}},
+		{"four bytes kept whole", "12345😀9\n", []piece{{"12345", true}, {"😀9", false}}},
+		{"binary cut where it is", "1234567\xc3\xc39\n", []piece{{"1234567\xc3", true}, {"\xc39", false}}},
+	} {
+		for _, reads := range [][]int{{1 << 20}, {1}, {2}, {3, 1, 5}} {
+			got := split([]byte(tt.input), max, reads)
+			if !equal(got, tt.want) {
+				t.Errorf("%s, reads %v:\n got %+v\nwant %+v", tt.name, reads, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestLongLineNeedsLittleMemory(t *testing.T) {
+	t.Parallel()
+	const max = 64 << 10
+	line := strings.Repeat("0123456789", 1<<20)
+	s := NewSplitter(max)
+	var got strings.Builder
+	for rest := line; len(rest) > 0; {
+		n := copy(s.Space(), rest)
+		s.Filled(n)
+		rest = rest[n:]
+		for l, ok := s.Next(); ok; l, ok = s.Next() {
+			if len(l.Text) != max || !l.Partial {
+				t.Fatalf("a piece of %d bytes, partial %v", len(l.Text), l.Partial)
+			}
+			got.Write(l.Text)
+		}
+	}
+	for l, ok := s.Last(); ok; l, ok = s.Last() {
+		got.Write(l.Text)
+	}
+	if got.String() != line {
+		t.Error("the pieces are not the line")
+	}
+	if cap(s.buf) > max+2+2*readSize {
+		t.Errorf("the buffer grew to %d bytes", cap(s.buf))
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Fuzz(func(t *testing.T, input []byte, max, read uint8) {
+		limit := int(max)%32 + utf8.UTFMax
+		reads := []int{int(read)%17 + 1, int(read)/17 + 1}
+		got, want := split(input, limit, reads), reference(input, limit)
+		if !equal(got, want) {
+			t.Errorf("max %d, reads %v:\n got %+v\nwant %+v", limit, reads, got, want)
+		}
+	})
+}
+
+// TestSeeds fails if the committed seeds of the fuzz target are gone.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	if seeds, err := os.ReadDir("testdata/fuzz/FuzzSplit"); err != nil || len(seeds) < 8 {
+		t.Errorf("%d seeds, %v", len(seeds), err)
+	}
+}
+
+func equal(a, b []piece) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
