@@ -27,7 +27,8 @@ const readSize = 64 << 10
 //
 // A line of up to max bytes is one piece. A longer one is cut after max bytes,
 // or up to three bytes earlier where that keeps a UTF-8 sequence whole. So a
-// Splitter holds max+2 bytes plus one read, however long the line.
+// Splitter holds little more than max bytes plus one read, however long the
+// line.
 type Splitter struct {
 	max     int
 	buf     []byte
@@ -51,7 +52,7 @@ func (s *Splitter) Space() []byte {
 		s.start, s.scanned, s.end = 0, s.scanned-s.start, held
 	}
 	if len(s.buf)-held < readSize {
-		grown := make([]byte, min(2*len(s.buf), s.max+2+readSize))
+		grown := make([]byte, min(2*len(s.buf), s.max+utf8.UTFMax+readSize))
 		copy(grown, s.buf[:held])
 		s.buf = grown
 	}
@@ -82,9 +83,9 @@ func (s *Splitter) Next() (Line, bool) {
 		return line, true
 	}
 	s.scanned = s.end
-	// The byte after a full piece may be the "\r" of a "\r\n" whose "\n" has
-	// not come; then the piece is a whole line.
-	if over := s.Held() - s.max; over > 1 || over == 1 && s.buf[s.end-1] != '\r' {
+	// Where to cut is known once the bytes after a full piece are: they may be
+	// a "\r\n" that makes it a whole line, or the rest of a UTF-8 sequence.
+	if s.Held() >= s.max+utf8.UTFMax-1 {
 		return s.cut(), true
 	}
 	return Line{}, false
