@@ -1,0 +1,93 @@
+// Package entry says what one stream entry is.
+package entry
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A Stream is one of the log streams that an app has.
+type Stream uint8
+
+// The streams, in the order of their keys in Keys.
+const (
+	Info   Stream = iota // the app's output
+	Status               // what wrapp did
+	Error                // what wrapp could not do
+	Crash                // crash and hang reports
+	Streams
+)
+
+var streamNames = [Streams]string{"info", "status", "error", "crash"}
+
+// String is the last part of the stream's key.
+func (s Stream) String() string { return streamNames[s] }
+
+// Keys are the Redis keys of the streams of the app called name.
+func Keys(name string) (keys [Streams]string) {
+	for s := range keys {
+		keys[s] = "logs:app:" + name + ":" + streamNames[s]
+	}
+	return keys
+}
+
+// Flags say what is special about an entry; each stands for a field.
+type Flags uint8
+
+const (
+	Stderr  Flags = 1 << iota // source=stderr
+	Partial                   // partial=1: not the last piece of its line
+)
+
+// Fields are the field names and values that the flags stand for, in turn.
+func (f Flags) Fields() []string {
+	var fields []string
+	if f&Stderr != 0 {
+		fields = append(fields, "source", "stderr")
+	}
+	if f&Partial != 0 {
+		fields = append(fields, "partial", "1")
+	}
+	return fields
+}
+
+// An ID is a stream entry's ID, <milliseconds since 1970>-<sequence number>.
+type ID struct{ Ms, Seq uint64 }
+
+// String is the ID as Redis writes it.
+func (id ID) String() string { return string(id.Append(nil)) }
+
+// Append appends the ID as Redis writes it.
+func (id ID) Append(b []byte) []byte {
+	b = strconv.AppendUint(b, id.Ms, 10)
+	b = append(b, '-')
+	return strconv.AppendUint(b, id.Seq, 10)
+}
+
+// Less says whether id comes before other in a stream.
+func (id ID) Less(other ID) bool {
+	return id.Ms < other.Ms || id.Ms == other.Ms && id.Seq < other.Seq
+}
+
+// Next is the smallest ID after id.
+func (id ID) Next() ID {
+	if id.Seq+1 == 0 {
+		return ID{id.Ms + 1, 0}
+	}
+	return ID{id.Ms, id.Seq + 1}
+}
+
+// ParseID reads an ID as Redis writes it.
+func ParseID(s string) (ID, error) {
+	ms, seq, ok := strings.Cut(s, "-")
+	m, err1 := strconv.ParseUint(ms, 10, 64)
+	n, err2 := strconv.ParseUint(seq, 10, 64)
+	if !ok || err1 != nil || err2 != nil {
+		return ID{}, fmt.Errorf("no stream entry ID: %q", s)
+	}
+	return ID{m, n}, nil
+}
+
+// RunMarkerLayout is how run markers write the local time.
+const RunMarkerLayout = "2006-01-02_15-04-05"

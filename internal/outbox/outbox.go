@@ -1,0 +1,233 @@
+// Package outbox delivers entries to Redis Streams: in order, each once, and
+// without making whoever adds them wait for Redis.
+//
+// What is added is copied into a bounded queue. One goroutine sends from the
+// queue as a pipeline of XADD commands with explicit IDs and another collects
+// the answers. An entry leaves the queue when Redis has answered for it, or when
+// a look into the stream has shown that it landed.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Options say what an Outbox delivers where. All fields are needed.
+type Options struct {
+	Keys       [entry.Streams]string
+	MaxEntries int  // XADD MAXLEN ~
+	Limit      int  // bytes of entries that may wait
+	Block      bool // when the queue is full, wait even if Redis is away
+	Dial       func(context.Context) (*redisconn.Conn, error)
+	Log        *slog.Logger
+}
+
+// An Outbox takes entries from any goroutine and delivers them.
+type Outbox struct {
+	opts   Options
+	q      *queue
+	enc    *encoder
+	ctx    context.Context // until Close gives up
+	cancel context.CancelFunc
+	done   chan struct{} // closed when deliver has returned
+
+	lost [entry.Streams]int // entries that Redis will never take; only collect counts
+
+	reached chan struct{} // closed at the first connection that worked
+	closing chan struct{} // closed by Close
+}
+
+// New returns an Outbox that delivers, beginning with the connection conn if it
+// is not nil. Close ends it.
+func New(opts Options, conn *redisconn.Conn) *Outbox {
+	o := &Outbox{
+		opts:    opts,
+		q:       newQueue(opts.Limit, opts.Block),
+		enc:     newEncoder(opts.Keys, opts.MaxEntries),
+		done:    make(chan struct{}),
+		reached: make(chan struct{}),
+		closing: make(chan struct{}),
+	}
+	o.q.away = conn == nil
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	go o.deliver(conn)
+	return o
+}
+
+// A Batch adds entries that were read at one instant. It holds the outbox's
+// lock from Begin to End.
+type Batch struct {
+	o  *Outbox
+	ms uint64
+}
+
+// Begin starts a Batch.
+func (o *Outbox) Begin(at time.Time) Batch {
+	o.q.mu.Lock()
+	return Batch{o, milliseconds(at)}
+}
+
+// Add copies one entry into the outbox. It waits only when the outbox is full
+// and Redis is taking entries, or when it was told to wait.
+func (b Batch) Add(stream entry.Stream, flags entry.Flags, message []byte) {
+	b.o.q.add(stream, flags, b.ms, message, nil, 0)
+}
+
+// End ends the Batch and sees to it that it is sent.
+func (b Batch) End() {
+	b.o.q.mu.Unlock()
+	b.o.q.signal()
+}
+
+// Say adds an entry of wrapp's own, which is never dropped. Fields are the names
+// and values, in turn, of fields besides `message`.
+func (o *Outbox) Say(stream entry.Stream, message string, fields ...string) {
+	o.q.mu.Lock()
+	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, stateKept)
+	o.q.mu.Unlock()
+	o.q.signal()
+}
+
+// Close waits until everything has been delivered, and gives up when nothing
+// has for as long as patience; where Redis was never reached there is one more
+// attempt and no waiting. It returns the number of entries not delivered.
+func (o *Outbox) Close(patience time.Duration) (undelivered int) {
+	close(o.closing)
+	idle := time.NewTicker(patience)
+	defer idle.Stop()
+	for head := o.q.position(); ; {
+		select {
+		case <-o.q.emptied:
+			if !o.q.empty() {
+				continue
+			}
+		case <-o.done:
+		case <-idle.C:
+			if now := o.q.position(); now != head {
+				head = now
+				continue
+			}
+		}
+		break
+	}
+	o.q.close()
+	o.cancel()
+	<-o.done
+	return o.q.len()
+}
+
+// Back-off between attempts to connect: doubled from the first to the last,
+// each with a random half of it added.
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+// deliver connects, serves the connection until it breaks, and so on.
+func (o *Outbox) deliver(conn *redisconn.Conn) {
+	defer close(o.done)
+	var (
+		backoff = firstBackoff
+		away    time.Time // since when, zero while Redis is not away
+		told    bool
+	)
+	for {
+		closing := o.isClosing()
+		var err error
+		if conn == nil {
+			conn, err = o.opts.Dial(o.ctx)
+		}
+		if err == nil {
+			served := func() {
+				if !o.everReached() {
+					close(o.reached)
+				}
+				backoff = firstBackoff
+				o.welcome(away, told)
+				away, told = time.Time{}, false
+			}
+			err = o.serve(conn, served)
+			conn.Close()
+			conn = nil
+		}
+		o.q.setAway(true)
+		if o.ctx.Err() != nil || closing && !o.everReached() {
+			return
+		}
+		if away.IsZero() {
+			away = time.Now()
+		}
+		// A connection that can be had again at once is not worth a word.
+		if !told && backoff > firstBackoff {
+			told = true
+			o.opts.Log.Warn("redis is away; entries wait in memory", "error", err)
+		}
+		wait := backoff/2 + rand.N(backoff)
+		backoff = min(2*backoff, lastBackoff)
+		select {
+		case <-time.After(wait):
+		case <-o.ctx.Done():
+			return
+		case <-o.onceClosing(closing):
+		}
+	}
+}
+
+// onceClosing is readable when Close begins, or never if it already has.
+func (o *Outbox) onceClosing(already bool) <-chan struct{} {
+	if already {
+		return nil
+	}
+	return o.closing
+}
+
+func (o *Outbox) isClosing() bool   { return closed(o.closing) }
+func (o *Outbox) everReached() bool { return closed(o.reached) }
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// welcome tells that Redis is back, and what that has cost.
+func (o *Outbox) welcome(away time.Time, told bool) {
+	o.q.mu.Lock()
+	dropped := o.q.dropped
+	o.q.dropped = 0
+	o.q.mu.Unlock()
+	gone := time.Since(away).Round(time.Millisecond)
+	if told {
+		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)
+	}
+	if dropped > 0 {
+		o.Say(entry.Status, fmt.Sprintf("%d lines dropped: Redis was away for %v and the memory for entries (%d KiB) was full", dropped, gone, o.opts.Limit>>10))
+	}
+}
+
+// serve delivers over one connection until it breaks or Redis refuses entries
+// for now. It calls ready when Redis takes entries.
+func (o *Outbox) serve(conn *redisconn.Conn, ready func()) error {
+	for first := true; ; first = false {
+		if err := o.reconcile(conn); err != nil {
+			return err
+		}
+		if first {
+			o.q.setAway(false)
+			ready()
+		}
+		if err := o.pump(conn); !errors.Is(err, errIDRefused) {
+			return err
+		}
+	}
+}

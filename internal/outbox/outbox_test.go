@@ -1,0 +1,434 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+const patience = 20 * time.Second
+
+// open returns an outbox that delivers to the server as the app "t".
+func open(t *testing.T, s *redistest.Server, change func(*Options)) *Outbox {
+	t.Helper()
+	opts := Options{
+		Keys:       entry.Keys("t"),
+		MaxEntries: 1_000_000,
+		Limit:      4 << 20,
+		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
+			return redisconn.Dial(ctx, &s.Config().Redis, 1)
+		},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+	if change != nil {
+		change(&opts)
+	}
+	return New(opts, nil)
+}
+
+func add(o *Outbox, lines ...string) {
+	b := o.Begin(time.Now())
+	for _, l := range lines {
+		b.Add(entry.Info, 0, []byte(l))
+	}
+	b.End()
+}
+
+// number adds the lines "from" to "to"-1.
+func number(o *Outbox, from, to int) {
+	for at := from; at < to; at += 100 {
+		b := o.Begin(time.Now())
+		for i := at; i < min(at+100, to); i++ {
+			b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d", i))
+		}
+		b.End()
+	}
+}
+
+// checkNumbered fails unless the stream holds the lines 0 to n-1 once, in order.
+func checkNumbered(t *testing.T, s *redistest.Server, n int) {
+	t.Helper()
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	if len(got) != n {
+		t.Errorf("%d entries, want %d", len(got), n)
+	}
+	for i, m := range got {
+		if want := fmt.Sprintf("line %d", i); m != want {
+			t.Fatalf("entry %d is %q, want %q", i, m, want)
+		}
+	}
+}
+
+func closeAll(t *testing.T, o *Outbox) {
+	t.Helper()
+	if n := o.Close(patience); n != 0 {
+		t.Errorf("%d entries not delivered", n)
+	}
+}
+
+func TestFields(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	b := o.Begin(time.UnixMilli(1_700_000_000_000))
+	b.Add(entry.Info, 0, []byte("plain"))
+	b.Add(entry.Info, entry.Stderr, []byte(""))
+	b.Add(entry.Info, entry.Partial, []byte("\x00\r\n\xff"))
+	b.Add(entry.Info, entry.Stderr|entry.Partial, []byte("both"))
+	b.End()
+	o.Say(entry.Crash, "report", "kind", "signal", "pid", "7")
+	closeAll(t, o)
+
+	keys := entry.Keys("t")
+	got := fmt.Sprint(s.Stream(keys[entry.Info]))
+	want := "[{1700000000000-0 map[message:plain]}" +
+		" {1700000000000-1 map[message: source:stderr]}" +
+		" {1700000000000-2 map[message:\x00\r\n\xff partial:1]}" +
+		" {1700000000000-3 map[message:both partial:1 source:stderr]}]"
+	if got != want {
+		t.Errorf("info:\n got %q\nwant %q", got, want)
+	}
+	crash := s.Stream(keys[entry.Crash])
+	if len(crash) != 1 || fmt.Sprint(crash[0].Fields) != "map[kind:signal message:report pid:7]" {
+		t.Errorf("crash: %v", crash)
+	}
+}
+
+func TestMany(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	number(o, 0, 200_000)
+	closeAll(t, o)
+	checkNumbered(t, s, 200_000)
+}
+
+func TestTrimmed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, func(opts *Options) { opts.MaxEntries = 1000 })
+	number(o, 0, 20_000)
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	if len(got) < 1000 || len(got) > 1200 || got[len(got)-1] != "line 19999" {
+		t.Errorf("%d entries, the last %q", len(got), got[len(got)-1])
+	}
+}
+
+func TestHugeEntry(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	huge := strings.Repeat("x", 10<<20)
+	add(o, "before", huge, "after")
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	if len(got) != 3 || got[1] != huge || got[2] != "after" {
+		t.Errorf("%d entries", len(got))
+	}
+}
+
+// TestServerRestarts kills a durable server again and again while lines come.
+func TestServerRestarts(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	o := open(t, s, func(opts *Options) { opts.Block = true })
+	const n = 60_000
+	done := make(chan bool)
+	go func() {
+		for i := 0; i < n; i += 100 {
+			number(o, i, i+100)
+			time.Sleep(time.Millisecond)
+		}
+		close(done)
+	}()
+	for range 4 {
+		time.Sleep(200 * time.Millisecond)
+		s.Down()
+		s.Up()
+	}
+	<-done
+	closeAll(t, o)
+	checkNumbered(t, s, n)
+}
+
+// A cutter is a proxy that cuts connections after some bytes of replies.
+type cutter struct {
+	addr string
+	cut  atomic.Int64 // bytes of replies that still pass; then the connection is cut
+	cuts atomic.Int64
+}
+
+func startCutter(t *testing.T, to string) *cutter {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c := &cutter{addr: l.Addr().String()}
+	c.cut.Store(1 << 60)
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go func() {
+				io.Copy(server, client)
+				server.(*net.TCPConn).CloseWrite()
+			}()
+			go func() {
+				defer client.Close()
+				buf := make([]byte, 1000)
+				for {
+					n, err := server.Read(buf)
+					if err != nil {
+						return
+					}
+					if left := c.cut.Add(-int64(n)); left < 0 {
+						c.cut.Store(1 << 60)
+						c.cuts.Add(1)
+						client.Write(buf[:n/2])
+						client.(*net.TCPConn).SetLinger(0)
+						return // and the server goes on with what it has read
+					}
+					client.Write(buf[:n])
+				}
+			}()
+		}
+	}()
+	return c
+}
+
+// TestConnectionCuts cuts the connection in the middle of replies, for streams
+// that keep everything and for streams that are trimmed to less than what is in
+// flight.
+func TestConnectionCuts(t *testing.T) {
+	t.Parallel()
+	for _, maxEntries := range []int{1_000_000, 1000} {
+		t.Run(fmt.Sprint(maxEntries), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			proxy := startCutter(t, s.Addr())
+			o := open(t, s, func(opts *Options) {
+				opts.Block, opts.MaxEntries = true, maxEntries
+				opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+					r := s.Config().Redis
+					host, port, _ := net.SplitHostPort(proxy.addr)
+					r.Host = host
+					fmt.Sscan(port, &r.Port)
+					return redisconn.Dial(ctx, &r, 1)
+				}
+			})
+			const n = 200_000
+			for i := range 20 {
+				proxy.cut.Store(int64(20_000 + 777*i))
+				number(o, i*n/20, (i+1)*n/20)
+			}
+			closeAll(t, o)
+			if proxy.cuts.Load() < 5 {
+				t.Errorf("only %d cuts", proxy.cuts.Load())
+			}
+			// Trimming hides the entries, but not how many were ever added.
+			c := s.Dial(1)
+			info, err := redis.Values(c.Do("XINFO", "STREAM", entry.Keys("t")[entry.Info]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(info); i += 2 {
+				if name, _ := redis.String(info[i], nil); name == "entries-added" {
+					if added, _ := redis.Int(info[i+1], nil); added != n {
+						t.Errorf("%d entries were added, want %d", added, n)
+					}
+				}
+			}
+			if maxEntries == 1_000_000 {
+				checkNumbered(t, s, n)
+			}
+		})
+	}
+}
+
+func TestStalledServer(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, func(opts *Options) { opts.Block = true })
+	number(o, 0, 1000)
+	s.Pause()
+	number(o, 1000, 2000)
+	time.Sleep(stallTimeout + 500*time.Millisecond)
+	number(o, 2000, 3000)
+	s.Resume()
+	closeAll(t, o)
+	checkNumbered(t, s, 3000)
+}
+
+// TestAway fills the memory while there is no server: the oldest lines go, are
+// counted, and wrapp's own words stay.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	o := open(t, s, func(opts *Options) { opts.Limit = 1 << 20 })
+	o.Say(entry.Info, "run marker")
+	const n = 100_000
+	number(o, 0, n)
+	s.Up()
+	closeAll(t, o)
+
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	if got[0] != "run marker" {
+		t.Errorf("the first entry is %q", got[0])
+	}
+	dropped := n - (len(got) - 1)
+	if dropped < n/2 || dropped == n {
+		t.Errorf("%d lines dropped of %d", dropped, n)
+	}
+	for i, m := range got[1:] {
+		if want := fmt.Sprintf("line %d", dropped+i); m != want {
+			t.Fatalf("line %q, want %q", m, want)
+		}
+	}
+	status := s.Messages(entry.Keys("t")[entry.Status])
+	if len(status) != 1 || !strings.HasPrefix(status[0], fmt.Sprintf("%d lines dropped: Redis was away for ", dropped)) {
+		t.Errorf("status: %q, want %d lines dropped", status, dropped)
+	}
+}
+
+func TestNeverReached(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	o := open(t, s, nil)
+	add(o, "a", "b")
+	if n := o.Close(time.Hour); n != 2 {
+		t.Errorf("%d entries not delivered, want 2", n)
+	}
+}
+
+// TestForeignWriter has somebody else write IDs far ahead of ours, before and
+// in the middle.
+func TestForeignWriter(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	key := entry.Keys("t")[entry.Info]
+	c := s.Dial(1)
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	for i := range 5 {
+		if _, err := c.Do("XADD", key, entry.ID{Ms: ahead + uint64(i), Seq: 1<<64 - 1}, "message", "foreign"); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			o := open(t, s, nil)
+			number(o, 0, 1000)
+			defer closeForeign(t, s, o)
+		}
+	}
+}
+
+func closeForeign(t *testing.T, s *redistest.Server, o *Outbox) {
+	number(o, 1000, 2000)
+	closeAll(t, o)
+	var ours []string
+	for _, m := range s.Messages(entry.Keys("t")[entry.Info]) {
+		if m != "foreign" {
+			ours = append(ours, m)
+		}
+	}
+	if len(ours) != 2000 {
+		t.Errorf("%d entries of ours, want 2000", len(ours))
+	}
+}
+
+// TestRefusedForGood writes to a key that holds something else: that stream is
+// lost, the others are not, and it is told once.
+func TestRefusedForGood(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	keys := entry.Keys("t")
+	c := s.Dial(1)
+	if _, err := c.Do("SET", keys[entry.Info], "no stream"); err != nil {
+		t.Fatal(err)
+	}
+	o := open(t, s, nil)
+	number(o, 0, 5000)
+	o.Say(entry.Status, "still here")
+	closeAll(t, o)
+	if got := s.Messages(keys[entry.Status]); len(got) != 1 || got[0] != "still here" {
+		t.Errorf("status: %q", got)
+	}
+	got := s.Messages(keys[entry.Error])
+	if len(got) != 1 || !strings.HasPrefix(got[0], keys[entry.Info]+" takes no entries: WRONGTYPE ") {
+		t.Errorf("error: %q", got)
+	}
+}
+
+// TestOutOfMemory has Redis refuse entries for a while: they wait, in order.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	o := open(t, s, func(opts *Options) { opts.Block = true })
+	number(o, 0, 1000)
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	number(o, 1000, 2000)
+	time.Sleep(300 * time.Millisecond)
+	number(o, 2000, 3000)
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "0"); err != nil {
+		t.Fatal(err)
+	}
+	closeAll(t, o)
+	checkNumbered(t, s, 3000)
+}
+
+// TestDeletedStream has an operator delete the stream: what comes later is there.
+func TestDeletedStream(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	add(o, "before")
+	for len(s.Messages(entry.Keys("t")[entry.Info])) == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.Dial(1).Do("DEL", entry.Keys("t")[entry.Info])
+	add(o, "after")
+	closeAll(t, o)
+	if got := s.Messages(entry.Keys("t")[entry.Info]); len(got) != 1 || got[0] != "after" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	defer closeAll(t, o)
+	line := []byte(strings.Repeat("x", 92))
+	number(o, 0, 100_000) // warm: slabs and buffers are there
+	perRun := testing.AllocsPerRun(200, func() {
+		b := o.Begin(time.Now())
+		for range 1000 {
+			b.Add(entry.Info, 0, line)
+		}
+		b.End()
+	})
+	if perRun > 20 {
+		t.Errorf("%.1f allocations for 1000 lines", perRun)
+	}
+}

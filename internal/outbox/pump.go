@@ -1,0 +1,208 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Bounds of what is sent and not answered. A batch is sent when no other is
+// outstanding, when one has been answered, or when flushBytes wait: idle lines
+// leave at once and busy ones together, without a timer.
+const (
+	flushBytes      = 64 << 10 // bytes of records
+	maxBatchBytes   = 128 << 10
+	maxBatchRecords = 4096
+	maxBatches      = 4
+	stallTimeout    = 2 * time.Second // no byte of an outstanding reply for so long: the connection is dead
+)
+
+var errIDRefused = errors.New("redis has an ID at or above ours")
+
+// A batch is what went to Redis in one write.
+type batch struct {
+	records    int
+	start, end position
+}
+
+// A pipeline is one connection's traffic.
+type pipeline struct {
+	o        *Outbox
+	conn     net.Conn
+	inflight chan batch   // sent, for collect to read the answers of
+	answered atomic.Int64 // batches
+	trouble  atomic.Bool  // stop sending
+}
+
+// pump sends what waits and collects the answers until the connection breaks,
+// Redis refuses an entry for now, or the outbox is cancelled; errIDRefused asks
+// for a reconcile. When it returns nothing is outstanding that could still be
+// answered.
+func (o *Outbox) pump(conn *redisconn.Conn) error {
+	p := &pipeline{o: o, conn: conn.Net, inflight: make(chan batch, maxBatches)}
+	// What reconcile's commands set must not end a write of ours.
+	if err := conn.Net.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("redis connection: %w", err)
+	}
+	collected := make(chan error, 1)
+	go func() {
+		err := p.collect()
+		if err != nil {
+			p.trouble.Store(true)
+			// A write that waits for the peer must not wait any longer.
+			conn.Net.SetDeadline(time.Unix(1, 0))
+			o.q.signal()
+		}
+		collected <- err
+	}()
+	sendErr := p.send()
+	close(p.inflight)
+	if err := <-collected; err != nil {
+		return err
+	}
+	return sendErr
+}
+
+// send writes batches until there is trouble.
+func (p *pipeline) send() error {
+	q := p.o.q
+	var (
+		spans []span
+		buf   []byte
+		sent  int64
+		seen  int64 // of answered, when we last sent
+	)
+	start := q.position()
+	for !p.trouble.Load() {
+		answered := p.answered.Load()
+		outstanding := sent - answered
+		waiting := q.waiting()
+		if waiting == 0 || outstanding >= maxBatches || outstanding > 0 && answered == seen && waiting < flushBytes {
+			select {
+			case <-q.wake:
+				continue
+			case <-p.o.ctx.Done():
+				p.conn.SetDeadline(time.Unix(1, 0))
+				return p.o.ctx.Err()
+			}
+		}
+		var b batch
+		spans, b.records, b.end = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
+		b.start, start = start, b.end
+		buf = buf[:0]
+		for _, s := range spans {
+			for at := 0; at < len(s.buf); {
+				r := recordAt(s.buf, at)
+				at += len(r)
+				if !r.is(stateLanded) {
+					buf = p.o.enc.append(buf, r)
+				}
+			}
+		}
+		// The answers are collected while the write goes on: neither side can
+		// fill its socket and wait for the other.
+		p.inflight <- b
+		sent++
+		seen = answered
+		if _, err := p.conn.Write(buf); err != nil {
+			return fmt.Errorf("write to redis: %w", err)
+		}
+		if cap(buf) > 4*maxBatchBytes {
+			buf = nil // one huge entry is no reason to keep its room
+		}
+	}
+	return nil
+}
+
+// collect reads the answers to every batch in flight. It returns nil when
+// inflight is closed and all is answered.
+func (p *pipeline) collect() error {
+	replies := newReplies(p.conn, stallTimeout)
+	var result error
+	for b := range p.inflight {
+		var refusals []refusal
+		for i := range b.records {
+			text, err := replies.next()
+			if err != nil {
+				p.settle(b, i, refusals)
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					err = fmt.Errorf("no answer for %v", stallTimeout)
+				}
+				return fmt.Errorf("read from redis: %w", err)
+			}
+			if text != "" {
+				refusals = append(refusals, refusal{i, text})
+			}
+		}
+		if refusals == nil && result == nil {
+			p.o.q.release(b.end)
+		} else if err := p.settle(b, b.records, refusals); err != nil && (result == nil || errors.Is(result, errIDRefused)) {
+			result = err
+			p.trouble.Store(true)
+		}
+		p.answered.Add(1)
+		p.o.q.signal()
+	}
+	return result
+}
+
+// A refusal is an error reply to the i-th record of a batch.
+type refusal struct {
+	i    int
+	text string
+}
+
+// settle takes the answers to the first n records of a batch one by one: what
+// landed is marked, what Redis will never take is given up and told, and the
+// rest stays for a reconcile. The error says why there is a rest.
+func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
+	q := p.o.q
+	var lost [entry.Streams]int
+	var why [entry.Streams]string
+	i := 0
+	q.mu.Lock()
+	q.each(b.start, b.end, func(r record, _ position) bool {
+		if r.is(stateLanded) {
+			return true
+		}
+		if i == n {
+			return false
+		}
+		if len(refusals) == 0 || refusals[0].i != i {
+			r.set(stateLanded)
+		} else {
+			text := refusals[0].text
+			refusals = refusals[1:]
+			switch {
+			case strings.HasPrefix(text, "ERR The ID specified in XADD"):
+				if rest == nil {
+					rest = errIDRefused
+				}
+			case redisconn.Passing(text) || strings.HasPrefix(text, "NOAUTH "):
+				r.set(stateRefused)
+				rest = fmt.Errorf("redis refuses entries for now: %s", text)
+			default:
+				r.set(stateLanded)
+				lost[r.stream()]++
+				why[r.stream()] = text
+			}
+		}
+		i++
+		return true
+	})
+	q.mu.Unlock()
+	for s, n := range lost {
+		if n > 0 {
+			p.o.lose(entry.Stream(s), n, why[s])
+		}
+	}
+	q.releaseLanded()
+	return rest
+}

@@ -1,0 +1,136 @@
+// Package redisconn knows how to reach Redis: address, TLS, user, database.
+package redisconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+)
+
+// userTimeout is how long written bytes may stay without the peer's
+// acknowledgement before the kernel gives the connection up (TCP_USER_TIMEOUT).
+const userTimeout = 3 * time.Second
+
+// replyTimeout bounds one command's answer on a connection used through
+// redigo's own calls.
+const replyTimeout = 5 * time.Second
+
+// A Conn is a connection that is authenticated and has its database selected.
+// Between commands of the redis.Conn nothing is buffered, so that a caller may
+// go on with the bare Net instead.
+type Conn struct {
+	redis.Conn
+	Net net.Conn
+}
+
+// A RefusedError says that Redis was reached and does not want us as we are:
+// waiting does not help, another configuration does.
+type RefusedError struct{ Reply string }
+
+func (e *RefusedError) Error() string { return "redis refuses us: " + e.Reply }
+
+// Dial connects as r says and selects the database. It takes at most
+// r.ConnectTimeout, and reads the files of credentials and certificates anew,
+// so that renewed ones are used. Its errors name the address, never a secret; a
+// *RefusedError is among them where the credentials or the database are wrong.
+func Dial(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
+	defer cancel()
+
+	username, password, err := r.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := r.TLSConfig()
+	if err != nil {
+		return nil, err
+	}
+	network, address := r.Address()
+	if network == "" {
+		return nil, errors.New("dial redis: redis.sentinel and redis.cluster are not supported by this version")
+	}
+	c, err := dial(ctx, network, address, tlsConfig)
+	if err != nil {
+		return nil, fmt.Errorf("dial redis: %w", err)
+	}
+	conn := &Conn{redis.NewConn(c, replyTimeout, replyTimeout), c}
+	if err := introduce(ctx, conn.Conn, username, password, db); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("dial redis %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (net.Conn, error) {
+	dialer := net.Dialer{KeepAlive: 15 * time.Second, Control: func(network, _ string, raw syscall.RawConn) error {
+		if !strings.HasPrefix(network, "tcp") {
+			return nil
+		}
+		var failed error
+		err := raw.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+		})
+		return errors.Join(err, failed)
+	}}
+	c, err := dialer.DialContext(ctx, network, address)
+	if err != nil || tlsConfig == nil {
+		return c, err
+	}
+	secure := tls.Client(c, tlsConfig)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+	}
+	return secure, nil
+}
+
+// introduce says who we are and which database we want.
+func introduce(ctx context.Context, conn redis.Conn, username, password string, db int) error {
+	command := func(name string, args ...any) error {
+		_, err := redis.DoContext(conn, ctx, name, args...)
+		var reply redis.Error
+		if errors.As(err, &reply) && !Passing(string(reply)) {
+			return &RefusedError{Reply: name + " answered " + string(reply)}
+		}
+		return err
+	}
+	if password != "" {
+		args := []any{password}
+		if username != "" {
+			args = []any{username, password}
+		}
+		if err := command("AUTH", args...); err != nil {
+			return err
+		}
+	}
+	// SELECT is asked even for database 0: it is the first command that needs
+	// the credentials, so a Redis that wants some says so now.
+	return command("SELECT", db)
+}
+
+// passing are the beginnings of Redis error replies that go away by themselves.
+var passing = []string{
+	"LOADING ", "OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ",
+	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "ERR max number of clients",
+}
+
+// Passing says whether an error reply is one that goes away by itself, by
+// Redis's documented error prefixes.
+func Passing(reply string) bool {
+	for _, p := range passing {
+		if strings.HasPrefix(reply, p) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,166 @@
+// Package redistest starts real Redis servers for tests.
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+)
+
+// A Server is a redis-server on a free port of the loopback address. It ends
+// with its test.
+type Server struct {
+	t    testing.TB
+	Port int
+	Dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+// Start starts a server with further arguments as redis-server takes them, such
+// as "--requirepass", "x", and waits until it answers.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := Prepare(t, args...)
+	s.Up()
+	return s
+}
+
+// Prepare chooses a port for a server that is not there yet; Up starts it.
+func Prepare(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, Port: freePort(t), Dir: t.TempDir(), args: args}
+	t.Cleanup(s.Down)
+	return s
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Up starts the server and waits until it answers.
+func (s *Server) Up() {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	args := append([]string{
+		"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir,
+		"--save", "", "--appendonly", "no",
+	}, s.args...)
+	s.cmd = exec.Command("redis-server", args...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("start redis-server (make test installs it): %v", err)
+	}
+	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, err := redis.Dial("tcp", s.Addr())
+		if err == nil {
+			_, err = c.Do("PING")
+			c.Close()
+			if err == nil || !strings.HasPrefix(err.Error(), "LOADING") {
+				return // an answer, be it that it wants a password
+			}
+		}
+		if time.Now().After(until) {
+			s.t.Fatalf("redis-server does not answer: %v", err)
+		}
+	}
+}
+
+// Down kills the server, as a power cut would.
+func (s *Server) Down() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Pause stops the server in its tracks; Resume lets it go on.
+func (s *Server) Pause()  { s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Resume() { s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Addr is host:port.
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+
+// URL is the server's address as --redis takes it.
+func (s *Server) URL() string { return "redis://" + s.Addr() }
+
+// Config is a configuration that reaches the server.
+func (s *Server) Config() *config.Config {
+	c := config.Default()
+	c.Redis.Host, c.Redis.Port = "127.0.0.1", s.Port
+	return c
+}
+
+// Dial connects to a database of the server.
+func (s *Server) Dial(db int, options ...redis.DialOption) redis.Conn {
+	s.t.Helper()
+	c, err := redis.Dial("tcp", s.Addr(), append(options, redis.DialDatabase(db))...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// An Entry is a stream entry.
+type Entry struct {
+	ID     string
+	Fields map[string]string
+}
+
+// Message is the entry's message.
+func (e Entry) Message() string { return e.Fields["message"] }
+
+// Stream reads a whole stream of database 1.
+func (s *Server) Stream(key string) []Entry {
+	s.t.Helper()
+	c, err := redis.Dial("tcp", s.Addr(), redis.DialDatabase(1))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	values, err := redis.Values(c.Do("XRANGE", key, "-", "+"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	entries := make([]Entry, len(values))
+	for i, v := range values {
+		pair, _ := redis.Values(v, nil)
+		entries[i].ID, _ = redis.String(pair[0], nil)
+		entries[i].Fields, _ = redis.StringMap(pair[1], nil)
+	}
+	return entries
+}
+
+// Messages are the messages of a stream of database 1.
+func (s *Server) Messages(key string) []string {
+	s.t.Helper()
+	var messages []string
+	for _, e := range s.Stream(key) {
+		messages = append(messages, e.Message())
+	}
+	return messages
+}
