@@ -19,10 +19,9 @@ type Config struct {
 // Host (with Port), Sentinel and Cluster is the address; Host is the default.
 //
 // The empty string means that a key was not said. In a checked Redis, Host and
-// Port are empty unless they are the address. URL is never shown as it is,
-// because it may hold a password: see Config.Write.
+// Port are empty unless they are the address.
 type Redis struct {
-	URL            string    `toml:"url,omitempty"`
+	URL            URL       `toml:"url,omitempty"`
 	Socket         string    `toml:"socket,omitempty"`
 	Host           string    `toml:"host,omitempty"`
 	Port           int       `toml:"port,omitempty"`

@@ -140,15 +140,6 @@ func join(table, name string) string {
 	return table + "." + name
 }
 
-// keyName returns the whole name of a key by its parts.
-func keyName(parts []string) string {
-	whole := ""
-	for _, part := range parts {
-		whole = join(whole, part)
-	}
-	return whole
-}
-
 // isBare says whether TOML takes the name without quotes.
 func isBare(name string) bool {
 	for i := range len(name) {

@@ -15,14 +15,14 @@ const maxSecret = 64 << 10
 // the files of redis.tls. The error is an *Error that names --redis and shows
 // nothing of raw.
 func (r *Redis) SetURL(raw string) error {
-	u, problem := parseURL(raw)
+	u, problem := parseURL(URL(raw))
 	if problem != "" {
 		return &Error{Key: "--redis", Msg: problem}
 	}
 	if r.Cluster != nil {
 		r.LogsDB, r.ValuesDB = defaultLogsDB, defaultValuesDB
 	}
-	r.URL = raw
+	r.URL = URL(raw)
 	r.Socket, r.Host, r.Port, r.Sentinel, r.Cluster = "", "", 0, nil, nil
 	if u.user != nil {
 		r.Username, r.Password, r.PasswordFile, r.SecretsDir = "", "", "", ""

@@ -85,7 +85,6 @@ func tomlError(err error) *Error {
 	e := &Error{Msg: strings.TrimPrefix(err.Error(), "toml: ")}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, _ = at.Position()
-		e.Key = keyName(at.Key())
 	}
 	if before, _, ok := strings.Cut(e.Msg, ": "); ok && strings.HasPrefix(e.Msg, "unable to parse") {
 		e.Msg = before

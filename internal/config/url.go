@@ -1,11 +1,34 @@
 package config
 
 import (
+	"log/slog"
 	"net"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
+
+// URL is the text of redis.url. It shows itself with its password masked in every
+// format, log and encoding; only Reveal gives the text.
+type URL string
+
+// Reveal returns the text itself, with the password. The caller hands it to Redis
+// and to nothing else; Redis.Address and Redis.Credentials save most the need.
+func (u URL) Reveal() string { return string(u) }
+
+// String returns the text with the password masked. What is no URL is masked as a
+// whole.
+func (u URL) String() string { return maskURL(string(u)) }
+
+// GoString is String, so that %#v hides the password as well.
+func (u URL) GoString() string { return strconv.Quote(u.String()) }
+
+// MarshalText is String, so that no encoder writes the password. There is no error.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// LogValue is String, for slog.
+func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 // A redisURL is what the text of redis.url says.
 type redisURL struct {
@@ -19,9 +42,9 @@ type redisURL struct {
 // parseURL returns what raw says, or what is wrong with it. The problem holds
 // nothing of raw, which may have a password in an unexpected place: that is also
 // why the error of url.Parse is not passed on.
-func parseURL(raw string) (u redisURL, problem string) {
+func parseURL(raw URL) (u redisURL, problem string) {
 	const form = "must be redis://host:port, rediss://host:port or unix:///path"
-	p, err := url.Parse(raw)
+	p, err := url.Parse(raw.Reveal())
 	if err != nil {
 		return u, form + "; special characters of a password stand in it as %XX"
 	}
@@ -56,23 +79,26 @@ func parseURL(raw string) (u redisURL, problem string) {
 	return u, ""
 }
 
-// isHTTP says whether s can be asked over HTTP.
+// isHTTP says whether s can be asked over HTTP. It must not hold a password: the
+// beats of a pool are shown as they are.
 func isHTTP(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil &&
+		isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
 }
 
-// maskURL returns raw with the password in it masked. What is no URL is masked
-// as a whole.
 func maskURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
+	if raw == "" {
+		return ""
+	}
+	u, problem := parseURL(URL(raw))
+	if problem != "" {
 		return mask
 	}
-	if password, _ := u.User.Password(); password == "" {
+	if password, _ := u.user.Password(); password == "" {
 		return raw
 	}
-	// The text is cut by hand, because u.String() would write the mask as %2A.
+	// The text is cut by hand, because url.URL would write the mask as %2A.
 	start := strings.Index(raw, "//") + 2
 	end := len(raw)
 	if i := strings.IndexAny(raw[start:], "/?#"); i >= 0 {

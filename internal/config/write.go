@@ -2,41 +2,25 @@ package config
 
 import (
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
 // Write writes c as TOML: every key with its value, in a fixed order, with the
-// addresses and tables left out that were not said, and secrets masked. Load reads
-// it back as c with masks for secrets. The error is that of w.
-func (c *Config) Write(w io.Writer) error {
-	return toml.NewEncoder(w).Encode(c.masked())
-}
+// addresses and tables left out that were not said, and passwords masked. Load
+// reads it back as c with masks for passwords. The error is that of w.
+func (c *Config) Write(w io.Writer) error { return toml.NewEncoder(w).Encode(c.masked()) }
 
-// masked returns a copy of c with a mask in the place of each secret, also of
-// those within URLs.
+// masked returns a copy of c with masks in the place of passwords. The encoder
+// of go-toml does not ask a kind of string for its MarshalText.
 func (c *Config) masked() *Config {
 	m := *c
+	m.Redis.URL = URL(c.Redis.URL.String())
 	m.Redis.Password = Secret(c.Redis.Password.String())
-	if c.Redis.URL != "" {
-		m.Redis.URL = maskURL(c.Redis.URL)
-	}
 	if c.Redis.Sentinel != nil {
-		sentinel := *c.Redis.Sentinel
-		sentinel.Password = Secret(sentinel.Password.String())
-		m.Redis.Sentinel = &sentinel
-	}
-	m.Health.Pools = maps.Clone(c.Health.Pools)
-	for category, p := range m.Health.Pools {
-		p.Beat = slices.Clone(p.Beat)
-		for i, beat := range p.Beat {
-			if isHTTP(beat) {
-				p.Beat[i] = maskURL(beat)
-			}
-		}
-		m.Health.Pools[category] = p
+		s := *c.Redis.Sentinel
+		s.Password = Secret(s.Password.String())
+		m.Redis.Sentinel = &s
 	}
 	return &m
 }

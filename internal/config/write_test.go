@@ -1,0 +1,141 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func written(t *testing.T, c *Config) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// checkWritten wants that what is written of c reads back as c.
+func checkWritten(t *testing.T, c *Config) {
+	t.Helper()
+	text := written(t, c)
+	again, err := parse("written.toml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !reflect.DeepEqual(again, c.masked()) {
+		t.Errorf("written and read back\n%+v\nis\n%+v", c, again)
+	}
+}
+
+func TestWrittenIsReadBack(t *testing.T) {
+	t.Parallel()
+	checkWritten(t, Default())
+	for _, name := range pairs {
+		checkWritten(t, mustLoad(t, name+".toml"))
+	}
+}
+
+// With the true passwords put back, it is equal to what was written.
+func TestWrittenNeedsOnlyItsSecrets(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, "url.toml")
+	text := strings.Replace(written(t, c), mask, "s%23cret", 1)
+	again, err := parse("x.toml", []byte(text))
+	if err != nil || !reflect.DeepEqual(again, c) {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// setSecrets puts the canary into every secret there is, by type, so that a new
+// one cannot be forgotten in masked.
+func setSecrets(v reflect.Value) (count int) {
+	switch {
+	case v.Type() == reflect.TypeFor[Secret]():
+		v.SetString(canary)
+		return 1
+	case v.Type() == reflect.TypeFor[URL]():
+		v.SetString("redis://u:" + canary + "@h")
+		return 1
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return setSecrets(v.Elem())
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			count += setSecrets(v.Field(i))
+		}
+	}
+	return count
+}
+
+func TestEverySecretIsMasked(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	count := setSecrets(reflect.ValueOf(c).Elem())
+	text := written(t, c)
+	if strings.Contains(text, canary) || count < 3 || strings.Count(text, mask) != count {
+		t.Errorf("%d secrets, written as\n%s", count, text)
+	}
+	if c.Redis.Password != canary || c.Redis.Sentinel.Password != canary {
+		t.Error("Write changes the Config")
+	}
+}
+
+func TestWrittenForm(t *testing.T) {
+	t.Parallel()
+	text := written(t, Default())
+	for _, absent := range []string{"url", "socket", "tls", "sentinel", "cluster", "pools", "env", "#"} {
+		if strings.Contains(text, absent) {
+			t.Errorf("%s is written:\n%s", absent, text)
+		}
+	}
+	const begin = "[redis]\nhost = 'localhost'\nport = 6379\n"
+	if !strings.HasPrefix(text, begin) {
+		t.Errorf("begins otherwise:\n%s", text)
+	}
+	for range 20 {
+		if c := mustLoad(t, "other.toml"); written(t, c) != written(t, c) {
+			t.Fatal("the order changes")
+		}
+	}
+}
+
+type brokenPipe struct{}
+
+var errBroken = errors.New("broken")
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestWriteTellsOfTheWriter(t *testing.T) {
+	t.Parallel()
+	if err := Default().Write(brokenPipe{}); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPending(t *testing.T) {
+	t.Parallel()
+	if got := Default().Pending(); got != nil {
+		t.Errorf("the defaults: %q", got)
+	}
+	keys := func(file string) (keys []string) {
+		for _, sentence := range mustLoad(t, file).Pending() {
+			key, _, _ := strings.Cut(sentence, " ")
+			keys = append(keys, key)
+		}
+		return keys
+	}
+	// Every row of the table comes up in one of these.
+	got := slices.Concat(keys("sentinel.toml"), keys("cluster.toml"), keys("other.toml"))
+	if len(got) != len(pending) {
+		t.Errorf("got %q for %d rows", got, len(pending))
+	}
+	for _, key := range got {
+		if !slices.Contains(knownKeys(), key) {
+			t.Errorf("a sentence begins with %q, which is no key", key)
+		}
+	}
+}
