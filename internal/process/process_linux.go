@@ -1,0 +1,211 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Command says what to start. Stdin, Stdout and Stderr are the app's ends and
+// stay the caller's to close.
+type Command struct {
+	Path  string   // of the file to execute, from Resolve
+	Argv0 string   // what the app sees as its own name; Path if empty
+	Args  []string // the arguments, passed as they are
+	Dir   string   // where the app starts; here if empty
+	Env   []string // all of the app's environment
+	User  *User    // nil: whoever we are
+
+	Stdin, Stdout, Stderr *os.File
+
+	StopSignal  syscall.Signal
+	StopTimeout time.Duration // from StopSignal to SIGKILL
+}
+
+// A Process is an app that was started, and its tree: all that it started in
+// turn, wherever that has gone.
+type Process struct {
+	s   *Supervisor
+	cmd Command
+	pid int
+	tty *os.File // the terminal that was handed to the app, if any
+
+	exited chan struct{} // closed when status is there
+	status Status
+	gone   chan struct{} // closed when the tree is gone too
+
+	stopOnce sync.Once
+	stopping chan struct{} // closed by the first Stop
+	deadline time.Time     // when SIGKILL is due; set before stopping is closed
+}
+
+// Start starts the app in a process group of its own. The app does not outlive
+// this process. If standard input is our terminal, the app's group becomes the
+// foreground group, so that the terminal's signals reach the app and not us.
+// Errors are *StartErrors.
+func (s *Supervisor) Start(cmd Command) (*Process, error) {
+	if cmd.Dir != "" {
+		if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
+			return nil, &StartError{ExitFailed, fmt.Sprintf("the directory %s to start in does not exist", cmd.Dir), "see app.dir"}
+		}
+	}
+	p := &Process{
+		s: s, cmd: cmd,
+		exited:   make(chan struct{}),
+		gone:     make(chan struct{}),
+		stopping: make(chan struct{}),
+	}
+	attr := &syscall.ProcAttr{
+		Dir:   cmd.Dir,
+		Env:   cmd.Env,
+		Files: []uintptr{cmd.Stdin.Fd(), cmd.Stdout.Fd(), cmd.Stderr.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	if u := cmd.User; u != nil {
+		attr.Sys.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
+	}
+	if inForeground(cmd.Stdin) {
+		p.tty = cmd.Stdin
+		attr.Sys.Foreground, attr.Sys.Ctty = true, int(cmd.Stdin.Fd())
+	}
+	argv0 := cmd.Argv0
+	if argv0 == "" {
+		argv0 = cmd.Path
+	}
+
+	started := make(chan error)
+	go func() {
+		// Pdeathsig is sent when the thread ends that started the app, not when
+		// the process does: this one has to last.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		// The reaper must not see the app's end before the app is known here.
+		s.mu.Lock()
+		pid, _, err := syscall.StartProcess(cmd.Path, append([]string{argv0}, cmd.Args...), attr)
+		if err == nil {
+			p.pid = pid
+			s.procs[pid] = p
+		}
+		s.mu.Unlock()
+		started <- err
+		if err == nil {
+			<-p.exited
+		}
+	}()
+	if err := <-started; err != nil {
+		if errors.Is(err, syscall.EPERM) && cmd.User != nil {
+			return nil, &StartError{ExitFailed, fmt.Sprintf("cannot become user %s: %v", cmd.User.Name, err), "run as root (with CAP_SETUID and CAP_SETGID), or leave app.user out"}
+		}
+		return nil, describe(cmd.Path, err)
+	}
+	go p.supervise()
+	return p, nil
+}
+
+// PID is the app's process ID, which is its process group's too.
+func (p *Process) PID() int { return p.pid }
+
+// Exited is closed when the app itself has ended and Status is known.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Status is how the app ended. It may be called once Exited is closed.
+func (p *Process) Status() Status { return p.status }
+
+// Gone is closed when the app has ended and nothing of its tree is left.
+func (p *Process) Gone() <-chan struct{} { return p.gone }
+
+// Forward passes a signal on to the app, as if it had been sent there. SIGTERM
+// is the exception: it is Stop.
+func (p *Process) Forward(sig syscall.Signal) {
+	if sig == syscall.SIGTERM {
+		p.Stop()
+		return
+	}
+	p.signal(sig)
+}
+
+// Stop sends the app its stop signal, and SIGKILL if it is still there after
+// the stop timeout, counted from the first Stop. The rest of the tree is ended
+// in the same way once the app has ended. Stop does not wait.
+func (p *Process) Stop() {
+	p.stopOnce.Do(func() {
+		p.deadline = time.Now().Add(p.cmd.StopTimeout)
+		close(p.stopping)
+	})
+	p.signal(p.cmd.StopSignal)
+	p.signal(syscall.SIGCONT) // a stopped process acts on no other signal
+}
+
+// Stopped says whether Stop was called.
+func (p *Process) Stopped() bool {
+	select {
+	case <-p.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// signal sends a signal to the app unless it has been reaped.
+func (p *Process) signal(sig syscall.Signal) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] == p {
+		syscall.Kill(p.pid, sig)
+	}
+}
+
+// dumpTimeout is how long a stop waits, beyond its own timeout, for the kernel
+// to finish writing the core of an app that crashed while it was stopped. A
+// SIGKILL during the dump would leave no core and hide the signal.
+const dumpTimeout = 30 * time.Second
+
+// supervise sees the app to its end, and its tree.
+func (p *Process) supervise() {
+	defer close(p.gone)
+	select {
+	case <-p.exited:
+	case <-p.stopping:
+		select {
+		case <-p.exited:
+		case <-time.After(time.Until(p.deadline)):
+			for until := time.Now().Add(dumpTimeout); dumpingCore(p.pid) && time.Now().Before(until); {
+				select {
+				case <-p.exited:
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+			p.signal(syscall.SIGKILL)
+			<-p.exited
+		}
+	}
+	deadline := time.Now().Add(p.cmd.StopTimeout)
+	if p.Stopped() {
+		deadline = p.deadline
+	}
+	p.s.endTree(p, deadline)
+	if p.tty != nil {
+		takeTerminal(p.tty)
+	}
+}
+
+// inForeground says whether f is a terminal in whose foreground we are.
+func inForeground(f *os.File) bool {
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+// takeTerminal makes our group the terminal's foreground group again. From the
+// background that is allowed only to a process that ignores SIGTTOU.
+func takeTerminal(tty *os.File) {
+	signal.Ignore(syscall.SIGTTOU)
+	defer signal.Reset(syscall.SIGTTOU)
+	unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, unix.Getpgrp())
+}

@@ -1,0 +1,103 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Exit codes of a wrapper whose app could not be started, as shells use them.
+const (
+	ExitFailed        = 125 // the wrapper itself failed
+	ExitNotExecutable = 126
+	ExitNotFound      = 127
+)
+
+// A StartError says why the app could not be started.
+type StartError struct {
+	ExitCode int // ExitFailed, ExitNotExecutable or ExitNotFound
+	Msg      string
+	Hint     string // the way out, where there is one
+}
+
+func (e *StartError) Error() string { return e.Msg }
+
+// Resolve finds the file to execute. A name without a slash is looked up in
+// path, a list as in $PATH; one with a slash is relative to dir, which is where
+// the app will be started. Its errors are *StartErrors.
+func Resolve(executable, dir, path string) (string, error) {
+	if strings.Contains(executable, "/") {
+		if !filepath.IsAbs(executable) {
+			executable = filepath.Join(dir, executable)
+		}
+		file, err := filepath.Abs(executable)
+		if err != nil {
+			return "", &StartError{ExitFailed, fmt.Sprintf("find %s: %v", executable, err), ""}
+		}
+		if err := executableFile(file); err != nil {
+			return "", describe(file, err)
+		}
+		return file, nil
+	}
+	found := error(fs.ErrNotExist)
+	for _, d := range filepath.SplitList(path) {
+		if d == "" {
+			d = "."
+		}
+		if !filepath.IsAbs(d) {
+			d = filepath.Join(dir, d)
+		}
+		file, err := filepath.Abs(filepath.Join(d, executable))
+		if err == nil {
+			err = executableFile(file)
+		}
+		if err == nil {
+			return file, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			found = err
+		}
+	}
+	if errors.Is(found, fs.ErrNotExist) {
+		return "", &StartError{ExitNotFound, fmt.Sprintf("no executable called %q on PATH (%s)", executable, path), "give its whole path in app.executable"}
+	}
+	return "", describe(executable, found)
+}
+
+// executableFile says what keeps a file from being executed by anybody; whether
+// the app's user may is for execve to say.
+func executableFile(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return syscall.EISDIR
+	}
+	if info.Mode()&0o111 == 0 {
+		return fs.ErrPermission
+	}
+	return nil
+}
+
+// describe turns what execve, or a look before it, said of a file into words.
+func describe(file string, err error) *StartError {
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return &StartError{ExitNotExecutable, file + " is a directory", "name the executable in it"}
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		if _, err := os.Stat(file); err == nil {
+			return &StartError{ExitNotExecutable, file + " cannot be executed: the interpreter or loader it names does not exist", "look at its first line, or at `file " + file + "`; a dynamic program needs its libc in the image"}
+		}
+		return &StartError{ExitNotFound, file + " does not exist", ""}
+	case errors.Is(err, syscall.ENOEXEC):
+		return &StartError{ExitNotExecutable, file + " is no program for this machine", "a script needs a first line like #!/bin/sh; a binary must be of this CPU's kind"}
+	case errors.Is(err, fs.ErrPermission):
+		return &StartError{ExitNotExecutable, file + " may not be executed", "chmod +x it, for the app's user too, and see that its file system is not mounted noexec"}
+	}
+	return &StartError{ExitFailed, fmt.Sprintf("start %s: %v", file, err), ""}
+}

@@ -1,0 +1,185 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// procTable is who is whose child, as /proc shows it at one moment. Zombies are
+// not in it.
+type procTable struct {
+	children map[int][]int
+	started  map[int]uint64 // in clock ticks since boot; pid and start name a process for good
+}
+
+func readProcs() (*procTable, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	t := &procTable{children: make(map[int][]int), started: make(map[int]uint64)}
+	seen := false
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		stat, err := readStat(pid)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		seen = true
+		if stat.state == 'Z' || stat.state == 'X' {
+			continue
+		}
+		t.children[stat.ppid] = append(t.children[stat.ppid], pid)
+		t.started[pid] = stat.started
+	}
+	if !seen {
+		return nil, errors.New("/proc is not mounted")
+	}
+	return t, nil
+}
+
+type procStat struct {
+	state   byte
+	ppid    int
+	started uint64
+}
+
+// readStat reads what is needed of /proc/PID/stat, proc_pid_stat(5). The second
+// field is a name in parentheses that may hold anything, parentheses too.
+func readStat(pid int) (procStat, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return procStat{}, err
+	}
+	return parseStat(text)
+}
+
+func parseStat(text []byte) (procStat, error) {
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 20 {
+		return procStat{}, errors.New("no process status: too few fields")
+	}
+	ppid, err1 := strconv.Atoi(fields[1])
+	started, err2 := strconv.ParseUint(fields[19], 10, 64)
+	return procStat{fields[0][0], ppid, started}, errors.Join(err1, err2)
+}
+
+// below are all descendants of pid but those in or below skip.
+func (t *procTable) below(pid int, skip func(int) bool) (pids []int) {
+	for _, child := range t.children[pid] {
+		if !skip(child) {
+			pids = append(pids, child)
+			pids = append(pids, t.below(child, skip)...)
+		}
+	}
+	return pids
+}
+
+// signal sends sig to pid if that is still the process that the table shows.
+func (t *procTable) signal(pid int, sig syscall.Signal) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		if !errors.Is(err, syscall.ESRCH) {
+			syscall.Kill(pid, sig) // a kernel without pidfds
+		}
+		return
+	}
+	defer unix.Close(fd)
+	if stat, err := readStat(pid); err == nil && stat.started == t.started[pid] {
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); errors.Is(err, syscall.ENOSYS) {
+			syscall.Kill(pid, sig)
+		}
+	}
+}
+
+// Times of ending a tree.
+const (
+	treePoll    = 20 * time.Millisecond // between looks for new descendants
+	killTimeout = 5 * time.Second       // after SIGKILL, for what hangs in the kernel
+)
+
+// endTree ends what is left of an ended app's tree: its stop signal at once to
+// each process found, SIGKILL at the deadline. As the reaper of orphans we find
+// all of it below us, whatever sessions and groups it has made. It returns when
+// nothing is left.
+func (s *Supervisor) endTree(p *Process, deadline time.Time) {
+	if p.cmd.StopTimeout == 0 {
+		deadline = time.Now()
+	}
+	told := make(map[int]uint64) // pid to start time, of those that have the stop signal
+	for {
+		reaped := s.nextReap()
+		now := time.Now()
+		if now.After(deadline.Add(killTimeout)) {
+			return
+		}
+		if !s.signalTree(p, !now.Before(deadline), told) {
+			return
+		}
+		select {
+		case <-reaped:
+		case <-time.After(treePoll):
+		}
+	}
+}
+
+// signalTree sends what is due to each process of the tree, and says whether
+// there was any.
+func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	table, err := readProcs()
+	if err != nil {
+		return s.signalGroup(p, kill)
+	}
+	pids := table.below(os.Getpid(), func(pid int) bool {
+		return s.foreign[pid] || s.procs[pid] != nil && s.procs[pid] != p
+	})
+	for _, pid := range pids {
+		switch {
+		case kill:
+			table.signal(pid, syscall.SIGKILL)
+		case told[pid] != table.started[pid]:
+			told[pid] = table.started[pid]
+			table.signal(pid, p.cmd.StopSignal)
+			table.signal(pid, syscall.SIGCONT)
+		}
+	}
+	return len(pids) > 0
+}
+
+// signalGroup is signalTree where there is no /proc: it reaches the app's
+// process group, which is gone when no signal can be sent to it.
+func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
+	sig := p.cmd.StopSignal
+	if kill {
+		sig = syscall.SIGKILL
+	}
+	if syscall.Kill(-p.pid, sig) != nil {
+		return false
+	}
+	syscall.Kill(-p.pid, syscall.SIGCONT)
+	return true
+}
+
+// dumpingCore says whether the kernel is writing the core of a process just now.
+func dumpingCore(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	return err == nil && bytes.Contains(text, []byte("\nCoreDumping:\t1\n"))
+}
