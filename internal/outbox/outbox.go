@@ -95,6 +95,15 @@ func (o *Outbox) Say(stream entry.Stream, message string, fields ...string) {
 	o.q.signal()
 }
 
+// Unblock has what is added from now on never wait for a Redis that is away,
+// even if Options.Block said so.
+func (o *Outbox) Unblock() {
+	o.q.mu.Lock()
+	o.q.block = false
+	o.q.mu.Unlock()
+	o.q.room.Broadcast()
+}
+
 // Close waits until everything has been delivered, and gives up when nothing
 // has for as long as patience; where Redis was never reached there is one more
 // attempt and no waiting. It returns the number of entries not delivered.

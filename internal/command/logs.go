@@ -1,0 +1,111 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/run"
+)
+
+// retry is how long `wrapp logs -f` waits before it connects again.
+const retry = time.Second
+
+// logs prints the streams of an app.
+func logs(args []string, std run.Streams) error {
+	cfg := config.Default()
+	fs := newFlagSet("wrapp logs")
+	file := fs.String("config", "", "")
+	follow := fs.Bool("f", false, "")
+	n := fs.Int("n", -1, "")
+	url := fs.String("redis", "", "")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() > 1 {
+		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME"}
+	}
+	if *file != "" {
+		var err error
+		if cfg, err = config.Load(*file); err != nil {
+			return err
+		}
+	}
+	if *url != "" {
+		if err := cfg.Redis.SetURL(*url); err != nil {
+			return err
+		}
+	}
+	name := fs.Arg(0)
+	if name == "" && *file != "" && cfg.CheckRun() == nil {
+		name = cfg.Name()
+	}
+	if name == "" {
+		return &usageError{"logs wants the name of an app", "wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME"}
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	conn, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	if err != nil {
+		return err
+	}
+	defer func() { conn.Close() }()
+	reader := journal.NewReader(name)
+	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout))
+	entries, err := reader.Last(conn, *n)
+	if err != nil {
+		return err
+	}
+	if err := printer.Print(entries); err != nil {
+		return quiet(err)
+	}
+	if !*follow {
+		if len(entries) == 0 {
+			return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
+		}
+		return quiet(printer.Finish())
+	}
+	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
+	away := false
+	for ctx.Err() == nil {
+		entries, err := reader.Next(ctx, conn)
+		if err == nil {
+			if err := printer.Print(entries); err != nil {
+				return quiet(err)
+			}
+			continue
+		}
+		if !away && ctx.Err() == nil {
+			log.Warn("redis is away; reading goes on when it is back", "error", err)
+			away = true
+		}
+		conn.Close()
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+		if c, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err == nil {
+			conn = c
+			log.Info("redis is back")
+			away = false
+		}
+	}
+	return quiet(printer.Finish())
+}
+
+// quiet is err but for a reader of ours that went away, as head does.
+func quiet(err error) error {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}

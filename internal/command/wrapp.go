@@ -1,0 +1,261 @@
+// Package command is the command lines of the tools.
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/process"
+	"github.com/lpportorino/jettison-base-images/internal/run"
+)
+
+const wrappUsage = `wrapp runs one app and streams what it says to Redis.
+
+usage:
+  wrapp [FLAGS] CONFIG                run what the file (TOML or JSON) says
+  wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
+  wrapp check CONFIG                  say what is wrong with it, or what it amounts to
+  wrapp logs [-f] [-n N] NAME         read the streams of NAME back
+  wrapp acl NAME                      the least Redis ACL rules for writing NAME's streams
+  wrapp version | help
+
+flags, which win over the file:
+`
+
+const wrappUsageEnd = `
+exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
+126 not executable; 125 wrapp itself failed, and then the app was not started.
+`
+
+// Wrapp is the wrapp command. args are without the command's own name; the
+// result is the exit status.
+func Wrapp(args []string, std run.Streams) int {
+	subcommands := map[string]func([]string, run.Streams) error{
+		"check": check, "logs": logs, "acl": acl,
+		"version": version, "--version": version, "help": help, "--help": help, "-h": help,
+	}
+	if len(args) > 0 {
+		if f := subcommands[args[0]]; f != nil {
+			return complain(std.Stderr, "wrapp", f(args[1:], std))
+		}
+	}
+	cfg, verbose, err := runConfig(args)
+	if err != nil {
+		return complain(std.Stderr, "wrapp", err)
+	}
+	log := slog.New(newSpeaker(std.Stderr, "wrapp", verbose))
+	for _, pending := range cfg.Pending() {
+		log.Warn(pending)
+	}
+	exit, err := run.Run(cfg, std, log)
+	if err != nil {
+		complain(std.Stderr, "wrapp", err)
+	}
+	return exit
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ msg, hint string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// complain writes an error as lines of "error:" and "hint:" and returns the exit
+// status for it.
+func complain(w io.Writer, tool string, err error) int {
+	if err == nil {
+		return 0
+	}
+	hint := ""
+	var usage *usageError
+	var start *process.StartError
+	if errors.As(err, &usage) {
+		hint = usage.hint
+	} else if errors.As(err, &start) {
+		hint = start.Hint
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "%s: error: %s\n", tool, strings.TrimSuffix(line, "\n"))
+	}
+	if hint != "" {
+		fmt.Fprintf(w, "%s: hint: %s\n", tool, hint)
+	}
+	return process.ExitFailed
+}
+
+// runFlags are the flags of running an app; each sets one key of the
+// configuration.
+func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
+	fs := newFlagSet("wrapp")
+	set := func(name, usage string, f func(string) error) { fs.Func(name, usage, f) }
+	set("redis", "`URL` of Redis: redis://, rediss:// or unix:// (redis.url)", cfg.Redis.SetURL)
+	set("name", "`NAME` of the streams (app.stream_name)", text(&cfg.App.StreamName))
+	set("user", "run as `USER`, as root only (app.user)", text(&cfg.App.User))
+	set("dir", "start in `DIR` (app.dir)", text(&cfg.App.Dir))
+	set("env", "set `NAME=VALUE` for the app; may be repeated (app.env)", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return errors.New("must be NAME=VALUE")
+		}
+		if cfg.App.Env == nil {
+			cfg.App.Env = make(map[string]string)
+		}
+		cfg.App.Env[name] = value
+		return nil
+	})
+	set("stop-signal", "`SIGNAL` that asks the app to stop (app.stop_signal)", unmarshal(&cfg.App.StopSignal))
+	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", unmarshal(&cfg.App.StopTimeout))
+	set("max-line", "`SIZE` at which lines are split (logs.max_line)", unmarshal(&cfg.Logs.MaxLine))
+	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
+	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
+	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
+	return fs
+}
+
+func newFlagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func text(to *string) func(string) error {
+	return func(s string) error {
+		*to = s
+		return nil
+	}
+}
+
+func unmarshal(to interface{ UnmarshalText([]byte) error }) func(string) error {
+	return func(s string) error { return to.UnmarshalText([]byte(s)) }
+}
+
+// runConfig makes a configuration of the command line: of the file that it
+// names, if any, and its flags.
+func runConfig(args []string) (cfg *config.Config, verbose bool, err error) {
+	// The flags are read once to find the file and again to win over it.
+	cfg = config.Default()
+	fs := runFlags(cfg, &verbose)
+	if err := parse(fs, args); err != nil {
+		return nil, false, err
+	}
+	rest := fs.Args()
+	dashes := len(args) > len(rest) && args[len(args)-len(rest)-1] == "--"
+	switch {
+	case len(rest) == 0:
+		return nil, false, &usageError{"nothing to run", "give a config file, or a command behind --; see wrapp help"}
+	case dashes:
+		cfg.App.Executable, cfg.App.Args = rest[0], rest[1:]
+	case len(rest) > 1:
+		return nil, false, &usageError{fmt.Sprintf("one config file is enough, and %q comes behind it", rest[1]), "to run a command put -- before it: wrapp [FLAGS] -- COMMAND [ARG...]; flags come before the file"}
+	default:
+		cfg, err = config.Load(rest[0])
+		if err != nil {
+			return nil, false, err
+		}
+		if err := parse(runFlags(cfg, &verbose), args); err != nil {
+			return nil, false, err
+		}
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, false, err
+	}
+	return cfg, verbose, cfg.CheckRun()
+}
+
+func parse(fs *flag.FlagSet, args []string) error {
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return &usageError{"help is a command: " + fs.Name() + " help", ""}
+	}
+	if err != nil {
+		return &usageError{err.Error(), "see wrapp help"}
+	}
+	return nil
+}
+
+func check(args []string, std run.Streams) error {
+	fs := newFlagSet("wrapp check")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return &usageError{"check wants one config file", "wrapp check CONFIG"}
+	}
+	cfg, err := config.Load(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	if _, _, err := cfg.Redis.Credentials(); err != nil {
+		return err
+	}
+	if _, err := cfg.Redis.TLSConfig(); err != nil {
+		return err
+	}
+	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
+	for _, pending := range cfg.Pending() {
+		log.Warn(pending)
+	}
+	if err := cfg.CheckRun(); err != nil {
+		// A file for jettison_health alone has no app in it.
+		log.Warn(err.Error())
+	}
+	return cfg.Write(std.Stdout)
+}
+
+func acl(args []string, std run.Streams) error {
+	if len(args) != 1 {
+		return &usageError{"acl wants the name of an app", "wrapp acl NAME"}
+	}
+	cfg := config.Default()
+	cfg.App.StreamName = args[0]
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange ~logs:app:%s:*\n", args[0], args[0])
+	return err
+}
+
+func help(_ []string, std run.Streams) error {
+	fmt.Fprint(std.Stdout, wrappUsage)
+	var verbose bool
+	fs := runFlags(config.Default(), &verbose)
+	fs.SetOutput(std.Stdout)
+	fs.PrintDefaults()
+	_, err := fmt.Fprint(std.Stdout, wrappUsageEnd)
+	return err
+}
+
+// Version is stamped in by the build (-ldflags -X).
+var Version = ""
+
+func version(_ []string, std run.Streams) error {
+	v, revision, when := Version, "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v == "" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = " " + s.Value
+			case "vcs.time":
+				when = " " + s.Value
+			}
+		}
+	}
+	_, err := fmt.Fprintf(std.Stdout, "wrapp %s%s%s %s/%s %s\n", v, revision, when, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return err
+}
+
+// stdStreams are this process's own.
+func stdStreams() run.Streams { return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr} }
+
+// Main runs a tool with this process's arguments and streams, and exits.
+func Main(tool func([]string, run.Streams) int) { os.Exit(tool(os.Args[1:], stdStreams())) }

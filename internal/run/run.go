@@ -1,0 +1,186 @@
+// Package run is one run of the app, from its first marker to its last. It
+// wires everything else together and is the only package that does.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/process"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+const (
+	// memoryLimit is what may wait for Redis, in bytes.
+	memoryLimit = 4 << 20
+
+	// patience is how long the end of wrapp waits for Redis to take another
+	// entry before it gives up the rest.
+	patience = 3 * time.Second
+
+	// pipeSize is what an app can write ahead of us, in bytes, before it waits.
+	pipeSize = 1 << 20
+)
+
+// Streams are wrapp's own standard streams. The app reads Stdin itself; its
+// output is copied to Stdout and Stderr as logs.passthrough says.
+type Streams struct{ Stdin, Stdout, Stderr *os.File }
+
+// Run runs the app that cfg names and returns the exit status that wrapp is to
+// end with. An error says that wrapp itself failed, or that the app could not be
+// started: then it is a *process.StartError, whose ExitCode is exit.
+func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error) {
+	signals, stopSignals := process.Signals()
+	defer stopSignals()
+
+	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	}
+	conn, err := dial(context.Background())
+	var refused *redisconn.RefusedError
+	var wrong *config.Error
+	if errors.As(err, &refused) || errors.As(err, &wrong) {
+		return process.ExitFailed, err
+	}
+	if err != nil {
+		log.Warn("redis is not there; the app starts all the same and entries wait in memory", "error", err)
+	}
+	name := cfg.Name()
+	out := outbox.New(outbox.Options{
+		Keys:       entry.Keys(name),
+		MaxEntries: cfg.Logs.MaxEntries,
+		Limit:      memoryLimit,
+		Block:      cfg.Spool.WhenFull == "block",
+		Dial:       dial,
+		Log:        log,
+	}, conn)
+
+	mark(out, "{{__NEW_RUN_%s}}")
+	exit, err = runApp(cfg, std, log, out, signals)
+	if err != nil {
+		out.Say(entry.Error, err.Error())
+	}
+	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+	if n := out.Close(patience); n > 0 {
+		log.Error("redis did not come back; entries are lost", "entries", n)
+	}
+	return exit, err
+}
+
+// mark writes a run marker to the streams that have them.
+func mark(out *outbox.Outbox, format string) {
+	text := fmt.Sprintf(format, time.Now().Format(entry.RunMarkerLayout))
+	out.Say(entry.Info, text)
+	out.Say(entry.Status, text)
+}
+
+// runApp starts the app, sees it to its end and takes everything it wrote.
+func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, signals <-chan os.Signal) (int, error) {
+	cmd, err := prepare(cfg)
+	if err != nil {
+		return failed(err)
+	}
+	cmd.Stdin = std.Stdin
+
+	supervisor, err := process.New()
+	if err != nil {
+		return failed(err)
+	}
+	defer supervisor.Close()
+
+	sinks := [2]struct {
+		to    *os.File
+		flags entry.Flags
+		child **os.File
+	}{
+		{std.Stdout, 0, &cmd.Stdout},
+		{std.Stderr, entry.Stderr, &cmd.Stderr},
+	}
+	var readers [2]*reader
+	for i, sink := range sinks {
+		r, w, err := pipe()
+		if err != nil {
+			return failed(err)
+		}
+		defer r.Close()
+		defer w.Close()
+		*sink.child = w
+		readers[i] = newReader(r, sink.flags, int(cfg.Logs.MaxLine), out)
+		if passes(cfg.Logs.Passthrough, sink.to) {
+			readers[i].copyTo(sink.to, log)
+		}
+	}
+
+	began := time.Now()
+	app, err := supervisor.Start(*cmd)
+	cmd.Stdout.Close()
+	cmd.Stderr.Close()
+	if err != nil {
+		return failed(err)
+	}
+	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
+	log.Debug("started", "path", cmd.Path, "pid", app.PID())
+
+	var reading sync.WaitGroup
+	for _, r := range readers {
+		reading.Go(r.run)
+	}
+	forward(app, signals, out, log)
+	out.Unblock() // there is no app any more that could wait for Redis
+	for _, r := range readers {
+		r.finish()
+	}
+	reading.Wait()
+
+	status := app.Status()
+	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
+	out.Say(entry.Status, ended)
+	log.Debug(ended)
+	return status.ExitCode(), nil
+}
+
+func failed(err error) (int, error) {
+	var start *process.StartError
+	if errors.As(err, &start) {
+		return start.ExitCode, err
+	}
+	return process.ExitFailed, err
+}
+
+// forward passes signals on until the app and its tree are gone.
+func forward(app *process.Process, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+	for {
+		select {
+		case <-app.Gone():
+			return
+		case sig := <-signals:
+			s := sig.(syscall.Signal)
+			if s == syscall.SIGTERM && !app.Stopped() {
+				out.Say(entry.Status, "stopping: wrapp received SIGTERM")
+			}
+			log.Debug("signal forwarded", "signal", process.SignalName(s))
+			app.Forward(s)
+		}
+	}
+}
+
+// pipe makes a pipe with much room, or with what the kernel allows: more than
+// its default is refused to a user who has many pipes already.
+func pipe() (r, w *os.File, err error) {
+	r, w, err = os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	growPipe(w, pipeSize)
+	return r, w, nil
+}

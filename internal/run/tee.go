@@ -1,0 +1,136 @@
+package run
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// passes says whether output is copied to f under a logs.passthrough setting.
+func passes(setting string, f *os.File) bool {
+	return setting == "always" || setting == "auto" && IsTerminal(f)
+}
+
+const (
+	teeRoom  = 1 << 20         // bytes that may wait for a slow reader of wrapp's output
+	teeStall = 1 * time.Second // without progress for so long, its reader has stopped
+)
+
+// A tee copies the app's output to a file as it came. A reader of that file who
+// is slow slows the app down, as in any pipe; one who has stopped does not stop
+// it: then what does not fit is left out, counted and told. The streams have it
+// all the same.
+type tee struct {
+	to   *os.File
+	log  *slog.Logger
+	mu   sync.Mutex
+	cond sync.Cond // something was taken or added, or closed changed
+
+	buf     []byte // waits
+	taken   int    // bytes ever written on; its change is progress
+	stalled bool   // leave out what does not fit, until all has been written
+	left    int    // bytes left out
+	closed  bool
+	broken  bool // nobody reads any more
+	done    chan struct{}
+}
+
+func newTee(to *os.File, log *slog.Logger) *tee {
+	t := &tee{to: to, log: log, done: make(chan struct{})}
+	t.cond.L = &t.mu
+	go t.run()
+	return t
+}
+
+// run writes on what waits.
+func (t *tee) run() {
+	defer close(t.done)
+	var batch []byte
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for {
+		for len(t.buf) == 0 {
+			t.stalled = false
+			if t.closed {
+				return
+			}
+			t.cond.Wait()
+		}
+		batch, t.buf = t.buf, batch[:0]
+		t.mu.Unlock()
+		_, err := t.to.Write(batch)
+		t.mu.Lock()
+		if err != nil && !t.broken {
+			t.broken = true
+			t.log.Warn("output is not copied any more", "to", t.to.Name(), "error", err)
+		}
+		t.taken += len(batch)
+		t.cond.Broadcast()
+	}
+}
+
+// write copies b, or leaves it out.
+func (t *tee) write(b []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.broken {
+		return
+	}
+	if len(t.buf) > 0 && len(t.buf)+len(b) > teeRoom && !t.stalled {
+		t.waitForRoom(len(b))
+	}
+	if len(t.buf) > 0 && len(t.buf)+len(b) > teeRoom {
+		t.stalled = true
+		t.left += len(b)
+		return
+	}
+	t.buf = append(t.buf, b...)
+	t.cond.Broadcast()
+}
+
+// waitForRoom waits until n bytes fit, as long as there is progress.
+func (t *tee) waitForRoom(n int) {
+	expired := false
+	for len(t.buf)+n > teeRoom && !t.broken && !expired {
+		taken := t.taken
+		timer := time.AfterFunc(teeStall, func() {
+			t.mu.Lock()
+			expired = t.taken == taken
+			t.mu.Unlock()
+			t.cond.Broadcast()
+		})
+		t.cond.Wait()
+		timer.Stop()
+	}
+}
+
+// close waits until everything is written, as long as there is progress.
+func (t *tee) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.cond.Broadcast()
+	t.mu.Unlock()
+	for taken := -1; ; {
+		select {
+		case <-t.done:
+		case <-time.After(teeStall):
+			t.mu.Lock()
+			now := t.taken
+			t.left += len(t.buf)
+			if now != taken {
+				t.left -= len(t.buf)
+				taken = now
+				t.mu.Unlock()
+				continue
+			}
+			t.mu.Unlock()
+		}
+		break
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.left > 0 {
+		t.log.Warn("nobody read the copied output; the streams have all of it", "of", t.to.Name(), "bytes left out", t.left)
+	}
+}
