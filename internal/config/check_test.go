@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -143,6 +145,25 @@ func TestBadFiles(t *testing.T) {
 		if c != nil {
 			t.Errorf("%s\ngave a Config beside the error", row.data)
 		}
+	}
+}
+
+func TestNotAllIsToldOfAWrongFile(t *testing.T) {
+	t.Parallel()
+	unknown := func(n int) []byte {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString("xyzzy" + strconv.Itoa(i) + " = 1\n")
+		}
+		return []byte(b.String())
+	}
+	_, err := parse("x.toml", unknown(maxErrors))
+	if all, _ := errors.AsType[Errors](err); len(all) != maxErrors || strings.Contains(err.Error(), "more") {
+		t.Errorf("%d: %v", len(all), err)
+	}
+	_, err = parse("x.toml", unknown(10000))
+	if all, _ := errors.AsType[Errors](err); len(all) != maxErrors+1 || !strings.HasSuffix(err.Error(), "\nx.toml: more is wrong than these 50") {
+		t.Errorf("%d: %v", len(all), err)
 	}
 }
 

@@ -25,6 +25,9 @@ func (d *decoder) table(key string, table map[string]any, to reflect.Value) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if d.errs.full() {
+			return
+		}
 		whole := join(key, name)
 		if to.Kind() == reflect.Map {
 			element := reflect.New(to.Type().Elem()).Elem()

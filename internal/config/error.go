@@ -45,8 +45,9 @@ func (e *Error) Error() string {
 	}, b.String())
 }
 
-// Errors is everything that was found wrong, in the order of the file. It is
-// never empty where it is returned as an error; errors.As finds its *Error.
+// Errors is everything that was found wrong, in the order of the file, up to a
+// limit of which the last one then tells. It is never empty where it is returned
+// as an error; errors.As finds its *Error.
 type Errors []*Error
 
 // Error returns one line for each.
@@ -67,9 +68,19 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// add notes a problem of a key, unless the key already has one: the first is
-// the cause.
+// maxErrors bounds how many problems are told: of a file that is something else
+// altogether, more would help nobody.
+const maxErrors = 50
+
+// full says that there are enough, and one over to know of more.
+func (e Errors) full() bool { return len(e) > maxErrors }
+
+// add notes a problem of a key, unless the key already has one, which then is the
+// cause, or there are enough.
 func (e *Errors) add(key, msg, hint string) {
+	if e.full() {
+		return
+	}
 	for _, one := range *e {
 		if one.Key == key && one.Msg != twice {
 			return
@@ -84,6 +95,10 @@ func (e Errors) err() error {
 		return nil
 	}
 	slices.SortStableFunc(e, func(a, b *Error) int { return a.Line - b.Line })
+	if e.full() {
+		e[maxErrors] = &Error{File: e[0].File, Msg: "more is wrong than these " + strconv.Itoa(maxErrors)}
+		e = e[:maxErrors+1]
+	}
 	return e
 }
 
