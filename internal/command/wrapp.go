@@ -255,7 +255,9 @@ func version(_ []string, std run.Streams) error {
 }
 
 // stdStreams are this process's own.
-func stdStreams() run.Streams { return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr} }
+func stdStreams() run.Streams {
+	return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+}
 
 // Main runs a tool with this process's arguments and streams, and exits.
 func Main(tool func([]string, run.Streams) int) { os.Exit(tool(os.Args[1:], stdStreams())) }

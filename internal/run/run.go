@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,9 +26,6 @@ const (
 	// patience is how long the end of wrapp waits for Redis to take another
 	// entry before it gives up the rest.
 	patience = 3 * time.Second
-
-	// pipeSize is what an app can write ahead of us, in bytes, before it waits.
-	pipeSize = 1 << 20
 )
 
 // Streams are wrapp's own standard streams. The app reads Stdin itself; its
@@ -98,49 +94,28 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	}
 	defer supervisor.Close()
 
-	sinks := [2]struct {
-		to    *os.File
-		flags entry.Flags
-		child **os.File
-	}{
-		{std.Stdout, 0, &cmd.Stdout},
-		{std.Stderr, entry.Stderr, &cmd.Stderr},
+	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out)
+	if err != nil {
+		return failed(err)
 	}
-	var readers [2]*reader
-	for i, sink := range sinks {
-		r, w, err := pipe()
-		if err != nil {
-			return failed(err)
-		}
-		defer r.Close()
-		defer w.Close()
-		*sink.child = w
-		readers[i] = newReader(r, sink.flags, int(cfg.Logs.MaxLine), out)
-		if passes(cfg.Logs.Passthrough, sink.to) {
-			readers[i].copyTo(sink.to, log)
-		}
-	}
+	defer in.close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 
 	began := time.Now()
 	app, err := supervisor.Start(*cmd)
-	cmd.Stdout.Close()
-	cmd.Stderr.Close()
+	stdout.Close()
+	stderr.Close()
 	if err != nil {
 		return failed(err)
 	}
 	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
-	var reading sync.WaitGroup
-	for _, r := range readers {
-		reading.Go(r.run)
-	}
+	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
+	go in.run()
 	forward(app, signals, out, log)
 	out.Unblock() // there is no app any more that could wait for Redis
-	for _, r := range readers {
-		r.finish()
-	}
-	reading.Wait()
+	in.finish()
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
@@ -172,15 +147,4 @@ func forward(app *process.Process, signals <-chan os.Signal, out *outbox.Outbox,
 			app.Forward(s)
 		}
 	}
-}
-
-// pipe makes a pipe with much room, or with what the kernel allows: more than
-// its default is refused to a user who has many pipes already.
-func pipe() (r, w *os.File, err error) {
-	r, w, err = os.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a pipe: %w", err)
-	}
-	growPipe(w, pipeSize)
-	return r, w, nil
 }

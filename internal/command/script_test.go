@@ -1,0 +1,60 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"wrapp": func() { Main(Wrapp) },
+	})
+}
+
+// TestScripts runs the command line as a person would. $REDIS is a server that
+// all scripts share, $LOCKED one that wants a password, $NOWHERE none.
+func TestScripts(t *testing.T) {
+	shared := redistest.Start(t)
+	locked := redistest.Start(t, "--requirepass", "s3same-open")
+	nowhere := redistest.Prepare(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REDIS", shared.URL())
+			env.Setenv("REDIS_PORT", fmt.Sprint(shared.Port))
+			env.Setenv("LOCKED", locked.URL())
+			env.Setenv("LOCKED_PORT", fmt.Sprint(locked.Port))
+			env.Setenv("NOWHERE", nowhere.URL())
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// stream NAME:STREAM prints the stream's entries, a line each, the
+			// message first, then the other fields.
+			"stream": func(ts *testscript.TestScript, _ bool, args []string) {
+				var text strings.Builder
+				for _, e := range shared.Stream("logs:app:" + args[0]) {
+					fmt.Fprintf(&text, "%q", e.Message())
+					for _, f := range []string{"source", "partial"} {
+						if v, ok := e.Fields[f]; ok {
+							fmt.Fprintf(&text, " %s=%s", f, v)
+						}
+					}
+					text.WriteByte('\n')
+				}
+				fmt.Fprint(ts.Stdout(), text.String())
+			},
+		},
+	})
+}
