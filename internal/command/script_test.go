@@ -11,7 +11,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
+// beWrapp in the environment makes this test binary wrapp.
+const beWrapp = "TEST_BE_WRAPP"
+
 func TestMain(m *testing.M) {
+	// The race detector sleeps for a second at every exit unless told otherwise.
+	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	if os.Getenv(beWrapp) != "" {
+		os.Unsetenv(beWrapp)
+		Main(Wrapp)
+	}
 	testscript.Main(m, map[string]func(){
 		"wrapp": func() { Main(Wrapp) },
 	})
@@ -26,6 +35,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("REDIS", shared.URL())
 			env.Setenv("REDIS_PORT", fmt.Sprint(shared.Port))
 			env.Setenv("LOCKED", locked.URL())

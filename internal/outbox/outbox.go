@@ -38,7 +38,8 @@ type Outbox struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when deliver has returned
 
-	lost [entry.Streams]int // entries that Redis will never take; only collect counts
+	lost [entry.Streams]int  // entries that Redis will never take; only collect counts
+	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
 
 	reached chan struct{} // closed at the first connection that worked
 	closing chan struct{} // closed by Close

@@ -231,9 +231,9 @@ func TestConnectionCuts(t *testing.T) {
 				opts.Block, opts.MaxEntries = true, maxEntries
 				opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
 					r := s.Config().Redis
-					host, port, _ := net.SplitHostPort(proxy.addr)
-					r.Host = host
-					fmt.Sscan(port, &r.Port)
+					if err := r.SetURL("redis://" + proxy.addr); err != nil {
+						return nil, err
+					}
 					return redisconn.Dial(ctx, &r, 1)
 				}
 			})
@@ -264,6 +264,37 @@ func TestConnectionCuts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBlind cuts connections of a user who may write and not read: what landed
+// before a cut must not come again, nor be sent for ever.
+func TestBlind(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(0).Do("ACL", "SETUSER", "blind", "on", ">pw", "~*", "-@all", "+select", "+xadd"); err != nil {
+		t.Fatal(err)
+	}
+	proxy := startCutter(t, s.Addr())
+	o := open(t, s, func(opts *Options) {
+		opts.Block = true
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			r := s.Config().Redis
+			if err := r.SetURL("redis://blind:pw@" + proxy.addr); err != nil {
+				return nil, err
+			}
+			return redisconn.Dial(ctx, &r, 1)
+		}
+	})
+	const n = 200_000
+	for i := range 20 {
+		proxy.cut.Store(int64(20_000 + 777*i))
+		number(o, i*n/20, (i+1)*n/20)
+	}
+	closeAll(t, o)
+	if proxy.cuts.Load() < 3 {
+		t.Errorf("only %d cuts", proxy.cuts.Load())
+	}
+	checkNumbered(t, s, n)
 }
 
 func TestStalledServer(t *testing.T) {

@@ -182,6 +182,7 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 			refusals = refusals[1:]
 			switch {
 			case strings.HasPrefix(text, "ERR The ID specified in XADD"):
+				r.set(stateBehind)
 				if rest == nil {
 					rest = errIDRefused
 				}

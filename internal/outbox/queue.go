@@ -29,6 +29,7 @@ const headerSize = 24
 const (
 	stateLanded  = 1 << iota // it is in its stream, or will never be: not to be sent
 	stateRefused             // Redis answered that it did not take it
+	stateBehind              // Redis answered that the stream has this ID or a later one
 	stateKept                // wrapp's own words: not dropped to make room
 )
 

@@ -23,14 +23,15 @@ import (
 func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 	for s := range entry.Streams {
 		last, err := lastID(conn, o.opts.Keys[s])
+		if err == nil {
+			err = o.findLanded(conn, s, last)
+		}
 		var reply redis.Error
 		if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
-			continue // XADD will be refused as well, or will settle it
+			o.blind(s, err)
+			continue
 		}
 		if err != nil {
-			return fmt.Errorf("look into %s: %w", o.opts.Keys[s], err)
-		}
-		if err := o.findLanded(conn, s, last); err != nil {
 			return fmt.Errorf("look into %s: %w", o.opts.Keys[s], err)
 		}
 		if n := o.q.renumber(s, last); n > 0 {
@@ -41,6 +42,20 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 	o.q.releaseLanded()
 	o.q.rewind()
 	return nil
+}
+
+// blind does what can be done for a stream that Redis does not let us look into:
+// an entry that was sent twice and whose ID the stream is past has landed.
+func (o *Outbox) blind(stream entry.Stream, why error) {
+	if !o.told[stream] {
+		o.told[stream] = true
+		o.opts.Log.Warn("cannot look into the stream, which is needed after a lost connection (see wrapp acl)", "stream", o.opts.Keys[stream], "error", why)
+	}
+	for _, r := range o.q.doubtful(stream) {
+		if r.is(stateBehind) {
+			r.set(stateLanded)
+		}
+	}
 }
 
 // lastID is the last ID that the stream at key ever had, zero if there is none.

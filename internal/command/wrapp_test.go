@@ -1,0 +1,462 @@
+package command
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// wrapp is a command that runs wrapp, this test binary, with a real Redis.
+func wrapp(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), beWrapp+"=1")
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// code is the exit status of a command that ended.
+func code(t *testing.T, err error) int {
+	t.Helper()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if exit == nil {
+		return 0
+	}
+	if !exit.Exited() {
+		t.Fatalf("wrapp itself was killed: %v", exit)
+	}
+	return exit.ExitCode()
+}
+
+// output is what the app wrote, as the stream has it: all but the run markers,
+// the pieces of split lines joined.
+func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
+	t.Helper()
+	entries := s.Stream("logs:app:" + name + ":info")
+	if len(entries) < 2 || !strings.HasPrefix(entries[0].Message(), "{{__NEW_RUN_") ||
+		!strings.HasPrefix(entries[len(entries)-1].Message(), "{{__END_RUN_") {
+		t.Fatalf("%s: %d entries, not between run markers", name, len(entries))
+	}
+	var line strings.Builder
+	for _, e := range entries[1 : len(entries)-1] {
+		line.WriteString(e.Message())
+		if e.Fields["partial"] == "" {
+			lines = append(lines, line.String())
+			line.Reset()
+		}
+	}
+	if line.Len() > 0 {
+		t.Errorf("%s: the last piece of a line is missing", name)
+	}
+	return lines
+}
+
+// eventually waits until f is true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// TestBytes sends files of difficult bytes through wrapp and compares.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	random := make([]byte, 3<<20)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(random)
+	files := map[string][]byte{
+		"ten-megabytes": append(bytes.Repeat([]byte("0123456789"), 1<<20), "\nnext\n"...),
+		"random":        random,
+		"nul":           []byte("a\x00b\n\x00\n\x00"),
+		"invalid-utf8":  []byte("\xff\xfe\n\xc3\n\x80abc\n"),
+		"lone-cr":       []byte("10%\r20%\r100%\nx\r\ny\r"),
+		"no-end":        []byte("one\ntwo"),
+		"blank":         []byte("  \n\t\n\n  x  \n"),
+		"many":          bytes.Repeat([]byte("short\n"), 100_000),
+	}
+	for name, data := range files {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "data")
+			if err := os.WriteFile(file, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for line := range strings.Lines(string(data)) {
+				if body, ok := strings.CutSuffix(line, "\n"); ok {
+					line = strings.TrimSuffix(body, "\r")
+				}
+				if line != "" { // an empty line is no entry
+					want = append(want, line)
+				}
+			}
+			cmd := wrapp(t, "--redis", s.URL(), "--name", name, "--max-entries", "1000000", "--", "cat", file)
+			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+				t.Fatalf("%v: %s", err, out)
+			}
+			got := output(t, s, name)
+			if len(got) != len(want) {
+				t.Fatalf("%d lines, want %d", len(got), len(want))
+			}
+			for i := range got {
+				if got[i] != want[i] {
+					t.Fatalf("line %d is %.50q, want %.50q", i, got[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestPassthrough compares the copy of the output with the output.
+func TestPassthrough(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	data := make([]byte, 5<<20)
+	rand.NewChaCha8([32]byte{2}).Read(data)
+	file := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := wrapp(t, "--redis", s.URL(), "--passthrough", "always", "--", "cat", file)
+	out, err := cmd.Output()
+	if err != nil || !bytes.Equal(out, data) {
+		t.Errorf("%d bytes of %d, or not the same: %v", len(out), len(data), err)
+	}
+}
+
+// TestStoppedReader has nobody read the copied output: the app goes on.
+func TestStoppedReader(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "stuck", "--passthrough", "always", "--", "sh", "-c", "yes 123456789 | head -n 300000; echo done")
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	entries := s.Messages("logs:app:stuck:info")
+	if len(entries) < 2 || entries[len(entries)-2] != "done" {
+		t.Errorf("the last line is missing")
+	}
+	if !strings.Contains(stderr.String(), "nobody read the copied output") {
+		t.Errorf("stderr: %s", &stderr)
+	}
+}
+
+// TestSignals sends wrapp signals; the app tells which came.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	app := `trap 'echo HUP' HUP; trap 'echo USR1' USR1; trap 'echo WINCH' WINCH; trap 'echo INT' INT
+		trap 'echo TERM; exit 9' TERM; echo ready; while :; do sleep 0.01; done`
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "signals", "--", "sh", "-c", app)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	key := "logs:app:signals:info"
+	eventually(t, "the app is ready", func() bool { return len(s.Stream(key)) == 2 })
+	for i, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGINT, syscall.SIGTERM} {
+		cmd.Process.Signal(syscall.SIGCHLD)
+		cmd.Process.Signal(syscall.SIGURG)
+		cmd.Process.Signal(syscall.SIGPIPE)
+		cmd.Process.Signal(sig)
+		eventually(t, sig.String(), func() bool { return len(s.Stream(key)) >= 3+i })
+	}
+	if got := code(t, cmd.Wait()); got != 9 {
+		t.Errorf("exit status %d, want 9", got)
+	}
+	if got := strings.Join(output(t, s, "signals"), " "); got != "ready HUP USR1 WINCH INT TERM" {
+		t.Errorf("the app got %q", got)
+	}
+}
+
+// TestStopsTheTree stops an app with a child in its own session that ignores
+// SIGTERM.
+func TestStopsTheTree(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "tree", "--stop-timeout", "500ms", "--", "sh", "-c",
+		`setsid sh -c 'trap "" TERM; echo pid $$; while :; do sleep 1; done' & trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done`)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	eventually(t, "the grandchild is there", func() bool {
+		for _, m := range s.Messages("logs:app:tree:info") {
+			fmt.Sscanf(m, "pid %d", &pid)
+		}
+		return pid != 0
+	})
+	cmd.Process.Signal(syscall.SIGTERM)
+	if got := code(t, cmd.Wait()); got != 0 {
+		t.Errorf("exit status %d", got)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the grandchild is still there: %v", err)
+	}
+	if got := s.Messages("logs:app:tree:status"); !strings.Contains(strings.Join(got, "\n"), "stopping: wrapp received SIGTERM") {
+		t.Errorf("status: %q", got)
+	}
+}
+
+// TestHeldPipe has a process that is not of the app's tree hold the app's pipe
+// open: wrapp ends all the same, and has all that the app wrote.
+func TestHeldPipe(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	held := make(chan *os.File, 1)
+	go func() {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		oob := make([]byte, 100)
+		_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
+		if err != nil {
+			return
+		}
+		if messages, err := syscall.ParseSocketControlMessage(oob[:n]); err == nil && len(messages) == 1 {
+			if fds, err := syscall.ParseUnixRights(&messages[0]); err == nil {
+				held <- os.NewFile(uintptr(fds[0]), "held")
+			}
+		}
+	}()
+	script := `import socket,os,array
+s=socket.socket(socket.AF_UNIX); s.connect(os.sys.argv[1])
+s.sendmsg([b"x"],[(socket.SOL_SOCKET,socket.SCM_RIGHTS,array.array("i",[1]))])
+print("last words", end="")`
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "held", "--", "python3", "-c", script, socket)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer (<-held).Close()
+	if got := output(t, s, "held"); len(got) != 1 || got[0] != "last words" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestPID1 runs wrapp as PID 1 of a PID namespace, around an app that leaves
+// 1,000 zombies to it.
+func TestPID1(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("a PID namespace wants root")
+	}
+	s := redistest.Start(t)
+	app := `i=0; while [ $i -lt 1000 ]; do (sh -c 'exit 0' &); i=$((i+1)); done
+		n=1; while [ $n -gt 0 ]; do n=$(cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '); done
+		echo "zombies $n, parent $PPID"; exit 77`
+	cmd := wrapp(t, "--fork", "--pid", "--mount-proc", "--kill-child", "--", "/proc/self/exe")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Path, err = exec.LookPath("unshare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Args = []string{"unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--", self, "--redis", s.URL(), "--name", "pid1", "--", "sh", "-c", app}
+	out, err := cmd.CombinedOutput()
+	if got := code(t, err); got != 77 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	if got := output(t, s, "pid1"); len(got) != 1 || got[0] != "zombies 0, parent 1" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestRedisGoneInTheMiddle kills Redis under an app that goes on writing more
+// than the memory holds; the streams have the beginning and the end, and :status
+// the number of what is missing.
+func TestRedisGoneInTheMiddle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	dir := t.TempDir()
+	goOn, done := filepath.Join(dir, "go-on"), filepath.Join(dir, "done")
+	const n = 400_000
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "middle", "--max-entries", "1000000", "--", "sh", "-c",
+		fmt.Sprintf(`echo begin; while [ ! -e %s ]; do sleep 0.01; done; seq 1 %d; touch %s; while [ -e %s ]; do sleep 0.01; done; echo end`, goOn, n, done, goOn))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	key := "logs:app:middle:info"
+	eventually(t, "the app has begun", func() bool { return len(s.Stream(key)) == 2 })
+	s.Down()
+	touch(t, goOn)
+	eventually(t, "the app has written", func() bool { _, err := os.Stat(done); return err == nil })
+	s.Up()
+	eventually(t, "what was dropped is told", func() bool { return len(dropped(s, "middle")) == 1 })
+	os.Remove(goOn)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	lines := output(t, s, "middle")
+	if lines[0] != "begin" || lines[len(lines)-1] != "end" {
+		t.Fatalf("from %q to %q", lines[0], lines[len(lines)-1])
+	}
+	numbers := lines[1 : len(lines)-1]
+	if lost := dropped(s, "middle")[0]; lost <= 0 || lost+len(numbers) != n {
+		t.Errorf("%d dropped and %d there of %d", lost, len(numbers), n)
+	}
+	// What was on its way when Redis went may have landed, so it is not dropped:
+	// there is one gap, at the beginning or just after it.
+	gaps, before := 0, 0
+	for _, line := range numbers {
+		number, err := strconv.Atoi(line)
+		if err != nil || number <= before {
+			t.Fatalf("line %q after %d", line, before)
+		}
+		if number != before+1 {
+			gaps++
+		}
+		before = number
+	}
+	if gaps != 1 || before != n {
+		t.Errorf("%d gaps, the last number is %d", gaps, before)
+	}
+	if !strings.Contains(stderr.String(), "redis is away") || !strings.Contains(stderr.String(), "redis is back") {
+		t.Errorf("stderr: %s", &stderr)
+	}
+}
+
+// dropped are the counts of dropped lines that :status tells.
+func dropped(s *redistest.Server, name string) (counts []int) {
+	for _, m := range s.Messages("logs:app:" + name + ":status") {
+		var n int
+		if _, err := fmt.Sscanf(m, "%d lines dropped", &n); err == nil {
+			counts = append(counts, n)
+		}
+	}
+	return counts
+}
+
+// TestRedisComesLater starts the app before there is a Redis.
+func TestRedisComesLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	stop := filepath.Join(t.TempDir(), "stop")
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "later", "--", "sh", "-c",
+		`echo early; while [ ! -e `+stop+` ]; do sleep 0.01; done; echo late`)
+	started, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 200)
+	n, _ := started.Read(buf)
+	if !strings.Contains(string(buf[:n]), "redis is not there") {
+		t.Errorf("stderr: %s", buf[:n])
+	}
+	s.Up()
+	eventually(t, "the early line is there", func() bool { return len(s.Stream("logs:app:later:info")) == 2 })
+	touch(t, stop)
+	io.Copy(io.Discard, started)
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(output(t, s, "later"), " "); got != "early late" {
+		t.Errorf("%q", got)
+	}
+}
+
+func touch(t *testing.T, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestACL proves the rules that `wrapp acl` prints: they suffice, and they are
+// the least, since without any one of them something goes wrong.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	out, err := wrapp(t, "acl", "limited").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := strings.Fields(strings.ReplaceAll(string(out), "PASSWORD", "pw"))
+	if rules[0] != "ACL" || rules[1] != "SETUSER" {
+		t.Fatalf("%q", out)
+	}
+	admin := s.Dial(0)
+	try := func(skip int) (complaint string) {
+		args := redis.Args{}.Add("SETUSER", rules[2], "reset")
+		for i, r := range rules[3:] {
+			if i != skip {
+				args = args.Add(r)
+			}
+		}
+		if _, err := admin.Do("ACL", args...); err != nil {
+			t.Fatal(err)
+		}
+		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "hello")
+		text, err := cmd.CombinedOutput()
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "error: ") || strings.Contains(line, "warning: ") {
+				complaint += line
+			}
+		}
+		if err != nil && complaint == "" {
+			t.Errorf("%v: %s", err, text)
+		}
+		return complaint
+	}
+	if text := try(-1); text != "" {
+		t.Errorf("the rules do not suffice: %s", text)
+	}
+	if got := output(t, s, "limited"); len(got) != 1 || got[0] != "hello" {
+		t.Errorf("%q", got)
+	}
+	for i, r := range rules[3:] {
+		if strings.HasPrefix(r, "+") || strings.HasPrefix(r, "~") {
+			// XRANGE is for after a lost connection; see the outbox's tests.
+			if text := try(i); text == "" && r != "+xrange" {
+				t.Errorf("%s is not needed", r)
+			}
+		}
+	}
+}
