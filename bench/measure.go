@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+const lineBytes = 92
+
+// A server is the redis-server that everything is measured against.
+type server struct {
+	cmd     *exec.Cmd
+	port    int
+	version string
+	conn    redis.Conn
+}
+
+func startServer(dir string) (*server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{port: port}
+	s.cmd = exec.Command("redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no")
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start redis-server: %w", err)
+	}
+	for range 400 {
+		if s.conn, err = redis.Dial("tcp", s.addr(), redis.DialDatabase(1)); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("redis-server does not answer: %w", err)
+	}
+	info, err := redis.String(s.conn.Do("INFO", "server"))
+	if m := regexp.MustCompile(`redis_version:(\S+)`).FindStringSubmatch(info); m != nil {
+		s.version = "Redis " + m[1]
+	}
+	return s, err
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+func (s *server) stop() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
+
+// added is how many entries a stream has ever had (Redis 7).
+func (s *server) added(key string) (int, error) {
+	info, err := redis.Values(s.conn.Do("XINFO", "STREAM", key))
+	if err != nil {
+		return 0, err
+	}
+	for i := 0; i+1 < len(info); i += 2 {
+		if name, _ := redis.String(info[i], nil); name == "entries-added" {
+			return redis.Int(info[i+1], nil)
+		}
+	}
+	return 0, errors.New("XINFO STREAM does not say entries-added: Redis 7 is needed")
+}
+
+func buildWrapp(dir, arch string) (string, error) {
+	file := filepath.Join(dir, "wrapp-"+arch)
+	cmd := exec.Command("go", "build", "-trimpath", "-tags=netgo", "-ldflags=-s -w -extldflags=-static", "-o", file, "./cmd/wrapp")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch, "GOARM64=v8.2,crypto,lse")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build for %s: %w\n%s", arch, err, text)
+	}
+	return file, nil
+}
+
+// A run of wrapp around cat.
+type catRun struct {
+	wall, cpu time.Duration
+	rss       int // bytes, at the peak
+}
+
+// cat runs wrapp around `cat FILE` and fails unless all its lines were added.
+func (s *server) cat(wrapp, file string, entries int) (catRun, error) {
+	const key = "logs:app:bench:info"
+	s.conn.Do("DEL", key)
+	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench", "--passthrough=never", "--", "cat", file)
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return catRun{}, err
+	}
+	ended, peak := make(chan struct{}), make(chan int, 1)
+	go func() { peak <- watchMemory(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	wall := time.Since(began)
+	close(ended)
+	rss := <-peak
+	if err != nil || text.Len() > 0 {
+		return catRun{}, fmt.Errorf("wrapp: %v: %s", err, &text)
+	}
+	added, err := s.added(key)
+	if err != nil {
+		return catRun{}, err
+	}
+	if want := entries + 2; added != want {
+		return catRun{}, fmt.Errorf("%d entries were added, and %d should have been", added, want)
+	}
+	return catRun{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), rss}, nil
+}
+
+// watchMemory is the most memory, in bytes, that a process had resident until
+// ended is closed. What wait4 says of that is no use here: a child begins with its
+// parent's maximum.
+func watchMemory(pid int, ended <-chan struct{}) (peak int) {
+	status := fmt.Sprintf("/proc/%d/status", pid)
+	for {
+		text, _ := os.ReadFile(status)
+		if m := highWater.FindSubmatch(text); m != nil {
+			kib, _ := strconv.Atoi(string(m[1]))
+			peak = max(peak, kib<<10)
+		}
+		select {
+		case <-ended:
+			return peak
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// throughput compares lines of 92 bytes through wrapp with redis-benchmark, with a
+// pipeline encoded beforehand, and with one round trip a line.
+func throughput(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
+	file := filepath.Join(dir, "lines")
+	var text bytes.Buffer
+	for i := range lines {
+		fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
+	}
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		return nil, err
+	}
+	var rates, anchor, limit, roundTrip []float64
+	var cpu []time.Duration
+	peak := 0
+	for range rounds {
+		r, err := s.redisBenchmark(lines)
+		if err != nil {
+			return nil, err
+		}
+		anchor = append(anchor, r)
+		c, err := s.cat(wrapp, file, lines)
+		if err != nil {
+			return nil, err
+		}
+		rates = append(rates, float64(lines)/c.wall.Seconds())
+		cpu = append(cpu, c.cpu)
+		peak = max(peak, c.rss)
+		if r, err = s.encodedPipeline(lines); err != nil {
+			return nil, err
+		}
+		limit = append(limit, r)
+		if r, err = s.roundTrips(lines / 20); err != nil {
+			return nil, err
+		}
+		roundTrip = append(roundTrip, r)
+	}
+	rate, bench := median(rates), median(anchor)
+	lim, old := median(limit), median(roundTrip)
+	perLine := float64(median(cpu)) / float64(lines) / float64(time.Microsecond)
+	return []row{
+		{"lines of 92 bytes a second", thousands(rate), "redis-benchmark -P 512: " + thousands(bench), ratio(rate, bench), "0.6 or more", rate >= 0.6*bench},
+		{"the same", thousands(rate), "pipeline encoded beforehand: " + thousands(lim), ratio(rate, lim), "", false},
+		{"the same", thousands(rate), "a round trip a line: " + thousands(old), ratio(rate, old), "", false},
+		{"CPU time a line, user and system, wrapp and cat together", fmt.Sprintf("%.2f µs", perLine), "", "", "", false},
+		{"peak memory under that load", megabytes(peak), "", "", "32 MB or less", peak <= 32<<20},
+	}, nil
+}
+
+var perSecond = regexp.MustCompile(`([\d.]+) requests per second`)
+
+// redisBenchmark is XADDs a second by redis-benchmark.
+func (s *server) redisBenchmark(n int) (float64, error) {
+	cmd := exec.Command("redis-benchmark", "-p", strconv.Itoa(s.port), "-c", "1", "-P", "512", "-n", strconv.Itoa(n), "-q",
+		"XADD", "bench:anchor", "MAXLEN", "~", "1000", "*", "message", strings.Repeat("x", lineBytes))
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("redis-benchmark: %w: %s", err, text)
+	}
+	all := perSecond.FindAllSubmatch(text, -1)
+	if all == nil {
+		return 0, fmt.Errorf("redis-benchmark says no rate: %s", text)
+	}
+	return strconv.ParseFloat(string(all[len(all)-1][1]), 64)
+}
+
+// encodedPipeline is XADDs a second when all of them are encoded before the clock
+// starts and written to one connection while the replies are read and thrown away:
+// what the server itself can take.
+func (s *server) encodedPipeline(n int) (float64, error) {
+	var commands bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&commands, "*8\r\n$4\r\nXADD\r\n$11\r\nbench:limit\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$4\r\n1000\r\n$1\r\n*\r\n$7\r\nmessage\r\n$%d\r\n%0*d\r\n", lineBytes, lineBytes, i)
+	}
+	conn, err := net.Dial("tcp", s.addr())
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	began := time.Now()
+	written := make(chan error, 1)
+	go func() {
+		_, err := conn.Write(commands.Bytes())
+		written <- err
+	}()
+	replies := bufio.NewReaderSize(conn, 64<<10)
+	for range 2 * n { // a length and an ID each
+		line, err := replies.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		if line[0] == '-' {
+			return 0, fmt.Errorf("redis: %s", line)
+		}
+	}
+	rate := float64(n) / time.Since(began).Seconds()
+	return rate, <-written
+}
+
+// roundTrips is XADDs a second when each waits for its reply.
+func (s *server) roundTrips(n int) (float64, error) {
+	line := strings.Repeat("x", lineBytes)
+	began := time.Now()
+	for range n {
+		if _, err := s.conn.Do("XADD", "bench:trips", "MAXLEN", "~", 1000, "*", "message", line); err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// hugeLines sends 10 lines of 10 MB.
+func hugeLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
+	const n, size, piece = 10, 10 << 20, 64 << 10
+	file := filepath.Join(dir, "huge")
+	line := append(bytes.Repeat([]byte("x"), size), '\n')
+	if err := os.WriteFile(file, bytes.Repeat(line, n), 0o600); err != nil {
+		return nil, err
+	}
+	var rates []float64
+	peak := 0
+	for range rounds {
+		c, err := s.cat(wrapp, file, n*size/piece)
+		if err != nil {
+			return nil, err
+		}
+		rates = append(rates, n*size/c.wall.Seconds())
+		peak = max(peak, c.rss)
+	}
+	return []row{
+		{"10 lines of 10 MB", fmt.Sprintf("%.0f MB/s", median(rates)/(1<<20)), "", "", "", false},
+		{"peak memory with them", megabytes(peak), "", "", "32 MB or less", peak <= 32<<20},
+	}, nil
+}
+
+// start compares /bin/true under wrapp with /bin/true alone.
+func start(s *server, wrapp string, rounds int) ([]row, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	commands := [][]string{
+		{"/bin/true"},
+		{wrapp, "--redis=redis://" + s.addr(), "--", "/bin/true"},
+		{wrapp, "--redis=redis://127.0.0.1:" + strconv.Itoa(port), "--", "/bin/true"},
+	}
+	times := make([][]time.Duration, len(commands))
+	for range rounds {
+		for i, args := range commands {
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Stderr = io.Discard
+			began := time.Now()
+			if err := cmd.Run(); err != nil {
+				return nil, fmt.Errorf("%v: %w", args, err)
+			}
+			times[i] = append(times[i], time.Since(began))
+		}
+	}
+	alone, there, away := median(times[0]), median(times[1]), median(times[2])
+	base := "alone: " + milliseconds(alone)
+	return []row{
+		{"/bin/true under wrapp", milliseconds(there), base, "", "under 20 ms", there < 20*time.Millisecond},
+		{"the same, no Redis there", milliseconds(away), base, "", "", false},
+	}, nil
+}
+
+func sizes(files ...string) (rows []row, err error) {
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		_, arch, _ := strings.Cut(filepath.Base(file), "-")
+		rows = append(rows, row{"the stripped binary, " + arch, fmt.Sprintf("%.2f MB", float64(info.Size())/1e6), "", "", "7.2 MB or less", info.Size() <= 7_200_000})
+	}
+	return rows, nil
+}
+
+func thousands(f float64) string { return fmt.Sprintf("%d,%03d", int(f)/1000, int(f)%1000) }
+func ratio(a, b float64) string  { return fmt.Sprintf("%.2f", a/b) }
+func megabytes(n int) string     { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
