@@ -1,74 +1,161 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
+// beDemo in the environment makes the test binary the demo.
+const beDemo = "DEMO_TEST_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv(beApp) != "" {
-		os.Exit(app(os.Stdout, os.Stderr))
-	}
-	if os.Getenv("DEMO_TEST_MAIN") != "" {
+	if os.Getenv(beApp) != "" || os.Getenv(beDemo) != "" {
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
+// demo is the demo as a command with its temporary files in tmp.
+func demo(t *testing.T, env ...string) (cmd *exec.Cmd, tmp string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp = t.TempDir()
+	cmd = exec.Command(self)
+	cmd.Env = append(os.Environ(), beDemo+"=1", "REDIS_URL=", embedded+"=", "TMPDIR="+tmp)
+	cmd.Env = append(cmd.Env, env...)
+	return cmd, tmp
+}
+
 // TestDemo runs the whole demo with each kind of Redis.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
+	const password = "not-for-all-to-see"
+	server := redistest.Start(t, "--requirepass", password)
 	for name, tt := range map[string]struct{ env, says string }{
-		"redis-server": {"X=", "Redis: redis-server, started for the demo"},
-		"embedded":     {embedded + "=1", "Redis: embedded"},
-		"REDIS_URL":    {"REDIS_URL=" + server.URL(), "Redis: the one of REDIS_URL"},
+		"redis-server": {"X=", `(?m)^Redis: /.*/redis-server, started for the demo on port \d+\.$`},
+		"embedded":     {embedded + "=1", `(?m)^Redis: embedded in this program`},
+		"no server":    {"PATH=" + onlyGo(t), `(?m)^Redis: embedded in this program .*no redis-server on PATH`},
+		"REDIS_URL":    {"REDIS_URL=redis://:" + password + "@" + server.Addr() + "/0", `(?m)^Redis: the one of REDIS_URL\.$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			self, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(self)
-			cmd.Env = append(os.Environ(), "DEMO_TEST_MAIN=1", "REDIS_URL=", tt.env)
+			cmd, tmp := demo(t, tt.env)
 			text, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
 			for _, want := range []string{
 				tt.says,
-				"exit status 3: the app's own",
+				`(?m)^\$ \./wrapp .*\n\n\$ echo \$\?\n3\n\n\$ \./wrapp logs .*\n`,
 				`(?m)^\S+ \S+ out    INFO  hello from the app$`,
 				`(?m)^\S+ \S+ err    WARNING the sensor is warm$`,
+				`(?m)^\S+ \S+ out    one long line: .* bytes more\]$`,
 				`(?m)^\S+ \S+ err    ERROR giving up, without an end of line$`,
 				`(?m)^\S+ \S+ status {{__END_RUN_.*_exit_3}}$`,
+				`(?m)^Seen: `,
 			} {
 				if !regexp.MustCompile(want).Match(text) {
 					t.Errorf("no %q in:\n%s", want, text)
 				}
 			}
+			if bytes.Contains(text, []byte(password)) {
+				t.Errorf("the password is shown:\n%s", text)
+			}
+			nothingLeft(t, tmp)
 		})
 	}
 	t.Cleanup(func() {
-		keys, err := server.Dial(1).Do("KEYS", "*")
-		if list, _ := keys.([]any); err != nil || len(list) > 0 {
-			t.Errorf("left in Redis: %s, %v", strings.TrimSpace(string(fmtKeys(list))), err)
+		keys, err := redis.Strings(server.Dial(1, redis.DialPassword(password)).Do("KEYS", "*"))
+		if err != nil || len(keys) > 0 {
+			t.Errorf("left in Redis: %q, %v", keys, err)
 		}
 	})
 }
 
-func fmtKeys(list []any) (b []byte) {
-	for _, k := range list {
-		if key, ok := k.([]byte); ok {
-			b = append(append(b, key...), ' ')
+// TestInterrupted stops the demo while wrapp runs.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	cmd, tmp := demo(t)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	for buf := make([]byte, 4096); !bytes.Contains(text, []byte("$ ./wrapp ")); {
+		n, err := out.Read(buf)
+		text = append(text, buf[:n]...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
 		}
 	}
-	return b
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err == nil {
+		t.Error("the demo was interrupted and says that all went well")
+	}
+	nothingLeft(t, tmp)
+}
+
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	cmd, tmp := demo(t, "REDIS_URL=redis://:secret@127.0.0.1:1")
+	text, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(text, []byte("demo: error: the Redis of REDIS_URL: dial redis: ")) || bytes.Contains(text, []byte("secret")) {
+		t.Errorf("%v\n%s", err, text)
+	}
+	nothingLeft(t, tmp)
+}
+
+// onlyGo is a PATH with go in it and nothing else.
+func onlyGo(t *testing.T) string {
+	t.Helper()
+	file, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(file, filepath.Join(dir, "go")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// nothingLeft fails if there is a file in tmp, or a process that has it as its
+// TMPDIR or works below it.
+func nothingLeft(t *testing.T, tmp string) {
+	t.Helper()
+	if files, _ := os.ReadDir(tmp); len(files) > 0 {
+		t.Errorf("left: %v", files)
+	}
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || len(procs) == 0 {
+		t.Fatalf("no processes in /proc: %v", err)
+	}
+	for _, proc := range procs {
+		env, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
+		if bytes.Contains(env, []byte("TMPDIR="+tmp)) || strings.HasPrefix(cwd, tmp) {
+			stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
+			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && bytes.HasPrefix(stat[i:], []byte(") Z")) {
+				continue // ended, and its parent is not ours
+			}
+			t.Errorf("left: process %s", stat)
+		}
+	}
 }
