@@ -116,14 +116,15 @@ func (s *Supervisor) nextReap() <-chan struct{} {
 // that can be caught but these: SIGCHLD and SIGURG are for this process itself
 // (the latter is how the Go runtime preempts), SIGTTIN and SIGTTOU come from its
 // own use of the terminal, and SIGPIPE from a reader of its output that went
-// away, which must not end it. The channel keeps what comes before anybody
+// away, which must not end it. SIGPROF and the real-time signals 32 to
+// 34 are handled by the Go runtime and by C libraries and cannot be caught. The channel keeps what comes before anybody
 // reads it, in order; stop ends the subscription.
 func Signals() (signals <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 64)
 	for n := syscall.Signal(1); n <= 64; n++ {
 		switch n {
 		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG,
-			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, 32, 33:
+			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, syscall.SIGPROF, 32, 33, 34:
 		default:
 			signal.Notify(c, n)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procTable is who is whose child, as /proc shows it at one moment. Zombies are
-// not in it.
+// procTable is who is whose child, as /proc shows it while it is read.
 type procTable struct {
 	children map[int][]int
+	zombies  map[int][]int  // children that have ended and wait to be reaped
 	started  map[int]uint64 // in clock ticks since boot; pid and start name a process for good
 }
 
@@ -30,7 +31,7 @@ func readProcs() (*procTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &procTable{children: make(map[int][]int), started: make(map[int]uint64)}
+	t := &procTable{children: make(map[int][]int), zombies: make(map[int][]int), started: make(map[int]uint64)}
 	seen := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -43,6 +44,7 @@ func readProcs() (*procTable, error) {
 		}
 		seen = true
 		if stat.state == 'Z' || stat.state == 'X' {
+			t.zombies[stat.ppid] = append(t.zombies[stat.ppid], pid)
 			continue
 		}
 		t.children[stat.ppid] = append(t.children[stat.ppid], pid)
@@ -140,7 +142,12 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 }
 
 // signalTree sends what is due to each process of the tree, and says whether
-// there was any.
+// there may be any.
+//
+// A process that is started while /proc is read may be missed, but not the child
+// of ours that it descends from: that one may have ended meanwhile, and is then a
+// zombie, because it is not reaped while the lock is held. So nothing is left
+// only when there is no zombie either.
 func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,9 +155,10 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 	if err != nil {
 		return s.signalGroup(p, kill)
 	}
-	pids := table.below(os.Getpid(), func(pid int) bool {
+	skip := func(pid int) bool {
 		return s.foreign[pid] || s.procs[pid] != nil && s.procs[pid] != p
-	})
+	}
+	pids := table.below(os.Getpid(), skip)
 	for _, pid := range pids {
 		switch {
 		case kill:
@@ -161,7 +169,7 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 			table.signal(pid, syscall.SIGCONT)
 		}
 	}
-	return len(pids) > 0
+	return len(pids) > 0 || slices.ContainsFunc(table.zombies[os.Getpid()], func(pid int) bool { return !skip(pid) })
 }
 
 // signalGroup is signalTree where there is no /proc: it reaches the app's

@@ -1,0 +1,642 @@
+package process
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Supervisor reaps all children of its process, so each test runs one in a
+// process of its own: this test binary, which $TEST_ROLE makes something else.
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	switch os.Getenv("TEST_ROLE") {
+	case "":
+		os.Exit(m.Run())
+	case "wrap":
+		os.Exit(wrap(os.Args[1:]))
+	case "many":
+		os.Exit(many())
+	case "listen":
+		listen()
+	case "arguments":
+		fmt.Printf("%q\n", os.Args)
+	}
+}
+
+// wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT
+// the stop timeout, $TEST_USER whom to become, $TEST_DIR where to start.
+func wrap(args []string) int {
+	os.Unsetenv("TEST_ROLE")
+	signals, stop := Signals()
+	defer stop()
+	if os.Getenv("TEST_LATE") != "" {
+		fmt.Println("late")
+		bufio.NewReader(os.Stdin).ReadString('\n')
+	}
+	s, err := New()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer s.Close()
+	cmd := Command{
+		Args: args[1:], Env: append(os.Environ(), "TEST_ROLE="+os.Getenv("TEST_APP")), Dir: os.Getenv("TEST_DIR"),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		StopSignal: syscall.SIGTERM, StopTimeout: 20 * time.Second,
+	}
+	if n, err := strconv.Atoi(os.Getenv("TEST_STOP")); err == nil {
+		cmd.StopSignal = syscall.Signal(n)
+	}
+	if d, err := time.ParseDuration(os.Getenv("TEST_TIMEOUT")); err == nil {
+		cmd.StopTimeout = d
+	}
+	if spec := os.Getenv("TEST_USER"); spec != "" {
+		passwd, group, _ := strings.Cut(os.Getenv("TEST_FILES"), ":")
+		if cmd.User, err = lookupUser(spec, passwd, group); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		cmd.Env = cmd.User.Environ(cmd.Env)
+	}
+	if cmd.Path, err = Resolve(args[0], cmd.Dir, os.Getenv("PATH")); err == nil {
+		var p *Process
+		if p, err = s.Start(cmd); err == nil {
+			for {
+				select {
+				case sig := <-signals:
+					p.Forward(sig.(syscall.Signal))
+					continue
+				case <-p.Gone():
+				}
+				break
+			}
+			if sig := p.Status().Signal(); sig != 0 && p.Status().String() == "" {
+				return 1
+			}
+			return p.Status().ExitCode()
+		}
+	}
+	var start *StartError
+	if !errors.As(err, &start) {
+		fmt.Fprintln(os.Stderr, "no StartError:", err)
+		return 1
+	}
+	fmt.Fprintln(os.Stderr, start)
+	return start.ExitCode
+}
+
+// many runs an app for every exit status and every signal that ends one, all
+// under one Supervisor, and prints how each ended.
+func many() int {
+	s, err := New()
+	if err != nil {
+		return 1
+	}
+	defer s.Close()
+	run := func(script string) {
+		p, err := s.Start(Command{
+			Path: "/bin/sh", Args: []string{"-c", script}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+			StopSignal: syscall.SIGTERM, StopTimeout: time.Second,
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		<-p.Gone()
+		fmt.Println(p.Status().ExitCode(), int(p.Status().Signal()), p.Status())
+	}
+	for code := range 256 {
+		run("exit " + strconv.Itoa(code))
+	}
+	for sig := 1; sig <= 64; sig++ {
+		if ends(sig) {
+			run("ulimit -c 0; kill -" + strconv.Itoa(sig) + " $$")
+		}
+	}
+	return 0
+}
+
+// ends says whether a signal's default is to end a process (signal(7)).
+func ends(sig int) bool {
+	switch syscall.Signal(sig) {
+	case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH, 32, 33:
+		return false
+	}
+	return true
+}
+
+// listen prints the number of each signal that comes, until SIGTERM, or for
+// ever if that is not what $TEST_STOP is.
+func listen() {
+	c := make(chan os.Signal, 100)
+	for sig := syscall.Signal(1); sig <= 64; sig++ {
+		if sig != syscall.SIGURG && sig != syscall.SIGCHLD {
+			signal.Notify(c, sig)
+		}
+	}
+	fmt.Println("ready")
+	for sig := range c {
+		n := int(sig.(syscall.Signal))
+		if sig == syscall.SIGCONT && os.Getenv("TEST_CONT") == "" {
+			continue // comes with every stop
+		}
+		fmt.Println(n)
+		if strconv.Itoa(n) == os.Getenv("TEST_STOP") || n == int(syscall.SIGTERM) {
+			os.Exit(0)
+		}
+	}
+}
+
+// command is a wrapper around args, with further environment.
+func command(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(self(t), args...)
+	cmd.Env = append(append(os.Environ(), "TEST_ROLE=wrap"), env...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return self
+}
+
+// started starts a command and returns its output, line by line.
+func started(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return bufio.NewReader(out)
+}
+
+func line(t *testing.T, r *bufio.Reader) string {
+	t.Helper()
+	text, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%q, %v", text, err)
+	}
+	return strings.TrimSuffix(text, "\n")
+}
+
+func exitCode(t *testing.T, err error) int {
+	t.Helper()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.Fatal(err)
+	return -1
+}
+
+// gone waits until no process has the pid any more.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for range 2000 {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return
+		}
+		if stat, err := readStat(pid); err == nil && stat.state == 'Z' {
+			return // its parent is slow to reap, and not ours
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("process %d is still there", pid)
+}
+
+func TestEveryStatus(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(self(t))
+	cmd.Env = append(os.Environ(), "TEST_ROLE=many")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for code := range 256 {
+		fmt.Fprintf(&want, "%d 0 exit status %d\n", code, code)
+	}
+	for sig := 1; sig <= 64; sig++ {
+		if ends(sig) {
+			fmt.Fprintf(&want, "%d %d killed by %s\n", 128+sig, sig, SignalName(syscall.Signal(sig)))
+		}
+	}
+	if string(out) != want.String() {
+		t.Errorf("got %s\nwant %s", out, &want)
+	}
+}
+
+func TestSignalName(t *testing.T) {
+	t.Parallel()
+	for sig, want := range map[syscall.Signal]string{
+		syscall.SIGSEGV: "SIGSEGV", 34: "SIGRTMIN+0", 64: "SIGRTMIN+30", 32: "signal 32",
+	} {
+		if got := SignalName(sig); got != want {
+			t.Errorf("%d is %s, want %s", int(sig), got, want)
+		}
+	}
+	if got := (Status{syscall.WaitStatus(11 | 0x80)}); got.String() != "killed by SIGSEGV (core dumped)" || !got.CoreDumped() || got.ExitCode() != 139 {
+		t.Errorf("%v, %d", got, got.ExitCode())
+	}
+}
+
+// TestForward sends the wrapper every signal: the app gets each once, but for
+// those that are the wrapper's own.
+func TestForward(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, []string{"TEST_APP=listen", "TEST_STOP=64", "TEST_CONT=1"}, self(t))
+	out := started(t, cmd)
+	if got := line(t, out); got != "ready" {
+		t.Fatal(got)
+	}
+	for n := 1; n < 64; n++ {
+		sig := syscall.Signal(n)
+		switch sig {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPROF, 32, 33, 34:
+			continue
+		}
+		cmd.Process.Signal(sig)
+		switch sig {
+		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
+			continue // the next line is the next signal's
+		}
+		if got := line(t, out); got != strconv.Itoa(n) {
+			t.Errorf("the app got signal %s, want %d", got, n)
+		}
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if got := line(t, out); got != "64" {
+		t.Errorf("SIGTERM became %s, want the stop signal, 64", got)
+	}
+	if code := exitCode(t, cmd.Wait()); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// TestSignalBeforeStart sends SIGTERM before the app is there.
+func TestSignalBeforeStart(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, []string{"TEST_LATE=1"}, "sleep", "1000")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := started(t, cmd)
+	if got := line(t, out); got != "late" {
+		t.Fatal(got)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	io.WriteString(stdin, "\n")
+	if code := exitCode(t, cmd.Wait()); code != 143 {
+		t.Errorf("exit status %d, want 143", code)
+	}
+}
+
+// TestTree ends apps that leave processes behind in every way there is. Each
+// script prints the pids of what must be gone.
+func TestTree(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		script  string
+		pids    int
+		stop    bool
+		timeout string
+		code    int
+	}{
+		"app ends, child remains":  {`sleep 1000 & echo $!; exit 5`, 1, false, "20s", 5},
+		"setsid":                   {`setsid sleep 1000 & echo $!; sleep 1000`, 1, true, "20s", 143},
+		"double fork":              {`(setsid sh -c 'sleep 1000 & echo $!' &) ; exit 0`, 1, false, "20s", 0},
+		"child ignores SIGTERM":    {`sh -c 'trap "" TERM; echo $$; while :; do sleep 1; done' & wait`, 1, true, "300ms", 143},
+		"app ignores SIGTERM":      {`trap "" TERM; echo $$; while :; do sleep 1; done`, 1, true, "300ms", 137},
+		"no time to stop":          {`trap "" TERM; echo $$; while :; do sleep 1; done`, 1, true, "0s", 137},
+		"app is stopped":           {`echo $$; kill -STOP $$; exit 1`, 1, true, "20s", 143},
+		"child is stopped":         {`sleep 1000 & kill -STOP $!; echo $!; exit 3`, 1, false, "20s", 3},
+		"app ends well on SIGTERM": {`trap 'exit 8' TERM; echo $$; while :; do sleep 0.01; done`, 1, true, "20s", 8},
+		"children of children":     {`sh -c 'sleep 1000 & echo $!; setsid sh -c "sleep 1000 & echo \$!; wait" & echo $!; wait' & wait`, 3, true, "20s", 143},
+		"new ones while stopping":  {`fork() { trap '' TERM; [ $1 -gt 0 ] && { sleep 0.01; fork $(($1-1)) & }; sleep 1000; }; echo $$; fork 50 & wait`, 1, true, "1s", 143},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := command(t, []string{"TEST_TIMEOUT=" + tt.timeout}, "sh", "-c", tt.script)
+			out := started(t, cmd)
+			var pids []int
+			for range tt.pids {
+				pid, err := strconv.Atoi(line(t, out))
+				if err != nil {
+					t.Fatal(err)
+				}
+				pids = append(pids, pid)
+			}
+			if tt.stop {
+				cmd.Process.Signal(syscall.SIGTERM)
+			}
+			// The pipe's end says that nothing at all is left that has it.
+			io.Copy(io.Discard, out)
+			if code := exitCode(t, cmd.Wait()); code != tt.code {
+				t.Errorf("exit status %d, want %d", code, tt.code)
+			}
+			for _, pid := range pids {
+				gone(t, pid)
+			}
+		})
+	}
+}
+
+// TestForeignChild execs the wrapper in a shell that has a child already.
+func TestForeignChild(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sh", "-c", `sleep 1000 >/dev/null & echo $!; exec "$0" true`, self(t))
+	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap")
+	out := started(t, cmd)
+	pid, err := strconv.Atoi(line(t, out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	if code := exitCode(t, cmd.Wait()); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the child that was there before: %v", err)
+	}
+}
+
+// TestPdeathsig kills the wrapper: the app does not outlive it.
+func TestPdeathsig(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, nil, "sh", "-c", "echo $$; exec sleep 1000")
+	out := started(t, cmd)
+	pid, err := strconv.Atoi(line(t, out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // threads of the wrapper come and go
+	cmd.Process.Kill()
+	cmd.Wait()
+	gone(t, pid)
+}
+
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	args := []string{"two words", "", "'\"", "$(id) `id` $HOME", "a\nb", "\xff\xfe", "*", "--"}
+	cmd := command(t, []string{"TEST_APP=arguments"}, append([]string{self(t)}, args...)...)
+	out, err := cmd.Output()
+	if want := fmt.Sprintf("%q\n", append([]string{self(t)}, args...)); err != nil || string(out) != want {
+		t.Errorf("%v\n got %swant %s", err, out, want)
+	}
+	cmd = command(t, []string{"TEST_DIR=" + dir, "TEST_X=a b"}, "sh", "-c", `pwd; echo "$TEST_X"`)
+	if out, err = cmd.Output(); err != nil || string(out) != dir+"\na b\n" {
+		t.Errorf("%v: %q", err, out)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"plain": "text", "noshebang": "text", "interpreter": "#!/no/such/interpreter\n", "private": "#!/bin/sh\n"} {
+		mode := os.FileMode(0o755)
+		switch name {
+		case "plain":
+			mode = 0o644
+		case "private":
+			mode = 0o700
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chmod(dir, 0o755)
+	nobody := []string{"TEST_USER=4242", "TEST_FILES=/none:/none"}
+	for _, tt := range []struct {
+		path string
+		env  []string
+		code int
+		says string
+	}{
+		{dir + "/none", nil, 127, dir + "/none does not exist"},
+		{dir + "/plain/none", nil, 127, dir + "/plain/none does not exist"},
+		{"no-such-program", nil, 127, `no executable called "no-such-program" on PATH (`},
+		{"./none", []string{"TEST_DIR=" + dir}, 127, dir + "/none does not exist"},
+		{dir, nil, 126, dir + " is a directory"},
+		{dir + "/plain", nil, 126, dir + "/plain may not be executed"},
+		{"./plain", []string{"TEST_DIR=" + dir}, 126, dir + "/plain may not be executed"},
+		{dir + "/noshebang", nil, 126, dir + "/noshebang is no program for this machine"},
+		{dir + "/interpreter", nil, 126, dir + "/interpreter cannot be executed: the interpreter or loader it names does not exist"},
+		{dir + "/private", nobody, 126, dir + "/private may not be executed"},
+		{"/bin/true", []string{"TEST_DIR=" + dir + "/none"}, 125, "the directory " + dir + "/none to start in does not exist"},
+	} {
+		if tt.env != nil && tt.env[0] == nobody[0] && os.Geteuid() != 0 {
+			continue
+		}
+		cmd := command(t, tt.env, tt.path)
+		cmd.Stderr = nil
+		_, err := cmd.Output()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			t.Errorf("%s: %v", tt.path, err)
+			continue
+		}
+		if exit.ExitCode() != tt.code || !strings.HasPrefix(string(exit.Stderr), tt.says) {
+			t.Errorf("%s %v: %d, %q; want %d, %q", tt.path, tt.env, exit.ExitCode(), exit.Stderr, tt.code, tt.says)
+		}
+	}
+}
+
+// TestNotRoot has a wrapper that is not root try to become somebody.
+func TestNotRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("wants root, to stop being it")
+	}
+	// The test binary lies where only root may look: a copy is for all to see.
+	dir, err := os.MkdirTemp("/tmp", "notroot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "wrapper")
+	if err := os.WriteFile(file, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(file, "/bin/true")
+	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap", "TEST_USER=4242", "TEST_FILES=/none:/none")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4243, Gid: 4243}}
+	_, err = cmd.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 125 || !strings.HasPrefix(string(exit.Stderr), "cannot become user 4242: ") {
+		t.Errorf("%v: %s", err, exit.Stderr)
+	}
+}
+
+const (
+	passwdFile = "root:x:0:0::/root:/bin/bash\nbroken\narcher:x:1234:1235:The archer:/home/archer:/bin/zsh\nbare:x:77:78:::\n1234:x:99:99::/odd:/bin/odd\n"
+	groupFile  = "archer:x:1235:\nvideo:x:44:someone,archer\nrender:x:109:archer\nother:x:110:archery\n"
+)
+
+// accounts writes files like /etc/passwd and /etc/group.
+func accounts(t *testing.T) (passwd, group string) {
+	t.Helper()
+	dir := t.TempDir()
+	passwd, group = filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
+	if err := errors.Join(os.WriteFile(passwd, []byte(passwdFile), 0o644), os.WriteFile(group, []byte(groupFile), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return passwd, group
+}
+
+func TestLookupUser(t *testing.T) {
+	t.Parallel()
+	passwd, group := accounts(t)
+	for spec, want := range map[string]string{
+		"archer":       "{archer 1234 1235 [44 109 1235] /home/archer /bin/zsh}",
+		"archer:video": "{archer 1234 44 [44 109] /home/archer /bin/zsh}",
+		"archer:5000":  "{archer 1234 5000 [44 109 5000] /home/archer /bin/zsh}",
+		"1234":         "{1234 99 99 [99] /odd /bin/odd}", // a name wins over a number
+		"77":           "{bare 77 78 [78] / /bin/sh}",
+		"4242":         "{4242 4242 4242 [4242] / /bin/sh}",
+		"4242:44":      "{4242 4242 44 [44] / /bin/sh}",
+		"nobody-here":  `no such user: "nobody-here" is not in ` + passwd,
+		"archer:none":  `no such user: the group "none" is not in ` + group,
+		"-1":           `no such user: "-1" is not in ` + passwd,
+	} {
+		u, err := lookupUser(spec, passwd, group)
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprint(*u)
+		} else if !errors.Is(err, ErrNoUser) {
+			t.Errorf("%s: the error is no ErrNoUser", spec)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", spec, got, want)
+		}
+	}
+	if u, err := lookupUser("5", "/no/such/passwd", "/no/such/group"); err != nil || u.UID != 5 {
+		t.Errorf("without files: %v, %v", u, err)
+	}
+}
+
+// TestUser becomes a user with groups, as root.
+func TestUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody")
+	}
+	passwd, group := accounts(t)
+	cmd := command(t, []string{"TEST_USER=archer", "TEST_FILES=" + passwd + ":" + group, "HOME=/root", "LOGNAME=root"}, "sh", "-c",
+		`grep -E '^(Uid|Gid|Groups):' /proc/self/status; echo $HOME $USER $LOGNAME $SHELL`)
+	out, err := cmd.Output()
+	want := "Uid:\t1234\t1234\t1234\t1234\nGid:\t1235\t1235\t1235\t1235\nGroups:\t44 109 1235 \n/home/archer archer archer /bin/zsh\n"
+	if err != nil || string(out) != want {
+		t.Errorf("%v\n got %q\nwant %q", err, out, want)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	t.Parallel()
+	rest := " S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 9876 0 0"
+	for _, name := range []string{"sh", "a) R 1 (b", ")))", "two words", ""} {
+		got, err := parseStat([]byte("7 (" + name + ")" + rest))
+		if err != nil || got != (procStat{'S', 42, 9876}) {
+			t.Errorf("%q: %+v, %v", name, got, err)
+		}
+	}
+	for _, text := range []string{"", "7 (sh", "7 (sh) S 42", "7 (sh) S x 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 9876"} {
+		if got, err := parseStat([]byte(text)); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
+// TestTerminal runs the wrapper on a terminal of its own: what is typed reaches
+// the app, Ctrl-C too and once, and the terminal is handed back.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	defer master.Close()
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	// The shell is the session's leader; its own group is in the foreground
+	// again when the wrapper is done, or the last stty would stop it.
+	cmd := exec.Command("sh", "-c", `"$0" sh -c 'trap "echo interrupted" INT; echo ready; read x; echo "read $x"; read y; echo "read $y"; exit 6'; echo "status $?"; stty sane && echo back`, self(t))
+	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	slave.Close()
+	out := bufio.NewReader(master)
+	var seen strings.Builder
+	until := func(want string) {
+		t.Helper()
+		for {
+			text, err := out.ReadString('\n')
+			seen.WriteString(text)
+			if strings.Contains(text, want) {
+				return
+			}
+			if err != nil {
+				t.Fatalf("no %q: %v in %q", want, err, seen.String())
+			}
+		}
+	}
+	until("ready")
+	io.WriteString(master, "first\n")
+	until("read first")
+	io.WriteString(master, "\x03")
+	until("interrupted")
+	io.WriteString(master, "second\n")
+	until("status 6")
+	until("back")
+	if n := strings.Count(seen.String(), "interrupted"); n != 1 {
+		t.Errorf("Ctrl-C came %d times: %q", n, seen.String())
+	}
+}
