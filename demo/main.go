@@ -31,7 +31,7 @@ func main() {
 	// What we start is to end with us, which the kernel takes to mean with this
 	// thread.
 	runtime.LockOSThread()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "demo: error: %v\n", err)

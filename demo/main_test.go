@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,17 @@ func TestDemo(t *testing.T) {
 // TestInterrupted stops the demo while wrapp runs.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
+	interrupted(t, func(cmd *exec.Cmd, _ io.Closer) { cmd.Process.Signal(syscall.SIGTERM) })
+}
+
+// TestReaderGone is the demo piped to head.
+func TestReaderGone(t *testing.T) {
+	t.Parallel()
+	interrupted(t, func(_ *exec.Cmd, out io.Closer) { out.Close() })
+}
+
+func interrupted(t *testing.T, interrupt func(*exec.Cmd, io.Closer)) {
+	t.Helper()
 	cmd, tmp := demo(t)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -105,7 +117,7 @@ func TestInterrupted(t *testing.T) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 	}
-	cmd.Process.Signal(syscall.SIGTERM)
+	interrupt(cmd, out)
 	if err := cmd.Wait(); err == nil {
 		t.Error("the demo was interrupted and says that all went well")
 	}
