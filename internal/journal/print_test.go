@@ -1,0 +1,57 @@
+package journal
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+)
+
+func TestPrint(t *testing.T) {
+	t.Parallel()
+	at := func(ms uint64) entry.ID { return entry.ID{Ms: ms} }
+	entries := []Entry{
+		{Stream: entry.Info, ID: at(1), Message: []byte("ab"), Partial: true},
+		{Stream: entry.Info, ID: at(2), Message: []byte("ERROR: x"), Stderr: true},
+		{Stream: entry.Status, ID: at(3), Message: []byte("started")},
+		{Stream: entry.Info, ID: at(4), Message: []byte("cd")},
+		{Stream: entry.Crash, ID: at(5), Message: []byte("two\nlines\n")},
+		{Stream: entry.Info, ID: at(6), Message: []byte("\x1b[2Jevil\x1b[31mred\x07\x7f\u009b"), Stderr: true},
+		{Stream: entry.Info, ID: at(7), Message: []byte("never ended"), Partial: true},
+	}
+	for _, tt := range []struct {
+		name     string
+		terminal bool
+		want     []string
+	}{
+		{"pipe", false, []string{"err    ERROR: x", "status started", "out    abcd", "crash  two", "lines", "err    \x1b[2Jevil\x1b[31mred\x07\x7f\u009b", "out    never ended"}},
+		{"terminal", true, []string{
+			red + "err    ERROR: x" + plain, cyan + "status started" + plain, "out    abcd" + plain, alarm + "crash  two", "lines" + plain,
+			"err    ^[[2Jevil\x1b[31mred^G^??" + plain, "out    never ended" + plain,
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+			p := NewPrinter(&text, tt.terminal)
+			// Print may be given the entries in any portions.
+			for i := range entries {
+				if err := p.Print(entries[i : i+1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.Finish(); err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+			if len(got) != len(tt.want) {
+				t.Fatalf("%d lines: %q", len(got), got)
+			}
+			for i, want := range tt.want {
+				if !strings.HasSuffix(got[i], want) {
+					t.Errorf("line %d: %q, want ... %q", i, got[i], want)
+				}
+			}
+		})
+	}
+}
