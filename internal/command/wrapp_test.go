@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -399,6 +400,44 @@ func TestRedisComesLater(t *testing.T) {
 	}
 	if got := strings.Join(output(t, s, "later"), " "); got != "early late" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestFollow has `wrapp logs -f` show a run that comes after it, and go on when
+// Redis has been away.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	follow := wrapp(t, "logs", "--redis", s.URL(), "-f", "followed")
+	out, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	follow.Stderr = &stderr
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { follow.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	for _, word := range []string{"first", "second"} {
+		if text, err := wrapp(t, "--redis", s.URL(), "--name", "followed", "--", "echo", word).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		seen := false
+		for !seen && lines.Scan() {
+			seen = strings.HasSuffix(lines.Text(), " out    "+word)
+		}
+		if !seen {
+			t.Fatalf("%q was not shown: %s", word, &stderr)
+		}
+		s.Down()
+		s.Up()
+	}
+	follow.Process.Signal(syscall.SIGTERM)
+	io.Copy(io.Discard, out)
+	if err := follow.Wait(); err != nil {
+		t.Errorf("%v: %s", err, &stderr)
 	}
 }
 

@@ -41,6 +41,8 @@ type Outbox struct {
 	lost [entry.Streams]int  // entries that Redis will never take; only collect counts
 	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
 
+	why error // the end of the last connection, or why there was none; read it after done
+
 	reached chan struct{} // closed at the first connection that worked
 	closing chan struct{} // closed by Close
 }
@@ -107,8 +109,9 @@ func (o *Outbox) Unblock() {
 
 // Close waits until everything has been delivered, and gives up when nothing
 // has for as long as patience; where Redis was never reached there is one more
-// attempt and no waiting. It returns the number of entries not delivered.
-func (o *Outbox) Close(patience time.Duration) (undelivered int) {
+// attempt and no waiting. It returns the number of entries not delivered, and
+// what Redis or the way to it had against them last.
+func (o *Outbox) Close(patience time.Duration) (undelivered int, why error) {
 	close(o.closing)
 	idle := time.NewTicker(patience)
 	defer idle.Stop()
@@ -130,7 +133,10 @@ func (o *Outbox) Close(patience time.Duration) (undelivered int) {
 	o.q.close()
 	o.cancel()
 	<-o.done
-	return o.q.len()
+	if undelivered = o.q.len(); undelivered > 0 && o.why == nil {
+		o.why = errors.New("it has not answered")
+	}
+	return undelivered, o.why
 }
 
 // Back-off between attempts to connect: doubled from the first to the last,
@@ -147,6 +153,7 @@ func (o *Outbox) deliver(conn *redisconn.Conn) {
 		backoff = firstBackoff
 		away    time.Time // since when, zero while Redis is not away
 		told    bool
+		refused *refusedError // why the last connection ended, if that was why
 	)
 	for {
 		closing := o.isClosing()
@@ -163,17 +170,22 @@ func (o *Outbox) deliver(conn *redisconn.Conn) {
 				o.welcome(away, told)
 				away, told = time.Time{}, false
 			}
-			err = o.serve(conn, served)
+			err = o.serve(conn, refused != nil, served)
 			conn.Close()
 			conn = nil
 		}
 		o.q.setAway(true)
+		if o.ctx.Err() == nil {
+			o.why = err
+		}
 		if o.ctx.Err() != nil || closing && !o.everReached() {
 			return
 		}
 		if away.IsZero() {
 			away = time.Now()
 		}
+		refused = nil
+		errors.As(err, &refused)
 		// A connection that can be had again at once is not worth a word.
 		if !told && backoff > firstBackoff {
 			told = true
@@ -226,17 +238,23 @@ func (o *Outbox) welcome(away time.Time, told bool) {
 }
 
 // serve delivers over one connection until it breaks or Redis refuses entries
-// for now. It calls ready when Redis takes entries.
-func (o *Outbox) serve(conn *redisconn.Conn, ready func()) error {
-	for first := true; ; first = false {
+// for now. It calls ready when Redis takes entries: that is taken for granted
+// once there is a connection, unless it has just refused some; then it has to
+// take one first.
+func (o *Outbox) serve(conn *redisconn.Conn, refused bool, ready func()) error {
+	takes := func() {
+		o.q.setAway(false)
+		ready()
+	}
+	for {
 		if err := o.reconcile(conn); err != nil {
 			return err
 		}
-		if first {
-			o.q.setAway(false)
-			ready()
+		if takes != nil && !refused {
+			takes()
+			takes = nil
 		}
-		if err := o.pump(conn); !errors.Is(err, errIDRefused) {
+		if err := o.pump(conn, takes); !errors.Is(err, errIDRefused) {
 			return err
 		}
 	}

@@ -73,8 +73,8 @@ func checkNumbered(t *testing.T, s *redistest.Server, n int) {
 
 func closeAll(t *testing.T, o *Outbox) {
 	t.Helper()
-	if n := o.Close(patience); n != 0 {
-		t.Errorf("%d entries not delivered", n)
+	if n, why := o.Close(patience); n != 0 {
+		t.Errorf("%d entries not delivered: %v", n, why)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestTrimmed(t *testing.T) {
 func TestHugeEntry(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	o := open(t, s, nil)
+	o := open(t, s, func(opts *Options) { opts.Block = true }) // it is not connected yet
 	huge := strings.Repeat("x", 10<<20)
 	add(o, "before", huge, "after")
 	closeAll(t, o)
@@ -347,8 +347,8 @@ func TestNeverReached(t *testing.T) {
 	s := redistest.Prepare(t)
 	o := open(t, s, nil)
 	add(o, "a", "b")
-	if n := o.Close(time.Hour); n != 2 {
-		t.Errorf("%d entries not delivered, want 2", n)
+	if n, why := o.Close(time.Hour); n != 2 || why == nil {
+		t.Errorf("%d entries not delivered, want 2: %v", n, why)
 	}
 }
 
@@ -427,6 +427,47 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	closeAll(t, o)
 	checkNumbered(t, s, 3000)
+}
+
+// TestRefusedAfterIdle has Redis refuse the first line after an idle moment, for
+// a passing reason and because of another writer's ID.
+func TestRefusedAfterIdle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	key := entry.Keys("t")[entry.Info]
+	o := open(t, s, nil)
+	landed := func(n int) {
+		t.Helper()
+		for range 4000 {
+			if len(s.Messages(key)) == n {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Fatalf("%d entries, want %d: %q", len(s.Messages(key)), n, s.Messages(key))
+	}
+	add(o, "a")
+	landed(1)
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	add(o, "b")
+	time.Sleep(300 * time.Millisecond)
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "0"); err != nil {
+		t.Fatal(err)
+	}
+	landed(2)
+	ahead := entry.ID{Ms: uint64(time.Now().Add(time.Hour).UnixMilli())}
+	if _, err := c.Do("XADD", key, ahead, "message", "foreign"); err != nil {
+		t.Fatal(err)
+	}
+	add(o, "c")
+	landed(4)
+	closeAll(t, o)
+	if got := strings.Join(s.Messages(key), " "); got != "a b foreign c" {
+		t.Errorf("%q", got)
+	}
 }
 
 // TestDeletedStream has an operator delete the stream: what comes later is there.

@@ -26,6 +26,11 @@ const (
 
 var errIDRefused = errors.New("redis has an ID at or above ours")
 
+// A refusedError says that Redis does not take entries for now.
+type refusedError struct{ reply string }
+
+func (e *refusedError) Error() string { return "redis refuses entries for now: " + e.reply }
+
 // A batch is what went to Redis in one write.
 type batch struct {
 	records    int
@@ -39,14 +44,15 @@ type pipeline struct {
 	inflight chan batch   // sent, for collect to read the answers of
 	answered atomic.Int64 // batches
 	trouble  atomic.Bool  // stop sending
+	taken    func()       // called, if not nil, when the first batch has been taken
 }
 
 // pump sends what waits and collects the answers until the connection breaks,
 // Redis refuses an entry for now, or the outbox is cancelled; errIDRefused asks
 // for a reconcile. When it returns nothing is outstanding that could still be
-// answered.
-func (o *Outbox) pump(conn *redisconn.Conn) error {
-	p := &pipeline{o: o, conn: conn.Net, inflight: make(chan batch, maxBatches)}
+// answered. It calls taken, if that is not nil, when Redis has taken a batch.
+func (o *Outbox) pump(conn *redisconn.Conn, taken func()) error {
+	p := &pipeline{o: o, conn: conn.Net, inflight: make(chan batch, maxBatches), taken: taken}
 	// What reconcile's commands set must not end a write of ours.
 	if err := conn.Net.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("redis connection: %w", err)
@@ -79,7 +85,6 @@ func (p *pipeline) send() error {
 		sent  int64
 		seen  int64 // of answered, when we last sent
 	)
-	start := q.position()
 	for !p.trouble.Load() {
 		answered := p.answered.Load()
 		outstanding := sent - answered
@@ -94,8 +99,7 @@ func (p *pipeline) send() error {
 			}
 		}
 		var b batch
-		spans, b.records, b.end = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
-		b.start, start = start, b.end
+		spans, b.records, b.start, b.end = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
 		buf = buf[:0]
 		for _, s := range spans {
 			for at := 0; at < len(s.buf); {
@@ -143,6 +147,10 @@ func (p *pipeline) collect() error {
 		}
 		if refusals == nil && result == nil {
 			p.o.q.release(b.end)
+			if p.taken != nil {
+				p.taken()
+				p.taken = nil
+			}
 		} else if err := p.settle(b, b.records, refusals); err != nil && (result == nil || errors.Is(result, errIDRefused)) {
 			result = err
 			p.trouble.Store(true)
@@ -188,7 +196,7 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 				}
 			case redisconn.Passing(text) || strings.HasPrefix(text, "NOAUTH "):
 				r.set(stateRefused)
-				rest = fmt.Errorf("redis refuses entries for now: %s", text)
+				rest = &refusedError{text}
 			default:
 				r.set(stateLanded)
 				lost[r.stream()]++

@@ -282,12 +282,12 @@ type span struct{ buf []byte }
 
 // take appends to spans what is to be sent next, up to some bytes and records,
 // and marks it as sent. It returns the number of records that are to be sent,
-// and the position behind them.
-func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, end position) {
+// and the positions before and behind them.
+func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, start, end position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	bytes := 0
-	end = q.next
+	start, end = q.next, q.next
 	for bytes < maxBytes && records < maxRecords && end.slab-q.first < uint64(len(q.slabs)) {
 		s := q.slabs[end.slab-q.first]
 		if end.offset == len(s.buf) {
@@ -312,7 +312,7 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 	if q.doubt.before(end) {
 		q.doubt = end
 	}
-	return spans, records, end
+	return spans, records, start, end
 }
 
 // waiting is the number of bytes that have not been sent, roughly: it counts

@@ -33,6 +33,17 @@ type Conn struct {
 	Net net.Conn
 }
 
+// DoContext is redis.DoContext on the connection, which embedding an interface
+// would hide.
+func (c *Conn) DoContext(ctx context.Context, command string, args ...any) (any, error) {
+	return redis.DoContext(c.Conn, ctx, command, args...)
+}
+
+// ReceiveContext is redis.ReceiveContext on the connection.
+func (c *Conn) ReceiveContext(ctx context.Context) (any, error) {
+	return redis.ReceiveContext(c.Conn, ctx)
+}
+
 // A RefusedError says that Redis was reached and does not want us as we are:
 // waiting does not help, another configuration does.
 type RefusedError struct{ Reply string }

@@ -67,8 +67,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		out.Say(entry.Error, err.Error())
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
-	if n := out.Close(patience); n > 0 {
-		log.Error("redis did not come back; entries are lost", "entries", n)
+	if n, why := out.Close(patience); n > 0 {
+		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
 	}
 	return exit, err
 }
