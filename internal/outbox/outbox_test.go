@@ -20,13 +20,15 @@ import (
 
 const patience = 20 * time.Second
 
-// open returns an outbox that delivers to the server as the app "t".
+// open returns an outbox that delivers to the server as the app "t". It is not
+// connected yet, so it waits rather than drop unless change says otherwise.
 func open(t *testing.T, s *redistest.Server, change func(*Options)) *Outbox {
 	t.Helper()
 	opts := Options{
 		Keys:       entry.Keys("t"),
 		MaxEntries: 1_000_000,
 		Limit:      4 << 20,
+		Block:      true,
 		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
 			return redisconn.Dial(ctx, &s.Config().Redis, 1)
 		},
@@ -130,7 +132,7 @@ func TestTrimmed(t *testing.T) {
 func TestHugeEntry(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	o := open(t, s, func(opts *Options) { opts.Block = true }) // it is not connected yet
+	o := open(t, s, nil)
 	huge := strings.Repeat("x", 10<<20)
 	add(o, "before", huge, "after")
 	closeAll(t, o)
@@ -144,7 +146,7 @@ func TestHugeEntry(t *testing.T) {
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
-	o := open(t, s, func(opts *Options) { opts.Block = true })
+	o := open(t, s, nil)
 	const n = 60_000
 	done := make(chan bool)
 	go func() {
@@ -228,7 +230,7 @@ func TestConnectionCuts(t *testing.T) {
 			s := redistest.Start(t)
 			proxy := startCutter(t, s.Addr())
 			o := open(t, s, func(opts *Options) {
-				opts.Block, opts.MaxEntries = true, maxEntries
+				opts.MaxEntries = maxEntries
 				opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
 					r := s.Config().Redis
 					if err := r.SetURL("redis://" + proxy.addr); err != nil {
@@ -276,7 +278,6 @@ func TestBlind(t *testing.T) {
 	}
 	proxy := startCutter(t, s.Addr())
 	o := open(t, s, func(opts *Options) {
-		opts.Block = true
 		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
 			r := s.Config().Redis
 			if err := r.SetURL("redis://blind:pw@" + proxy.addr); err != nil {
@@ -300,7 +301,7 @@ func TestBlind(t *testing.T) {
 func TestStalledServer(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	o := open(t, s, func(opts *Options) { opts.Block = true })
+	o := open(t, s, nil)
 	number(o, 0, 1000)
 	s.Pause()
 	number(o, 1000, 2000)
@@ -316,7 +317,7 @@ func TestStalledServer(t *testing.T) {
 func TestAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
-	o := open(t, s, func(opts *Options) { opts.Limit = 1 << 20 })
+	o := open(t, s, func(opts *Options) { opts.Limit, opts.Block = 1<<20, false })
 	o.Say(entry.Info, "run marker")
 	const n = 100_000
 	number(o, 0, n)
@@ -414,7 +415,7 @@ func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	c := s.Dial(1)
-	o := open(t, s, func(opts *Options) { opts.Block = true })
+	o := open(t, s, nil)
 	number(o, 0, 1000)
 	if _, err := c.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
 		t.Fatal(err)

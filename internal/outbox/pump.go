@@ -190,7 +190,13 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 			refusals = refusals[1:]
 			switch {
 			case strings.HasPrefix(text, "ERR The ID specified in XADD"):
-				r.set(stateBehind)
+				// Sent for the first time, it is behind another writer's entry;
+				// sent again, its first copy may have landed meanwhile.
+				if r.is(stateResent) {
+					r.set(stateBehind)
+				} else {
+					r.set(stateRefused)
+				}
 				if rest == nil {
 					rest = errIDRefused
 				}

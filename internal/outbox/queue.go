@@ -28,8 +28,9 @@ const headerSize = 24
 
 const (
 	stateLanded  = 1 << iota // it is in its stream, or will never be: not to be sent
-	stateRefused             // Redis answered that it did not take it
-	stateBehind              // Redis answered that the stream has this ID or a later one
+	stateRefused             // Redis answered that it did not take it, and never had it before
+	stateResent              // it was sent before, and what came of that is not known
+	stateBehind              // sent again, Redis answered that the stream has this ID or a later one
 	stateKept                // wrapp's own words: not dropped to make room
 )
 
@@ -38,6 +39,7 @@ func (r record) stream() entry.Stream { return entry.Stream(r[8]) }
 func (r record) flags() entry.Flags   { return entry.Flags(r[9]) }
 func (r record) is(state byte) bool   { return r[10]&state != 0 }
 func (r record) set(state byte)       { r[10] |= state }
+func (r record) clear(state byte)     { r[10] &^= state }
 
 func (r record) id() entry.ID {
 	return entry.ID{Ms: binary.LittleEndian.Uint64(r[16:]), Seq: uint64(binary.LittleEndian.Uint32(r[12:]))}
@@ -382,8 +384,15 @@ func (q *queue) releaseLanded() {
 // rewind makes everything that is not marked as landed wait again.
 func (q *queue) rewind() {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.each(q.head, q.next, func(r record, _ position) bool {
+		if !r.is(stateRefused) {
+			r.set(stateResent)
+		}
+		r.clear(stateRefused | stateBehind)
+		return true
+	})
 	q.next = q.head
-	q.mu.Unlock()
 }
 
 // renumber gives the records of a stream that have not landed IDs above floor,
@@ -401,6 +410,8 @@ func (q *queue) renumber(stream entry.Stream, floor entry.ID) (changed int) {
 		}
 		floor = following(floor)
 		r.setID(floor)
+		r.clear(stateResent | stateBehind)
+		r.set(stateRefused) // nothing with this ID was ever sent
 		changed++
 		return true
 	})

@@ -85,9 +85,10 @@ const pageEntries = 256
 // findLanded marks those entries in doubt that are in the stream, whose last ID
 // ever is last.
 //
-// An entry that is not there may have landed and been trimmed since. As a
-// connection's entries land in order, that is so if a later one of ours landed,
-// the stream now begins behind it, and Redis never said that it refused it.
+// An entry that is not there may have landed and been trimmed since, if the
+// stream now begins behind it and Redis did not refuse it. That is so if a later
+// one in doubt landed, because a connection's entries land in order, or if Redis
+// said, when the entry was sent again, that the stream was past it.
 func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID) error {
 	doubtful := o.q.doubtful(stream)
 	if len(doubtful) == 0 || last.Less(doubtful[0].id()) {
@@ -130,7 +131,7 @@ func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID)
 	}
 	for _, r := range doubtful {
 		trimmed := len(oldest) == 0 || r.id().Less(oldest[0].id)
-		if trimmed && !newest.Less(r.id()) && !r.is(stateRefused) {
+		if trimmed && !r.is(stateRefused) && (r.is(stateBehind) || !newest.Less(r.id())) {
 			r.set(stateLanded)
 		}
 	}
