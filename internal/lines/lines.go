@@ -26,11 +26,12 @@ const readSize = 64 << 10
 // left. The bytes of all pieces of a line, joined, are the line's bytes.
 //
 // A line of up to max bytes is one piece. A longer one is cut after max bytes,
-// or up to three bytes earlier where that keeps a UTF-8 sequence whole. So a
-// Splitter holds little more than max bytes plus one read, however long the
-// line.
+// or earlier where that keeps something whole: a UTF-8 sequence, or what the
+// caller says. So a Splitter holds little more than max bytes plus one read,
+// however long the line.
 type Splitter struct {
 	max     int
+	tail    func(piece []byte) int // nil: nothing more to keep whole
 	buf     []byte
 	start   int // first byte not given out
 	scanned int // buf[start:scanned] holds no "\n"
@@ -38,9 +39,10 @@ type Splitter struct {
 }
 
 // NewSplitter returns a Splitter that cuts lines longer than max bytes; max is
-// at least utf8.UTFMax.
-func NewSplitter(max int) *Splitter {
-	return &Splitter{max: max, buf: make([]byte, 2*readSize)}
+// at least utf8.UTFMax. tail, which may be nil, says how many bytes at the end
+// of a piece go with what follows rather than with it.
+func NewSplitter(max int, tail func(piece []byte) int) *Splitter {
+	return &Splitter{max: max, tail: tail, buf: make([]byte, 2*readSize)}
 }
 
 // Space returns where to read to: at least 64 KiB, past all that is held. It
@@ -124,6 +126,11 @@ func (s *Splitter) cut() Line {
 			stop = at
 		}
 		break
+	}
+	if s.tail != nil {
+		if n := s.tail(s.buf[s.start:stop]); n < stop-s.start {
+			stop -= n
+		}
 	}
 	line := Line{Text: s.buf[s.start:stop:stop], Partial: true}
 	s.start = stop

@@ -15,7 +15,7 @@ type piece struct {
 
 // split feeds input to a Splitter in reads of the given sizes, over and over.
 func split(input []byte, max int, reads []int) []piece {
-	s := NewSplitter(max)
+	s := NewSplitter(max, nil)
 	var got []piece
 	take := func(next func() (Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
@@ -102,11 +102,27 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestTail cuts a line before what must not be cut.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	word := func(piece []byte) int { return len(piece) - 1 - bytes.LastIndexByte(piece, ' ') }
+	s := NewSplitter(8, word)
+	s.Filled(copy(s.Space(), "one two three-and-more x\n"))
+	var got []string
+	for line, ok := s.Next(); ok; line, ok = s.Next() {
+		got = append(got, string(line.Text))
+	}
+	// A word longer than a piece is cut all the same.
+	if want := "one two |three-an|d-more x"; strings.Join(got, "|") != want {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLongLineNeedsLittleMemory(t *testing.T) {
 	t.Parallel()
 	const max = 64 << 10
 	line := strings.Repeat("0123456789", 1<<20)
-	s := NewSplitter(max)
+	s := NewSplitter(max, nil)
 	var got strings.Builder
 	for rest := line; len(rest) > 0; {
 		n := copy(s.Space(), rest)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
+	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 )
 
@@ -72,7 +73,7 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	in.pipes[i] = &inlet{fd: fds[0], flags: flags, split: lines.NewSplitter(maxLine)}
+	in.pipes[i] = &inlet{fd: fds[0], flags: flags, split: lines.NewSplitter(maxLine, markers.Unfinished)}
 	w := os.NewFile(uintptr(fds[1]), "|")
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 	if err := unix.SetNonblock(fds[0], true); err != nil {
