@@ -24,7 +24,7 @@ usage:
   wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
   wrapp check CONFIG                  say what is wrong with it, or what it amounts to
   wrapp logs [-f] [-n N] NAME         read the streams of NAME back
-  wrapp acl NAME                      the least Redis ACL rules for writing NAME's streams
+  wrapp acl NAME                      the least Redis ACL rules that running NAME needs
   wrapp version | help
 
 flags, which win over the file:
@@ -218,7 +218,7 @@ func acl(args []string, std run.Streams) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange ~logs:app:%s:*\n", args[0], args[0])
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +set ~logs:app:%[1]s:* ~%[1]s:__healthpool__*\n", args[0])
 	return err
 }
 
@@ -236,6 +236,12 @@ func help(_ []string, std run.Streams) error {
 var Version = ""
 
 func version(_ []string, std run.Streams) error {
+	_, err := fmt.Fprintln(std.Stdout, versionOf("wrapp"))
+	return err
+}
+
+// versionOf is what a tool says about the build it comes from.
+func versionOf(tool string) string {
 	v, revision, when := Version, "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v == "" {
@@ -250,8 +256,7 @@ func version(_ []string, std run.Streams) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(std.Stdout, "wrapp %s%s%s %s/%s %s\n", v, revision, when, runtime.GOOS, runtime.GOARCH, runtime.Version())
-	return err
+	return fmt.Sprintf("%s %s%s%s %s/%s %s", tool, v, revision, when, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 // stdStreams are this process's own.

@@ -149,7 +149,11 @@ func (p *Pool) check(e *Errors, prefix string) {
 				didYouMean(nearestWord(beat, []string{"marker", "notify", "output"})))
 		}
 	}
-	oneOf(e, prefix+"on_depleted", p.OnDepleted, "none", "stop", "dump", "dump,stop")
+	if p.OnDepleted == "dump" || p.OnDepleted == "dump,stop" {
+		e.add(prefix+"on_depleted", "dump is not supported by this version", "use none or stop")
+	} else {
+		oneOf(e, prefix+"on_depleted", p.OnDepleted, "none", "stop")
+	}
 }
 
 // isBeat says whether s names a source of heartbeats.
@@ -159,7 +163,8 @@ func isBeat(s string) bool {
 		return true
 	}
 	if command, ok := strings.CutPrefix(s, "exec:"); ok {
-		return strings.TrimSpace(command) != "" && !strings.Contains(s, "\x00")
+		words, err := Words(command)
+		return err == nil && len(words) > 0 && words[0] != "" && !strings.Contains(s, "\x00")
 	}
 	if address, ok := strings.CutPrefix(s, "tcp://"); ok {
 		return isHostPort(address)

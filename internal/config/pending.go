@@ -27,10 +27,6 @@ var pending = []struct {
 		"spool.size has no effect yet: 4 MiB are kept, in memory only",
 	},
 	{
-		func(c, d *Config) bool { return len(c.Health.Pools) > 0 },
-		"health.pools has no effect yet: no pool is kept",
-	},
-	{
 		func(c, d *Config) bool { return c.Crash.Core != d.Crash.Core },
 		"crash.core has no effect yet",
 	},

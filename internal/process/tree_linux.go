@@ -191,3 +191,25 @@ func dumpingCore(pid int) bool {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	return err == nil && bytes.Contains(text, []byte("\nCoreDumping:\t1\n"))
 }
+
+// Has says whether pid is the app or a living process of its tree.
+func (p *Process) Has(pid int) bool {
+	for pid > 1 {
+		if pid == p.pid {
+			return true
+		}
+		stat, err := readStat(pid)
+		if err != nil {
+			return false
+		}
+		if stat.ppid == os.Getpid() {
+			// An orphan came to us from the app's tree, unless it was here
+			// before or is the top of another tree.
+			p.s.mu.Lock()
+			defer p.s.mu.Unlock()
+			return !p.s.foreign[pid] && p.s.procs[pid] == nil
+		}
+		pid = stat.ppid
+	}
+	return false
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
@@ -61,14 +62,30 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		Log:        log,
 	}, conn)
 
+	pools := health.New(health.Options{
+		Service:  name,
+		Interval: time.Duration(cfg.Health.Interval),
+		Pools:    cfg.Health.Pools,
+		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
+			return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
+		},
+		Log: log,
+	})
+
 	mark(out, "{{__NEW_RUN_%s}}")
-	exit, err = runApp(cfg, std, log, out, signals)
+	exit, err = runApp(cfg, std, log, out, pools, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
+		pools.End(exit)
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+	published := make(chan error)
+	go func() { published <- pools.Close(patience) }()
 	if n, why := out.Close(patience); n > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
+	}
+	if err := <-published; err != nil {
+		log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
 	}
 	return exit, err
 }
@@ -81,7 +98,7 @@ func mark(out *outbox.Outbox, format string) {
 }
 
 // runApp starts the app, sees it to its end and takes everything it wrote.
-func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, signals <-chan os.Signal) (int, error) {
+func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, pools *health.Keeper, signals <-chan os.Signal) (int, error) {
 	cmd, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
@@ -94,12 +111,14 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	}
 	defer supervisor.Close()
 
-	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out)
+	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out, pools)
 	if err != nil {
 		return failed(err)
 	}
 	defer in.close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	notifier := listen(cfg, cmd, out, log)
+	defer notifier.Close()
 
 	began := time.Now()
 	app, err := supervisor.Start(*cmd)
@@ -113,7 +132,21 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
 	go in.run()
-	forward(app, signals, out, log)
+	notifier.Listen(pools, health.NotifyOptions{
+		Member: app.Has,
+		Status: func(text string) { out.Say(entry.Status, text) },
+		Log:    log,
+		Relay:  os.Getenv("NOTIFY_SOCKET"),
+	})
+	pools.Start(health.App{
+		Drain: func(limit time.Duration) {
+			in.catchUp(limit)
+			notifier.Drain()
+		},
+		Depleted: func(category string) { depleted(cfg, category, app, out, log) },
+		Exec:     prober(supervisor, cmd),
+	})
+	forward(app, pools, signals, out, log)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
 
@@ -133,9 +166,13 @@ func failed(err error) (int, error) {
 }
 
 // forward passes signals on until the app and its tree are gone.
-func forward(app *process.Process, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+	exited := app.Exited()
 	for {
 		select {
+		case <-exited:
+			pools.End(app.Status().ExitCode())
+			exited = nil
 		case <-app.Gone():
 			return
 		case sig := <-signals:
