@@ -168,8 +168,9 @@ func (k *Keeper) each(which func(*kept) bool, n int64, now time.Time) {
 
 func (k *Keeper) beat(p *kept, n int64, now time.Time) {
 	p.beat(n, now)
-	if !p.level.isZero() {
+	if p.depleted && !p.level.isZero() {
 		p.depleted = false
+		ring(k.rearm) // it may be empty again before the next look
 	}
 }
 
