@@ -30,7 +30,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	go test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/config
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux python3:python3 gcc:gcc
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc
 
 clean:
 	rm -rf bin

@@ -22,15 +22,21 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// wrapp is a command that runs wrapp, this test binary, with a real Redis.
+// wrapp is a command that runs wrapp, this test binary.
 func wrapp(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return tool(t, "wrapp", args...)
+}
+
+// tool is a command that runs one of the tools, this test binary.
+func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), beWrapp+"=1")
+	cmd.Env = append(os.Environ(), beWrapp+"="+name)
 	cmd.Dir = t.TempDir()
 	return cmd
 }
@@ -479,7 +485,7 @@ func TestACL(t *testing.T) {
 		if _, err := admin.Do("ACL", args...); err != nil {
 			t.Fatal(err)
 		}
-		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "hello")
+		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}hello")
 		text, err := cmd.CombinedOutput()
 		for line := range strings.Lines(string(text)) {
 			if strings.Contains(line, "error: ") || strings.Contains(line, "warning: ") {

@@ -192,13 +192,16 @@ func (in *intake) catchUp(limit time.Duration) {
 func (in *intake) ring() { unix.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // read reads once, up to limit bytes, and returns how many came: 0 at the end of
-// the pipe. A pipe is read when it has something, so it does not wait.
+// the pipe, less than 0 if there is nothing now.
 func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
 	n, err := unix.Read(p.fd, space)
 	for errors.Is(err, unix.EINTR) {
 		n, err = unix.Read(p.fd, space)
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		return -1
 	}
 	if err != nil {
 		in.out.Say(entry.Error, "read the app's output: "+err.Error())
