@@ -55,6 +55,8 @@ func run(file string, lines, rounds int) error {
 		func() ([]row, error) { return throughput(server, wrapp, dir, lines, rounds) },
 		func() ([]row, error) { return hugeLines(server, wrapp, dir, rounds) },
 		func() ([]row, error) { return start(server, wrapp, 21) },
+		func() ([]row, error) { return reading(server, wrapp, dir, 21) },
+		func() ([]row, error) { return publishing(server, wrapp, dir) },
 		func() ([]row, error) { return sizes(wrapp, wrappARM) },
 	} {
 		more, err := f()
