@@ -448,3 +448,21 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit status %d", got)
 	}
 }
+
+// TestReaderACL proves the rights that docs/health.md gives a reader.
+func TestReaderACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(2)
+	if _, err := admin.Do("SET", "a:__healthpool__b_cap", 5); err != nil {
+		t.Fatal(err)
+	}
+	rules := redis.Args{}.Add("SETUSER", "reader", "on", ">pw", "resetkeys", "-@all", "+select", "+mget", "+scan", "~*:__healthpool__*")
+	if _, err := admin.Do("ACL", rules...); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t, "jettison_health", "--redis", "redis://reader:pw@"+s.Addr(), "--all").Output()
+	if code(t, err) != 1 || !strings.Contains(string(out), `"cap": 5`) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
