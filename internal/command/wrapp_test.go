@@ -116,9 +116,8 @@ func TestBytes(t *testing.T) {
 			}
 			var want []string
 			for line := range strings.Lines(string(data)) {
-				if body, ok := strings.CutSuffix(line, "\n"); ok {
-					line = strings.TrimSuffix(body, "\r")
-				}
+				line = strings.TrimRight(strings.TrimSuffix(line, "\n"), "\r")
+				line = line[strings.LastIndexByte(line, '\r')+1:] // what a terminal would show
 				if line != "" { // an empty line is no entry
 					want = append(want, line)
 				}
