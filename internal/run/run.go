@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 const (
@@ -62,31 +64,48 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		Log:        log,
 	}, conn)
 
+	dialValues := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
+	}
+	vals := values.New(values.Options{
+		Name:    name,
+		Dial:    dialValues,
+		Log:     log,
+		Refused: func(reason string) {
+			log.Warn(reason)
+			out.Say(entry.Error, reason)
+		},
+	})
 	pools := health.New(health.Options{
 		Service:  name,
 		Interval: time.Duration(cfg.Health.Interval),
 		Pools:    cfg.Health.Pools,
-		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
-			return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
-		},
-		Log: log,
+		Dial:     dialValues,
+		Log:      log,
 	})
 
 	mark(out, "{{__NEW_RUN_%s}}")
-	exit, err = runApp(cfg, std, log, out, pools, signals)
+	exit, err = runApp(cfg, std, log, sinks{out, vals, pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
 		pools.End(exit)
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
-	published := make(chan error)
-	go func() { published <- pools.Close(patience) }()
+	var ends sync.WaitGroup
+	ends.Go(func() {
+		if err := pools.Close(patience); err != nil {
+			log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
+		}
+	})
+	ends.Go(func() {
+		if n, why := vals.Close(patience); n > 0 {
+			log.Error("redis did not take every value; the last changes are lost", "keys", n, "error", why)
+		}
+	})
 	if n, why := out.Close(patience); n > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
 	}
-	if err := <-published; err != nil {
-		log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
-	}
+	ends.Wait()
 	return exit, err
 }
 
@@ -98,7 +117,8 @@ func mark(out *outbox.Outbox, format string) {
 }
 
 // runApp starts the app, sees it to its end and takes everything it wrote.
-func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, pools *health.Keeper, signals <-chan os.Signal) (int, error) {
+func runApp(cfg *config.Config, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+	out, pools := to.out, to.pools
 	cmd, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
@@ -111,7 +131,7 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	}
 	defer supervisor.Close()
 
-	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out, pools)
+	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
 	if err != nil {
 		return failed(err)
 	}
