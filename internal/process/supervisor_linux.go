@@ -45,9 +45,11 @@ func New() (*Supervisor, error) {
 			return nil, fmt.Errorf("become a subreaper: %w", err)
 		}
 	}
-	if table, err := readProcs(); err == nil {
-		for _, pid := range table.children[os.Getpid()] {
-			s.foreign[pid] = true
+	if !childless() {
+		if table, err := readProcs(); err == nil {
+			for _, pid := range table.children[os.Getpid()] {
+				s.foreign[pid] = true
+			}
 		}
 	}
 	signal.Notify(s.sigchld, syscall.SIGCHLD)
