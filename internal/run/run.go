@@ -68,9 +68,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
 	}
 	vals := values.New(values.Options{
-		Name:    name,
-		Dial:    dialValues,
-		Log:     log,
+		Name: name,
+		Dial: dialValues,
+		Log:  log,
 		Refused: func(reason string) {
 			log.Warn(reason)
 			out.Say(entry.Error, reason)
