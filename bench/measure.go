@@ -105,10 +105,11 @@ type catRun struct {
 }
 
 // cat runs wrapp around `cat FILE` and fails unless all its lines were added.
-func (s *server) cat(wrapp, file string, entries int) (catRun, error) {
+func (s *server) cat(wrapp, file string, entries int, flags ...string) (catRun, error) {
 	const key = "logs:app:bench:info"
 	s.conn.Do("DEL", key)
-	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench", "--passthrough=never", "--", "cat", file)
+	flags = append(flags, "--redis=redis://"+s.addr(), "--name=bench", "--passthrough=never", "--", "cat", file)
+	cmd := exec.Command(wrapp, flags...)
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
 	began := time.Now()
@@ -176,7 +177,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 	if err := os.WriteFile(marked, text.Bytes(), 0o600); err != nil {
 		return nil, 0, err
 	}
-	var rates, markedRates, anchor, limit, roundTrip []float64
+	var rates, markedRates, jsonRates, anchor, limit, roundTrip []float64
 	var cpu []time.Duration
 	peak := 0
 	for range rounds {
@@ -196,6 +197,10 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 			return nil, 0, err
 		}
 		markedRates = append(markedRates, float64(lines)/c.wall.Seconds())
+		if c, err = s.cat(wrapp, file, lines, "--format=json"); err != nil {
+			return nil, 0, err
+		}
+		jsonRates = append(jsonRates, float64(lines)/c.wall.Seconds())
 		if r, err = s.encodedPipeline(lines, lineBytes); err != nil {
 			return nil, 0, err
 		}
@@ -214,6 +219,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		{"the same", thousands(rate), "pipeline encoded beforehand: " + thousands(lim), ratio(rate, lim), "0.9 or more", rate >= 0.9*lim},
 		{"the same", thousands(rate), "a round trip a line: " + thousands(old), ratio(rate, old), "", false},
 		{"with a marker in every tenth line", thousands(with), "redis-benchmark -P 512: " + thousands(bench), ratio(with, bench), "0.55 or more", with >= 0.55*bench},
+		{"as JSON", thousands(median(jsonRates)), "redis-benchmark -P 512: " + thousands(bench), ratio(median(jsonRates), bench), "0.35 or more", median(jsonRates) >= 0.35*bench},
 		{"CPU time a line, user and system", fmt.Sprintf("%.2f µs", perLine), "", "", "0.8 µs or less", perLine <= 0.8},
 		{"peak memory under that load", megabytes(peak), "", "", "24 MB or less", peak <= 24<<20},
 	}, rate, nil

@@ -23,7 +23,7 @@ usage:
   wrapp [FLAGS] CONFIG                run what the file (TOML or JSON) says
   wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
   wrapp check CONFIG                  say what is wrong with it, or what it amounts to
-  wrapp logs [-f] [-n N] NAME         read the streams of NAME back
+  wrapp logs [FLAGS] NAME             read the streams of NAME back
   wrapp acl NAME                      the least Redis ACL rules that running NAME needs
   wrapp version | help
 
@@ -31,6 +31,14 @@ flags, which win over the file:
 `
 
 const wrappUsageEnd = `
+flags of wrapp logs:
+  --config FILE, --redis URL   where Redis is
+  -n N                         the last N only
+  -f                           go on with what comes
+  --level LEVEL                debug, info, warn or error, and what is worse
+  --since WHEN                 10m, 20:15, 2026-11-23 20:15
+  --grep REGEXP                what matches
+  --json                       one JSON object a line
 exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 126 not executable; 125 wrapp itself failed, and then the app was not started.
 `
@@ -114,6 +122,7 @@ func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
 	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", unmarshal(&cfg.App.StopTimeout))
 	set("max-line", "`SIZE` at which lines are split (logs.max_line)", unmarshal(&cfg.Logs.MaxLine))
 	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
+	set("format", "shape of entries: text or json (logs.format)", text(&cfg.Logs.Format))
 	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
 	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
 	return fs

@@ -15,10 +15,6 @@ var pending = []struct {
 		"redis.cluster is not supported yet",
 	},
 	{
-		func(c, d *Config) bool { return c.Logs.Format != d.Logs.Format },
-		"logs.format has no effect yet: entries are text",
-	},
-	{
 		func(c, d *Config) bool { return c.Spool.Dir != d.Spool.Dir },
 		"spool.dir has no effect yet: what cannot be delivered is kept in memory only",
 	},

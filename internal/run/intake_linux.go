@@ -31,6 +31,9 @@ type intake struct {
 	bell  int                // an eventfd: somebody asks, or the end has come
 	asks  chan chan struct{} // to be closed when what is in the pipes now was read
 	to    sinks
+	json  *entry.JSON  // nil: entries are text
+	seq   uint64       // of the last JSON object
+	text  []byte       // of it
 	at    time.Time    // when what is being given was read
 	batch outbox.Batch // of what is being given
 	wrong []string     // what a pool was told in vain since then
@@ -53,6 +56,7 @@ type inlet struct {
 	split *lines.Splitter
 	read  *markers.Reader
 	tee   *tee // nil: not copied
+	begun bool // the text goes on of which pieces were added
 }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
@@ -99,14 +103,8 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 		fd:    fds[0],
 		flags: flags,
 		split: lines.NewSplitter(maxLine, markers.Unfinished),
-		read: markers.NewReader(in.mark, func(text []byte, partial bool) {
-			if partial {
-				in.batch.Add(entry.Info, flags|entry.Partial, text)
-			} else {
-				in.batch.Add(entry.Info, flags, text)
-			}
-		}),
 	}
+	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
 	w := os.NewFile(uintptr(fds[1]), "|")
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 	if err := unix.SetNonblock(fds[0], true); err != nil {
@@ -280,6 +278,27 @@ func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 		in.to.out.Say(entry.Error, wrong)
 	}
 	in.wrong = in.wrong[:0]
+}
+
+// add adds one text, or a piece of one, to the outbox.
+func (in *intake) add(p *inlet, text []byte, partial bool) {
+	flags := p.flags
+	var level entry.Level
+	if in.json != nil {
+		in.seq++
+		in.text, level = in.json.Append(in.text[:0], text, in.at, flags&entry.Stderr != 0, in.seq)
+		text = in.text
+	} else if !p.begun { // a level stands where a line begins
+		level = entry.LevelOf(text)
+	}
+	if level == entry.Severe {
+		flags |= entry.Alarm
+	}
+	if partial {
+		flags |= entry.Partial
+	}
+	p.begun = partial
+	in.batch.Add(entry.Info, flags, text)
 }
 
 // mark acts on one marker.

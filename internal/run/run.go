@@ -84,8 +84,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		Log:      log,
 	})
 
-	mark(out, "{{__NEW_RUN_%s}}")
-	exit, err = runApp(cfg, std, log, sinks{out, vals, pools}, signals)
+	began := mark(out, "{{__NEW_RUN_%s}}")
+	exit, err = runApp(cfg, began, std, log, sinks{out, vals, pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
 		pools.End(exit)
@@ -109,15 +109,19 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	return exit, err
 }
 
-// mark writes a run marker to the streams that have them.
-func mark(out *outbox.Outbox, format string) {
-	text := fmt.Sprintf(format, time.Now().Format(entry.RunMarkerLayout))
+// mark writes a run marker to the streams that have them, and returns the time in
+// it.
+func mark(out *outbox.Outbox, format string) string {
+	now := time.Now().Format(entry.RunMarkerLayout)
+	text := fmt.Sprintf(format, now)
 	out.Say(entry.Info, text)
 	out.Say(entry.Status, text)
+	return now
 }
 
-// runApp starts the app, sees it to its end and takes everything it wrote.
-func runApp(cfg *config.Config, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+// runApp starts the app, sees it to its end and takes everything it wrote. run is
+// the time in the run marker.
+func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
 	out, pools := to.out, to.pools
 	cmd, err := prepare(cfg)
 	if err != nil {
@@ -150,6 +154,9 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, to sinks, signals
 	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
+	if cfg.Logs.Format == "json" {
+		in.json = entry.NewJSON(cfg.Name(), run, app.PID())
+	}
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{

@@ -58,7 +58,9 @@ func main() {
 		l.WithLevel(zerolog.FatalLevel).Msg("bad")
 	}
 	show("zerolog", zeros)
-	show("zerolog-console", func(w io.Writer) { zeros(zerolog.ConsoleWriter{Out: w, NoColor: true, TimeFormat: "2006-01-02T15:04:05Z07:00"}) })
+	show("zerolog-console", func(w io.Writer) {
+		zeros(zerolog.ConsoleWriter{Out: w, NoColor: true, TimeFormat: "2006-01-02T15:04:05Z07:00"})
+	})
 	show("zerolog-colour", func(w io.Writer) { zeros(zerolog.ConsoleWriter{Out: w, TimeFormat: "2006-01-02T15:04:05Z07:00"}) })
 	zerolog.TimeFieldFormat = zerolog.TimeFormatUnixMs
 	show("zerolog-unixms", zeros)
