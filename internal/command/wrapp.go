@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -241,8 +242,9 @@ func help(_ []string, std run.Streams) error {
 	return err
 }
 
-// Version is stamped in by the build (-ldflags -X).
-var Version = ""
+// What the build stamps in (-ldflags -X): the version, the commit and its time.
+// Where it does not, Go's own build information tells.
+var Version, Revision, Created string
 
 func version(_ []string, std run.Streams) error {
 	_, err := fmt.Fprintln(std.Stdout, versionOf("wrapp"))
@@ -251,21 +253,22 @@ func version(_ []string, std run.Streams) error {
 
 // versionOf is what a tool says about the build it comes from.
 func versionOf(tool string) string {
-	v, revision, when := Version, "", ""
+	v, revision, when := Version, Revision, Created
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v == "" {
 			v = info.Main.Version
 		}
 		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				revision = " " + s.Value
-			case "vcs.time":
-				when = " " + s.Value
+			if s.Key == "vcs.revision" && revision == "" {
+				revision = s.Value
+			}
+			if s.Key == "vcs.time" && when == "" {
+				when = s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("%s %s%s%s %s/%s %s", tool, v, revision, when, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	words := []string{tool, v, revision, when, runtime.GOOS + "/" + runtime.GOARCH, runtime.Version()}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
 // stdStreams are this process's own.
