@@ -31,12 +31,13 @@ type intake struct {
 	bell  int                // an eventfd: somebody asks, or the end has come
 	asks  chan chan struct{} // to be closed when what is in the pipes now was read
 	to    sinks
-	json  *entry.JSON  // nil: entries are text
-	seq   uint64       // of the last JSON object
-	text  []byte       // of it
-	at    time.Time    // when what is being given was read
-	batch outbox.Batch // of what is being given
-	wrong []string     // what a pool was told in vain since then
+	json  *entry.JSON              // nil: entries are text
+	seq   uint64                   // of the last JSON object
+	text  []byte                   // of it
+	at    time.Time                // when what is being given was read
+	batch outbox.Batch             // of what is being given
+	wrong []string                 // what a pool was told in vain since then
+	heard func(pipe int, b []byte) // if not nil, is shown what was read
 	pipes [2]*inlet
 	ended chan struct{} // closed by finish
 	done  chan struct{} // closed when run has returned
@@ -58,6 +59,9 @@ type inlet struct {
 	tee   *tee // nil: not copied
 	begun bool // the text goes on of which pieces were added
 }
+
+// number is 0 for standard output and 1 for standard error.
+func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr) }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
 // caller closes once the app has them.
@@ -223,6 +227,9 @@ func (in *intake) read(p *inlet, limit int) int {
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])
+		}
+		if in.heard != nil {
+			in.heard(p.number(), space[:n])
 		}
 		p.split.Filled(n)
 		in.give(p, p.split.Next)

@@ -139,6 +139,8 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	if err != nil {
 		return failed(err)
 	}
+	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
+	in.heard = crashes.Output
 	defer in.close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	notifier := listen(cfg, cmd, out, log)
@@ -157,6 +159,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	if cfg.Logs.Format == "json" {
 		in.json = entry.NewJSON(cfg.Name(), run, app.PID())
 	}
+	crashes.Start(app, *cmd, began)
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
@@ -176,6 +179,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	forward(app, pools, signals, out, log)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
+	crashes.Finish(signals)
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
