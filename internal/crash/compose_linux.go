@@ -240,10 +240,14 @@ func (w *Watch) memory(peak int64) string {
 	memory, limits, group := w.life.memory, w.life.limits, w.life.group
 	w.life.mu.Unlock()
 	var b strings.Builder
+	// What wait says of a process begins with what we had ourselves when we
+	// started it.
+	ours, _ := readMemory("/proc/self")
+	if known := int64(memory["VmHWM"]) << 10; peak <= int64(ours["VmHWM"])<<10 && known > 0 {
+		peak = known
+	}
 	if peak > 0 {
 		fmt.Fprintf(&b, "peak in RAM %s", size(peak))
-	} else if n := memory["VmHWM"]; n > 0 {
-		fmt.Fprintf(&b, "peak in RAM %s", size(int64(n)<<10))
 	}
 	if n := memory["VmRSS"]; n > 0 {
 		fmt.Fprintf(&b, "; when last looked at: %s in RAM, %s of address space, %s swapped", size(int64(n)<<10), size(int64(memory["VmSize"])<<10), size(int64(memory["VmSwap"])<<10))

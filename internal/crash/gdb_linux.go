@@ -232,7 +232,8 @@ func split(out []byte) map[string]string {
 		if name, ok := bytes.CutPrefix(line, []byte(sectionMark)); ok {
 			text = new(strings.Builder)
 			texts[strings.TrimSpace(string(name))] = text
-		} else if text != nil {
+		} else if text != nil && !bytes.Contains(line, []byte(".reg-xstate")) {
+			// What is left out is gdb's surprise at what newer processors have.
 			text.WriteString(clean(line))
 		}
 	}

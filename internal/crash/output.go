@@ -16,6 +16,7 @@ type tail struct {
 	ring   []byte
 	total  int64    // bytes ever added
 	chunks []chunk  // of what is in the ring, oldest first
+	from   int64    // where the first chunk begins; before it the order is forgotten
 	wrote  [2]int64 // of each pipe, bytes ever added
 }
 
@@ -57,6 +58,7 @@ func (t *tail) add(pipe int, b []byte) {
 		return
 	}
 	if len(t.chunks) == maxChunks {
+		t.from = t.chunks[maxChunks/2-1].end
 		t.chunks = t.chunks[:copy(t.chunks, t.chunks[maxChunks/2:])]
 	}
 	t.chunks = append(t.chunks, chunk{pipe, t.total})
@@ -70,19 +72,11 @@ func (t *tail) lines(n int) []string {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	type line struct {
-		text string
-		end  int64
-	}
-	var lines []line
+	var lines []string
 	var texts [2][]byte // what each pipe's unfinished line has
 	var cut [2]bool
-	start := max(0, t.total-int64(len(t.ring)))
-	if len(t.chunks) == 0 || start >= t.total {
-		return nil
-	}
-	held := [2]int64{}
-	finish := func(pipe int, end int64) {
+	start := max(t.from, t.total-int64(len(t.ring)))
+	finish := func(pipe int) {
 		text := texts[pipe]
 		if cut[pipe] {
 			text = append([]byte("…"), text...)
@@ -91,21 +85,16 @@ func (t *tail) lines(n int) []string {
 		if len(text) > longLine {
 			text = append(slices.Clone(text[:longLine/2]), append([]byte(" … "), text[len(text)-longLine/2:]...)...)
 		}
-		lines = append(lines, line{clean(bytes.TrimSuffix(text, []byte("\r"))), end})
+		lines = append(lines, clean(bytes.TrimSuffix(text, []byte("\r"))))
 		texts[pipe] = nil
 	}
-	at := start
-	for i, c := range t.chunks {
-		if i == 0 && t.chunks[0].end <= t.total-int64(len(t.ring)) {
-			continue
-		}
-		if c.end > at {
-			held[c.pipe] += c.end - at
-			at = c.end
-		}
+	missing, at := t.wrote, start
+	for _, c := range t.chunks {
+		missing[c.pipe] -= max(0, c.end-at)
+		at = max(at, c.end)
 	}
 	for pipe := range cut {
-		cut[pipe] = held[pipe] < t.wrote[pipe]
+		cut[pipe] = missing[pipe] > 0
 	}
 	at = start
 	for _, c := range t.chunks {
@@ -115,7 +104,7 @@ func (t *tail) lines(n int) []string {
 			if i := bytes.IndexByte(piece, '\n'); i >= 0 {
 				texts[c.pipe] = append(texts[c.pipe], piece[:i]...)
 				at += int64(i) + 1
-				finish(c.pipe, at)
+				finish(c.pipe)
 				continue
 			}
 			texts[c.pipe] = append(texts[c.pipe], piece...)
@@ -124,14 +113,10 @@ func (t *tail) lines(n int) []string {
 	}
 	for pipe, text := range texts {
 		if len(text) > 0 {
-			finish(pipe, at)
+			finish(pipe)
 		}
 	}
-	var last []string
-	for _, l := range lines[max(0, len(lines)-n):] {
-		last = append(last, l.text)
-	}
-	return last
+	return lines[max(0, len(lines)-n):]
 }
 
 // clean makes text out of bytes that may be anything: valid UTF-8 without

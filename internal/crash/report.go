@@ -125,10 +125,11 @@ func redact(text string, secrets []string) string {
 	}
 	// Longer ones first: one secret may be the beginning of another.
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
 	for _, f := range slices.Compact(forms) {
-		text = strings.ReplaceAll(text, f, mask)
+		pairs = append(pairs, f, mask)
 	}
-	return text
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // leastSecret is the length of the shortest text that is taken for a secret:

@@ -179,12 +179,12 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	forward(app, pools, signals, out, log)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
-	crashes.Finish(signals)
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
 	out.Say(entry.Status, ended)
 	log.Debug(ended)
+	crashes.Finish(signals)
 	return status.ExitCode(), nil
 }
 
