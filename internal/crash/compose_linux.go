@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,9 @@ func newTrace(sections map[string]string) trace {
 	}
 	if !strings.Contains(t.backtrace, "#0") {
 		t.backtrace = ""
+	}
+	if strings.Contains(t.backtrace, fmt.Sprintf("\n#%d ", gdbFrames-1)) {
+		t.backtrace += "\n(there are more frames)"
 	}
 	if strings.Count(t.threads, "\nThread ") == 0 {
 		t.threads = ""
@@ -218,10 +222,10 @@ func (w *Watch) withoutCore(status process.Status) string {
 		return w.wrong.Error()
 	case !w.pattern.toFile():
 		return w.pattern.without()
-	case core.hard == "0":
+	case hardLimit() == 0:
 		return "there is no core because the hard limit for cores is 0; start the container with --ulimit core=-1 (docker, podman), or the service with LimitCORE=infinity (systemd)"
 	case core.soft == "0":
-		return "there is no core because the app has set its limit for cores (ulimit -c) to 0"
+		return "there is no core because the app has its own limit for cores (ulimit -c), which is 0"
 	}
 	places, _ := w.pattern.places(w.life.places())
 	if len(places) > 3 {
@@ -229,9 +233,18 @@ func (w *Watch) withoutCore(status process.Status) string {
 	}
 	text := fmt.Sprintf("no core was found in %s (kernel.core_pattern is %q)", strings.Join(places, ", "), w.pattern.text)
 	if !status.CoreDumped() {
-		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user, and the executable be readable for it"
+		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0"
 	}
 	return text
+}
+
+// hardLimit is the limit for cores that nobody here can exceed.
+func hardLimit() uint64 {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &l); err != nil {
+		return math.MaxUint64
+	}
+	return l.Max
 }
 
 // memory is what is known of memory and limits, a line each.

@@ -25,6 +25,7 @@ const (
 	gdbOutput = 1 << 20 // bytes: what comes later is not read
 	gdbMemory = 2 << 30 // bytes in RAM
 	gdbCPU    = 60      // seconds
+	gdbFrames = 32      // of each thread
 )
 
 // gdbSettings are given before any file is loaded. A core and its executable come
@@ -80,10 +81,10 @@ func (g *gdb) core(ctx context.Context, core, executable string) (sections map[s
 		return nil, errors.New("the executable or the core is not known by its whole path")
 	}
 	return g.run(ctx, []string{
-		section(sectionBacktrace), "bt full 32",
+		section(sectionBacktrace), "bt full " + strconv.Itoa(gdbFrames),
 		section(sectionRegisters), "info registers",
 		section(sectionCode), "x/6i $pc",
-		section(sectionThreads), "thread apply all -s bt 32",
+		section(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
 		section(sectionLibraries), "info sharedlibrary",
 	}, executable, core)
 }
@@ -91,7 +92,7 @@ func (g *gdb) core(ctx context.Context, core, executable string) (sections map[s
 // attach takes the backtraces of a living process, which goes on afterwards.
 func (g *gdb) attach(ctx context.Context, pid int) (sections map[string]string, err error) {
 	return g.run(ctx, []string{
-		section(sectionThreads), "thread apply all -s bt 32",
+		section(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
 		section(sectionLibraries), "info sharedlibrary",
 		"detach",
 	}, "-p", strconv.Itoa(pid))

@@ -59,25 +59,21 @@ func newLife(pid int, path, dir string) *life {
 
 // look remembers what can be seen now.
 func (l *life) look() {
-	exe, err := os.Readlink(filepath.Join(l.proc, "exe"))
-	memory, threads := readMemory(l.proc)
-	group, limits := cgroup{}, map[string]limit(nil)
-	if !l.asked {
-		group = cgroupOf(l.proc)
-		limits = readLimits(l.proc)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
+	if exe, err := os.Readlink(filepath.Join(l.proc, "exe")); err == nil {
 		l.exe = exe
 	}
-	if memory["VmHWM"] > 0 {
+	if memory, threads := readMemory(l.proc); memory["VmHWM"] > 0 {
 		l.memory, l.threads = memory, threads
 	}
-	if !l.asked && limits != nil {
-		l.asked = true
-		l.group, l.limits = group, limits
-		l.before = countOOM(group)
+	if limits := readLimits(l.proc); limits != nil {
+		l.limits = limits
+		if !l.asked {
+			l.asked = true
+			l.group = cgroupOf(l.proc)
+			l.before = countOOM(l.group)
+		}
 	}
 	l.visit(l.pid, 0)
 }
