@@ -57,7 +57,7 @@ const (
 	sectionEnd       = "end"
 )
 
-func section(name string) string { return "echo \\n" + sectionMark + name + "\\n" }
+func begin(name string) string { return "echo \\n" + sectionMark + name + "\\n" }
 
 // A gdb runs gdb as the app's user.
 type gdb struct {
@@ -81,19 +81,19 @@ func (g *gdb) core(ctx context.Context, core, executable string) (sections map[s
 		return nil, errors.New("the executable or the core is not known by its whole path")
 	}
 	return g.run(ctx, []string{
-		section(sectionBacktrace), "bt full " + strconv.Itoa(gdbFrames),
-		section(sectionRegisters), "info registers",
-		section(sectionCode), "x/6i $pc",
-		section(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
-		section(sectionLibraries), "info sharedlibrary",
+		begin(sectionBacktrace), "bt full " + strconv.Itoa(gdbFrames),
+		begin(sectionRegisters), "info registers",
+		begin(sectionCode), "x/6i $pc",
+		begin(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
+		begin(sectionLibraries), "info sharedlibrary",
 	}, executable, core)
 }
 
 // attach takes the backtraces of a living process, which goes on afterwards.
 func (g *gdb) attach(ctx context.Context, pid int) (sections map[string]string, err error) {
 	return g.run(ctx, []string{
-		section(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
-		section(sectionLibraries), "info sharedlibrary",
+		begin(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
+		begin(sectionLibraries), "info sharedlibrary",
 		"detach",
 	}, "-p", strconv.Itoa(pid))
 }
@@ -105,7 +105,7 @@ func (g *gdb) run(ctx context.Context, commands []string, args ...string) (map[s
 	for _, s := range gdbSettings {
 		all = append(all, "-iex", s)
 	}
-	for _, c := range append(commands, section(sectionEnd)) {
+	for _, c := range append(commands, begin(sectionEnd)) {
 		all = append(all, "-ex", c)
 	}
 	stdout, stderr, err := g.output(ctx, append(all, args...))

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bufio"
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
@@ -61,35 +62,48 @@ func readCore(r io.ReaderAt) (*core, error) {
 	offset, size, count := le.Uint64(ident[32:]), int(le.Uint16(ident[54:])), int(le.Uint16(ident[56:]))
 	if count == 0xffff {
 		// There are more than fit; the number stands in the first section header.
-		var section [64]byte
-		if _, err := readAt(r, section[:], le.Uint64(ident[40:])); err != nil {
+		var first [64]byte
+		sections, err := section(r, le.Uint64(ident[40:]), uint64(len(first)))
+		if err == nil {
+			_, err = io.ReadFull(sections, first[:])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read the section header: %w", err)
 		}
-		count = int(le.Uint32(section[44:]))
+		count = int(le.Uint32(first[44:]))
 	}
 	if size != 56 || count > maxHeaders {
 		return nil, fmt.Errorf("%d program headers of %d bytes", count, size)
 	}
-	headers := make([]byte, count*size)
-	if _, err := readAt(r, headers, offset); err != nil {
+	headers, err := section(r, offset, uint64(count*size))
+	if err != nil {
 		return nil, fmt.Errorf("read the program headers: %w", err)
 	}
 	c := &core{pid: -1}
 	var wrong error
-	for ; len(headers) > 0; headers = headers[size:] {
-		offset, length := le.Uint64(headers[8:]), le.Uint64(headers[32:])
+	buffered := bufio.NewReader(headers)
+	header := make([]byte, size)
+	for range count {
+		if _, err := io.ReadFull(buffered, header); err != nil {
+			return nil, fmt.Errorf("read the program headers: %w", err)
+		}
+		offset, length := le.Uint64(header[8:]), le.Uint64(header[32:])
 		if end := offset + length; end >= offset {
 			c.size = max(c.size, end)
 		}
-		if elf.ProgType(le.Uint32(headers)) != elf.PT_NOTE || c.pid >= 0 {
+		if elf.ProgType(le.Uint32(header)) != elf.PT_NOTE || c.pid >= 0 {
 			continue
 		}
-		notes := make([]byte, min(length, maxNotes))
-		n, err := readAt(r, notes, offset)
-		if err != nil && !errors.Is(err, io.EOF) {
+		// No more is held than there really is.
+		notes, err := section(r, offset, min(length, maxNotes))
+		if err == nil {
+			var text []byte
+			text, err = io.ReadAll(notes)
+			c.read(text)
+		}
+		if err != nil {
 			wrong = fmt.Errorf("read the notes: %w", err)
 		}
-		c.read(notes[:n])
 	}
 	if c.pid < 0 {
 		return nil, errors.Join(errors.New("the core does not say whose it is"), wrong)
@@ -97,11 +111,12 @@ func readCore(r io.ReaderAt) (*core, error) {
 	return c, nil
 }
 
-func readAt(r io.ReaderAt, b []byte, offset uint64) (int, error) {
+// section is a part of a file, as far as the file has it.
+func section(r io.ReaderAt, offset, length uint64) (io.Reader, error) {
 	if offset > math.MaxInt64 {
-		return 0, errors.New("offset out of range")
+		return nil, errors.New("an offset that no file has")
 	}
-	return r.ReadAt(b, int64(offset))
+	return io.NewSectionReader(r, int64(offset), int64(length)), nil
 }
 
 // read reads a note segment.
