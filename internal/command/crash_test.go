@@ -405,6 +405,38 @@ func TestCrash(t *testing.T) {
 		}
 		contains(t, r, "#0 here", "bytes left out here", "limits: core", "it wrote more than")
 	})
+	t.Run("gdb hangs and wrapp is stopped", func(t *testing.T) {
+		bin, dir := t.TempDir(), t.TempDir()
+		hung := filepath.Join(bin, "hung")
+		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\n: >"+hung+"\nsleep 1000\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := wrapp(t, "--redis", s.URL(), "--name", "hurry", "--dir", dir, "--", debug, "segv")
+		cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "gdb hangs", func() bool { _, err := os.Stat(hung); return err == nil })
+		cmd.Process.Signal(syscall.SIGTERM)
+		began := time.Now()
+		if got := code(t, cmd.Wait()); got != 139 || time.Since(began) > 20*time.Second {
+			t.Errorf("exit status %d after %v", got, time.Since(began))
+		}
+		contains(t, crashed{reports: s.Stream("logs:app:hurry:crash")}.one(t), "none: gdb was ended", "SEGV_MAPERR")
+	})
+	t.Run("while stopping", func(t *testing.T) {
+		dir := t.TempDir()
+		cmd := wrapp(t, "--redis", s.URL(), "--name", "stopping", "--dir", dir, "--", "sh", "-c", "trap 'kill -SEGV $$' TERM; echo ready; while :; do sleep 0.01; done")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the app is ready", func() bool { return len(s.Stream("logs:app:stopping:info")) == 2 })
+		cmd.Process.Signal(syscall.SIGTERM)
+		if got := code(t, cmd.Wait()); got != 139 {
+			t.Errorf("exit status %d", got)
+		}
+		contains(t, crashed{reports: s.Stream("logs:app:stopping:crash")}.one(t), "SIGSEGV (core dumped), while stopping", "SI_USER: sent by process")
+	})
 	t.Run("secrets", func(t *testing.T) {
 		locked := redistest.Start(t, "--requirepass", "s3same-open")
 		file := filepath.Join(t.TempDir(), "pw")
@@ -555,6 +587,71 @@ func TestCrashPatterns(t *testing.T) {
 			t.Errorf("there was %v, and now is %v", before, after)
 		}
 	})
+}
+
+// TestCrashHandler has a handler store cores where systemd-coredump does, late.
+func TestCrashHandler(t *testing.T) {
+	t.Parallel()
+	canDump(t)
+	const store = "/var/lib/systemd/coredump"
+	if files, _ := os.ReadDir(store); len(files) > 0 {
+		t.Skip("there are cores in the store already")
+	}
+	s := redistest.Start(t)
+	debug := program(t, "-g")
+	handler := filepath.Join(t.TempDir(), "handler")
+	script := "#!/bin/sh\nsleep 0.3\ncat >" + store + "/core.$1.0.abc.$2.123$3\n"
+	if err := os.WriteFile(handler, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(store); err != nil {
+		if err := os.MkdirAll(store, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(store) })
+	}
+	t.Cleanup(func() {
+		files, _ := filepath.Glob(store + "/core.dying*.0.abc.*")
+		for _, f := range files {
+			os.Remove(f)
+		}
+	})
+
+	corePattern(t, "|"+handler+" %e %P", "0")
+	c := crash(t, s, "stored", "", nil, debug, "segv")
+	r := c.one(t)
+	files, _ := os.ReadDir(store)
+	if len(files) == 0 {
+		t.Skip("the kernel runs handlers elsewhere") // in the first mount namespace
+	}
+	contains(t, r, "innermost (how=", "to open it: gdb "+debug+" "+store)
+	if len(files) != 1 || r.Fields["core"] != filepath.Join(store, files[0].Name()) {
+		t.Errorf("%v, and the field says %q", files, r.Fields["core"])
+	}
+	if err := os.WriteFile("/proc/sys/kernel/core_pattern", []byte("|"+handler+" %e %P .zst\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, crash(t, s, "packed", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "SIGSEGV")
+}
+
+// TestDump has a pool that gets no heartbeat dump the app, which goes on or is
+// stopped.
+func TestDump(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	debug := program(t, "-g")
+	for name, settings := range map[string]string{"dump": "dump", "dump-stop": "dump,stop"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := fmt.Sprintf("[health]\ninterval = '100ms'\n[health.pools.main]\ninit = 1\ncap = 10\ndepletion_rate = 100\nreplenish_rate = 1\non_depleted = %q", settings)
+			c := crash(t, s, name, settings, nil, debug, "threads:3", "sleep:4000", "exit:7")
+			r := c.one(t)
+			if r.Fields["kind"] != "hang" || c.exit != map[string]int{"dump": 7, "dump-stop": 143}[name] {
+				t.Errorf("exit status %d, %v", c.exit, r.Fields)
+			}
+			contains(t, r, name+" hangs: health pool main is depleted", "idle (", "main (", "4 threads")
+		})
+	}
 }
 
 // TestOutOfMemory has the kernel kill an app for lack of memory.

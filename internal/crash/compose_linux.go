@@ -221,6 +221,9 @@ func (w *Watch) withoutCore(status process.Status) string {
 	case w.pattern == nil:
 		return w.wrong.Error()
 	case !w.pattern.toFile():
+		if file := w.finder.packed(w.app.PID()); file != "" {
+			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s); to open it: coredumpctl debug %d; to have a backtrace here set Compress=no in /etc/systemd/coredump.conf", file, w.app.PID())
+		}
 		return w.pattern.without()
 	case hardLimit() == 0:
 		return "there is no core because the hard limit for cores is 0; start the container with --ulimit core=-1 (docker, podman), or the service with LimitCORE=infinity (systemd)"

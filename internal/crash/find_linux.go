@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -233,7 +234,32 @@ var stores = []string{"/var/lib/systemd/coredump", "/var/lib/apport/coredump"}
 
 // storable says whether a file of a store may be a core that can be read as it
 // is.
-func storable(name string) bool {
-	return strings.HasPrefix(name, "core.") && !strings.HasSuffix(name, ".zst") &&
-		!strings.HasSuffix(name, ".lz4") && !strings.HasSuffix(name, ".xz")
+func storable(name string) bool { return strings.HasPrefix(name, "core.") && packing(name) == "" }
+
+// packing is how systemd-coredump has compressed a core: the end of its name.
+func packing(name string) string {
+	for _, end := range []string{".zst", ".lz4", ".xz"} {
+		if strings.HasSuffix(name, end) {
+			return end
+		}
+	}
+	return ""
+}
+
+// packed finds the compressed core of a process in the stores, which we do not
+// unpack: core.COMM.UID.BOOT.PID.TIME.zst.
+func (f *finder) packed(pid int) string {
+	for _, dir := range stores {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			fields := strings.Split(strings.TrimSuffix(e.Name(), packing(e.Name())), ".")
+			if packing(e.Name()) == "" || fields[0] != "core" || len(fields) < 6 || fields[len(fields)-2] != strconv.Itoa(pid) {
+				continue
+			}
+			if info, err := e.Info(); err == nil && !info.ModTime().Before(f.began.Add(-clockSlack)) {
+				return filepath.Join(dir, e.Name())
+			}
+		}
+	}
+	return ""
 }

@@ -52,6 +52,20 @@ func (w *Watch) Dump(why string) error {
 	return nil
 }
 
+// Hang is Dump for a caller who does not wait. It calls then when the report has
+// been delivered, or when there is none.
+func (w *Watch) Hang(why string, then func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.finishing {
+		return
+	}
+	w.children.Go(func() {
+		w.Dump(why)
+		then()
+	})
+}
+
 // attach takes the backtraces with gdb and sees to it that the app goes on.
 func (w *Watch) attach(ctx context.Context) (t trace, without string) {
 	pid := w.app.PID()

@@ -52,15 +52,16 @@ type Watch struct {
 	hurry    context.CancelFunc
 	complete chan struct{}  // closed when there is no more output
 	ended    chan struct{}  // closed when run has returned
-	children sync.WaitGroup // reports of other processes of the tree
+	children sync.WaitGroup // reports of other processes of the tree, and Hangs
 
-	mu       sync.Mutex
-	blocks   []heard
-	own      *found    // the app's core, if it was seen
-	reported bool      // the app's death
-	hung     time.Time // the last Dump
-	recent   []time.Time
-	skipped  int // cores of the tree that are not worth another report
+	mu        sync.Mutex
+	blocks    []heard
+	own       *found    // the app's core, if it was seen
+	reported  bool      // the app's death
+	hung      time.Time // the last Dump
+	recent    []time.Time
+	skipped   int  // cores of the tree that are not worth another report
+	finishing bool // Finish was called
 }
 
 // heard is a traceback, and when it came.
@@ -68,6 +69,9 @@ type heard struct {
 	Block
 	at time.Time
 }
+
+// sysKernel is where the kernel shows its settings.
+const sysKernel = "/proc/sys/kernel"
 
 // Times.
 const (
@@ -94,7 +98,7 @@ func New(opts Options) *Watch {
 	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), complete: make(chan struct{}), ended: make(chan struct{})}
 	w.ctx, w.hurry = context.WithCancel(context.Background())
 	if opts.Core {
-		w.pattern, w.wrong = readPattern("/proc/sys/kernel")
+		w.pattern, w.wrong = readPattern(sysKernel)
 	}
 	return w
 }
@@ -135,6 +139,9 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 // for each; a SIGTERM or SIGINT from hurry makes it sooner.
 func (w *Watch) Finish(hurry <-chan os.Signal) {
 	close(w.complete)
+	w.mu.Lock()
+	w.finishing = true
+	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -207,6 +214,12 @@ func (w *Watch) ending() {
 	defer cancel()
 	at := time.Now()
 	status := w.app.Status()
+	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
+		// Somebody may have changed it since.
+		w.looking.Lock()
+		w.pattern, w.finder.pattern = p, p
+		w.looking.Unlock()
+	}
 	broken := w.look(ctx, status.CoreDumped())
 	d := w.death()
 	if kind, crash := d.kind(); !crash || kind != Signal {
@@ -301,7 +314,7 @@ func (w *Watch) awaitHandler(ctx context.Context) {
 		w.mu.Lock()
 		there := w.own != nil
 		w.mu.Unlock()
-		if there || time.Now().After(until) || ctx.Err() != nil {
+		if there || w.finder.packed(w.app.PID()) != "" || time.Now().After(until) || ctx.Err() != nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -173,7 +173,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 			in.catchUp(limit)
 			notifier.Drain()
 		},
-		Depleted: func(category string) { depleted(cfg, category, app, out, log) },
+		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
 		Exec:     prober(supervisor, cmd),
 	})
 	forward(app, pools, signals, out, log)
