@@ -343,6 +343,20 @@ func TestCrash(t *testing.T) {
 		}
 		contains(t, r, "started by meanwhile, crashed: SIGSEGV", "innermost (")
 	})
+	t.Run("a stranger's core of the same name", func(t *testing.T) {
+		dir := t.TempDir()
+		go func() {
+			// Of each of these cores the watch finds out that it is a stranger's.
+			for range 8 {
+				time.Sleep(400 * time.Millisecond)
+				stranger := exec.Command(debug, "abort")
+				stranger.Dir = dir
+				stranger.Run()
+			}
+		}()
+		c := crash(t, s, "stranger", fmt.Sprintf("dir = %q", dir), nil, debug, "sleep:5000", "segv")
+		contains(t, c.one(t), "stranger crashed: SIGSEGV", "innermost (how=")
+	})
 	t.Run("parent and child", func(t *testing.T) {
 		c := crash(t, s, "both", "", nil, "sh", "-c", debug+" segv; kill -ABRT $$")
 		kinds := map[string]string{}

@@ -23,10 +23,19 @@ type finder struct {
 	began   time.Time // no core of this app is older
 	ours    func(*core) bool
 	keep    bool
-	seen    map[fileID]bool // looked at to the end
+	seen    map[version]bool // looked at to the end
 }
 
 type fileID struct{ dev, ino uint64 }
+
+// A version is a file as it was at one time: the kernel writes a core over an
+// older one of the same name.
+type version struct {
+	fileID
+	written unix.Timespec
+}
+
+func identify(stat *unix.Stat_t) fileID { return fileID{uint64(stat.Dev), stat.Ino} }
 
 // A found core is a file in a directory. What is not in a handler's store is
 // renamed as soon as it is found, so that the next core does not overwrite it.
@@ -132,17 +141,17 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 	if err := unix.Fstat(fd, &stat); err != nil || !f.plausible(&stat) {
 		return nil, nil
 	}
-	id := fileID{uint64(stat.Dev), stat.Ino}
+	id := identify(&stat)
 	c, err := readCore(file)
 	if err != nil {
 		if last {
-			f.seen[id] = true
+			f.seen[version{id, stat.Mtim}] = true
 			return nil, fmt.Errorf("%w; it has %d bytes", err, stat.Size)
 		}
 		return nil, nil
 	}
 	if !f.ours(c) {
-		f.seen[id] = true
+		f.seen[version{id, stat.Mtim}] = true
 		return nil, nil
 	}
 	found := &found{core: c, dir: dir, name: name, stored: stored, id: id, when: time.Unix(stat.Mtim.Unix())}
@@ -164,7 +173,7 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 			break
 		}
 	}
-	f.seen[id] = true
+	f.seen[version{id, stat.Mtim}] = true
 	found.bytes, found.allocated = stat.Size, stat.Blocks*512
 	if !stored {
 		f.rename(dirfd, found)
@@ -178,7 +187,7 @@ const stuck = 300 * time.Millisecond
 func (f *finder) plausible(stat *unix.Stat_t) bool {
 	return stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Nlink == 1 &&
 		!time.Unix(stat.Mtim.Unix()).Before(f.began.Add(-clockSlack)) &&
-		!f.seen[fileID{uint64(stat.Dev), stat.Ino}]
+		!f.seen[version{identify(stat), stat.Mtim}]
 }
 
 // rename gives a core a name of its own.
@@ -203,7 +212,7 @@ func (f *finder) same(dirfd int, c *found) error {
 	if err := unix.Fstatat(dirfd, c.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
-	if (fileID{uint64(stat.Dev), stat.Ino}) != c.id {
+	if identify(&stat) != c.id {
 		return errors.New("another file has its name")
 	}
 	return nil

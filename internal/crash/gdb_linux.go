@@ -35,7 +35,6 @@ var gdbSettings = []string{
 	"set auto-load off",
 	"set debuginfod enabled off",
 	"set source open off", // a source file may be called /etc/shadow
-	"set index-cache off",
 	"set confirm off",
 	"set pagination off",
 	"set width 0",

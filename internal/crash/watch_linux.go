@@ -126,7 +126,7 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 	w.life = newLife(app.PID(), cmd.Path, cmd.Dir)
 	w.finder = &finder{
 		pattern: w.pattern, name: w.opts.Name, began: began, ours: w.life.owns,
-		keep: w.opts.KeepCore, seen: make(map[fileID]bool),
+		keep: w.opts.KeepCore, seen: make(map[version]bool),
 	}
 	if w.opts.Backtrace == "auto" || w.opts.Backtrace == "gdb" {
 		w.gdb = findGDB(w.opts.Supervisor, cmd.User)
