@@ -24,35 +24,6 @@ type evidence struct {
 	skipped int      // cores before it that were not reported
 }
 
-// newTrace takes what gdb says. Threads are left out if there is only the one that
-// the backtrace is of.
-func newTrace(sections map[string]string) trace {
-	t := trace{
-		by:        "gdb",
-		backtrace: sections[sectionBacktrace],
-		code:      sections[sectionCode],
-		threads:   sections[sectionThreads],
-		libraries: sections[sectionLibraries],
-	}
-	if !strings.Contains(t.backtrace, "#0") {
-		t.backtrace = ""
-	}
-	if strings.Contains(t.backtrace, fmt.Sprintf("\n#%d ", gdbFrames-1)) {
-		t.backtrace += "\n(there are more frames)"
-	}
-	if strings.Count(t.threads, "\nThread ") == 0 {
-		t.threads = ""
-	}
-	var registers strings.Builder
-	for line := range strings.Lines(sections[sectionRegisters]) {
-		if !strings.Contains(line, "<unavailable>") {
-			registers.WriteString(line)
-		}
-	}
-	t.registers = registers.String()
-	return t
-}
-
 // deathReport is the report of the app's end.
 func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
 	sig := d.status.Signal()
