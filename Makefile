@@ -32,7 +32,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	go test -run '^$$' -fuzz FuzzPattern -fuzztime $(FUZZTIME) ./internal/crash
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc gdb:gdb
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb
 
 clean:
 	rm -rf bin

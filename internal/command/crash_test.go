@@ -314,6 +314,29 @@ func TestCrash(t *testing.T) {
 	t.Run("static", func(t *testing.T) {
 		contains(t, crash(t, s, "static", "", nil, program(t, "-g", "-static"), "abort").one(t), "SIGABRT", "innermost (", "abort ()")
 	})
+	t.Run("C++", func(t *testing.T) {
+		dir := t.TempDir()
+		source := "#include <vector>\nint main() { std::vector<int> three(3); return three.at(10); }\n"
+		if err := os.WriteFile(filepath.Join(dir, "x.cc"), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("g++", "-g", "-o", dir+"/x", dir+"/x.cc").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		contains(t, crash(t, s, "cxx", "", nil, dir+"/x").one(t), "SIGABRT", "std::vector", "x.cc:2", "terminate called", "what():")
+	})
+	t.Run("Go", func(t *testing.T) {
+		dir := t.TempDir()
+		source := "package main\n\nfunc load(p *int) int { return *p }\n\nfunc main() { println(load(nil)) }\n"
+		if err := os.WriteFile(filepath.Join(dir, "x.go"), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("go", "build", "-o", dir+"/x", dir+"/x.go").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		r := crash(t, s, "golang", "env = { GOTRACEBACK = 'crash' }\n[crash]\ncontext_lines = 1000", nil, dir+"/x").one(t)
+		contains(t, r, "SIGABRT", "main.load", "x.go:3", "panic: runtime error: invalid memory address")
+	})
 	t.Run("another user", func(t *testing.T) {
 		r := crash(t, s, "user", "user = 'nobody'\n", nil, debug, "segv").one(t)
 		contains(t, r, "user nobody", "innermost (how=", "it was removed")

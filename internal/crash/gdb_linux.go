@@ -93,7 +93,7 @@ func (g *gdb) attach(ctx context.Context, pid int) (sections map[string]string, 
 	return g.run(ctx, []string{
 		begin(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
 		begin(sectionLibraries), "info sharedlibrary",
-		"detach",
+		begin("goodbye"), "detach",
 	}, "-p", strconv.Itoa(pid))
 }
 

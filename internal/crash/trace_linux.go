@@ -22,7 +22,7 @@ type trace struct {
 func newTrace(sections map[string]string) trace {
 	t := trace{
 		by:        "gdb",
-		backtrace: sections[sectionBacktrace],
+		backtrace: without(sections[sectionBacktrace], "No locals.", "No symbol table info available."),
 		code:      sections[sectionCode],
 		threads:   sections[sectionThreads],
 		libraries: sections[sectionLibraries],
@@ -36,14 +36,23 @@ func newTrace(sections map[string]string) trace {
 	if strings.Count(t.threads, "\nThread ") == 0 {
 		t.threads = ""
 	}
-	var registers strings.Builder
-	for line := range strings.Lines(sections[sectionRegisters]) {
-		if !strings.Contains(line, "<unavailable>") {
-			registers.WriteString(line)
-		}
-	}
-	t.registers = registers.String()
+	t.registers = without(sections[sectionRegisters], "<unavailable>")
 	return t
+}
+
+// without leaves the lines out that have one of the phrases at their end.
+func without(text string, phrases ...string) string {
+	var b strings.Builder
+lines:
+	for line := range strings.Lines(text) {
+		for _, phrase := range phrases {
+			if strings.HasSuffix(strings.TrimSpace(line), phrase) {
+				continue lines
+			}
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 // backtrace takes the backtrace of a core. An empty trace comes with the reason.
