@@ -141,7 +141,7 @@ func (w *Watch) trace(p *page, t trace) {
 func (w *Watch) output(p *page) {
 	lines := w.tail.lines(w.opts.ContextLines)
 	if len(lines) > 0 {
-		p.block(fmt.Sprintf("last %d lines of output", len(lines)), strings.Join(lines, "\n"))
+		p.block(fmt.Sprintf("the output's last %s", strings.TrimPrefix(plural(len(lines), "line"), ", ")), strings.Join(lines, "\n"))
 	}
 }
 
@@ -230,8 +230,8 @@ func (w *Watch) memory(peak int64) string {
 	// What wait says of a process begins with what we had ourselves when we
 	// started it.
 	ours, _ := readMemory("/proc/self")
-	if known := int64(memory["VmHWM"]) << 10; peak <= int64(ours["VmHWM"])<<10 && known > 0 {
-		peak = known
+	if peak <= int64(ours["VmHWM"])<<10 {
+		peak = int64(memory["VmHWM"]) << 10
 	}
 	if peak > 0 {
 		fmt.Fprintf(&b, "peak in RAM %s", size(peak))

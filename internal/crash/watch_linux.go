@@ -125,6 +125,7 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 	if w.opts.Backtrace == "auto" || w.opts.Backtrace == "gdb" {
 		w.gdb = findGDB(w.opts.Supervisor, cmd.User)
 	}
+	w.life.look() // it may end soon
 	go w.run()
 }
 
