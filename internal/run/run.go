@@ -205,6 +205,9 @@ func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signa
 			pools.End(app.Status().ExitCode())
 			exited = nil
 		case <-app.Gone():
+			if exited != nil { // both came at once
+				pools.End(app.Status().ExitCode())
+			}
 			return
 		case sig := <-signals:
 			s := sig.(syscall.Signal)
