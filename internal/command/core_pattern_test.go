@@ -42,6 +42,17 @@ func TestCrashPatterns(t *testing.T) {
 			}
 		})
 	}
+	t.Run("many", func(t *testing.T) {
+		corePattern(t, "core.%p", "0")
+		c := crash(t, s, "many", "", nil, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do "+debug+" segv; done; exit 0")
+		if n := len(c.reports); n != 11 {
+			t.Fatalf("%d reports, want 10 and one that tells of the others", n)
+		}
+		contains(t, c.reports[10], "3 more processes that many had started left cores")
+		if left := c.left(t); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	})
 	t.Run("not ours", func(t *testing.T) {
 		// What others leave where cores go is looked at and left alone.
 		corePattern(t, dir+"/core.%p", "0")

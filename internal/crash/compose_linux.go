@@ -91,13 +91,20 @@ func (w *Watch) coreReport(e evidence) *Report {
 	p.row("executable", "%s", executableRow(c.executable))
 	p.row("backtrace", "%s", e.told())
 	if e.skipped > 0 {
-		p.row("besides", "%d more cores of processes that %s had started, not reported because they came too fast", e.skipped, w.opts.Name)
+		p.row("besides", "%d more processes that %s had started left cores; they are not reported, because they came too fast", e.skipped, w.opts.Name)
 	}
 	w.trace(&p, e.trace)
 	w.output(&p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
 	w.coreBlock(&p, r, c.executable, e)
 	r.Message = p.message(w.opts.Secrets)
+	return r
+}
+
+// skippedReport counts the cores that no report has told of.
+func (w *Watch) skippedReport() *Report {
+	r := &Report{Kind: Core, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
+	r.Message = fmt.Sprintf("%d more processes that %s had started left cores; they are not reported, because they came too fast", w.skipped, w.opts.Name)
 	return r
 }
 

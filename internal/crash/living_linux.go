@@ -48,8 +48,8 @@ const (
 )
 
 func newLife(pid int, path, dir string) *life {
-	if dir == "" {
-		dir, _ = os.Getwd()
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
 	}
 	return &life{
 		pid: pid, proc: filepath.Join("/proc", strconv.Itoa(pid)), exe: path,

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -137,10 +138,15 @@ func redact(text string, secrets []string) string {
 const leastSecret = 4
 
 // Secrets are the values of those variables of an environment, NAME=VALUE each,
-// of which the names say that they are secret.
+// of which the names say that they are secret, and the passwords of URLs in it.
 func Secrets(env []string) (secrets []string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			if password, _ := u.User.Password(); password != "" {
+				secrets = append(secrets, password)
+			}
+		}
 		name = strings.ToUpper(name)
 		for _, word := range []string{"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"} {
 			if strings.Contains(name, word) && !filepath.IsAbs(value) && len(value) >= leastValue {

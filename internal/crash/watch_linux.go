@@ -47,6 +47,7 @@ type Watch struct {
 	complete chan struct{}  // closed when there is no more output
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
+	turn     sync.Mutex     // one of them takes a backtrace
 
 	mu        sync.Mutex
 	blocks    []heard
@@ -82,6 +83,10 @@ const (
 
 	// handlerGrace is how long a core may take to appear in a handler's store.
 	handlerGrace = 3 * time.Second
+
+	// lookShare times the time that a look at the living app takes is the least
+	// pause before the next.
+	lookShare = 50
 
 	hangPause    = time.Minute // between two Dumps
 	childrenEach = 10          // reports of cores of the tree in a minute
@@ -167,13 +172,14 @@ func (w *Watch) run() {
 	for {
 		select {
 		case <-timer.C:
+			began := time.Now()
 			w.life.look()
 			if pause == lastLook {
-				w.survived(time.Now().Add(-settle))
+				w.survived(began.Add(-settle))
 				w.look(w.ctx, false)
 			}
 			pause = min(2*pause, lastLook)
-			timer.Reset(pause)
+			timer.Reset(max(pause, lookShare*time.Since(began)))
 			continue
 		case <-w.app.Exited():
 		}
@@ -282,6 +288,9 @@ func (w *Watch) end() {
 	w.survived(time.Now())
 	w.look(ctx, true)
 	w.children.Wait()
+	if w.skipped > 0 {
+		w.opts.Deliver(w.skippedReport())
+	}
 	w.looking.Lock()
 	defer w.looking.Unlock()
 	if w.own != nil && !w.own.removed {
@@ -378,7 +387,9 @@ func (w *Watch) reportCore(c *found) {
 	e := evidence{at: c.when, core: c, skipped: skipped}
 	if !enough {
 		ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+		w.turn.Lock()
 		e.trace, e.without = w.backtrace(ctx, c)
+		w.turn.Unlock()
 		cancel()
 	}
 	w.looking.Lock()
