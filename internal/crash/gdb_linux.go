@@ -169,7 +169,7 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C.UTF-8", "TERM=dumb"},
 		User:  g.user,
 		Stdin: null, Stdout: out, Stderr: errOut,
-		StopSignal: syscall.SIGKILL, Tool: true,
+		StopSignal: syscall.SIGKILL, Tool: true, Confined: true,
 	})
 	out.Close()
 	errOut.Close()

@@ -32,10 +32,13 @@ type Command struct {
 	// hard limit allows.
 	Core bool
 
-	// Tool says that this is a tool of ours beside the app. It can gain no
-	// privileges, and when it has ended nothing is ended with it but what is left
-	// of its process group.
+	// Tool says that this is a tool of ours beside the app: when it has ended,
+	// nothing is ended with it but what is left of its process group. Orphans may
+	// be the app's.
 	Tool bool
+
+	// Confined says that it can gain no privileges.
+	Confined bool
 }
 
 // A Process is an app that was started, and its tree: all that it started in
@@ -94,7 +97,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		// Pdeathsig is sent when the thread ends that started the app, not when
 		// the process does: this one has to last.
 		runtime.LockOSThread()
-		if cmd.Tool {
+		if cmd.Confined {
 			// The thread keeps this for good, so it is not unlocked and ends
 			// with the goroutine.
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

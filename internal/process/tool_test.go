@@ -49,7 +49,7 @@ func beside() int {
 	app, said := run(Command{Core: true}, `ulimit -Sc; (sleep 1000 >/dev/null & echo $!); exec sleep 1000`)
 	fmt.Println("limit", line(said))
 	orphan := pid(said)
-	tool, said := run(Command{Tool: true}, `grep NoNewPrivs /proc/self/status; ulimit -Sc; sleep 1000 >/dev/null & echo $!`)
+	tool, said := run(Command{Tool: true, Confined: true}, `grep NoNewPrivs /proc/self/status; ulimit -Sc; sleep 1000 >/dev/null & echo $!`)
 	fmt.Println(line(said), "limit", line(said))
 	child := pid(said)
 	<-tool.Gone()
