@@ -144,7 +144,8 @@ func Secrets(env []string) (secrets []string) {
 		name, value, _ := strings.Cut(e, "=")
 		if u, err := url.Parse(value); err == nil && u.User != nil {
 			if password, _ := u.User.Password(); password != "" {
-				secrets = append(secrets, password)
+				_, escaped, _ := strings.Cut(u.User.String(), ":")
+				secrets = append(secrets, password, escaped)
 			}
 		}
 		name = strings.ToUpper(name)
