@@ -92,7 +92,7 @@ func prober(supervisor *process.Supervisor, app *process.Command) func(context.C
 			Path: path, Argv0: words[0], Args: words[1:],
 			Dir: app.Dir, Env: app.Env, User: app.User,
 			Stdin: null, Stdout: null, Stderr: null,
-			StopSignal: syscall.SIGKILL, StopTimeout: time.Second,
+			StopSignal: syscall.SIGKILL, StopTimeout: time.Second, Tool: true,
 		})
 		if err != nil {
 			return err
