@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
@@ -31,13 +32,12 @@ type intake struct {
 	bell  int                // an eventfd: somebody asks, or the end has come
 	asks  chan chan struct{} // to be closed when what is in the pipes now was read
 	to    sinks
-	json  *entry.JSON              // nil: entries are text
-	seq   uint64                   // of the last JSON object
-	text  []byte                   // of it
-	at    time.Time                // when what is being given was read
-	batch outbox.Batch             // of what is being given
-	wrong []string                 // what a pool was told in vain since then
-	heard func(pipe int, b []byte) // if not nil, is shown what was read
+	json  *entry.JSON  // nil: entries are text
+	seq   uint64       // of the last JSON object
+	text  []byte       // of it
+	at    time.Time    // when what is being given was read
+	batch outbox.Batch // of what is being given
+	wrong []string     // what a pool was told in vain since then
 	pipes [2]*inlet
 	ended chan struct{} // closed by finish
 	done  chan struct{} // closed when run has returned
@@ -45,9 +45,10 @@ type intake struct {
 
 // sinks are where an intake takes what it reads.
 type sinks struct {
-	out    *outbox.Outbox
-	values *values.Values
-	pools  *health.Keeper
+	out     *outbox.Outbox
+	values  *values.Values
+	pools   *health.Keeper
+	crashes *crash.Watch
 }
 
 // An inlet is one pipe.
@@ -228,9 +229,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		if p.tee != nil {
 			p.tee.write(space[:n])
 		}
-		if in.heard != nil {
-			in.heard(p.number(), space[:n])
-		}
+		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
 		in.give(p, p.split.Next)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
@@ -33,7 +34,7 @@ func BenchmarkIntake(b *testing.B) {
 			log := slog.New(slog.DiscardHandler)
 			out := outbox.New(outbox.Options{Keys: entry.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial, Log: log}, conn)
 			vals := values.New(values.Options{Name: "bench", Dial: dial, Log: log})
-			in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{})})
+			in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50})})
 			if err != nil {
 				b.Fatal(err)
 			}

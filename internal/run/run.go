@@ -85,7 +85,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	})
 
 	began := mark(out, "{{__NEW_RUN_%s}}")
-	exit, err = runApp(cfg, began, std, log, sinks{out, vals, pools}, signals)
+	exit, err = runApp(cfg, began, std, log, sinks{out: out, values: vals, pools: pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
 		pools.End(exit)
@@ -135,12 +135,12 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	}
 	defer supervisor.Close()
 
+	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
+	to.crashes = crashes
 	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
 	if err != nil {
 		return failed(err)
 	}
-	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
-	in.heard = crashes.Output
 	defer in.close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	notifier := listen(cfg, cmd, out, log)
