@@ -113,7 +113,7 @@ func (w *Watch) tracebackReport(b heard) *Report {
 	r := &Report{Kind: Traceback, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
 	var p page
 	fmt.Fprintf(&p, "%s wrote a traceback and went on: %s\n\n", w.opts.Name, b.Title)
-	p.row("when", "%s, after %s", moment(b.at), span(b.at.Sub(w.began)))
+	p.row("when", "%s, after %s", moment(b.Begun), span(b.Begun.Sub(w.began)))
 	p.row("run", "%s", w.opts.Run)
 	p.row("process", "%d%s", r.PID, w.who())
 	p.block("traceback in the output", clean([]byte(b.Text)))

@@ -227,7 +227,7 @@ func tracebacks(w *watched) {
 	for scanner := bufio.NewScanner(w.out); scanner.Scan(); {
 		if text, ok := strings.CutPrefix(scanner.Text(), "traceback "); ok {
 			n++
-			w.Traceback(Block{Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n"})
+			w.Traceback(Block{Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begun: time.Now()})
 		}
 	}
 	w.finish()

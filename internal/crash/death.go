@@ -3,14 +3,16 @@ package crash
 import (
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // A Block is a traceback that was found in the app's output.
 type Block struct {
-	Title string // what it is about, in a line: "Go panic: runtime error: …"
+	Title string // what it is about, in a line: "Go: panic: runtime error: …"
 	Text  string
+	Begun time.Time // when its first line came
 }
 
 // A death is all that decides whether the end of an app is a crash.
