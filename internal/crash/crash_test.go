@@ -24,7 +24,7 @@ import (
 // something else.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	roles := map[string]func(*watched){"hang": hang, "tracebacks": tracebacks, "builtin": builtin}
+	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin}
 	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
 		os.Unsetenv("TEST_ROLE")
 		watch(role, os.Args[1:])
@@ -217,6 +217,43 @@ func TestHangingGDB(t *testing.T) {
 	got, rest := reports(t, "hang", []string{"PATH=" + dir}, compile(t, sleeper))
 	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb: exit status 1") {
 		t.Errorf("%v; %s", got, rest)
+	}
+}
+
+// stopped stops the app while gdb holds it.
+func stopped(w *watched) {
+	w.cmd.StopTimeout = 20 * time.Second
+	w.start()
+	w.line("ready")
+	dumped := make(chan error)
+	go func() { dumped <- w.Dump("it does not answer") }()
+	for {
+		if _, err := os.Stat("held"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.app.Stop()
+	fmt.Fprintln(os.Stderr, <-dumped)
+	w.finish()
+	fmt.Fprintln(os.Stderr, w.app.Status())
+}
+
+// TestStopWhileHeld stops an app that gdb holds for ever: it gets its signal, and
+// not SIGKILL in the end.
+func TestStopWhileHeld(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	gdb := "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nkill -STOP $1\n: >/proc/$1/cwd/held\nsleep 1000\n"
+	if err := os.WriteFile(filepath.Join(dir, "gdb"), []byte(gdb), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got, rest := reports(t, "stopped", []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, compile(t, sleeper))
+	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb was ended") {
+		t.Errorf("%v", got)
+	}
+	if want := "<nil>\nkilled by SIGTERM\n"; rest != want {
+		t.Errorf("%q, want %q", rest, want)
 	}
 }
 

@@ -32,8 +32,12 @@ func (w *Watch) Dump(why string) error {
 		return errors.New("the app has ended")
 	default:
 	}
+	if w.app.Stopped() {
+		return errors.New("the app is being stopped")
+	}
 	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
 	defer cancel()
+	go w.yieldToStop(ctx, cancel)
 	at := time.Now()
 	states := threadStates(w.life.proc)
 	var t trace
@@ -50,6 +54,20 @@ func (w *Watch) Dump(why string) error {
 	}
 	w.opts.Deliver(w.hangReport(why, at, states, t, without))
 	return nil
+}
+
+// yieldToStop ends a dump when the app is to stop, which it cannot while gdb holds
+// it.
+func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+			if w.app.Stopped() {
+				cancel()
+			}
+		}
+	}
 }
 
 // Hang is Dump for a caller who does not wait. It calls then when the report has

@@ -26,8 +26,8 @@ type life struct {
 	threads int
 	limits  map[string]limit
 	group   cgroup
-	before  oomCount
-	asked   bool // group and before are known
+	before  oomCount // at the start, if the group counts kills; else when last looked at
+	asked   bool     // group and before are known
 }
 
 // A limit is a line of /proc/PID/limits.
@@ -72,6 +72,9 @@ func (l *life) look() {
 		if !l.asked {
 			l.asked = true
 			l.group = cgroupOf(l.proc)
+			l.before = countOOM(l.group)
+		} else if !l.before.counted {
+			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)
 		}
 	}

@@ -162,8 +162,10 @@ type oomCount struct {
 func countOOM(group cgroup) oomCount {
 	c := oomCount{group: group}
 	c.kills, c.counted = group.kills()
-	c.refused = group.refusals()
-	c.machine, _ = fileField("/proc/vmstat", "oom_kill")
+	if !c.counted {
+		c.refused = group.refusals()
+		c.machine, _ = fileField("/proc/vmstat", "oom_kill")
+	}
 	return c
 }
 
