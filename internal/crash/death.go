@@ -17,6 +17,7 @@ type Block struct {
 
 // A death is all that decides whether the end of an app is a crash.
 type death struct {
+	at         time.Time
 	status     process.Status
 	stopped    bool           // wrapp has stopped it,
 	stopSignal syscall.Signal // at first with this signal

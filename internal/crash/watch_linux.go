@@ -40,6 +40,7 @@ type Watch struct {
 	life   *life
 	finder *finder // looks at files; only one goroutine at a time, under looking
 	gdb    *gdb    // nil: not on PATH
+	last   *death  // the app's; known when run has returned
 
 	looking  sync.Mutex
 	ctx      context.Context // ends when reports have to be ready at once
@@ -213,29 +214,28 @@ func (w *Watch) ending() {
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, limit)
 	defer cancel()
-	at := time.Now()
-	status := w.app.Status()
+	w.last = w.death()
 	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
 		// Somebody may have changed it since.
 		w.looking.Lock()
 		w.pattern, w.finder.pattern = p, p
 		w.looking.Unlock()
 	}
-	broken := w.look(ctx, status.CoreDumped())
-	d := w.death()
-	if kind, crash := d.kind(); !crash || kind != Signal {
+	broken := w.look(ctx, w.last.status.CoreDumped())
+	if kind, crash := w.last.kind(); !crash || kind != Signal {
 		// What was written last decides.
 		w.awaitOutput(ctx)
-		w.decide(ctx, at, nil)
+		w.decide(ctx, nil)
 		return
 	}
 	w.awaitHandler(ctx)
-	w.decide(ctx, at, broken)
+	w.decide(ctx, broken)
 }
 
 // decide reports the death, if it is one to report, once.
-func (w *Watch) decide(ctx context.Context, at time.Time, broken []string) {
-	d := w.death()
+func (w *Watch) decide(ctx context.Context, broken []string) {
+	d := w.last
+	d.block = w.lastBlock()
 	kind, crash := d.kind()
 	if !crash {
 		return
@@ -247,7 +247,7 @@ func (w *Watch) decide(ctx context.Context, at time.Time, broken []string) {
 	if again {
 		return
 	}
-	e := evidence{at: at, core: own, broken: broken}
+	e := evidence{at: d.at, core: own, broken: broken}
 	if own == nil {
 		e.without = w.withoutCore(d.status)
 	} else {
@@ -266,9 +266,9 @@ func (w *Watch) decide(ctx context.Context, at time.Time, broken []string) {
 	}
 }
 
-// death is what is known of the app's end.
+// death is what is known of the app's end, just after it.
 func (w *Watch) death() *death {
-	d := &death{status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal, block: w.lastBlock()}
+	d := &death{at: time.Now(), status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal}
 	if d.status.Signal() == syscall.SIGKILL {
 		w.life.mu.Lock()
 		group, before, asked := w.life.group, w.life.before, w.life.asked
@@ -284,7 +284,7 @@ func (w *Watch) death() *death {
 func (w *Watch) end() {
 	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
 	defer cancel()
-	w.decide(ctx, time.Now(), nil)
+	w.decide(ctx, nil)
 	w.survived(time.Now())
 	w.look(ctx, true)
 	w.children.Wait()
