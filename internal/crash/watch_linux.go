@@ -335,13 +335,15 @@ func stored() bool {
 	return false
 }
 
+// lastBlock is the last traceback, if the app did not survive it.
 func (w *Watch) lastBlock() *Block {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.blocks) == 0 {
+	n := len(w.blocks)
+	if n == 0 || w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
 		return nil
 	}
-	b := w.blocks[len(w.blocks)-1].Block
+	b := w.blocks[n-1].Block
 	return &b
 }
 
