@@ -1,0 +1,147 @@
+package traceback
+
+import "bytes"
+
+// forms is every form there is. The first whose open says so has the line.
+var forms = []form{
+	goPanic, goSignal, goServed,
+	pythonTraceback, pythonGroup, pythonSyntax, pythonFatal, pythonPreface,
+	rustPanic, rustAbort,
+	javaThread, javaMemory, hashes,
+	nodeUncaught, nodeCollector, nodeFatal,
+	terminate, glibcFatal, glibcMalloc, assertion, musl,
+	sanitizerRule, sanitizerError, sanitizerSignal, threadSanitizer, undefined,
+	glogFatal, glogSignal,
+}
+
+// A start is how a form's first line begins.
+type start struct {
+	prefix string
+	form   *form
+}
+
+// starts has, by a line's first byte, the forms it may open; words has those
+// whose first line begins with any word and a colon.
+var (
+	starts [256][]start
+	words  []*form
+	begins = startTable()
+)
+
+// startTable fills starts and words, and returns which first bytes there are.
+func startTable() *[256]bool {
+	var is [256]bool
+	for i := range forms {
+		f := &forms[i]
+		if len(f.starts) == 0 {
+			words = append(words, f)
+		}
+		for _, prefix := range f.starts {
+			starts[prefix[0]] = append(starts[prefix[0]], start{prefix, f})
+			is[prefix[0]] = true
+		}
+	}
+	return &is
+}
+
+// wordSize is how long a first word, a path with a line number, may be.
+const wordSize = 256
+
+// mayOpen is what every line of the app is asked: it says no to nearly all, and
+// takes but a few nanoseconds.
+func mayOpen(line []byte) bool {
+	if len(line) == 0 {
+		return false
+	}
+	if begins[line[0]] {
+		return true
+	}
+	return firstWord(line) > 0
+}
+
+// firstWord returns the length of line's first word if it ends in a colon,
+// otherwise 0.
+func firstWord(line []byte) int {
+	i := bytes.IndexByte(line[:min(len(line), wordSize)], ' ')
+	if i > 1 && line[i-1] == ':' {
+		return i
+	}
+	return 0
+}
+
+// opening returns the form that line opens a block of, which it prepares in b,
+// or nil.
+func opening(b *block, line []byte) *form {
+	if len(line) == 0 {
+		return nil
+	}
+	for _, s := range starts[line[0]] {
+		if has(line, s.prefix) {
+			b.reset(s.form.language)
+			if s.form.open(b, line) {
+				return s.form
+			}
+		}
+	}
+	if firstWord(line) > 0 {
+		for _, f := range words {
+			b.reset(f.language)
+			if f.open(b, line) {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// has says whether line begins with prefix.
+func has(line []byte, prefix string) bool {
+	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
+}
+
+// ends says whether line ends with suffix.
+func ends(line []byte, suffix string) bool {
+	return len(line) >= len(suffix) && string(line[len(line)-len(suffix):]) == suffix
+}
+
+// holds says whether line has s in it.
+func holds(line []byte, s string) bool { return bytes.Contains(line, []byte(s)) }
+
+// isBlank says whether there is nothing but space.
+func isBlank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
+
+// digits returns how many decimal digits line begins with.
+func digits(line []byte) int {
+	n := 0
+	for n < len(line) && '0' <= line[n] && line[n] <= '9' {
+		n++
+	}
+	return n
+}
+
+// cutNumber takes ":" and a number from the end of line, or returns false.
+func cutNumber(line []byte) ([]byte, bool) {
+	n := len(line)
+	for n > 0 && '0' <= line[n-1] && line[n-1] <= '9' {
+		n--
+	}
+	if n == len(line) || n == 0 || line[n-1] != ':' {
+		return line, false
+	}
+	return line[:n-1], true
+}
+
+// name returns the length of the name that line begins with: letters of any
+// script, digits, "_" and the bytes in also.
+func name(line []byte, also string) int {
+	for i, c := range line {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_', c >= 0x80:
+		case '0' <= c && c <= '9' && i > 0:
+		case i > 0 && bytes.IndexByte([]byte(also), c) >= 0:
+		default:
+			return i
+		}
+	}
+	return len(line)
+}
