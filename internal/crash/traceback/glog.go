@@ -19,7 +19,7 @@ var (
 		starts:   []string{"*** Aborted at ", "*** SIG"},
 		open: func(b *block, line []byte) bool {
 			b.follows = true
-			b.entitle(bytes.Trim(line, "* "))
+			b.entitle(glogTitle(line))
 			if has(line, "*** SIG") {
 				b.confirm(true)
 				return ends(line, " ***") && holds(line, " received ")
@@ -82,7 +82,7 @@ func nextGlog(b *block, line []byte) verdict {
 		return part
 	case has(line, "*** SIG") && ends(line, " ***"):
 		if !b.confirmed || has(b.title, "Aborted at ") {
-			b.entitle(bytes.Trim(line, "* "))
+			b.entitle(glogTitle(line))
 		}
 		b.confirm(true)
 		return part
@@ -92,4 +92,9 @@ func nextGlog(b *block, line []byte) verdict {
 		return nextGo(&block{confirmed: true, state: goStacks}, line)
 	}
 	return foreign
+}
+
+// glogTitle returns what stands between the asterisks of line.
+func glogTitle(line []byte) []byte {
+	return bytes.TrimSuffix(bytes.Trim(line, "* "), []byte("; stack trace:"))
 }

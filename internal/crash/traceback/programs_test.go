@@ -16,8 +16,8 @@ import (
 type program struct {
 	source string     // under testdata
 	needs  [][]string // commands that have to work for it to be built and run
-	build  []string   // SOURCE and OUT are replaced; none: nothing to build
-	run    []string   // SOURCE and OUT are replaced; the case's arguments follow
+	build  []string   // $SOURCE and $OUT are replaced; none: nothing to build
+	run    []string   // $SOURCE and $OUT are replaced; the case's arguments follow
 	env    []string
 	stdout bool // the traceback comes on standard output
 
@@ -27,13 +27,13 @@ type program struct {
 }
 
 var (
-	goProgram     = &program{source: "go/crash.go", needs: [][]string{{"go", "version"}}, build: []string{"go", "build", "-o", "OUT", "SOURCE"}, run: []string{"OUT"}, env: []string{"CGO_ENABLED=0"}} // with cgo, Go tells no deadlock
-	goRace        = &program{source: "go/crash.go", needs: [][]string{{"go", "version"}}, build: []string{"go", "build", "-race", "-o", "OUT", "SOURCE"}, run: []string{"OUT"}, env: []string{"CGO_ENABLED=1"}}
-	cgoProgram    = &program{source: "go/cgo.go", needs: [][]string{{"go", "version"}, {"gcc", "--version"}}, build: []string{"go", "build", "-o", "OUT", "SOURCE"}, run: []string{"OUT"}, env: []string{"CGO_ENABLED=1"}}
+	goProgram     = &program{source: "go/crash.go", needs: [][]string{{"go", "version"}}, build: []string{"go", "build", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"CGO_ENABLED=0"}} // with cgo, Go tells no deadlock
+	goRace        = &program{source: "go/crash.go", needs: [][]string{{"go", "version"}}, build: []string{"go", "build", "-race", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"CGO_ENABLED=1"}}
+	cgoProgram    = &program{source: "go/cgo.go", needs: [][]string{{"go", "version"}, {"gcc", "--version"}}, build: []string{"go", "build", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"CGO_ENABLED=1"}}
 	pythonCrash   = python("python3", "python/crash.py")
 	pythonRefused = python("python3", "python/syntax.py")
 	pythonIndent  = python("python3", "python/indent.py")
-	rustProgram   = &program{source: "rust/crash.rs", needs: [][]string{{"rustc", "--version"}}, build: []string{"rustc", "--edition=2021", "-g", "-A", "warnings", "-o", "OUT", "SOURCE"}, run: []string{"OUT"}, env: []string{"RUST_BACKTRACE=0"}}
+	rustProgram   = &program{source: "rust/crash.rs", needs: [][]string{{"rustc", "--version"}}, build: []string{"rustc", "--edition=2021", "-g", "-A", "warnings", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"RUST_BACKTRACE=0"}}
 	rustTraced    = &program{source: "rust/crash.rs", needs: rustProgram.needs, build: rustProgram.build, run: rustProgram.run, env: []string{"RUST_BACKTRACE=1"}}
 	javaProgram   = java("java", "javac", false)
 	javaNative    = java("java", "javac", true)
@@ -51,24 +51,24 @@ var (
 )
 
 func python(command, source string) *program {
-	return &program{source: source, needs: [][]string{{command, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"}}, run: []string{command, "SOURCE"}}
+	return &program{source: source, needs: [][]string{{command, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"}}, run: []string{command, "$SOURCE"}}
 }
 
 func java(command, compiler string, stdout bool) *program {
 	return &program{
 		source: "java/Crash.java", needs: [][]string{{compiler, "--version"}, {command, "--version"}},
-		build: []string{compiler, "-d", "OUT.d", "SOURCE"},
-		run:   []string{command, "-Xmx48m", "-Xss512k", "-XX:ErrorFile=OUT.hs_err", "-cp", "OUT.d", "Crash"}, stdout: stdout,
+		build: []string{compiler, "-d", "$OUT.d", "$SOURCE"},
+		run:   []string{command, "-Xmx48m", "-Xss512k", "-XX:ErrorFile=$OUT.hs_err", "-cp", "$OUT.d", "Crash"}, stdout: stdout,
 	}
 }
 
 func node(source string) *program {
-	return &program{source: source, needs: [][]string{{"node", "--version"}}, run: []string{"node", "--max-old-space-size=32", "SOURCE"}}
+	return &program{source: source, needs: [][]string{{"node", "--version"}}, run: []string{"node", "--max-old-space-size=32", "$SOURCE"}}
 }
 
 func cpp(source string, env []string, flags ...string) *program {
-	build := append([]string{"g++", "-std=c++17", "-g", "-w", "-pthread", "-o", "OUT", "SOURCE"}, flags...)
-	return &program{source: source, needs: [][]string{{"g++", "--version"}}, build: build, run: []string{"OUT"}, env: env}
+	build := append([]string{"g++", "-std=c++17", "-g", "-w", "-pthread", "-o", "$OUT", "$SOURCE"}, flags...)
+	return &program{source: source, needs: [][]string{{"g++", "--version"}}, build: build, run: []string{"$OUT"}, env: env}
 }
 
 // scratch is where programs are built and run; TestMain makes it.
@@ -142,7 +142,7 @@ func (p *program) make(t *testing.T) {
 }
 
 func (p *program) expand(argv []string) []string {
-	replace := strings.NewReplacer("SOURCE", filepath.Join(p.dir, filepath.Base(p.source)), "OUT", filepath.Join(p.dir, "crash"))
+	replace := strings.NewReplacer("$SOURCE", filepath.Join(p.dir, filepath.Base(p.source)), "$OUT", filepath.Join(p.dir, "crash"))
 	var expanded []string
 	for _, arg := range argv {
 		expanded = append(expanded, replace.Replace(arg))

@@ -82,7 +82,11 @@ func isPlace(line []byte) bool {
 func nextRust(b *block, line []byte) verdict {
 	if b.state == rustMessage {
 		b.state = 0
-		b.subtitle(": ", line)
+		if b.again {
+			b.subtitle("; then: ", line)
+		} else {
+			b.subtitle(": ", line)
+		}
 		return part
 	}
 	switch {
@@ -98,8 +102,7 @@ func nextRust(b *block, line []byte) verdict {
 	if thread, ok := rustHead(line); ok && bytes.Equal(thread[:min(len(thread), 256)], b.thread) {
 		b.confirm(ends(line, rustOverflow))
 		if ends(line, ":") {
-			b.state = rustMessage
-			b.subtitle("; then", bytes.TrimSuffix(line[len(thread):], []byte(":")))
+			b.state, b.again = rustMessage, true
 		}
 		return part
 	}

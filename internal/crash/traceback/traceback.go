@@ -92,6 +92,7 @@ type block struct {
 	state     int    // the form's own
 	lines     int    // that belong to the block
 	thread    []byte // of Rust: which one it was, for the panic that follows
+	again     bool   // of Rust: it panicked once more
 	blank     bool   // of Go: a line of nothing came
 	confirmed bool   // this is a report
 	fatal     bool   // see Report
