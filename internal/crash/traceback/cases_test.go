@@ -9,11 +9,14 @@ type deathCase struct {
 	lang  string
 	title string // with N for each number and DIR for where the program is
 	fatal bool
-	count int // of reports; 0 is 1
+	count int // of reports; 0 is 1, see none
 	// beyond is how many lines of a message at the very end are left out:
 	// nothing tells them from what another part of the app would print.
 	beyond int
 }
+
+// none is the count where no report is wanted.
+const none = -1
 
 var deaths = []deathCase{
 	{
@@ -146,6 +149,14 @@ var deaths = []deathCase{
 		lang: "Python", title: "ValueError: in a task",
 	},
 	{
+		name: "python/hook", from: pythonCrash, args: []string{"hook"},
+		lang: "Python", title: "ValueError: boom",
+	},
+	{
+		name: "python/ignored", from: pythonCrash, args: []string{"ignored"},
+		lang: "Python", title: "ValueError: boom",
+	},
+	{
 		name: "python/segv", from: pythonCrash, args: []string{"segv"},
 		lang: "Python", title: "Fatal Python error: Segmentation fault", fatal: true,
 	},
@@ -260,6 +271,14 @@ var deaths = []deathCase{
 		lang: "Java", title: `Exception in thread "worker "one"" java.lang.IllegalArgumentException: boom`,
 	},
 	{
+		name: "java/exit", from: javaExits, args: []string{"memory"},
+		lang: "Java", title: "Terminating due to java.lang.OutOfMemoryError: Java heap space", fatal: true,
+	},
+	{
+		name: "java/abort", from: javaAborts, args: []string{"memory"},
+		lang: "Java", title: "Aborting due to java.lang.OutOfMemoryError: Java heap space", fatal: true,
+	},
+	{
 		name: "java/segv", from: javaNative, args: []string{"segv"},
 		lang: "Java", title: "A fatal error has been detected by the Java Runtime Environment: SIGSEGV (N) at pc=N, pid=N, tid=N", fatal: true,
 	},
@@ -307,6 +326,13 @@ var deaths = []deathCase{
 	{
 		name: "node/memory", from: nodeCrash, args: []string{"memory"},
 		lang: "Node.js", title: "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", fatal: true,
+	},
+	{
+		name: "node/worker", from: nodeCrash, args: []string{"worker"},
+		lang: "Node.js", title: "Error: in a worker", fatal: true,
+	},
+	{
+		name: "node/caught", from: nodeCrash, args: []string{"caught"}, count: none,
 	},
 	{
 		name: "node/syntax", from: nodeSyntax,

@@ -59,11 +59,11 @@ func mayOpen(line []byte) bool {
 	return firstWord(line) > 0
 }
 
-// firstWord returns the length of line's first word if it ends in a colon,
-// otherwise 0.
+// firstWord returns the length of line's first word if it ends in a colon, and
+// 0 otherwise or if line is indented.
 func firstWord(line []byte) int {
 	i := bytes.IndexByte(line[:min(len(line), wordSize)], ' ')
-	if i > 1 && line[i-1] == ':' {
+	if i > 1 && line[i-1] == ':' && line[0] > ' ' {
 		return i
 	}
 	return 0

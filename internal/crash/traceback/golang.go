@@ -65,6 +65,9 @@ func nextGo(b *block, line []byte) verdict {
 		// A place in a stack, a further line of the message, or a second panic.
 		return part
 	case isGoroutine(line), string(line) == "runtime stack:":
+		if !b.confirmed && b.strays > 0 && !b.blank {
+			return over // a stack of something else
+		}
 		switch b.state {
 		case goDies, goOfSignal:
 			b.state = goHead
@@ -85,6 +88,7 @@ func nextGo(b *block, line []byte) verdict {
 	case has(line, "[signal "), has(line, "runtime: "), has(line, "signal arrived during "):
 		return part
 	case !b.confirmed:
+		b.strays++
 		return foreign
 	case isCall(line), has(line, "created by "):
 		// What prints its own stack lives on; and the runtime, as it dies, leaves

@@ -61,7 +61,7 @@ func nextUncaught(b *block, line []byte) verdict {
 		return foreign // What opens another block here is no source.
 	case nodeCaret:
 		b.state = nodeError
-		if bytes.IndexByte(line, '^') < 0 || len(bytes.Trim(line, " \t^")) > 0 {
+		if !isCaret(line) {
 			return over
 		}
 		return part
@@ -72,6 +72,10 @@ func nextUncaught(b *block, line []byte) verdict {
 	case has(line, "Node.js v"):
 		b.confirm(true)
 		return last
+	case !b.confirmed && isCaret(line):
+		// A second place, where a worker's error came to the main thread.
+		b.state = nodeError
+		return part
 	case b.state == nodeError:
 		b.state = nodeRest
 		b.entitle(line)
@@ -85,6 +89,11 @@ func nextUncaught(b *block, line []byte) verdict {
 	return foreign
 }
 
+// isCaret says whether line points at a part of the line above.
+func isCaret(line []byte) bool {
+	return bytes.IndexByte(line, '^') >= 0 && len(bytes.Trim(line, " \t^")) == 0
+}
+
 func nextNodeFatal(b *block, line []byte) verdict {
 	switch {
 	case len(line) == 0:
@@ -95,7 +104,7 @@ func nextNodeFatal(b *block, line []byte) verdict {
 	case has(line, "<--- JS stacktrace --->"), isFrame(line), has(line, "----- "):
 		b.confirm(true)
 		return part
-	case b.confirmed && (line[0] == ' ' || has(line, "==== ")), digits(line) > 0 && b.confirmed, line[0] == '[':
+	case b.confirmed && (line[0] == ' ' || has(line, "==== ")), line[0] == '[' && digits(line[1:]) > 0:
 		return part
 	}
 	return foreign

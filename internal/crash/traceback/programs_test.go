@@ -35,8 +35,10 @@ var (
 	pythonIndent  = python("python3", "python/indent.py")
 	rustProgram   = &program{source: "rust/crash.rs", needs: [][]string{{"rustc", "--version"}}, build: []string{"rustc", "--edition=2021", "-g", "-A", "warnings", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"RUST_BACKTRACE=0"}}
 	rustTraced    = &program{source: "rust/crash.rs", needs: rustProgram.needs, build: rustProgram.build, run: rustProgram.run, env: []string{"RUST_BACKTRACE=1"}}
-	javaProgram   = java("java", "javac", false)
-	javaNative    = java("java", "javac", true)
+	javaProgram   = java(false)
+	javaNative    = java(true)
+	javaExits     = java(true, "-XX:+ExitOnOutOfMemoryError")
+	javaAborts    = java(true, "-XX:+CrashOnOutOfMemoryError")
 	nodeCrash     = node("node/crash.js")
 	nodeSyntax    = node("node/syntax.js")
 	nodeModule    = node("node/module.mjs")
@@ -54,11 +56,12 @@ func python(command, source string) *program {
 	return &program{source: source, needs: [][]string{{command, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"}}, run: []string{command, "$SOURCE"}}
 }
 
-func java(command, compiler string, stdout bool) *program {
+func java(stdout bool, flags ...string) *program {
+	run := append([]string{"java", "-Xmx48m", "-Xss512k", "-XX:ErrorFile=$OUT.hs_err"}, flags...)
 	return &program{
-		source: "java/Crash.java", needs: [][]string{{compiler, "--version"}, {command, "--version"}},
-		build: []string{compiler, "-d", "$OUT.d", "$SOURCE"},
-		run:   []string{command, "-Xmx48m", "-Xss512k", "-XX:ErrorFile=$OUT.hs_err", "-cp", "$OUT.d", "Crash"}, stdout: stdout,
+		source: "java/Crash.java", needs: [][]string{{"javac", "--version"}, {"java", "--version"}},
+		build: []string{"javac", "-d", "$OUT.d", "$SOURCE"},
+		run:   append(run, "-cp", "$OUT.d", "Crash"), stdout: stdout,
 	}
 }
 

@@ -102,12 +102,17 @@ func nextPython(b *block, line []byte) verdict {
 		}
 	case pythonCalls:
 		switch {
-		case has(line, `  File "`):
+		case has(line, `  File "`) && holds(line, `, in `):
 			b.confirm(false)
 			return part
+		case !b.confirmed:
+			if b.strays++; b.strays > 2 || line[0] == ' ' {
+				return over
+			}
+			return foreign
 		case has(line, "  "):
 			return part
-		case b.confirmed && isException(line):
+		case isException(line):
 			b.entitle(line)
 			b.state = pythonAfter
 			return part
@@ -148,7 +153,7 @@ func nextPython(b *block, line []byte) verdict {
 			b.confirm(true)
 			return part
 		case has(line, "  "), has(line, "Extension modules: "), has(line, "<Cannot show "), string(line) == traceback,
-			b.confirmed && isException(line):
+			b.confirmed && isException(line) && holds(line, "Error: "):
 			return part
 		}
 	}

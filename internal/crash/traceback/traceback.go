@@ -94,9 +94,11 @@ type block struct {
 	thread    []byte // of Rust: which one it was, for the panic that follows
 	again     bool   // of Rust: it panicked once more
 	blank     bool   // of Go: a line of nothing came
+	strays    int    // lines of others before it is confirmed
 	confirmed bool   // this is a report
 	fatal     bool   // see Report
 	follows   bool   // printed by a signal handler: may follow another fatal block
+	joined    bool   // the title is that of the form before
 	takesRest bool   // what is aside when the pipe ends is the block's
 }
 
@@ -112,12 +114,17 @@ func (b *block) confirm(fatal bool) {
 
 // entitle sets the title.
 func (b *block) entitle(title []byte) {
-	b.title = b.title[:0]
-	b.subtitle("", title)
+	if !b.joined {
+		b.title = b.title[:0]
+		b.subtitle("", title)
+	}
 }
 
 // subtitle adds to the title.
 func (b *block) subtitle(between string, more []byte) {
+	if b.joined {
+		return
+	}
 	if len(b.title) > 0 {
 		b.title = append(b.title, between...)
 	}
@@ -213,6 +220,7 @@ func (r *Recognizer) join(form *form) {
 	r.block.state = r.candidate.state
 	r.block.lines = 0
 	r.block.takesRest = false
+	r.block.joined = true
 }
 
 func (r *Recognizer) take(line []byte, now time.Time) {

@@ -43,6 +43,10 @@ const fail = {
   abort() {
     process.abort();
   },
+  worker() {
+    const { Worker } = require("worker_threads");
+    new Worker('throw new Error("in a worker")', { eval: true });
+  },
   caught() {
     try {
       fail.throw();

@@ -106,6 +106,20 @@ def task():
     print("ordinary line after", file=sys.stderr)
 
 
+def hook():
+    sys.excepthook = lambda *_: {}["hooked"]
+    plain()
+
+
+def ignored():
+    class Deleted:
+        def __del__(self):
+            plain()
+
+    Deleted()
+    print("ordinary line after", file=sys.stderr)
+
+
 def segv():
     faulthandler.enable(all_threads=True)
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -129,4 +143,4 @@ def overflow():
 print("ordinary line before: Traceback is only a word here", file=sys.stderr)
 deeper(2, {f.__name__: f for f in (
     plain, multiline, noted, during, cause, recursion, group, nogroup, syntax, caret,
-    thread, logged, task, segv, abort, fatal, overflow)}[sys.argv[1]])
+    thread, logged, task, hook, ignored, segv, abort, fatal, overflow)}[sys.argv[1]])
