@@ -1,6 +1,9 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // forms is every form there is. The first whose open says so has the line.
 var forms = []form{
@@ -16,32 +19,48 @@ var forms = []form{
 
 // A start is how a form's first line begins.
 type start struct {
-	prefix string
-	form   *form
+	prefix string // in which "?" is any byte
+	// The first eight bytes of prefix, or as many as there are: those of a line
+	// that begins with it, taken as a number, are want once they are masked.
+	want, mask uint64
+	form       *form
 }
 
 // starts has, by a line's first byte, the forms it may open; words has those
 // whose first line begins with any word and a colon.
-var (
-	starts [256][]start
-	words  []*form
-	begins = startTable()
-)
+var starts, words = startTables()
 
-// startTable fills starts and words, and returns which first bytes there are.
-func startTable() *[256]bool {
-	var is [256]bool
+func startTables() (starts [256][]start, words []*form) {
 	for i := range forms {
 		f := &forms[i]
 		if len(f.starts) == 0 {
 			words = append(words, f)
 		}
 		for _, prefix := range f.starts {
-			starts[prefix[0]] = append(starts[prefix[0]], start{prefix, f})
-			is[prefix[0]] = true
+			s := start{prefix: prefix, form: f}
+			for i := range min(len(prefix), 8) {
+				if prefix[i] == '?' {
+					continue
+				}
+				s.want |= uint64(prefix[i]) << (8 * i)
+				s.mask |= 0xff << (8 * i)
+			}
+			starts[prefix[0]] = append(starts[prefix[0]], s)
 		}
 	}
-	return &is
+	return starts, words
+}
+
+func (s *start) begins(line []byte) bool {
+	if len(line) < len(s.prefix) {
+		return false
+	}
+	for i := range len(s.prefix) {
+		if c := s.prefix[i]; c != line[i] && c != '?' {
+			return false
+		}
+	}
+	return true
 }
 
 // wordSize is how long a first word, a path with a line number, may be.
@@ -50,13 +69,25 @@ const wordSize = 256
 // mayOpen is what every line of the app is asked: it says no to nearly all, and
 // takes but a few nanoseconds.
 func mayOpen(line []byte) bool {
-	if len(line) == 0 {
-		return false
+	if len(line) < 8 {
+		return len(line) > 0 && len(starts[line[0]]) > 0
 	}
-	if begins[line[0]] {
-		return true
+	if table := starts[line[0]]; len(table) > 0 {
+		head := binary.LittleEndian.Uint64(line)
+		for i := range table {
+			if s := &table[i]; head&s.mask == s.want && (s.form.may == nil || s.form.may(line)) {
+				return true
+			}
+		}
 	}
-	return firstWord(line) > 0
+	if firstWord(line) > 0 {
+		for _, f := range words {
+			if f.may(line) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // firstWord returns the length of line's first word if it ends in a colon, and
@@ -72,26 +103,30 @@ func firstWord(line []byte) int {
 // opening returns the form that line opens a block of, which it prepares in b,
 // or nil.
 func opening(b *block, line []byte) *form {
-	if len(line) == 0 {
+	if !mayOpen(line) {
 		return nil
 	}
 	for _, s := range starts[line[0]] {
-		if has(line, s.prefix) {
-			b.reset(s.form.language)
-			if s.form.open(b, line) {
-				return s.form
-			}
+		if s.begins(line) && s.form.opens(b, line) {
+			return s.form
 		}
 	}
 	if firstWord(line) > 0 {
 		for _, f := range words {
-			b.reset(f.language)
-			if f.open(b, line) {
+			if f.opens(b, line) {
 				return f
 			}
 		}
 	}
 	return nil
+}
+
+func (f *form) opens(b *block, line []byte) bool {
+	if f.may != nil && !f.may(line) {
+		return false
+	}
+	b.reset(f.language)
+	return f.open(b, line)
 }
 
 // has says whether line begins with prefix.

@@ -10,6 +10,7 @@ var (
 	glogFatal = form{
 		language: native,
 		starts:   []string{"F"},
+		may:      func(line []byte) bool { return len(line) > 1 && '0' <= line[1] && line[1] <= '9' },
 		open:     openGlog,
 		next:     nextGlog,
 		gap:      slowGap,

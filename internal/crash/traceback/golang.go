@@ -28,19 +28,20 @@ var (
 	// log's date and time: "2006/01/02 15:04:05 ".
 	goServed = form{
 		language: "Go",
-		starts:   []string{"2"},
+		starts:   []string{"20??/"},
+		may: func(line []byte) bool {
+			return len(line) > goStamp && has(line[goStamp:], "http: panic serving ")
+		},
 		open: func(b *block, line []byte) bool {
-			const stamp = len("2006/01/02 15:04:05 ")
-			if len(line) < stamp || line[4] != '/' || !has(line[stamp:], "http: panic serving ") {
-				return false
-			}
-			b.entitle(line[stamp:])
+			b.entitle(line[goStamp:])
 			b.state = goSurvived
 			return true
 		},
 		next: nextGo,
 	}
 )
+
+const goStamp = len("2006/01/02 15:04:05 ")
 
 const (
 	goDies     = iota

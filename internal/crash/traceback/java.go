@@ -51,6 +51,7 @@ var (
 	hashes = form{
 		language: "Java",
 		starts:   []string{"#"},
+		may:      func(line []byte) bool { return len(line) == 1 || line[1] == ' ' },
 		open: func(b *block, line []byte) bool {
 			b.follows = true
 			return string(line) == "#" || hashTitle(b, line)

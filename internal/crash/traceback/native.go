@@ -57,10 +57,11 @@ var (
 	// "app: file.c:3: main: Assertion `n == 0' failed."
 	assertion = form{
 		language: native,
+		may:      func(line []byte) bool { return ends(line, "' failed.") },
 		open: func(b *block, line []byte) bool {
 			b.entitle(line)
 			b.confirm(true)
-			return ends(line, "' failed.") && (holds(line, ": Assertion `") || holds(line, ": Assertion '"))
+			return holds(line, ": Assertion `") || holds(line, ": Assertion '")
 		},
 		next: nextNative,
 	}

@@ -9,6 +9,7 @@ var (
 	nodeUncaught = form{
 		language: "Node.js",
 		starts:   []string{"/", "file://", "node:", "evalmachine.", "[eval]"},
+		may:      func(line []byte) bool { last := line[len(line)-1]; return '0' <= last && last <= '9' },
 		open: func(_ *block, line []byte) bool {
 			place, ok := cutNumber(line)
 			return ok && len(place) > 1

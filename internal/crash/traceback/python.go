@@ -124,7 +124,7 @@ func nextPython(b *block, line []byte) verdict {
 		return joinsPython(b, line)
 	case pythonTree:
 		rest := bytes.TrimLeft(line, " ")
-		if len(rest) == len(line) || (rest[0] != '|' && rest[0] != '+') {
+		if len(rest) == len(line) || len(rest) == 0 || (rest[0] != '|' && rest[0] != '+') {
 			return joinsPython(b, line)
 		}
 		if has(line, `  |   File "`) {

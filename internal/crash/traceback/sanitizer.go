@@ -41,13 +41,17 @@ var (
 	}
 	undefined = form{
 		language: native,
+		may: func(line []byte) bool {
+			i := bytes.IndexByte(line, ':')
+			return digits(line[i+1:min(i+2, len(line))]) > 0 && has(line[firstWord(line):], " runtime error: ")
+		},
 		open: func(b *block, line []byte) bool {
 			n := firstWord(line)
 			place, column := cutNumber(line[:n-1])
 			_, number := cutNumber(place)
 			b.entitle(line)
 			b.confirm(false)
-			return column && number && has(line[n:], " runtime error: ")
+			return column && number
 		},
 		next: nextUndefined,
 		gap:  slowGap,

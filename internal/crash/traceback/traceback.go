@@ -65,9 +65,12 @@ func New(found func(Report)) *Recognizer { return &Recognizer{found: found} }
 // A form is one way in which a language's runtime says that something is wrong.
 type form struct {
 	language string
-	// starts is what the first line begins with. With none, it begins with a
+	// starts is what the first line begins with, where "?" is any byte. With none, it begins with a
 	// word that ends in a colon: "app: file.c:3: …", "file.c:3:5: …".
 	starts []string
+	// may, where there is one, says no at little cost where open would. A form
+	// without starts has one, as so many lines begin with a word and a colon.
+	may func(line []byte) bool
 	// open says whether line opens a block, and prepares the block if so.
 	open func(b *block, line []byte) bool
 	// next says what a further line is to the block.
