@@ -13,34 +13,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 )
 
-// FuzzRecognize wants that no output makes a Recognizer panic or hold more than
-// it should, that the same is found however the output arrives, that reports
-// hold nothing that did not come, and that no line of a log is one.
+// FuzzRecognize has any output, and wants that no line of a log is a report.
 func FuzzRecognize(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, output []byte) {
-		reports := recognise(output, 64<<10)
-		for _, size := range []int{1, 13} {
-			if again := recognise(output, size); !reflect.DeepEqual(withoutTimes(again), withoutTimes(reports)) {
-				t.Fatalf("%+v in reads of %d bytes, %+v at once", again, size, reports)
-			}
-		}
-		came := bytes.ReplaceAll(output, []byte("\r\n"), newline)
-		for _, r := range reports {
-			switch {
-			case len(r.Text) == 0 || len(r.Text) > headSize+tailSize+100:
-				t.Errorf("a text of %d bytes", len(r.Text))
-			case len(came) < headSize && !bytes.Contains(came, r.Text):
-				t.Errorf("%q is not in the output", r.Text)
-			case r.Language == "" || len(r.Title) > maxTitle || !utf8.ValidString(r.Title) || strings.ContainsAny(r.Title, "\n\r\t\x00"):
-				t.Errorf("%s: %q", r.Language, r.Title)
-			case r.Begin.IsZero() || r.End.Before(r.Begin):
-				t.Errorf("from %v to %v", r.Begin, r.End)
-			}
-		}
-		held(t, output)
+		checkAny(t, output)
 		var logged []byte
 		for line := range bytes.Lines(output) {
 			logged = append(append(logged, "2026-11-23 INFO "...), line...)
@@ -49,6 +28,56 @@ func FuzzRecognize(f *testing.F) {
 			t.Errorf("in a log's lines: %s", r.Text)
 		}
 	})
+}
+
+// FuzzMix has the lines of the captures in any order: two bytes choose one.
+func FuzzMix(f *testing.F) {
+	var all [][]byte
+	seen := map[string]bool{}
+	for _, seed := range seeds(f) {
+		var way []byte
+		for line := range bytes.Lines(seed) {
+			if !seen[string(line)] && len(all) < 1<<16 {
+				seen[string(line)] = true
+				way = append(way, byte(len(all)>>8), byte(len(all)))
+				all = append(all, line)
+			}
+		}
+		f.Add(way)
+	}
+	f.Fuzz(func(t *testing.T, way []byte) {
+		var output []byte
+		for ; len(way) >= 2; way = way[2:] {
+			output = append(output, all[(int(way[0])<<8|int(way[1]))%len(all)]...)
+		}
+		checkAny(t, output)
+	})
+}
+
+// checkAny wants that output makes no Recognizer panic or hold more than it
+// should, that the same is found however the output arrives, and that reports
+// hold nothing that did not come.
+func checkAny(t *testing.T, output []byte) {
+	reports := recognise(output, 64<<10)
+	for _, size := range []int{1, 13} {
+		if again := recognise(output, size); !reflect.DeepEqual(withoutTimes(again), withoutTimes(reports)) {
+			t.Fatalf("%+v in reads of %d bytes, %+v at once", again, size, reports)
+		}
+	}
+	came := bytes.ReplaceAll(output, []byte("\r\n"), newline)
+	for _, r := range reports {
+		switch {
+		case len(r.Text) == 0 || len(r.Text) > headSize+tailSize+100:
+			t.Errorf("a text of %d bytes", len(r.Text))
+		case len(came) < headSize && !bytes.Contains(came, r.Text):
+			t.Errorf("%q is not in the output", r.Text)
+		case r.Language == "" || len(r.Title) > maxTitle || !utf8.ValidString(r.Title) || strings.ContainsAny(r.Title, "\n\r\t\x00"):
+			t.Errorf("%s: %q", r.Language, r.Title)
+		case r.Begin.IsZero() || r.End.Before(r.Begin):
+			t.Errorf("from %v to %v", r.Begin, r.End)
+		}
+	}
+	held(t, output)
 }
 
 // held gives output again and again, with no time between, and wants that no

@@ -42,8 +42,8 @@ const (
 )
 
 // A Recognizer looks for tracebacks in the lines of one pipe. It is not for use
-// by several goroutines. It holds at most one block, of some 300 KiB, and
-// nothing while no block is open but the room of the last.
+// by several goroutines at once. It holds one block, of at most some 300 KiB,
+// and keeps that room for the next.
 type Recognizer struct {
 	found func(Report)
 
@@ -137,8 +137,9 @@ func (b *block) subtitle(between string, more []byte) {
 	}
 }
 
-// Line takes the next line, without its end; text may be changed after. Now
-// does not go back.
+// Line takes the next line, without its end; text may be changed after. Lines
+// of nothing are needed too: Go leaves one above its stacks. A line that comes in
+// pieces may be given as such. Now does not go back.
 func (r *Recognizer) Line(text []byte, now time.Time) {
 	if r.form == nil && !mayOpen(text) {
 		return

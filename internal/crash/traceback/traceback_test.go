@@ -132,6 +132,9 @@ func TestCaptures(t *testing.T) {
 
 // TestPrograms runs the programs here and now.
 func TestPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds and runs programs of six languages")
+	}
 	for _, d := range deaths {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
