@@ -224,6 +224,21 @@ func TestTwoDeaths(t *testing.T) {
 	}
 }
 
+// TestNoAllocation wants that ordinary lines cost no memory, whatever they begin
+// with.
+func TestNoAllocation(t *testing.T) {
+	all := bytes.Split(ordinaryLines(t), newline)
+	r := New(nil)
+	now := time.Unix(1e9, 0)
+	if n := testing.AllocsPerRun(100, func() {
+		for _, line := range all {
+			r.Line(line, now)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // BenchmarkLine is what the recogniser costs a line of 92 bytes.
 func BenchmarkLine(b *testing.B) {
 	for _, start := range []string{

@@ -90,7 +90,7 @@ func nextGlog(b *block, line []byte) verdict {
 	case has(line, "*** Aborted at ") && ends(line, " ***"):
 		return part
 	case b.state == glogGo:
-		return nextGo(&block{confirmed: true, state: goStacks}, line)
+		return nextGo(&block{confirmed: true}, line)
 	}
 	return foreign
 }

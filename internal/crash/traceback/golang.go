@@ -4,8 +4,8 @@ import "bytes"
 
 // Go prints "panic: …" or "fatal error: …", then the stacks of one goroutine or
 // of all, each headed "goroutine 1 [running]:". Only with such a head, or that
-// of the runtime's own stack, is it a report. What dies of a signal begins with
-// the signal's name and the program counter instead.
+// of the runtime's own stack, and a call below it, is it a report. What dies of
+// a signal begins with the signal's name and the program counter instead.
 var (
 	goPanic = form{
 		language: "Go",
@@ -46,14 +46,12 @@ const goStamp = len("2006/01/02 15:04:05 ")
 const (
 	goDies     = iota
 	goOfSignal // "PC=" is still to come
-	goHead     // in the first stack, before its first call
 	goSurvived // another said that it goes on
-	goStacks
 )
 
 func openGo(b *block, line []byte) bool {
 	b.entitle(line)
-	return true
+	return len(line) < 1<<10 || has(line, "panic: ")
 }
 
 func nextGo(b *block, line []byte) verdict {
@@ -66,19 +64,24 @@ func nextGo(b *block, line []byte) verdict {
 		// A place in a stack, a further line of the message, or a second panic.
 		return part
 	case isGoroutine(line), string(line) == "runtime stack:":
-		if !b.confirmed && b.strays > 0 && !b.blank {
+		if b.confirmed {
+			return part
+		}
+		if b.strays > 0 && !b.blank {
 			return over // a stack of something else
 		}
-		switch b.state {
-		case goDies, goOfSignal:
-			b.state = goHead
-			b.confirm(false)
-		case goSurvived:
-			b.confirm(false)
+		b.headed = true
+		return part
+	case (b.headed || b.confirmed) && (isCall(line) || has(line, "created by ")):
+		// What prints its own stack lives on; and the runtime, as it dies, leaves
+		// a line free above the first.
+		if b.headed {
+			b.headed = false
+			b.confirm(b.state != goSurvived && b.blank && !has(line, "runtime/debug.Stack("))
 		}
 		return part
 	case b.state == goOfSignal && has(line, "PC="):
-		b.state = goStacks
+		b.state = goDies
 		b.confirm(true)
 		return part
 	case has(line, "fatal error: "):
@@ -91,14 +94,6 @@ func nextGo(b *block, line []byte) verdict {
 	case !b.confirmed:
 		b.strays++
 		return foreign
-	case isCall(line), has(line, "created by "):
-		// What prints its own stack lives on; and the runtime, as it dies, leaves
-		// a line free above the first.
-		if b.state == goHead {
-			b.state = goStacks
-			b.confirm(b.blank && !has(line, "runtime/debug.Stack("))
-		}
-		return part
 	case has(line, "..."), has(line, "-----"), has(line, "PC="),
 		has(line, "SIG"), has(line, "instruction bytes:"), has(line, "stack: frame="),
 		has(line, "[originating from "), has(line, "0x"), isRegister(line):

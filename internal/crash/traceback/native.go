@@ -61,7 +61,8 @@ var (
 		open: func(b *block, line []byte) bool {
 			b.entitle(line)
 			b.confirm(true)
-			return holds(line, ": Assertion `") || holds(line, ": Assertion '")
+			i := max(bytes.Index(line, []byte(": Assertion `")), bytes.Index(line, []byte(": Assertion '")))
+			return i > 0 && hasNumber(line[:i])
 		},
 		next: nextNative,
 	}
@@ -82,6 +83,21 @@ var (
 )
 
 const native = "C/C++"
+
+// hasNumber says whether place has a number between colons, or after one and
+// before a space as in "file.c:3 f".
+func hasNumber(place []byte) bool {
+	for {
+		i := bytes.IndexByte(place, ':')
+		if i < 0 {
+			return false
+		}
+		place = place[i+1:]
+		if n := digits(place); n > 0 && (n == len(place) || place[n] == ':' || place[n] == ' ') {
+			return true
+		}
+	}
+}
 
 func openTerminate(b *block, line []byte) bool {
 	b.entitle(line)
@@ -121,7 +137,7 @@ func isMalloc(line []byte) bool {
 		"invalid ", "corrupted ", "double free detected in tcache", "unaligned ", "mismatching ", "unsorted double linked ", "smallbin double linked ",
 		"largebin double linked ", "memory corruption", "too many chunks detected in tcache", "unexpected ", "tcache ",
 	} {
-		if has(what, start) && bytes.IndexAny(what, ",;:'\"=%") < 0 {
+		if has(what, start) && !bytes.ContainsAny(what, ",;:'\"=%") {
 			return true
 		}
 	}

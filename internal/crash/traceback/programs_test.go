@@ -21,9 +21,13 @@ type program struct {
 	env    []string
 	stdout bool // the traceback comes on standard output
 
-	once sync.Once
-	dir  string
-	skip string // why it cannot be built here
+	// optional is true of what needs a library that a compiler comes without.
+	optional bool
+
+	once   sync.Once
+	dir    string
+	skip   string // why it cannot be built here
+	broken string // why it was not built
 }
 
 var (
@@ -48,8 +52,8 @@ var (
 	cppThread     = cpp("cpp/crash.cpp", nil, "-O0", "-fsanitize=thread")
 	cppUndefined  = cpp("cpp/crash.cpp", nil, "-O0", "-fsanitize=undefined")
 	cppTraced     = cpp("cpp/crash.cpp", []string{"UBSAN_OPTIONS=print_stacktrace=1"}, "-O0", "-fsanitize=undefined")
-	glogProgram   = cpp("cpp/glog.cpp", nil, "-O0", "-lglog")
-	abslProgram   = cpp("cpp/abseil.cpp", nil, "-O0", "-labsl_failure_signal_handler", "-labsl_examine_stack", "-labsl_stacktrace", "-labsl_symbolize", "-labsl_raw_logging_internal", "-labsl_debugging_internal", "-labsl_demangle_internal")
+	glogProgram   = library("cpp/glog.cpp", "-O0", "-lglog")
+	abslProgram   = library("cpp/abseil.cpp", "-O0", "-labsl_failure_signal_handler", "-labsl_examine_stack", "-labsl_stacktrace", "-labsl_symbolize", "-labsl_raw_logging_internal", "-labsl_debugging_internal", "-labsl_demangle_internal")
 )
 
 func python(command, source string) *program {
@@ -74,6 +78,12 @@ func cpp(source string, env []string, flags ...string) *program {
 	return &program{source: source, needs: [][]string{{"g++", "--version"}}, build: build, run: []string{"$OUT"}, env: env}
 }
 
+func library(source string, flags ...string) *program {
+	p := cpp(source, nil, flags...)
+	p.optional = true
+	return p
+}
+
 // scratch is where programs are built and run; TestMain makes it.
 var scratch string
 
@@ -95,6 +105,9 @@ func (p *program) output(t *testing.T, args, env []string) (stdout, stderr []byt
 	p.once.Do(func() { p.make(t) })
 	if p.skip != "" {
 		t.Skip(p.skip)
+	}
+	if p.broken != "" {
+		t.Fatal(p.broken)
 	}
 	// No core file: the test is of what the program says.
 	argv := append([]string{"sh", "-c", `ulimit -c 0; exec "$@"`, "sh"}, p.expand(p.run)...)
@@ -140,7 +153,10 @@ func (p *program) make(t *testing.T) {
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		p.skip = strings.Join(p.build, " ") + ": " + err.Error() + "\n" + string(text)
+		p.broken = strings.Join(p.build, " ") + ": " + err.Error() + "\n" + string(text)
+	}
+	if p.optional {
+		p.skip, p.broken = p.broken, ""
 	}
 }
 

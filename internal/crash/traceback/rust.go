@@ -67,7 +67,7 @@ func rustHead(line []byte) ([]byte, bool) {
 		}
 		return thread, ends(thread[:open], "'")
 	}
-	return thread, len(thread) > len("thread '") && ends(thread, "'")
+	return thread, len(thread) > len("thread ''") && ends(thread, "'")
 }
 
 // isPlace says whether line ends in a file, a line and a column, and a colon

@@ -97,6 +97,7 @@ type block struct {
 	thread    []byte // of Rust: which one it was, for the panic that follows
 	again     bool   // of Rust: it panicked once more
 	blank     bool   // of Go: a line of nothing came
+	headed    bool   // of Go: a stack's head came, and no call of it yet
 	strays    int    // lines of others before it is confirmed
 	confirmed bool   // this is a report
 	fatal     bool   // see Report
