@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -33,6 +34,8 @@ type Watch struct {
 	pattern *pattern
 	wrong   error // why there is no pattern
 	tail    *tail
+
+	listeners [2]*traceback.Recognizer // of the two pipes
 
 	app    *process.Process
 	cmd    process.Command
@@ -96,6 +99,7 @@ const (
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
 	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), complete: make(chan struct{}), ended: make(chan struct{})}
+	w.listen()
 	w.ctx, w.hurry = context.WithCancel(context.Background())
 	if opts.Core {
 		w.pattern, w.wrong = readPattern(sysKernel)

@@ -142,7 +142,11 @@ func (in *intake) run() {
 	defer close(in.done)
 	var events [3]unix.EpollEvent
 	for open := len(in.pipes); open > 0; {
-		n, err := unix.EpollWait(in.epoll, events[:], -1)
+		wait := -1
+		if in.to.crashes.Idle(time.Now()) {
+			wait = 1000 // ms; a traceback ends when no more of it comes
+		}
+		n, err := unix.EpollWait(in.epoll, events[:], wait)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			in.to.out.Say(entry.Error, "wait for the app's output: "+err.Error())
 			break
@@ -252,6 +256,7 @@ func (in *intake) drain(p *inlet) {
 // other end does not belong to the app.
 func (in *intake) end(p *inlet) {
 	in.give(p, p.split.Last)
+	in.to.crashes.Ended(p.number())
 	in.batch = in.to.out.Begin(time.Now())
 	p.read.End()
 	in.batch.End()
@@ -273,6 +278,7 @@ func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 	in.batch = in.to.out.Begin(in.at)
 	ended := 0
 	for ; ok; line, ok = next() {
+		in.to.crashes.Line(p.number(), line.Text, in.at)
 		p.read.Line(line.Text, line.Partial)
 		if !line.Partial {
 			ended++
