@@ -46,10 +46,6 @@ var pending = []struct {
 		func(c, d *Config) bool { return c.Crash.ContextLines != d.Crash.ContextLines },
 		"crash.context_lines has no effect yet",
 	},
-	{
-		func(c, d *Config) bool { return c.Debug.Enabled },
-		"debug.enabled has no effect yet: the app is not started under gdbserver",
-	},
 }
 
 // Pending returns one sentence, which begins with the key, for each thing c says
