@@ -27,6 +27,7 @@ type session struct {
 	server *process.Process // nil until it is started
 	quits  bool
 
+	points breakpoints   // what the client has in the app
 	conn   *net.UnixConn // gdbserver's standard input and output
 	stderr chan string   // what it said there, once it has ended
 }
@@ -66,8 +67,9 @@ func (e *attachError) Error() string { return e.said }
 // Times of a session.
 const (
 	attachTimeout = 10 * time.Second       // for gdbserver to attach and answer
-	quitTimeout   = 500 * time.Millisecond // for it to see that its client is gone
-	nudgeTimeout  = 2 * time.Second        // for the same once the app was stopped
+	leaveTimeout  = 200 * time.Millisecond // for it to leave the app as its client told it
+	stopTimeout   = time.Second            // for the app to be stopped
+	quitTimeout   = 2 * time.Second        // for gdbserver to leave it
 )
 
 // attach starts a gdbserver for a client-less session and has it attach.
@@ -159,15 +161,11 @@ func refusal(stderr string) string {
 }
 
 // ask sends a command of GDB's remote protocol and takes the answer, as a client
-// would: $command#checksum, each acknowledged with a plus sign.
+// would, which a stop of the app has to be.
 func ask(conn *net.UnixConn, command string) error {
 	conn.SetDeadline(time.Now().Add(attachTimeout))
 	defer conn.SetDeadline(time.Time{})
-	sum := byte(0)
-	for _, b := range []byte(command) {
-		sum += b
-	}
-	if _, err := fmt.Fprintf(conn, "$%s#%02x", command, sum); err != nil {
+	if _, err := conn.Write(packet(command)); err != nil {
 		return err
 	}
 	// Nothing is read beyond the answer: what follows it is for the client.
@@ -216,22 +214,27 @@ func (d *Debugger) run(s *session) (end string) {
 	copied := make(chan struct{})
 	lost := make(chan struct{})
 	go func() {
-		io.Copy(s.conn, s.client)
+		io.Copy(s.conn, io.TeeReader(s.client, &s.points))
 		close(lost)
 	}()
 	go func() {
 		io.Copy(s.client, s.conn)
-		s.client.Close() // the last packets are through; gdbserver has ended
+		io.Copy(io.Discard, s.conn) // gdbserver must not wait for who is gone
 		close(copied)
 	}()
 	select {
-	case <-lost:
-	case <-copied:
+	case <-lost: // by itself, or because gdbserver was told to leave
+	case <-s.server.Exited():
 	case <-s.ending:
 	}
-	d.part(s)
+	select {
+	case <-s.server.Exited():
+		<-copied // what it said last is through
+	case <-time.After(leaveTimeout):
+	}
 	s.client.Close()
 	<-lost
+	d.part(s)
 	<-copied
 	return ""
 }
@@ -259,20 +262,35 @@ func (d *Debugger) clear(s *session) error {
 	return ask(s.conn, "c")
 }
 
-// part ends gdbserver, so that it takes its breakpoints out of the app. It does
-// so when it sees that its input has ended, for which it looks while the app is
-// stopped only.
+// part ends a gdbserver whose client is gone. It leaves the app when its input
+// has ended, for which it looks, as for everything, while the app is stopped
+// only; its breakpoints it would leave in.
 func (d *Debugger) part(s *session) {
-	s.conn.CloseWrite()
 	select {
 	case <-s.server.Gone():
 		return
-	case <-time.After(quitTimeout):
+	default:
 	}
 	d.app.Forward(syscall.SIGSTOP)
+	stopped := 0
+	for until := time.Now().Add(stopTimeout); stopped < 5 && !d.app.Dead() && time.Now().Before(until); {
+		select {
+		case <-s.server.Gone():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if d.app.State() == 't' {
+			stopped++
+		} else {
+			stopped = 0 // it is stopped for moments only
+		}
+	}
+	s.conn.SetDeadline(time.Now().Add(quitTimeout))
+	s.conn.Write(s.points.removal())
+	s.conn.CloseWrite()
 	select {
 	case <-s.server.Gone():
-	case <-time.After(nudgeTimeout):
+	case <-time.After(quitTimeout):
 		s.kill()
 	}
 }
