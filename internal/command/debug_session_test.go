@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -227,17 +228,13 @@ func TestDebugTerm(t *testing.T) {
 func TestDebugPools(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	config := filepath.Join(t.TempDir(), "config.toml")
-	end := filepath.Join(t.TempDir(), "end")
-	file := compiled(t)
-	port := freePort(t)
-	name := t.Name()
-	text := `[redis]
-url = "` + s.URL() + `"
+	file, end := compiled(t), filepath.Join(t.TempDir(), "end")
+	d := &debugged{t: t, redis: s, name: t.Name(), port: freePort(t), stderr: filepath.Join(t.TempDir(), "stderr")}
+	d.cmd = wrapp(t, configure(t, s, fmt.Sprintf(`
 [app]
-executable = "` + file + `"
-args = ["wait", "` + end + `"]
-stream_name = "` + name + `"
+executable = %q
+args = ["wait", %q]
+stream_name = %q
 [health]
 interval = "100ms"
 [health.pools.api]
@@ -247,32 +244,14 @@ depletion_rate = 500
 replenish_rate = 1
 [debug]
 enabled = true
-port = ` + port + "\n"
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	d := &debugged{t: t, redis: s, name: name, port: port, stderr: filepath.Join(t.TempDir(), "stderr")}
-	d.cmd = wrapp(t, config)
-	stderr, err := os.Create(d.stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stderr.Close()
-	d.cmd.Stderr = stderr
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if d.cmd.ProcessState == nil {
-			d.cmd.Process.Kill()
-			d.cmd.Wait()
-		}
-	}()
+port = %s
+`, file, end, d.name, d.port)))
+	d.start()
 	d.paused()
 	values := s.Dial(2)
 	defer values.Close()
 	health := func() string {
-		text, err := redis.String(values.Do("GET", name+":__healthpool__api_health"))
+		text, err := redis.String(values.Do("GET", d.name+":__healthpool__api_health"))
 		if err != nil && !errors.Is(err, redis.ErrNil) {
 			t.Fatal(err)
 		}

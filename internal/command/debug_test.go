@@ -71,8 +71,9 @@ type debugged struct {
 	name   string
 	port   string
 	cmd    *exec.Cmd
-	stderr string // a file
-	app    string // pid
+	stderr string     // a file
+	app    string     // pid
+	ended  chan error // what Wait said
 }
 
 // debugRun starts a command under wrapp --debug on a free port. args are flags
@@ -82,6 +83,14 @@ func debugRun(t *testing.T, s *redistest.Server, env []string, args ...string) *
 	d := &debugged{t: t, redis: s, name: strings.ReplaceAll(t.Name(), "/", "-"), port: freePort(t), stderr: filepath.Join(t.TempDir(), "stderr")}
 	d.cmd = wrapp(t, append([]string{"--redis", s.URL(), "--name", d.name, "--debug=127.0.0.1:" + d.port}, args...)...)
 	d.cmd.Env = append(d.cmd.Env, env...)
+	d.start()
+	return d
+}
+
+// start starts wrapp, which does not outlive the test.
+func (d *debugged) start() {
+	t := d.t
+	t.Helper()
 	stderr, err := os.Create(d.stderr)
 	if err != nil {
 		t.Fatal(err)
@@ -91,16 +100,19 @@ func debugRun(t *testing.T, s *redistest.Server, env []string, args ...string) *
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	d.ended = make(chan error, 1)
+	over := make(chan struct{})
+	go func() {
+		d.ended <- d.cmd.Wait()
+		close(over)
+	}()
 	t.Cleanup(func() {
-		if d.cmd.ProcessState == nil {
-			d.cmd.Process.Kill()
-			d.cmd.Wait()
-		}
+		d.cmd.Process.Kill()
+		<-over
 		if t.Failed() {
 			t.Logf("wrapp said:\n%s", d.said())
 		}
 	})
-	return d
 }
 
 func freePort(t *testing.T) string {
@@ -190,10 +202,8 @@ func (d *debugged) term() {
 // ends waits for wrapp to end, wants this exit status and that nothing is left.
 func (d *debugged) ends(want int) {
 	d.t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- d.cmd.Wait() }()
 	select {
-	case err := <-ended:
+	case err := <-d.ended:
 		if got := code(d.t, err); got != want {
 			d.t.Errorf("exit status %d, want %d", got, want)
 		}

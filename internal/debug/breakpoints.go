@@ -3,8 +3,10 @@ package debug
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // breakpoints follows what a client tells gdbserver and remembers which break-
@@ -58,22 +60,48 @@ func (b *breakpoints) take() {
 	b.set[string(point)] = true
 }
 
-// removal is what to tell gdbserver to have all of them out. The plus signs
-// acknowledge its answers, and mean nothing to it where it needs none.
-func (b *breakpoints) removal() []byte {
-	text := []byte("+")
+// remove has gdbserver take all of them out, in the place of the client. What it
+// was talking about with the client is brought to its end first.
+func (b *breakpoints) remove(conn io.ReadWriter) error {
+	if len(b.set) == 0 {
+		return nil
+	}
+	r := &remote{conn: conn}
+	// A question that nothing else has an answer like.
+	if err := r.send("qC"); err != nil {
+		return err
+	}
+	for {
+		answer, err := r.receive()
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(answer, "QC") {
+			break
+		}
+		next := "qC" // the last one was not heard
+		if symbol, ok := strings.CutPrefix(answer, "qSymbol:"); ok {
+			next = "qSymbol::" + symbol // we know no symbols
+		}
+		if err := r.send(next); err != nil {
+			return err
+		}
+	}
 	for _, point := range slices.Sorted(maps.Keys(b.set)) {
-		text = append(text, packet("z"+point)...)
-		text = append(text, '+')
+		if err := r.send("z" + point); err != nil {
+			return err
+		}
+		answer := "QC"
+		for strings.HasPrefix(answer, "QC") {
+			var err error
+			if answer, err = r.receive(); err != nil {
+				return err
+			}
+		}
+		if answer != "OK" {
+			return fmt.Errorf("gdbserver answers %.40q to z%s", answer, point)
+		}
 	}
-	return text
-}
-
-// packet is a packet of GDB's remote protocol: $command#checksum.
-func packet(command string) []byte {
-	sum := byte(0)
-	for _, b := range []byte(command) {
-		sum += b
-	}
-	return fmt.Appendf(nil, "$%s#%02x", command, sum)
+	_, err := conn.Write([]byte("+"))
+	return err
 }

@@ -1,7 +1,6 @@
 package debug
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -160,32 +159,6 @@ func refusal(stderr string) string {
 	return ""
 }
 
-// ask sends a command of GDB's remote protocol and takes the answer, as a client
-// would, which a stop of the app has to be.
-func ask(conn *net.UnixConn, command string) error {
-	conn.SetDeadline(time.Now().Add(attachTimeout))
-	defer conn.SetDeadline(time.Time{})
-	if _, err := conn.Write(packet(command)); err != nil {
-		return err
-	}
-	// Nothing is read beyond the answer: what follows it is for the client.
-	var answer []byte
-	b := make([]byte, 1)
-	for len(answer) < 3 || answer[len(answer)-3] != '#' {
-		if _, err := io.ReadFull(conn, b); err != nil {
-			return err
-		}
-		if answer = append(answer, b...); len(answer) > 64<<10 {
-			return errors.New("gdbserver answers without an end")
-		}
-	}
-	if !bytes.HasPrefix(answer, []byte("+$T")) {
-		return fmt.Errorf("gdbserver answers %.40q", answer)
-	}
-	_, err := conn.Write([]byte("+"))
-	return err
-}
-
 // run is one client's session from its connection to its end, and returns what
 // there is to say about that.
 func (d *Debugger) run(s *session) (end string) {
@@ -211,32 +184,41 @@ func (d *Debugger) run(s *session) (end string) {
 		s.kill()
 		return ": " + err.Error()
 	}
-	copied := make(chan struct{})
-	lost := make(chan struct{})
+	d.copy(s)
+	return ""
+}
+
+// copy takes what a client and its gdbserver say to each other across until one
+// of them is gone or the session is to end, and sees to it that both are.
+func (d *Debugger) copy(s *session) {
+	defer s.client.Close()
+	fromClient, fromServer := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(fromClient)
 		io.Copy(s.conn, io.TeeReader(s.client, &s.points))
-		close(lost)
 	}()
 	go func() {
+		defer close(fromServer)
 		io.Copy(s.client, s.conn)
-		io.Copy(io.Discard, s.conn) // gdbserver must not wait for who is gone
-		close(copied)
 	}()
 	select {
-	case <-lost: // by itself, or because gdbserver was told to leave
+	case <-fromClient: // by itself, or because gdbserver has left the app
 	case <-s.server.Exited():
 	case <-s.ending:
 	}
 	select {
 	case <-s.server.Exited():
-		<-copied // what it said last is through
+		<-fromServer // what it said last is through
+		s.client.Close()
+		<-fromClient
+		return
 	case <-time.After(leaveTimeout):
 	}
 	s.client.Close()
-	<-lost
+	<-fromClient
+	s.conn.SetReadDeadline(time.Now()) // what else it says is for us
+	<-fromServer
 	d.part(s)
-	<-copied
-	return ""
 }
 
 // clear takes from the first client what the paused start has left behind in the
@@ -262,15 +244,30 @@ func (d *Debugger) clear(s *session) error {
 	return ask(s.conn, "c")
 }
 
+// ask sends a command that has the app stop, or asks why it has, and wants such
+// an answer.
+func ask(conn *net.UnixConn, command string) error {
+	conn.SetDeadline(time.Now().Add(attachTimeout))
+	defer conn.SetDeadline(time.Time{})
+	r := &remote{conn}
+	if err := r.send(command); err != nil {
+		return err
+	}
+	answer, err := r.receive()
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(answer, "T") {
+		return fmt.Errorf("gdbserver answers %.40q to %s", answer, command)
+	}
+	_, err = conn.Write([]byte("+"))
+	return err
+}
+
 // part ends a gdbserver whose client is gone. It leaves the app when its input
 // has ended, for which it looks, as for everything, while the app is stopped
 // only; its breakpoints it would leave in.
 func (d *Debugger) part(s *session) {
-	select {
-	case <-s.server.Gone():
-		return
-	default:
-	}
 	d.app.Forward(syscall.SIGSTOP)
 	stopped := 0
 	for until := time.Now().Add(stopTimeout); stopped < 5 && !d.app.Dead() && time.Now().Before(until); {
@@ -286,7 +283,9 @@ func (d *Debugger) part(s *session) {
 		}
 	}
 	s.conn.SetDeadline(time.Now().Add(quitTimeout))
-	s.conn.Write(s.points.removal())
+	if err := s.points.remove(s.conn); err != nil {
+		d.opts.Log.Warn("breakpoints may be left in the app", "error", err)
+	}
 	s.conn.CloseWrite()
 	select {
 	case <-s.server.Gone():
