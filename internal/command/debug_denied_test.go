@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -125,40 +126,46 @@ func TestDebugUser(t *testing.T) {
 	}
 	t.Parallel()
 	s := redistest.Start(t)
-	file := compiled(t)
-	for dir := filepath.Dir(file); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// What its user may not read the kernel lets nobody trace without a
-	// capability.
-	secret := compiled(t)
-	for dir := filepath.Dir(secret); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(secret, 0o711); err != nil {
+	gdbserver, err := exec.LookPath("gdbserver")
+	if err != nil {
 		t.Fatal(err)
 	}
+	plain, capable, unreadable := public(compiled(t)), public(compiled(t)), public(compiled(t))
+	if err := unix.Setxattr(capable, "security.capability", netRaw, 0); err != nil {
+		t.Fatalf("setcap: %v", err)
+	}
+	if err := os.Chmod(unreadable, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	// Where yama limits ptrace, which it does by default on Ubuntu but cannot be
+	// made to in a test, a process needs the capability to trace another's child.
+	yama := filepath.Join(t.TempDir(), "gdbserver")
+	text := `#!/bin/sh
+grep -q '^CapEff:.*0000080000$' /proc/self/status || { echo "Cannot attach to process $4: Operation not permitted (1)" >&2; exit 1; }
+exec ` + gdbserver + ` "$@"
+`
+	if err := os.WriteFile(public(yama), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := "PATH=" + filepath.Dir(yama) + ":" + os.Getenv("PATH")
 	for _, row := range []struct {
-		name string
-		env  []string
-		file string
-		can  bool
+		name, file string
+		env        []string
+		cannot     string // why
 	}{
-		{"with everything", nil, file, true},
-		{"without the capability", []string{deny + "=capability"}, file, true},
-		{"unreadable", nil, secret, true},
-		{"unreadable, without the capability", []string{deny + "=capability"}, secret, false},
+		{"with everything", plain, nil, ""},
+		{"without CAP_SYS_PTRACE", plain, []string{deny + "=capability"}, ""},
+		{"yama", plain, []string{path}, ""},
+		{"yama, without CAP_SYS_PTRACE", plain, []string{path, deny + "=capability"}, `the app cannot be debugged, .*--cap-add=SYS_PTRACE`},
+		{"with capabilities", capable, nil, ""},
+		{"unreadable", unreadable, nil, `debug: /.*/target may be executed but not read by user nobody`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			d := debugRun(t, s, row.env, "--user", "65534:65534", "--dir", "/", "--", row.file)
-			if !row.can {
+			if row.cannot != "" {
 				d.ends(125)
-				contains(t, d.said(), `^wrapp: error: the app cannot be debugged, .*--cap-add=SYS_PTRACE`)
+				contains(t, d.said(), "^wrapp: error: "+row.cannot)
 				return
 			}
 			d.paused()
@@ -172,10 +179,31 @@ func TestDebugUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			contains(t, string(status), `^Uid:\s65534\s65534\s65534\s65534$`, `^Groups:\s65534 $`)
+			want := `^CapEff:\s0000000000000000$`
+			if row.name == "yama" {
+				want = `^CapEff:\s0000000000080000$`
+			}
+			contains(t, string(status), want)
+			const lost = "target has more rights than its user"
+			if got := strings.Contains(d.said(), lost); got != (row.file == capable) {
+				t.Errorf("the warning about lost rights is there: %v", got)
+			}
 			killGroupOf(t, held)
 			d.ends(7)
 		})
 	}
+}
+
+// netRaw is CAP_NET_RAW as an attribute of a file, permitted and effective
+// (capability.h, struct vfs_cap_data).
+var netRaw = []byte{1, 0, 0, 2, 0, 1 << (unix.CAP_NET_RAW - 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+// public lets every user reach a file in a test's directory.
+func public(file string) string {
+	for dir := filepath.Dir(file); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	return file
 }
 
 // gdbserver is the pid of the app's gdbserver.

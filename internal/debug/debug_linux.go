@@ -10,11 +10,15 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
@@ -115,6 +119,13 @@ func resolve(host string) (netip.Addr, error) {
 // begins to let clients in. Its errors are *process.StartErrors, and then there
 // is no app.
 func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
+	if !readable(cmd.Path, cmd.User) {
+		return nil, &process.StartError{
+			ExitCode: process.ExitFailed,
+			Msg:      fmt.Sprintf("debug: %s may be executed but not read by user %s, and gdbserver has to read it", cmd.Path, cmd.User.Name),
+			Hint:     "chmod +r it, or debug it as another user",
+		}
+	}
 	cmd.Paused, cmd.Release = true, d.release
 	app, err := d.opts.Supervisor.Start(cmd)
 	if err != nil {
@@ -126,19 +137,52 @@ func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 		<-app.Gone()
 		return nil, err
 	}
+	if privileged(cmd.Path) && (cmd.User != nil && cmd.User.UID != 0 || os.Geteuid() != 0) {
+		d.opts.Log.Warn(lostRights(cmd.Path))
+		d.opts.Status(lostRights(cmd.Path))
+	}
 	d.opts.Hold()
 	d.work.Go(d.watch)
 	d.work.Go(d.serve)
 	return app, nil
 }
 
+// readable says whether a user may read a file, as far as its mode tells. A
+// gdbserver that may not takes a program for one of 32 bits, and breaks it.
+func readable(path string, user *process.User) bool {
+	if user == nil || user.UID == 0 {
+		return true
+	}
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil {
+		return true // it cannot be started either, which says why
+	}
+	switch {
+	case stat.Uid == user.UID:
+		return stat.Mode&0o400 != 0
+	case stat.Gid == user.GID || slices.Contains(user.Groups, stat.Gid):
+		return stat.Mode&0o040 != 0
+	}
+	return stat.Mode&0o004 != 0
+}
+
+// privileged says whether a file gives who executes it more rights. The kernel
+// does not give them to a process that is traced by one without them.
+func privileged(path string) bool {
+	var stat syscall.Stat_t
+	if syscall.Stat(path, &stat) == nil && stat.Mode&(syscall.S_ISUID|syscall.S_ISGID) != 0 {
+		return true
+	}
+	size, err := unix.Getxattr(path, "security.capability", nil)
+	return err == nil && size > 0
+}
+
 // try attaches once. It does so without a capability first, which is enough
-// where nothing but the rules between users counts.
+// unless yama limits ptrace, as it does on Ubuntu.
 func (d *Debugger) try() error {
-	const sysPtrace = 19 // CAP_SYS_PTRACE
 	refused := d.attachOnce()
-	if refused != nil && process.Capable(sysPtrace) {
-		d.ambient = []uintptr{sysPtrace}
+	if refused != nil && process.Capable(unix.CAP_SYS_PTRACE) {
+		d.ambient = []uintptr{unix.CAP_SYS_PTRACE}
 		if d.attachOnce() == nil {
 			return nil
 		}

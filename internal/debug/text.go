@@ -3,6 +3,7 @@ package debug
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -25,6 +26,12 @@ func exposed(address string, port int) string {
 	p := strconv.Itoa(port)
 	return fmt.Sprintf("debug.host is not the loopback address: whoever reaches %s commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L %s:127.0.0.1:%s USER@HOST",
 		address, p, p)
+}
+
+// lostRights is the warning about a program that does not get what its file
+// grants.
+func lostRights(path string) string {
+	return filepath.Base(path) + " has more rights than its user by its file (setuid, or setcap), and the kernel does not give them to an app that is started for a debugger"
 }
 
 // dialled is what a client on this machine connects to: to 127.0.0.1 where every
