@@ -205,6 +205,9 @@ func (d *Debugger) attachOnce() error {
 		return err
 	}
 	s.kill()
+	for until := time.Now().Add(time.Second); d.app.State() != 'T' && time.Now().Before(until); {
+		time.Sleep(time.Millisecond) // it is on its way back
+	}
 	return nil
 }
 
@@ -265,22 +268,19 @@ func (d *Debugger) end() {
 }
 
 // release is how the app gets its stop signal: not through a debugger, which
-// would hold it back, so that ends first. A signal that an app finds when its
-// debugger leaves it is acted on before it runs another instruction.
+// would hold it back, but as the debugger leaves it. It is acted on then before
+// the app runs another instruction.
 func (d *Debugger) release(send func()) {
 	d.mu.Lock()
 	d.closed = true
+	s := d.session
 	d.mu.Unlock()
-	d.setup.Lock()
-	held := d.app.State() == 't'
-	if held {
-		send()
+	once := sync.OnceFunc(send)
+	if s != nil {
+		s.leaveWith(once)
+		<-s.done
 	}
-	d.setup.Unlock()
-	d.end()
-	if !held {
-		send()
-	}
+	once()
 }
 
 // Times of watching the app.
@@ -306,6 +306,9 @@ func (d *Debugger) watch() {
 			return
 		case <-tick.C:
 		}
+		if !d.setup.TryLock() {
+			continue // attaching wakes the app in the kernel for a moment
+		}
 		state := d.app.State()
 		d.mu.Lock()
 		if state != 'T' && state != 't' {
@@ -314,6 +317,7 @@ func (d *Debugger) watch() {
 		now := state == 't' || state == 'T' && !d.freed
 		s := d.session
 		d.mu.Unlock()
+		d.setup.Unlock()
 		if now != held {
 			held = now
 			if held {

@@ -25,6 +25,7 @@ type session struct {
 	mu     sync.Mutex
 	server *process.Process // nil until it is started
 	quits  bool
+	last   func() // called when gdbserver has the app stopped for the last time
 
 	points breakpoints   // what the client has in the app
 	conn   *net.UnixConn // gdbserver's standard input and output
@@ -43,6 +44,14 @@ func (s *session) quit() {
 		s.quits = true
 		close(s.ending)
 	}
+}
+
+// leaveWith asks the session to end and to call f just before it lets the app go.
+func (s *session) leaveWith(f func()) {
+	s.mu.Lock()
+	s.last = f
+	s.mu.Unlock()
+	s.quit()
 }
 
 // kill kills gdbserver. The kernel lets the app go then, with whatever
@@ -285,6 +294,12 @@ func (d *Debugger) part(s *session) {
 	s.conn.SetDeadline(time.Now().Add(quitTimeout))
 	if err := s.points.remove(s.conn); err != nil {
 		d.opts.Log.Warn("breakpoints may be left in the app", "error", err)
+	}
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last != nil {
+		last()
 	}
 	s.conn.CloseWrite()
 	select {
