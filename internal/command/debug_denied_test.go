@@ -98,7 +98,7 @@ func TestDebugCannot(t *testing.T) {
 			ran := filepath.Join(t.TempDir(), "ran")
 			d := debugRun(t, s, row.env, append(row.args, "--", "/bin/sh", "-c", "touch "+ran)...)
 			d.ends(125)
-			contains(t, d.said(), row.says...)
+			saysAll(t, d.said(), row.says...)
 			if n := strings.Count(d.said(), "\n"); n > 2 {
 				t.Errorf("%d lines", n)
 			}
@@ -114,7 +114,7 @@ func TestDebugCannot(t *testing.T) {
 			if len(errors) != 1 || !strings.Contains(d.said(), "wrapp: error: "+errors[0]+"\n") {
 				t.Errorf(":error has %q", errors)
 			}
-			lacks(t, strings.Join(s.Messages("logs:app:"+d.name+":status"), "\n"), "^started", "paused")
+			saysNone(t, strings.Join(s.Messages("logs:app:"+d.name+":status"), "\n"), "^started", "paused")
 		})
 	}
 }
@@ -165,7 +165,7 @@ exec ` + gdbserver + ` "$@"
 			d := debugRun(t, s, row.env, "--user", "65534:65534", "--dir", "/", "--", row.file)
 			if row.cannot != "" {
 				d.ends(125)
-				contains(t, d.said(), "^wrapp: error: "+row.cannot)
+				saysAll(t, d.said(), "^wrapp: error: "+row.cannot)
 				return
 			}
 			d.paused()
@@ -178,12 +178,12 @@ exec ` + gdbserver + ` "$@"
 			if err != nil {
 				t.Fatal(err)
 			}
-			contains(t, string(status), `^Uid:\s65534\s65534\s65534\s65534$`, `^Groups:\s65534 $`)
+			saysAll(t, string(status), `^Uid:\s65534\s65534\s65534\s65534$`, `^Groups:\s65534 $`)
 			want := `^CapEff:\s0000000000000000$`
 			if row.name == "yama" {
 				want = `^CapEff:\s0000000000080000$`
 			}
-			contains(t, string(status), want)
+			saysAll(t, string(status), want)
 			const lost = "target has more rights than its user"
 			if got := strings.Contains(d.said(), lost); got != (row.file == capable) {
 				t.Errorf("the warning about lost rights is there: %v", got)

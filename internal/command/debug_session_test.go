@@ -49,7 +49,7 @@ func TestDebugDetach(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {
 		t.Parallel()
 		d, file, letEnd := waiting(t, s)
-		contains(t, d.debug(file, "detach"), `\[Inferior 1 \(process `+d.app+`\) detached\]`)
+		saysAll(t, d.debug(file, "detach"), `\[Inferior 1 \(process `+d.app+`\) detached\]`)
 		d.runs(letEnd)
 	})
 	t.Run("quit", func(t *testing.T) {
@@ -71,12 +71,12 @@ func TestDebugDetach(t *testing.T) {
 	t.Run("second", func(t *testing.T) {
 		t.Parallel()
 		d, file, letEnd := waiting(t, s)
-		contains(t, d.debug(file, "break tick", "continue", "detach"), `^Breakpoint 1, tick`)
+		saysAll(t, d.debug(file, "break tick", "continue", "detach"), `^Breakpoint 1, tick`)
 		d.eventuallyState("SR")
 		for range 3 {
 			out := d.debug(file, "break tick", "continue", "backtrace", "print counter", "continue", "print counter")
-			contains(t, out, `^Breakpoint 1, tick`, `^#1 .* main \(argc=3`, `^\$2 = \d+`)
-			lacks(t, out, `received signal`)
+			saysAll(t, out, `^Breakpoint 1, tick`, `^#1 .* main \(argc=3`, `^\$2 = \d+`)
+			saysNone(t, out, `received signal`)
 		}
 		d.runs(letEnd)
 	})
@@ -85,8 +85,8 @@ func TestDebugDetach(t *testing.T) {
 		d, file, letEnd := waiting(t, s)
 		d.debug(file, "detach")
 		out := d.debug(file, "break tick", "continue")
-		contains(t, out, `^Breakpoint 1, tick`)
-		lacks(t, out, `received signal`)
+		saysAll(t, out, `^Breakpoint 1, tick`)
+		saysNone(t, out, `received signal`)
 		d.runs(letEnd)
 	})
 }
@@ -98,13 +98,13 @@ func TestDebugKill(t *testing.T) {
 	t.Run("fresh", func(t *testing.T) {
 		t.Parallel()
 		d, file, _ := waiting(t, s)
-		contains(t, d.debug(file, "kill"), `\[Inferior 1 \(process \d+\) killed\]`)
+		saysAll(t, d.debug(file, "kill"), `\[Inferior 1 \(process \d+\) killed\]`)
 		d.ends(128 + 9)
 	})
 	t.Run("running", func(t *testing.T) {
 		t.Parallel()
 		d, file, _ := waiting(t, s)
-		contains(t, d.debug(file, "break tick", "continue", "kill"), `^Breakpoint 1, tick`)
+		saysAll(t, d.debug(file, "break tick", "continue", "kill"), `^Breakpoint 1, tick`)
 		d.ends(128 + 9)
 	})
 	t.Run("from outside", func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestDebugLost(t *testing.T) {
 			killGroupOf(t, gdb)
 			eventually(t, "wrapp notices", func() bool { return strings.Contains(d.said(), "debugger disconnected") })
 			if row.name != "fresh" {
-				contains(t, d.debug(file, "break tick", "continue"), `^Breakpoint 1, tick`) // another one can come
+				saysAll(t, d.debug(file, "break tick", "continue"), `^Breakpoint 1, tick`) // another one can come
 			}
 			d.runs(letEnd)
 		})
@@ -263,8 +263,8 @@ port = %s
 		t.Errorf("health %s after 1.5 s of pause, want 500", got)
 	}
 	out := d.debug(file, "break tick", "continue", "shell sleep 2", "delete 1", "detach")
-	contains(t, out, `^Breakpoint 1, tick`)
-	lacks(t, d.said(), `depleted`)
+	saysAll(t, out, `^Breakpoint 1, tick`)
+	saysNone(t, d.said(), `depleted`)
 	eventually(t, "the pool is empty", func() bool { return health() == "0" })
 	if err := os.WriteFile(end, nil, 0o644); err != nil {
 		t.Fatal(err)

@@ -237,7 +237,7 @@ func commandLines(t *testing.T) (lines []string) {
 	return lines
 }
 
-func contains(t *testing.T, text string, patterns ...string) {
+func saysAll(t *testing.T, text string, patterns ...string) {
 	t.Helper()
 	for _, p := range patterns {
 		if !regexp.MustCompile("(?m)" + p).MatchString(text) {
@@ -246,7 +246,7 @@ func contains(t *testing.T, text string, patterns ...string) {
 	}
 }
 
-func lacks(t *testing.T, text string, patterns ...string) {
+func saysNone(t *testing.T, text string, patterns ...string) {
 	t.Helper()
 	for _, p := range patterns {
 		if regexp.MustCompile("(?m)" + p).MatchString(text) {
@@ -297,10 +297,10 @@ func TestDebugFresh(t *testing.T) {
 			}
 			commands := append([]string{"info symbol $pc", "info signals SIGTRAP"}, row.commands...)
 			out := d.debug(row.command[0], append(commands, "continue")...)
-			contains(t, out, append(row.shows, row.at)...)
+			saysAll(t, out, append(row.shows, row.at)...)
 			if row.exit < 128 {
-				contains(t, out, fmt.Sprintf(`exited with code 0?%d\]`, row.exit))
-				lacks(t, out, `received signal`) // none that is ours
+				saysAll(t, out, fmt.Sprintf(`exited with code 0?%d\]`, row.exit))
+				saysNone(t, out, `received signal`) // none that is ours
 			}
 			d.ends(row.exit)
 			lines := output(t, s, d.name)
@@ -342,8 +342,8 @@ func TestDebugSays(t *testing.T) {
 		t.Errorf("with a client listening on %s, want %s", got, want)
 	}
 	second := d.debug("/bin/true")
-	contains(t, second, `(?i)remote (connection closed|communication error)|connection reset`)
-	contains(t, d.said(), `a second debugger, 127\.0\.0\.1:\d+, is turned away`)
+	saysAll(t, second, `(?i)remote (connection closed|communication error)|connection reset`)
+	saysAll(t, d.said(), `a second debugger, 127\.0\.0\.1:\d+, is turned away`)
 	killGroupOf(t, held)
 	d.ends(7)
 	var status []string
@@ -351,10 +351,10 @@ func TestDebugSays(t *testing.T) {
 		status = append(status, e.Message())
 	}
 	for _, text := range []string{strings.Join(status, "\n"), d.said()} {
-		contains(t, text, `paused before its first instruction; a debugger can connect to 127\.0\.0\.1:`+d.port,
+		saysAll(t, text, `paused before its first instruction; a debugger can connect to 127\.0\.0\.1:`+d.port,
 			`gdb: gdb /.*/target -ex 'target remote 127\.0\.0\.1:`+d.port+`'`, `CLion: .*'target remote'.* 127\.0\.0\.1:`+d.port,
 			`ssh -N -L `+d.port+`:127\.0\.0\.1:`+d.port, `kill -CONT \d+`, `debugger disconnected`)
-		lacks(t, text, `loopback`)
+		saysNone(t, text, `loopback`)
 	}
 }
 
@@ -405,9 +405,9 @@ func TestDebugAddress(t *testing.T) {
 			}
 			warning := `^wrapp: warning: debug.host is not the loopback address: .* without a password; .*ssh -N -L`
 			if strings.HasSuffix(host, "1") || host == "localhost" {
-				lacks(t, d.said(), warning)
+				saysNone(t, d.said(), warning)
 			} else {
-				contains(t, d.said(), warning)
+				saysAll(t, d.said(), warning)
 			}
 			d.term()
 			d.ends(128 + 15)

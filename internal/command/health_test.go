@@ -99,6 +99,9 @@ replenish_rate = 15
 	}
 	var found []string
 	for _, key := range keys {
+		if strings.HasPrefix(key, "wrapp:") {
+			continue // the value that the marker wrote
+		}
 		if m := regexp.MustCompile(`(.*?):__healthpool__(.*?)_(cap|health)$`).FindStringSubmatch(key); m != nil {
 			found = append(found, m[1]+" "+m[2]+" "+m[3])
 		}
@@ -107,7 +110,14 @@ replenish_rate = 15
 	if want := []string{"myapp api cap", "myapp api health", "myapp own cap", "myapp own health"}; !slices.Equal(found, want) {
 		t.Errorf("%q", found)
 	}
+	all, err := tool(t, "jettison_health", "--config", file, "--all", "--format", "table").Output()
+	if err != nil || strings.Count(string(all), "\n") != 3 {
+		t.Errorf("%v: %s", err, all)
+	}
 	for _, key := range keys {
+		if strings.HasPrefix(key, "wrapp:") {
+			continue
+		}
 		left, err := redis.Int64(c.Do("PTTL", key))
 		if err != nil || strings.HasSuffix(key, "_health") != (left > 0) || left > 5000 {
 			t.Errorf("%s is there for %d ms, %v", key, left, err)

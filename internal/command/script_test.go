@@ -68,7 +68,7 @@ func TestScripts(t *testing.T) {
 				var text strings.Builder
 				for _, e := range shared.Stream("logs:app:" + args[0]) {
 					fmt.Fprintf(&text, "%q", e.Message())
-					for _, f := range []string{"source", "partial"} {
+					for _, f := range []string{"source", "partial", "level"} {
 						if v, ok := e.Fields[f]; ok {
 							fmt.Fprintf(&text, " %s=%s", f, v)
 						}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -118,7 +119,7 @@ func TestBytes(t *testing.T) {
 			for line := range strings.Lines(string(data)) {
 				line = strings.TrimRight(strings.TrimSuffix(line, "\n"), "\r")
 				line = line[strings.LastIndexByte(line, '\r')+1:] // what a terminal would show
-				if line != "" { // an empty line is no entry
+				if line != "" {                                   // an empty line is no entry
 					want = append(want, line)
 				}
 			}
@@ -484,7 +485,7 @@ func TestACL(t *testing.T) {
 		if _, err := admin.Do("ACL", args...); err != nil {
 			t.Fatal(err)
 		}
-		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}hello")
+		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}{{n}}{{f:1.5}}{{f}}hello")
 		text, err := cmd.CombinedOutput()
 		for line := range strings.Lines(string(text)) {
 			if strings.Contains(line, "error: ") || strings.Contains(line, "warning: ") {
@@ -508,6 +509,45 @@ func TestACL(t *testing.T) {
 			if text := try(i); text == "" && r != "+xrange" {
 				t.Errorf("%s is not needed", r)
 			}
+		}
+	}
+}
+
+// TestMarkers has an app count, set and set apart, and looks what is where.
+func TestMarkers(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	if _, err := c.Do("SET", "wrapp:marks:total", 40); err != nil {
+		t.Fatal(err)
+	}
+	app := `
+		echo 'plain {{no marker}} {{a-b}}'
+		echo '{{total}} {{total}}'
+		echo 'x{{fps:29.97}}y'
+		echo '{{__healthpool__api_beats}}'
+		printf '{{spl'; sleep 0.1; printf 'it:7}}\n'
+		echo 'before>>|'; echo '  first{{total}}'; echo 'other' >&2; echo ''; echo 'second|<<after'
+		head -c 300 /dev/zero | tr '\0' x; printf '{{long}}%s\n' "$(head -c 300 /dev/zero | tr '\0' y)"
+		i=0; while [ $i -lt 2000 ]; do echo "{{many}}{{last:$i}}"; i=$((i+1)); done
+		printf '>>|open'`
+	out, err := wrapp(t, "--redis", s.URL(), "--name", "marks", "--max-line", "256", "--", "sh", "-c", app).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	got := slices.DeleteFunc(output(t, s, "marks"), func(line string) bool { return line == "other" })
+	want := []string{
+		"plain {{no marker}} {{a-b}}", "xy", "before", "\n  first\n\nsecond", "after",
+		strings.Repeat("x", 300) + strings.Repeat("y", 300), "open",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	for key, want := range map[string]string{
+		"total": "43", "fps": "29.97", "__healthpool__api_beats": "1", "split": "7", "long": "1", "many": "2000", "last": "1999",
+	} {
+		if got, err := redis.String(c.Do("GET", "wrapp:marks:"+key)); got != want {
+			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
 		}
 	}
 }

@@ -149,11 +149,7 @@ func (p *Pool) check(e *Errors, prefix string) {
 				didYouMean(nearestWord(beat, []string{"marker", "notify", "output"})))
 		}
 	}
-	if p.OnDepleted == "dump" || p.OnDepleted == "dump,stop" {
-		e.add(prefix+"on_depleted", "dump is not supported by this version", "use none or stop")
-	} else {
-		oneOf(e, prefix+"on_depleted", p.OnDepleted, "none", "stop")
-	}
+	oneOf(e, prefix+"on_depleted", p.OnDepleted, "none", "stop", "dump", "dump,stop")
 }
 
 // isBeat says whether s names a source of heartbeats.

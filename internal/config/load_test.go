@@ -91,7 +91,7 @@ func TestOtherValues(t *testing.T) {
 		Health: Health{Interval: Duration(100 * time.Millisecond), Pools: map[string]Pool{
 			"api": {Init: 10, Cap: 10, Beat: []string{"marker"}, OnDepleted: "none"},
 			"worker_2": {
-				Init: 0, Cap: 1, DepletionRate: 7, ReplenishRate: 8, OnDepleted: "stop",
+				Init: 0, Cap: 1, DepletionRate: 7, ReplenishRate: 8, OnDepleted: "dump,stop",
 				Beat: []string{"notify", "output", "http://127.0.0.1:8080/ok?x=1", "https://h/", "tcp://[::1]:80", "exec:true"},
 			},
 		}},

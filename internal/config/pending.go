@@ -15,36 +15,12 @@ var pending = []struct {
 		"redis.cluster is not supported yet",
 	},
 	{
-		func(c, d *Config) bool { return c.Logs.Format != d.Logs.Format },
-		"logs.format has no effect yet: entries are text",
-	},
-	{
 		func(c, d *Config) bool { return c.Spool.Dir != d.Spool.Dir },
 		"spool.dir has no effect yet: what cannot be delivered is kept in memory only",
 	},
 	{
 		func(c, d *Config) bool { return c.Spool.Size != d.Spool.Size },
 		"spool.size has no effect yet: 4 MiB are kept, in memory only",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Core != d.Crash.Core },
-		"crash.core has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Backtrace != d.Crash.Backtrace },
-		"crash.backtrace has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Timeout != d.Crash.Timeout },
-		"crash.timeout has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.KeepCore != d.Crash.KeepCore },
-		"crash.keep_core has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.ContextLines != d.Crash.ContextLines },
-		"crash.context_lines has no effect yet",
 	},
 }
 

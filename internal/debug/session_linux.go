@@ -118,7 +118,7 @@ func (d *Debugger) begin(s *session) (err error) {
 		Dir:  "/",
 		// Not the app's environment: an LD_PRELOAD is not meant for gdbserver.
 		Env:  []string{"PATH=/usr/bin:/bin"},
-		User: d.cmd.User, Ambient: d.ambient, Beside: true,
+		User: d.cmd.User, Ambient: d.ambient, Tool: true,
 		Stdin: theirs, Stdout: theirs, Stderr: w,
 		StopSignal: syscall.SIGKILL,
 	})

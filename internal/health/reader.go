@@ -127,7 +127,9 @@ func reading(p Pair, values []any) Reading {
 	return r
 }
 
-// All finds every pool of which there is a key, sorted.
+// All finds every pool of which there is a key, sorted. The values that markers of
+// a pool wrote, wrapp:<service>:__healthpool__<category>_<property>, are none of
+// their own if there is the pool itself.
 func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 	found := make(map[Pair]bool)
 	for cursor := "0"; ; {
@@ -150,7 +152,10 @@ func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 	}
 	pairs := make([]Pair, 0, len(found))
 	for p := range found {
-		pairs = append(pairs, p)
+		service, isValue := strings.CutPrefix(p.Service, "wrapp:")
+		if !isValue || !found[Pair{service, p.Category}] {
+			pairs = append(pairs, p)
+		}
 	}
 	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
 	return pairs, nil

@@ -1,5 +1,6 @@
-// Package markers is the grammar of what an app says in its output to be counted
-// rather than read: {{key}} and {{key:42}}.
+// Package markers is the grammar of what an app says in its output besides its
+// text: {{key}} and {{key:42}}, which are counted rather than read, and >>| … |<<
+// around what belongs together.
 //
 // A key is of letters, digits and "_", a value is a decimal number: an optional
 // "-", digits, and optionally "." and digits. Whatever else stands in braces is
@@ -135,21 +136,20 @@ func digits(text []byte) int {
 const longest = 1 << 10
 
 // Unfinished is how many bytes at the end of piece may be the beginning of a
-// marker that goes on behind it: where a long line is cut, it is better cut
-// before them. Markers longer than 1 KiB are not waited for.
+// marker, or of an end of a block, that goes on behind it: where a long line is
+// cut, it is better cut before them. What is longer than 1 KiB is not waited for.
 func Unfinished(piece []byte) int {
 	tail := piece[max(0, len(piece)-longest):]
-	for from := 0; ; {
+	for from := 0; ; from++ {
 		at := bytes.IndexByte(tail[from:], '{')
 		if at < 0 {
-			return 0
+			break
 		}
-		from += at
-		if begins(tail[from:]) {
+		if from += at; begins(tail[from:]) {
 			return len(tail) - from
 		}
-		from++
 	}
+	return len(tail) - len(bytes.TrimRight(tail, ">|<"))
 }
 
 // begins says whether some marker begins with all of text, and is longer.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"strconv"
 	"time"
@@ -20,7 +21,7 @@ type encoder struct {
 	// prefix[stream] is `XADD key MAXLEN ~ n` without the array header.
 	prefix [entry.Streams][]byte
 	// suffix[flags] are the fields that the flags stand for.
-	suffix [4][]byte
+	suffix [entry.FlagSets][]byte
 	ms     uint64 // whose digits are in msText
 	msText []byte
 }
@@ -44,20 +45,20 @@ func newEncoder(keys [entry.Streams]string, maxEntries int) *encoder {
 // its value.
 const prefixArgs = 5 + 1 + 2
 
-// flagArgs is the number of arguments that the fields of each flags make.
-var flagArgs = [4]int{0, 2, 2, 4}
+// flagArgs is the number of arguments that the fields of flags make.
+func flagArgs(flags entry.Flags) int { return 2 * bits.OnesCount8(uint8(flags)) }
 
 // append appends the command that adds r.
 func (e *encoder) append(b []byte, r record) []byte {
 	flags, extra := r.flags(), int(r[11])
-	b = appendHeader(b, '*', prefixArgs+flagArgs[flags]+2*extra)
+	b = appendHeader(b, '*', prefixArgs+flagArgs(flags)+2*extra)
 	b = append(b, e.prefix[r.stream()]...)
 	b = e.appendID(b, r.id())
 	b = append(b, "$7\r\nmessage\r\n"...)
 	b = appendBulk(b, r.message())
 	b = append(b, e.suffix[flags]...)
 	if extra > 0 {
-		for _, f := range r.fields()[flagArgs[flags]:] {
+		for _, f := range r.fields()[flagArgs(flags):] {
 			b = appendBulk(b, f)
 		}
 	}

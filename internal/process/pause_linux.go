@@ -41,12 +41,13 @@ func tracingLimits() string {
 // is its tracer, and with the lock held, or the reaper would take the stop.
 func (p *Process) pause() {
 	var raw syscall.WaitStatus
-	_, err := syscall.Wait4(p.pid, &raw, 0, nil)
+	var usage syscall.Rusage
+	_, err := syscall.Wait4(p.pid, &raw, 0, &usage)
 	for errors.Is(err, syscall.EINTR) {
-		_, err = syscall.Wait4(p.pid, &raw, 0, nil)
+		_, err = syscall.Wait4(p.pid, &raw, 0, &usage)
 	}
 	if err == nil && !raw.Stopped() { // somebody killed it
-		p.ended(raw)
+		p.ended(raw, &usage)
 		return
 	}
 	// If this fails it was killed just now, and is reaped like any other.

@@ -86,75 +86,37 @@ func TestPaused(t *testing.T) {
 	}
 }
 
-// beside starts a helper that leaves a process behind, beside an app that does
-// so too, and prints what is left when the helper has ended, and the app.
-func beside() int {
+// TestAmbient wants a capability to survive the change of user.
+func TestAmbient(t *testing.T) {
+	if os.Geteuid() != 0 || !Capable(unix.CAP_SYS_PTRACE) {
+		t.Skip("only root with the capability can pass it on")
+	}
+	t.Parallel()
+	out, err := command(t, []string{"TEST_ROLE=ambient"}).Output()
+	if want := "CapEff:\t0000000000080000\nCapEff:\t0000000000000000\n"; err != nil || string(out) != want {
+		t.Errorf("%v: %s, want %s", err, out, want)
+	}
+}
+
+// ambient shows the capabilities of a process with one, and of one without.
+func ambient() int {
 	s, err := New()
 	if err != nil {
 		return 1
 	}
 	defer s.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return 1
-	}
-	start := func(helper bool, script string, user *User, ambient ...uintptr) *Process {
+	for _, capabilities := range [][]uintptr{{unix.CAP_SYS_PTRACE}, nil} {
 		p, err := s.Start(Command{
-			Path: "/bin/sh", Args: []string{"-c", script}, Stdin: null, Stdout: os.Stdout, Stderr: os.Stderr,
-			StopSignal: syscall.SIGTERM, StopTimeout: 10 * time.Second, Beside: helper, User: user, Ambient: ambient,
+			Path: "/bin/grep", Args: []string{"CapEff", "/proc/self/status"}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Dir: "/",
+			User: &User{Name: "nobody", UID: 65534, GID: 65534, Groups: []uint32{65534}}, Ambient: capabilities,
 		})
 		if err != nil {
 			fmt.Println(err)
-			os.Exit(1)
+			return 1
 		}
-		return p
-	}
-	app := start(false, "(exec >/dev/null 2>&1; exec setsid sleep 1000) & exec sleep 500", nil)
-	sleeps := func() int {
-		table, err := readProcs()
-		if err != nil {
-			return -1
-		}
-		n := 0
-		for _, pid := range table.below(os.Getpid(), func(int) bool { return false }) {
-			if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(text) == "sleep\x001000\x00" {
-				n++
-			}
-		}
-		return n
-	}
-	wait := func(n int) {
-		for until := time.Now().Add(10 * time.Second); sleeps() != n && time.Now().Before(until); {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	wait(1)
-	helper := start(true, "(exec >/dev/null 2>&1; exec setsid sleep 1000) & exit 4", nil)
-	<-helper.Gone()
-	wait(2)
-	fmt.Println("helper:", helper.Status(), "left:", sleeps())
-	app.Stop()
-	<-app.Gone()
-	fmt.Println("app gone, left:", sleeps())
-	if os.Geteuid() == 0 {
-		nobody := &User{Name: "nobody", UID: 65534, GID: 65534, Groups: []uint32{65534}}
-		<-start(true, "grep CapEff /proc/self/status", nobody, unix.CAP_SYS_PTRACE).Gone()
-		<-start(true, "grep CapEff /proc/self/status", nobody).Gone()
+		<-p.Gone()
 	}
 	return 0
-}
-
-// TestBeside wants a helper's end not to end anything of the app.
-func TestBeside(t *testing.T) {
-	t.Parallel()
-	out, err := command(t, []string{"TEST_ROLE=beside"}).Output()
-	want := "helper: exit status 4 left: 2\napp gone, left: 0\n"
-	if os.Geteuid() == 0 {
-		want += "CapEff:\t0000000000080000\nCapEff:\t0000000000000000\n"
-	}
-	if err != nil || string(out) != want {
-		t.Errorf("%v: %s, want %s", err, out, want)
-	}
 }
 
 func TestCapable(t *testing.T) {

@@ -45,9 +45,11 @@ func New() (*Supervisor, error) {
 			return nil, fmt.Errorf("become a subreaper: %w", err)
 		}
 	}
-	if table, err := readProcs(); err == nil {
-		for _, pid := range table.children[os.Getpid()] {
-			s.foreign[pid] = true
+	if !childless() {
+		if table, err := readProcs(); err == nil {
+			for _, pid := range table.children[os.Getpid()] {
+				s.foreign[pid] = true
+			}
 		}
 	}
 	signal.Notify(s.sigchld, syscall.SIGCHLD)
@@ -81,7 +83,8 @@ func (s *Supervisor) reap() {
 	any := false
 	for {
 		var raw syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &raw, syscall.WNOHANG, nil)
+		var usage syscall.Rusage
+		pid, err := syscall.Wait4(-1, &raw, syscall.WNOHANG, &usage)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
@@ -94,7 +97,7 @@ func (s *Supervisor) reap() {
 		any = true
 		delete(s.foreign, pid)
 		if p := s.procs[pid]; p != nil {
-			p.ended(raw)
+			p.ended(raw, &usage)
 		}
 	}
 	if any {
@@ -104,9 +107,12 @@ func (s *Supervisor) reap() {
 }
 
 // ended notes how an app ended that has just been reaped. The lock is held.
-func (p *Process) ended(raw syscall.WaitStatus) {
+func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage) {
 	delete(p.s.procs, p.pid)
-	p.status = Status{raw}
+	p.status = Status{raw, usage.Maxrss << 10}
+	if p.cmd.Tool {
+		syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
 	close(p.exited)
 }
 

@@ -151,6 +151,9 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if childless() {
+		return false
+	}
 	table, err := readProcs()
 	if err != nil {
 		return s.signalGroup(p, kill)
@@ -170,6 +173,13 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 		}
 	}
 	return len(pids) > 0 || slices.ContainsFunc(table.zombies[os.Getpid()], func(pid int) bool { return !skip(pid) })
+}
+
+// childless says whether this process has no child at all, not even a zombie: then
+// there is no need to look through /proc, which takes its time.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
 }
 
 // signalGroup is signalTree where there is no /proc: it reaches the app's

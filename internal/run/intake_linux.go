@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,11 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 // pipeSize is what an app can write ahead of us, in bytes, before it waits. The
@@ -23,21 +24,31 @@ import (
 const pipeSize = 1 << 20
 
 // An intake takes the app's two pipes to the outbox, line by line, and the markers
-// in them to the health pools. One goroutine reads both pipes, in the order in
+// in them to the values and the health pools. One goroutine reads both pipes, in the order in
 // which they became readable, so that an app's standard output and error stay in
 // the order in which it wrote them as far as two pipes can tell.
 type intake struct {
 	epoll int
 	bell  int                // an eventfd: somebody asks, or the end has come
 	asks  chan chan struct{} // to be closed when what is in the pipes now was read
-	out   *outbox.Outbox
-	pools *health.Keeper
-	act   func(markers.Marker) // in.mark
-	at    time.Time            // when what is being given was read
-	wrong []string             // what a pool was told in vain since then
+	to    sinks
+	json  *entry.JSON  // nil: entries are text
+	seq   uint64       // of the last JSON object
+	text  []byte       // of it
+	at    time.Time    // when what is being given was read
+	batch outbox.Batch // of what is being given
+	wrong []string     // what a pool was told in vain since then
 	pipes [2]*inlet
 	ended chan struct{} // closed by finish
 	done  chan struct{} // closed when run has returned
+}
+
+// sinks are where an intake takes what it reads.
+type sinks struct {
+	out     *outbox.Outbox
+	values  *values.Values
+	pools   *health.Keeper
+	crashes *crash.Watch
 }
 
 // An inlet is one pipe.
@@ -45,23 +56,25 @@ type inlet struct {
 	fd    int // -1 once it has ended
 	flags entry.Flags
 	split *lines.Splitter
+	read  *markers.Reader
 	tee   *tee // nil: not copied
-	begun bool // pieces of the line that is being read were added
+	begun bool // the text goes on of which pieces were added
 }
+
+// number is 0 for standard output and 1 for standard error.
+func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr) }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
 // caller closes once the app has them.
-func newIntake(maxLine int, out *outbox.Outbox, pools *health.Keeper) (in *intake, stdout, stderr *os.File, err error) {
+func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err error) {
 	in = &intake{
 		epoll: -1,
 		bell:  -1,
 		asks:  make(chan chan struct{}, 1),
-		out:   out,
-		pools: pools,
+		to:    to,
 		ended: make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	in.act = in.mark
 	defer func() {
 		if err != nil {
 			in.close()
@@ -91,7 +104,12 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	in.pipes[i] = &inlet{fd: fds[0], flags: flags, split: lines.NewSplitter(maxLine, markers.Unfinished)}
+	in.pipes[i] = &inlet{
+		fd:    fds[0],
+		flags: flags,
+		split: lines.NewSplitter(maxLine, markers.Unfinished),
+	}
+	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
 	w := os.NewFile(uintptr(fds[1]), "|")
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 	if err := unix.SetNonblock(fds[0], true); err != nil {
@@ -124,9 +142,13 @@ func (in *intake) run() {
 	defer close(in.done)
 	var events [3]unix.EpollEvent
 	for open := len(in.pipes); open > 0; {
-		n, err := unix.EpollWait(in.epoll, events[:], -1)
+		wait := -1
+		if in.to.crashes.Idle(time.Now()) {
+			wait = 1000 // ms; a traceback ends when no more of it comes
+		}
+		n, err := unix.EpollWait(in.epoll, events[:], wait)
 		if err != nil && !errors.Is(err, unix.EINTR) {
-			in.out.Say(entry.Error, "wait for the app's output: "+err.Error())
+			in.to.out.Say(entry.Error, "wait for the app's output: "+err.Error())
 			break
 		}
 		for _, event := range events[:max(n, 0)] {
@@ -204,13 +226,14 @@ func (in *intake) read(p *inlet, limit int) int {
 		return -1
 	}
 	if err != nil {
-		in.out.Say(entry.Error, "read the app's output: "+err.Error())
+		in.to.out.Say(entry.Error, "read the app's output: "+err.Error())
 		return 0
 	}
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])
 		}
+		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
 		in.give(p, p.split.Next)
 	}
@@ -233,6 +256,10 @@ func (in *intake) drain(p *inlet) {
 // other end does not belong to the app.
 func (in *intake) end(p *inlet) {
 	in.give(p, p.split.Last)
+	in.to.crashes.Ended(p.number())
+	in.batch = in.to.out.Begin(time.Now())
+	p.read.End()
+	in.batch.End()
 	unix.Close(p.fd)
 	p.fd = -1
 	if p.tee != nil {
@@ -240,53 +267,68 @@ func (in *intake) end(p *inlet) {
 	}
 }
 
-// give adds the lines that next has to the outbox, without their markers. A line
-// of nothing is no entry; nor is one of blanks, where markers have made it one.
+// give adds the lines that next has to the outbox, but for their markers. An empty
+// line is no entry.
 func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 	line, ok := next()
 	if !ok {
 		return
 	}
 	in.at = time.Now()
-	batch := in.out.Begin(in.at)
+	in.batch = in.to.out.Begin(in.at)
 	ended := 0
 	for ; ok; line, ok = next() {
-		text, marked := markers.Take(line.Text, in.act)
-		if marked && len(bytes.TrimSpace(text)) == 0 {
-			text = text[:0]
-		}
-		flags := p.flags
-		if line.Partial {
-			flags |= entry.Partial
-		} else {
+		in.to.crashes.Line(p.number(), line.Text, in.at)
+		p.read.Line(line.Text, line.Partial)
+		if !line.Partial {
 			ended++
 		}
-		// The pieces of a line end with one that is not partial, even if
-		// nothing is left for it.
-		if len(text) > 0 || p.begun && !line.Partial {
-			batch.Add(entry.Info, flags, text)
-			p.begun = line.Partial
-		}
 	}
-	batch.End()
-	in.pools.Output(ended, in.at)
+	in.batch.End()
+	in.to.pools.Output(ended, in.at)
 	for _, wrong := range in.wrong {
-		in.out.Say(entry.Error, wrong)
+		in.to.out.Say(entry.Error, wrong)
 	}
 	in.wrong = in.wrong[:0]
 }
 
+// add adds one text, or a piece of one, to the outbox.
+func (in *intake) add(p *inlet, text []byte, partial bool) {
+	flags := p.flags
+	var level entry.Level
+	if in.json != nil {
+		in.seq++
+		in.text, level = in.json.Append(in.text[:0], text, in.at, flags&entry.Stderr != 0, in.seq)
+		text = in.text
+	} else if !p.begun { // a level stands where a line begins
+		level = entry.LevelOf(text)
+	}
+	if level == entry.Severe {
+		flags |= entry.Alarm
+	}
+	if partial {
+		flags |= entry.Partial
+	}
+	p.begun = partial
+	in.batch.Add(entry.Info, flags, text)
+}
+
 // mark acts on one marker.
 func (in *intake) mark(m markers.Marker) {
+	if m.Value == nil {
+		in.to.values.Count(m.Key)
+	} else {
+		in.to.values.Set(m.Key, m.Value)
+	}
 	category, property, ok := m.Pool()
 	switch {
 	case !ok:
 	case m.Value != nil && string(property) != "beats":
-		if err := in.pools.Set(category, property, m.Value, in.at); err != nil {
+		if err := in.to.pools.Set(category, property, m.Value, in.at); err != nil {
 			in.wrong = append(in.wrong, err.Error())
 		}
 	case m.Value == nil && string(property) == "beats":
-		in.pools.Beat(category, in.at)
+		in.to.pools.Beat(category, in.at)
 	}
 }
 

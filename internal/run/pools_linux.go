@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
@@ -52,12 +53,25 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *s
 }
 
 // depleted does what a pool wants done when it has no health left.
-func depleted(cfg *config.Config, category string, app *process.Process, out *outbox.Outbox, log *slog.Logger) {
+func depleted(cfg *config.Config, category string, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *slog.Logger) {
 	out.Say(entry.Status, fmt.Sprintf("health pool %s is depleted", category))
 	log.Warn("health pool is depleted", "pool", category)
-	if cfg.Health.Pools[category].OnDepleted == "stop" && !app.Stopped() {
-		out.Say(entry.Status, fmt.Sprintf("stopping: health pool %s is depleted", category))
-		app.Stop()
+	stop := func() {
+		if !app.Stopped() {
+			out.Say(entry.Status, fmt.Sprintf("stopping: health pool %s is depleted", category))
+			app.Stop()
+		}
+	}
+	if app.Stopped() {
+		return
+	}
+	switch cfg.Health.Pools[category].OnDepleted {
+	case "stop":
+		stop()
+	case "dump":
+		crashes.Hang(fmt.Sprintf("health pool %s is depleted", category), func() {})
+	case "dump,stop":
+		crashes.Hang(fmt.Sprintf("health pool %s is depleted", category), stop)
 	}
 }
 
@@ -78,7 +92,7 @@ func prober(supervisor *process.Supervisor, app *process.Command) func(context.C
 			Path: path, Argv0: words[0], Args: words[1:],
 			Dir: app.Dir, Env: app.Env, User: app.User,
 			Stdin: null, Stdout: null, Stderr: null,
-			StopSignal: syscall.SIGKILL, StopTimeout: time.Second,
+			StopSignal: syscall.SIGKILL, StopTimeout: time.Second, Tool: true,
 		})
 		if err != nil {
 			return err

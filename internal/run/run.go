@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 const (
@@ -62,43 +64,65 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		Log:        log,
 	}, conn)
 
+	dialValues := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
+	}
+	vals := values.New(values.Options{
+		Name: name,
+		Dial: dialValues,
+		Log:  log,
+		Refused: func(reason string) {
+			log.Warn(reason)
+			out.Say(entry.Error, reason)
+		},
+	})
 	pools := health.New(health.Options{
 		Service:  name,
 		Interval: time.Duration(cfg.Health.Interval),
 		Pools:    cfg.Health.Pools,
-		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
-			return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
-		},
-		Log: log,
+		Dial:     dialValues,
+		Log:      log,
 	})
 
-	mark(out, "{{__NEW_RUN_%s}}")
-	exit, err = runApp(cfg, std, log, out, pools, signals)
+	began := mark(out, "{{__NEW_RUN_%s}}")
+	exit, err = runApp(cfg, began, std, log, sinks{out: out, values: vals, pools: pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
 		pools.End(exit)
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
-	published := make(chan error)
-	go func() { published <- pools.Close(patience) }()
+	var ends sync.WaitGroup
+	ends.Go(func() {
+		if err := pools.Close(patience); err != nil {
+			log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
+		}
+	})
+	ends.Go(func() {
+		if n, why := vals.Close(patience); n > 0 {
+			log.Error("redis did not take every value; the last changes are lost", "keys", n, "error", why)
+		}
+	})
 	if n, why := out.Close(patience); n > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
 	}
-	if err := <-published; err != nil {
-		log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
-	}
+	ends.Wait()
 	return exit, err
 }
 
-// mark writes a run marker to the streams that have them.
-func mark(out *outbox.Outbox, format string) {
-	text := fmt.Sprintf(format, time.Now().Format(entry.RunMarkerLayout))
+// mark writes a run marker to the streams that have them, and returns the time in
+// it.
+func mark(out *outbox.Outbox, format string) string {
+	now := time.Now().Format(entry.RunMarkerLayout)
+	text := fmt.Sprintf(format, now)
 	out.Say(entry.Info, text)
 	out.Say(entry.Status, text)
+	return now
 }
 
-// runApp starts the app, sees it to its end and takes everything it wrote.
-func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, pools *health.Keeper, signals <-chan os.Signal) (int, error) {
+// runApp starts the app, sees it to its end and takes everything it wrote. run is
+// the time in the run marker.
+func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+	out, pools := to.out, to.pools
 	cmd, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
@@ -111,7 +135,9 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	}
 	defer supervisor.Close()
 
-	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out, pools)
+	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
+	to.crashes = crashes
+	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
 	if err != nil {
 		return failed(err)
 	}
@@ -131,6 +157,10 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
+	if cfg.Logs.Format == "json" {
+		in.json = entry.NewJSON(cfg.Name(), run, app.PID())
+	}
+	crashes.Start(app, *cmd, began)
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
@@ -144,7 +174,7 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 			in.catchUp(limit)
 			notifier.Drain()
 		},
-		Depleted: func(category string) { depleted(cfg, category, app, out, log) },
+		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
 		Exec:     prober(supervisor, cmd),
 	})
 	forward(app, pools, signals, out, log)
@@ -155,6 +185,7 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
 	out.Say(entry.Status, ended)
 	log.Debug(ended)
+	crashes.Finish(signals)
 	return status.ExitCode(), nil
 }
 
@@ -175,6 +206,9 @@ func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signa
 			pools.End(app.Status().ExitCode())
 			exited = nil
 		case <-app.Gone():
+			if exited != nil { // both came at once
+				pools.End(app.Status().ExitCode())
+			}
 			return
 		case sig := <-signals:
 			s := sig.(syscall.Signal)
