@@ -30,6 +30,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	go test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/config
 	go test -run '^$$' -fuzz FuzzReadCore -fuzztime $(FUZZTIME) ./internal/crash
 	go test -run '^$$' -fuzz FuzzPattern -fuzztime $(FUZZTIME) ./internal/crash
+	go test -run '^$$' -fuzz FuzzBreakpoints -fuzztime $(FUZZTIME) ./internal/debug
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
 	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb gdbserver:gdbserver ss:iproute2
