@@ -87,7 +87,7 @@ func TestRemove(t *testing.T) {
 		{"with acknowledgements", "+$QC1#00+$OK#9a", "+$qC#b4+$z0,1,1#64+", ""},
 		{"behind an answer and a stop", "ff#00$T05#b9$QC1#00$QC1#00$OK#9a", "+$qC#b4+$qC#b4+$z0,1,1#64+", ""},
 		{"looking up symbols", "$qSymbol:6162#00$OK#9a$QC1#00$OK#9a", "+$qC#b4+$qSymbol::6162#2a+$qC#b4+$z0,1,1#64+", ""},
-		{"refused", "$QC1#00$E01#a6", "+$qC#b4+$z0,1,1#ac", `gdbserver answers "E01" to z0,1,1`},
+		{"refused", "$QC1#00$E01#a6", "+$qC#b4+$z0,1,1#64", `gdbserver answers "E01" to z0,1,1`},
 		{"gone", "", "+$qC#b4", "EOF"},
 		{"gone in between", "$QC1#0", "+$qC#b4", "unexpected EOF"},
 	} {
