@@ -169,7 +169,7 @@ exec ` + gdbserver + ` "$@"
 				return
 			}
 			d.paused()
-			held := d.gdb(row.file, "break main", "continue", "shell sleep 60")
+			held := d.gdb(row.file, "break main", "continue", "shell sleep 600")
 			if err := held.Start(); err != nil {
 				t.Fatal(err)
 			}

@@ -111,7 +111,7 @@ func TestDebugKill(t *testing.T) {
 	t.Run("from outside", func(t *testing.T) {
 		t.Parallel()
 		d, file, _ := waiting(t, s)
-		gdb := d.gdb(file, "break tick", "continue", "shell sleep 60")
+		gdb := d.gdb(file, "break tick", "continue", "shell sleep 600")
 		if err := gdb.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -153,8 +153,8 @@ func TestDebugLost(t *testing.T) {
 		commands []string
 		running  bool
 	}{
-		{"fresh", []string{"shell sleep 60"}, false},
-		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 60"}, false},
+		{"fresh", []string{"shell sleep 600"}, false},
+		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 600"}, false},
 		{"running", []string{"continue"}, true},
 		{"running, breakpoint ahead", []string{"break tick if counter > 1000000000", "break tick if counter < 0", "continue"}, true},
 		{"running, watchpoint", []string{"break tick", "continue", "watch counter if counter == -1", "delete 1", "continue"}, true},
@@ -197,8 +197,8 @@ func TestDebugTerm(t *testing.T) {
 		exit     int
 	}{
 		{"paused", nil, false, 128 + 15},
-		{"connected", []string{"shell sleep 60"}, false, 128 + 15},
-		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 60"}, true, 9},
+		{"connected", []string{"shell sleep 600"}, false, 128 + 15},
+		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 600"}, true, 9},
 		{"running", []string{"continue"}, true, 9},
 		{"running, signal not passed", []string{"handle SIGTERM nostop nopass", "break tick if counter < 0", "continue"}, true, 9},
 	} {

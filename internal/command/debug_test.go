@@ -172,9 +172,12 @@ func (d *debugged) gdb(file string, commands ...string) *exec.Cmd {
 	for _, c := range append([]string{"target remote 127.0.0.1:" + d.port}, commands...) {
 		args = append(args, "-ex", c)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	d.t.Cleanup(cancel)
-	return exec.CommandContext(ctx, "gdb", append(args, file)...)
+	cmd := exec.CommandContext(ctx, "gdb", append(args, file)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
 }
 
 // debug runs such a gdb to its end and returns what it wrote.
@@ -332,7 +335,7 @@ func TestDebugSays(t *testing.T) {
 	if got, want := listening(), "127.0.0.1:"+d.port; got != want {
 		t.Errorf("listening on %s, want %s", got, want)
 	}
-	held := d.gdb("/bin/true", "shell sleep 60")
+	held := d.gdb("/bin/true", "shell sleep 600")
 	if err := held.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -361,15 +364,8 @@ func TestDebugSays(t *testing.T) {
 // killGroupOf ends a gdb and what it has started.
 func killGroupOf(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Process.Kill()
-	for _, child := range strings.Fields(string(children)) {
-		if pid, err := strconv.Atoi(child); err == nil {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Error(err)
 	}
 	cmd.Wait()
 }
