@@ -33,7 +33,7 @@ fuzz: ## every fuzz target there is, each for FUZZTIME
 	done
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb gdbserver:gdbserver ss:iproute2
 
 clean:
 	rm -rf bin

@@ -24,6 +24,9 @@ var tools = map[string]func(){
 func TestMain(m *testing.M) {
 	// The race detector sleeps for a second at every exit unless told otherwise.
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	if os.Getenv(deny) != "" {
+		denied()
+	}
 	if tool := os.Getenv(beWrapp); tool != "" {
 		os.Unsetenv(beWrapp)
 		tools[tool]()

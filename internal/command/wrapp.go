@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -125,8 +127,33 @@ func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
 	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
 	set("format", "shape of entries: text or json (logs.format)", text(&cfg.Logs.Format))
 	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
+	fs.Var(debugFlag{&cfg.Debug}, "debug", "start paused; a debugger can connect to `HOST:PORT`, 127.0.0.1:2345 unless said with = (debug)")
 	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
 	return fs
+}
+
+// debugFlag is --debug or --debug=HOST:PORT.
+type debugFlag struct{ debug *config.Debug }
+
+func (debugFlag) IsBoolFlag() bool { return true }
+func (debugFlag) String() string   { return "" }
+
+func (f debugFlag) Set(s string) error {
+	switch s {
+	case "true", "false": // without =, or as any flag that is either
+		f.debug.Enabled = s == "true"
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	n, err2 := strconv.Atoi(port)
+	if err != nil || err2 != nil {
+		return errors.New("must be HOST:PORT")
+	}
+	if host != "" { // as in :2345
+		f.debug.Host = host
+	}
+	f.debug.Enabled, f.debug.Port = true, n
+	return nil
 }
 
 func newFlagSet(name string) *flag.FlagSet {

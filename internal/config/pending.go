@@ -22,10 +22,6 @@ var pending = []struct {
 		func(c, d *Config) bool { return c.Spool.Size != d.Spool.Size },
 		"spool.size has no effect yet: 4 MiB are kept, in memory only",
 	},
-	{
-		func(c, d *Config) bool { return c.Debug.Enabled },
-		"debug.enabled has no effect yet: the app is not started under gdbserver",
-	},
 }
 
 // Pending returns one sentence, which begins with the key, for each thing c says

@@ -39,6 +39,18 @@ type Command struct {
 
 	// Confined says that it can gain no privileges.
 	Confined bool
+
+	// Paused has Start return when the app is stopped (state T) after execve,
+	// before it or its loader has run an instruction. SIGCONT lets it go.
+	Paused bool
+
+	// Release, if there is one, is called at the first Stop in place of sending
+	// the stop signal, which it is to do by calling send: a debugger that holds
+	// the app would hold the signal back. It returns within seconds.
+	Release func(send func())
+
+	// Ambient are capabilities that it keeps when it becomes User.
+	Ambient []uintptr
 }
 
 // A Process is an app that was started, and its tree: all that it started in
@@ -78,7 +90,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		Dir:   cmd.Dir,
 		Env:   cmd.Env,
 		Files: []uintptr{cmd.Stdin.Fd(), cmd.Stdout.Fd(), cmd.Stderr.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, AmbientCaps: cmd.Ambient, Ptrace: cmd.Paused},
 	}
 	if u := cmd.User; u != nil {
 		attr.Sys.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
@@ -118,6 +130,11 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		if err == nil {
 			p.pid = pid
 			s.procs[pid] = p
+			if cmd.Paused {
+				p.pause()
+			}
+		} else if cmd.Paused && tracingRefused() {
+			err = errTracing
 		}
 		s.mu.Unlock()
 		started <- err
@@ -126,6 +143,9 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
+		if errors.Is(err, errTracing) {
+			return nil, NoTracing("")
+		}
 		if errors.Is(err, syscall.EPERM) && cmd.User != nil {
 			return nil, &StartError{ExitFailed, fmt.Sprintf("cannot become user %s: %v", cmd.User.Name, err), "run as root (with CAP_SETUID and CAP_SETGID), or leave app.user out"}
 		}
@@ -161,10 +181,18 @@ func (p *Process) Forward(sig syscall.Signal) {
 // the stop timeout, counted from the first Stop. The rest of the tree is ended
 // in the same way once the app has ended. Stop does not wait.
 func (p *Process) Stop() {
+	first := false
 	p.stopOnce.Do(func() {
 		p.deadline = time.Now().Add(p.cmd.StopTimeout)
+		first = true
 		close(p.stopping)
 	})
+	if !first || p.cmd.Release == nil {
+		p.sendStop()
+	}
+}
+
+func (p *Process) sendStop() {
 	p.signal(p.cmd.StopSignal)
 	p.signal(syscall.SIGCONT) // a stopped process acts on no other signal
 }
@@ -199,6 +227,9 @@ func (p *Process) supervise() {
 	select {
 	case <-p.exited:
 	case <-p.stopping:
+		if p.cmd.Release != nil {
+			p.cmd.Release(p.sendStop)
+		}
 		select {
 		case <-p.exited:
 		case <-time.After(time.Until(p.deadline)):

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		os.Exit(wrap(os.Args[1:]))
 	case "many":
 		os.Exit(many())
+	case "ambient":
+		os.Exit(ambient())
+	case "pausing":
+		os.Exit(pausing(os.Args[1:]))
 	case "beside":
 		os.Exit(beside())
 	case "listen":

@@ -97,18 +97,23 @@ func (s *Supervisor) reap() {
 		any = true
 		delete(s.foreign, pid)
 		if p := s.procs[pid]; p != nil {
-			delete(s.procs, pid)
-			p.status = Status{raw, usage.Maxrss << 10}
-			if p.cmd.Tool {
-				syscall.Kill(-pid, syscall.SIGKILL)
-			}
-			close(p.exited)
+			p.ended(raw, &usage)
 		}
 	}
 	if any {
 		close(s.reaped)
 		s.reaped = make(chan struct{})
 	}
+}
+
+// ended notes how an app ended that has just been reaped. The lock is held.
+func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage) {
+	delete(p.s.procs, p.pid)
+	p.status = Status{raw, usage.Maxrss << 10}
+	if p.cmd.Tool {
+		syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+	close(p.exited)
 }
 
 // nextReap is closed when something is reaped after this call.

@@ -147,12 +147,13 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	defer notifier.Close()
 
 	began := time.Now()
-	app, err := supervisor.Start(*cmd)
+	app, debugger, err := start(cfg, supervisor, *cmd, pools, out, log)
 	stdout.Close()
 	stderr.Close()
 	if err != nil {
 		return failed(err)
 	}
+	defer debugger.Close()
 	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 

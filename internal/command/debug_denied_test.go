@@ -1,0 +1,283 @@
+package command
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// deny in the environment of this test binary has it take something from itself
+// before it is wrapp: "ptrace" and "attach" by a seccomp filter, as a container
+// engine does, and "capability", CAP_SYS_PTRACE.
+const deny = "TEST_DENY"
+
+// denied executes this binary again, without what $TEST_DENY names.
+func denied() {
+	what := os.Getenv(deny)
+	os.Unsetenv(deny)
+	runtime.LockOSThread() // a filter is the thread's, and stays with what it executes
+	var err error
+	switch what {
+	case "ptrace":
+		err = filter(unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: refuse})
+	case "attach":
+		const lowHalf = 16 // of the first argument
+		err = filter(
+			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: lowHalf},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.PTRACE_ATTACH, Jt: 2},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.PTRACE_SEIZE, Jt: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: refuse},
+		)
+	case "capability":
+		err = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_PTRACE, 0, 0, 0)
+	}
+	if err == nil {
+		err = syscall.Exec("/proc/self/exe", os.Args, os.Environ())
+	}
+	fmt.Fprintln(os.Stderr, what, err)
+	os.Exit(1)
+}
+
+const refuse = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+
+// filter has a program decide about ptrace(2) and allows all other system calls.
+func filter(ptrace ...unix.SockFilter) error {
+	const number = 0 // where the system call's number is
+	program := append([]unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_PTRACE, Jt: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}, ptrace...)
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog))); err != 0 {
+		return err
+	}
+	return nil
+}
+
+// TestDebugCannot wants 125, one line that says what to do, and no app.
+func TestDebugCannot(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	const option = `--cap-add=SYS_PTRACE \(quadlet: AddCapability=SYS_PTRACE\)$`
+	for _, row := range []struct {
+		name string
+		env  []string
+		args []string
+		says []string
+	}{
+		{"port in use", nil, []string{"--debug=" + taken.Addr().String()}, []string{`^wrapp: error: debug: 127\.0\.0\.1:\d+ is in use$`, `^wrapp: hint: choose another debug\.port`}},
+		{"no such address", nil, []string{"--debug=192.0.2.1:2345"}, []string{`^wrapp: error: debug: 192\.0\.2\.1 is no address of this machine`}},
+		{"no such host", nil, []string{"--debug=no-such-host.invalid:2345"}, []string{`^wrapp: error: debug: lookup no-such-host\.invalid`}},
+		{"no gdbserver", []string{"PATH=/nonexistent"}, nil, []string{`^wrapp: error: debug: gdbserver is not on PATH$`, `^wrapp: hint: .*apt-get install gdbserver`}},
+		{"no ptrace", []string{deny + "=ptrace"}, nil, []string{`^wrapp: error: the app cannot be debugged, because ptrace is not permitted here: .*` + option, `^wrapp: hint: .* seccomp=unconfined`}},
+		{"no attaching", []string{deny + "=attach"}, nil, []string{`^wrapp: error: the app cannot be debugged, because ptrace is not permitted here \(Cannot attach to process \d+: Operation not permitted.*\): .*` + option}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			ran := filepath.Join(t.TempDir(), "ran")
+			d := debugRun(t, s, row.env, append(row.args, "--", "/bin/sh", "-c", "touch "+ran)...)
+			d.ends(125)
+			saysAll(t, d.said(), row.says...)
+			if n := strings.Count(d.said(), "\n"); n > 2 {
+				t.Errorf("%d lines", n)
+			}
+			if _, err := os.Stat(ran); err == nil {
+				t.Error("the app has run")
+			}
+			for _, command := range commandLines(t) {
+				if strings.HasSuffix(command, "touch "+ran) {
+					t.Errorf("the app is left behind: %s", command)
+				}
+			}
+			errors := s.Messages("logs:app:" + d.name + ":error")
+			if len(errors) != 1 || !strings.Contains(d.said(), "wrapp: error: "+errors[0]+"\n") {
+				t.Errorf(":error has %q", errors)
+			}
+			saysNone(t, strings.Join(s.Messages("logs:app:"+d.name+":status"), "\n"), "^started", "paused")
+		})
+	}
+}
+
+// TestDebugUser debugs an app that runs as another user.
+func TestDebugUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	t.Parallel()
+	s := redistest.Start(t)
+	gdbserver, err := exec.LookPath("gdbserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, capable, unreadable := public(compiled(t)), public(compiled(t)), public(compiled(t))
+	if err := unix.Setxattr(capable, "security.capability", netRaw, 0); err != nil {
+		t.Fatalf("setcap: %v", err)
+	}
+	if err := os.Chmod(unreadable, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	// Where yama limits ptrace, which it does by default on Ubuntu but cannot be
+	// made to in a test, a process needs the capability to trace another's child.
+	yama := filepath.Join(t.TempDir(), "gdbserver")
+	text := `#!/bin/sh
+grep -q '^CapEff:.*0000080000$' /proc/self/status || { echo "Cannot attach to process $4: Operation not permitted (1)" >&2; exit 1; }
+exec ` + gdbserver + ` "$@"
+`
+	if err := os.WriteFile(public(yama), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := "PATH=" + filepath.Dir(yama) + ":" + os.Getenv("PATH")
+	for _, row := range []struct {
+		name, file string
+		env        []string
+		cannot     string // why
+	}{
+		{"with everything", plain, nil, ""},
+		{"without CAP_SYS_PTRACE", plain, []string{deny + "=capability"}, ""},
+		{"yama", plain, []string{path}, ""},
+		{"yama, without CAP_SYS_PTRACE", plain, []string{path, deny + "=capability"}, `the app cannot be debugged, .*--cap-add=SYS_PTRACE`},
+		{"with capabilities", capable, nil, ""},
+		{"unreadable", unreadable, nil, `debug: /.*/target may be executed but not read by user nobody`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			d := debugRun(t, s, row.env, "--user", "65534:65534", "--dir", "/", "--", row.file)
+			if row.cannot != "" {
+				d.ends(125)
+				saysAll(t, d.said(), "^wrapp: error: "+row.cannot)
+				return
+			}
+			d.paused()
+			held := d.gdb(row.file, "break main", "continue", "shell sleep 600")
+			if err := held.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "gdbserver is there", func() bool { return d.gdbserver() != "" })
+			status, err := os.ReadFile("/proc/" + d.gdbserver() + "/status")
+			if err != nil {
+				t.Fatal(err)
+			}
+			saysAll(t, string(status), `^Uid:\s65534\s65534\s65534\s65534$`, `^Groups:\s65534 $`)
+			want := `^CapEff:\s0000000000000000$`
+			if row.name == "yama" {
+				want = `^CapEff:\s0000000000080000$`
+			}
+			saysAll(t, string(status), want)
+			const lost = "target has more rights than its user"
+			if got := strings.Contains(d.said(), lost); got != (row.file == capable) {
+				t.Errorf("the warning about lost rights is there: %v", got)
+			}
+			killGroupOf(t, held)
+			d.ends(7)
+		})
+	}
+}
+
+// netRaw is CAP_NET_RAW as an attribute of a file, permitted and effective
+// (capability.h, struct vfs_cap_data).
+var netRaw = []byte{1, 0, 0, 2, 0, 1 << (unix.CAP_NET_RAW - 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+// public lets every user reach a file in a test's directory.
+func public(file string) string {
+	for dir := filepath.Dir(file); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	return file
+}
+
+// gdbserver is the pid of the app's gdbserver.
+func (d *debugged) gdbserver() string {
+	status, _ := os.ReadFile("/proc/" + d.app + "/status")
+	_, after, _ := strings.Cut(string(status), "\nTracerPid:\t")
+	pid, _, _ := strings.Cut(after, "\n")
+	if pid == "0" {
+		return ""
+	}
+	return pid
+}
+
+// TestDebugSame compares what an app sees of itself with and without --debug.
+func TestDebugSame(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const script = `env | grep -v -e ^PWD= -e ^_= | sort; pwd; id; umask; ulimit -a; cat /proc/self/limits; readlink /proc/self/fd/0
+ps -o ppid=,pgid=,pid= -p $$ | awk '{ print ($2 == $3) }'; grep -E '^(Uid|Gid|Groups|NoNewPrivs|Seccomp|Sig(Blk|Ign|Cgt)|Cap|TracerPid|CoreDumping)' /proc/self/status
+cat /proc/self/personality; for fd in /proc/self/fd/*; do readlink $fd; done | sed 's/[0-9]//g' | sort; exit 3`
+	users := [][]string{nil}
+	if os.Geteuid() == 0 {
+		users = append(users, []string{"--user", "65534"})
+	}
+	for i, user := range users {
+		t.Run([]string{"same user", "other user"}[i], func(t *testing.T) {
+			t.Parallel()
+			args := append(append([]string{"--env", "A=b", "--dir", "/"}, user...), "--", "/bin/sh", "-c", script)
+			d := debugRun(t, s, nil, args...).paused()
+			if i == 0 {
+				d.debug("/bin/sh", "continue")
+			} else {
+				d.debug("/bin/sh", "detach")
+			}
+			d.ends(3)
+			plain := wrapp(t, append([]string{"--redis", s.URL(), "--name", "plain" + fmt.Sprint(i)}, args...)...)
+			if got := code(t, plain.Run()); got != 3 {
+				t.Fatalf("exit status %d without --debug", got)
+			}
+			got, want := output(t, s, d.name), output(t, s, "plain"+fmt.Sprint(i))
+			if len(want) < 20 {
+				t.Errorf("only %d lines: %q", len(want), want)
+			}
+			if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+				t.Errorf("with --debug:\n%s\nwithout:\n%s", g, w)
+			}
+		})
+	}
+}
+
+// TestDebugFlag gives the flag in all its forms.
+func TestDebugFlag(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{
+		"--debug":            "true 127.0.0.1 2345",
+		"--debug=true":       "true 127.0.0.1 2345",
+		"--debug=false":      "false 127.0.0.1 2345",
+		"--debug=:99":        "true 127.0.0.1 99",
+		"--debug=[::1]:1":    "true ::1 1",
+		"--debug=name:65535": "true name 65535",
+		"--debug=name":       `invalid boolean value "name" for -debug: must be HOST:PORT`,
+		"--debug=1:x":        `invalid boolean value "1:x" for -debug: must be HOST:PORT`,
+		"--debug=h:0":        "debug.port: must be from 1 to 65535",
+		"--debug=h:65536":    "debug.port: must be from 1 to 65535",
+		"--debug=a b:1":      "debug.host: must be a host name or an IP address, without port and brackets",
+		"--debug=":           `invalid boolean value "" for -debug: must be HOST:PORT`,
+	} {
+		cfg, _, err := runConfig([]string{arg, "--", "true"})
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprint(cfg.Debug.Enabled, " ", cfg.Debug.Host, " ", cfg.Debug.Port)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", arg, got, want)
+		}
+	}
+}

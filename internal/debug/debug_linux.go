@@ -1,0 +1,366 @@
+// Package debug lets a debugger at an app that was started paused. It listens on
+// one address, because gdbserver itself would listen on every one, and runs a
+// gdbserver over its standard input and output for each client that comes.
+package debug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
+)
+
+// Options say where a Debugger listens and who hears of it.
+type Options struct {
+	Host string // a name or an IP address; Listen listens there and nowhere else
+	Port int
+
+	Supervisor *process.Supervisor // starts gdbserver
+	Log        *slog.Logger
+	Status     func(text string) // for what is worth an entry in :status
+
+	// Hold and Free hear when the app is held, by the paused start or by a
+	// debugger, and when it runs again: in turns, Hold first, one at a time.
+	Hold, Free func()
+}
+
+// A Debugger is the debugging of one run. A nil one does nothing.
+type Debugger struct {
+	opts      Options
+	gdbserver string // its path
+	listener  net.Listener
+	app       *process.Process
+	cmd       *process.Command
+	ambient   []uintptr // capabilities that gdbserver needs to attach
+	work      sync.WaitGroup
+	setup     sync.Mutex // held while a client's gdbserver takes hold of the app
+
+	mu      sync.Mutex
+	session *session // the client that is there now
+	freed   bool     // the app has run: if it is stopped now, that is its own affair
+	closed  bool     // no client is let in any more
+}
+
+// Listen finds gdbserver and begins to listen, before the app is started. Its
+// errors are *process.StartErrors. Close ends it.
+func Listen(opts Options) (*Debugger, error) {
+	failed := func(hint, format string, args ...any) error {
+		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	gdbserver, err := exec.LookPath("gdbserver")
+	if err != nil {
+		return nil, failed("install it in the image: apt-get install gdbserver", "gdbserver is not on PATH")
+	}
+	d := &Debugger{opts: opts, gdbserver: gdbserver}
+	ip, err := resolve(opts.Host)
+	if err != nil {
+		return nil, failed("see debug.host", "%v", err)
+	}
+	// "tcp" would make every IPv4 and IPv6 address of a 0.0.0.0 or a ::.
+	network := "tcp6"
+	if ip.Is4() {
+		network = "tcp4"
+	}
+	alive := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}
+	address := net.JoinHostPort(ip.String(), strconv.Itoa(opts.Port))
+	d.listener, err = alive.Listen(context.Background(), network, address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, failed("choose another debug.port, or end what has it (ss -ltnp)", "%s is in use", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, failed("see debug.host", "%s is no address of this machine or container", ip)
+	case errors.Is(err, syscall.EACCES):
+		return nil, failed("choose a debug.port from 1024 up", "may not listen on %s", address)
+	case err != nil:
+		return nil, failed("see debug.host and debug.port", "%v", err)
+	}
+	if !ip.IsLoopback() {
+		opts.Log.Warn(exposed(address, opts.Port))
+	}
+	return d, nil
+}
+
+// resolve is the one address to listen on: for a name the first of its IPv4
+// addresses, if it has any.
+func resolve(host string) (netip.Addr, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap(), nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, ip := range ips {
+		if ip = ip.Unmap(); ip.Is4() {
+			return ip, nil
+		}
+	}
+	return ips[0], nil
+}
+
+// Start starts the app paused, finds out whether gdbserver may attach to it, and
+// begins to let clients in. Its errors are *process.StartErrors, and then there
+// is no app.
+func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
+	if !readable(cmd.Path, cmd.User) {
+		return nil, &process.StartError{
+			ExitCode: process.ExitFailed,
+			Msg:      fmt.Sprintf("debug: %s may be executed but not read by user %s, and gdbserver has to read it", cmd.Path, cmd.User.Name),
+			Hint:     "chmod +r it, or debug it as another user",
+		}
+	}
+	cmd.Paused, cmd.Release = true, d.release
+	app, err := d.opts.Supervisor.Start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	d.app, d.cmd = app, &cmd
+	if err := d.try(); err != nil {
+		app.Forward(syscall.SIGKILL)
+		<-app.Gone()
+		return nil, err
+	}
+	if privileged(cmd.Path) && (cmd.User != nil && cmd.User.UID != 0 || os.Geteuid() != 0) {
+		d.opts.Log.Warn(lostRights(cmd.Path))
+		d.opts.Status(lostRights(cmd.Path))
+	}
+	d.opts.Hold()
+	d.work.Go(d.watch)
+	d.work.Go(d.serve)
+	return app, nil
+}
+
+// readable says whether a user may read a file, as far as its mode tells. A
+// gdbserver that may not takes a program for one of 32 bits, and breaks it.
+func readable(path string, user *process.User) bool {
+	if user == nil || user.UID == 0 {
+		return true
+	}
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil {
+		return true // it cannot be started either, which says why
+	}
+	switch {
+	case stat.Uid == user.UID:
+		return stat.Mode&0o400 != 0
+	case stat.Gid == user.GID || slices.Contains(user.Groups, stat.Gid):
+		return stat.Mode&0o040 != 0
+	}
+	return stat.Mode&0o004 != 0
+}
+
+// privileged says whether a file gives who executes it more rights. The kernel
+// does not give them to a process that is traced by one without them.
+func privileged(path string) bool {
+	var stat syscall.Stat_t
+	if syscall.Stat(path, &stat) == nil && stat.Mode&(syscall.S_ISUID|syscall.S_ISGID) != 0 {
+		return true
+	}
+	size, err := unix.Getxattr(path, "security.capability", nil)
+	return err == nil && size > 0
+}
+
+// try attaches once. It does so without a capability first, which is enough
+// unless yama limits ptrace, as it does on Ubuntu.
+func (d *Debugger) try() error {
+	refused := d.attachOnce()
+	if refused != nil && process.Capable(unix.CAP_SYS_PTRACE) {
+		d.ambient = []uintptr{unix.CAP_SYS_PTRACE}
+		if d.attachOnce() == nil {
+			return nil
+		}
+	}
+	var why *attachError
+	if errors.As(refused, &why) {
+		return process.NoTracing(why.Error())
+	}
+	if refused != nil {
+		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + refused.Error()}
+	}
+	return nil
+}
+
+// attachOnce has a gdbserver attach to the paused app and kills it. The app is
+// as stopped then as it was.
+func (d *Debugger) attachOnce() error {
+	s, err := d.attach()
+	if err != nil {
+		return err
+	}
+	s.kill()
+	for until := time.Now().Add(time.Second); d.app.State() != 'T' && time.Now().Before(until); {
+		time.Sleep(time.Millisecond) // it is on its way back
+	}
+	return nil
+}
+
+// serve lets clients in, one at a time, until the listener is closed.
+func (d *Debugger) serve() {
+	for _, line := range d.howTo() {
+		d.tell(line)
+	}
+	for {
+		conn, err := d.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			d.opts.Log.Warn("a debugger cannot connect", "error", err)
+			time.Sleep(time.Second) // out of descriptors, perhaps
+			continue
+		}
+		if !d.admit(conn) {
+			conn.Close()
+		}
+	}
+}
+
+// admit begins the session of a client, unless there is one already.
+func (d *Debugger) admit(conn net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.session != nil {
+		if !d.closed {
+			d.tell(fmt.Sprintf("a second debugger, %v, is turned away: one is connected", conn.RemoteAddr()))
+		}
+		return false
+	}
+	s := newSession(conn)
+	d.session = s
+	d.work.Go(func() {
+		defer close(s.done)
+		d.tell(fmt.Sprintf("debugger connected from %v", conn.RemoteAddr()))
+		end := d.run(s)
+		d.mu.Lock()
+		d.session = nil
+		d.mu.Unlock()
+		d.tell("debugger disconnected" + end)
+	})
+	return true
+}
+
+// end ends the session that there is, and waits for that.
+func (d *Debugger) end() {
+	d.mu.Lock()
+	s := d.session
+	d.mu.Unlock()
+	if s != nil {
+		s.quit()
+		<-s.done
+	}
+}
+
+// release is how the app gets its stop signal: not through a debugger, which
+// would hold it back, but as the debugger leaves it. It is acted on then before
+// the app runs another instruction.
+func (d *Debugger) release(send func()) {
+	d.mu.Lock()
+	d.closed = true
+	s := d.session
+	d.mu.Unlock()
+	once := sync.OnceFunc(send)
+	if s != nil {
+		s.leaveWith(once)
+		<-s.done
+	}
+	once()
+}
+
+// Times of watching the app.
+const (
+	watchEvery = 50 * time.Millisecond
+	deadFor    = time.Second // how long a debugger has to look at the app's end
+)
+
+// watch follows whether the app is held, until it has ended.
+func (d *Debugger) watch() {
+	held := true // by the paused start
+	defer func() {
+		if held {
+			d.opts.Free()
+		}
+	}()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var deadSince time.Time
+	for {
+		select {
+		case <-d.app.Exited():
+			return
+		case <-tick.C:
+		}
+		if !d.setup.TryLock() {
+			continue // attaching wakes the app in the kernel for a moment
+		}
+		state := d.app.State()
+		d.mu.Lock()
+		if state != 'T' && state != 't' {
+			d.freed = true
+		}
+		now := state == 't' || state == 'T' && !d.freed
+		s := d.session
+		d.mu.Unlock()
+		d.setup.Unlock()
+		if now != held {
+			held = now
+			if held {
+				d.opts.Hold()
+			} else {
+				d.opts.Free()
+			}
+		}
+		// Its tracer has the first look at an app that has ended, and a
+		// gdbserver whose client sits at a prompt takes none.
+		if s == nil || !d.app.Dead() {
+			deadSince = time.Time{}
+		} else if deadSince.IsZero() {
+			deadSince = time.Now()
+		} else if time.Since(deadSince) > deadFor {
+			s.kill()
+		}
+	}
+}
+
+// Close ends the listening, and the session once its client has seen the app's
+// end. It is called when the app has ended, or was not started.
+func (d *Debugger) Close() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	d.closed = true
+	s := d.session
+	d.mu.Unlock()
+	d.listener.Close()
+	if s != nil {
+		select {
+		case <-s.done:
+		case <-time.After(deadFor):
+		}
+	}
+	d.end()
+	d.work.Wait()
+}
+
+// tell says something on stderr and in :status.
+func (d *Debugger) tell(text string) {
+	d.opts.Status(text)
+	d.opts.Log.Info(text)
+}

@@ -1,0 +1,48 @@
+package debug
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A remote is the client's side of GDB's remote protocol: packets of
+// $command#checksum, each of which is acknowledged with a plus sign until both
+// agree not to. A plus sign too many means nothing.
+type remote struct{ conn io.ReadWriter }
+
+// send acknowledges what was received and sends a packet.
+func (r *remote) send(command string) error {
+	sum := byte(0)
+	for _, b := range []byte(command) {
+		sum += b
+	}
+	_, err := fmt.Fprintf(r.conn, "+$%s#%02x", command, sum)
+	return err
+}
+
+// longestAnswer is more than gdbserver's packets have.
+const longestAnswer = 1 << 20
+
+// receive returns the next packet. Nothing is read beyond it: what follows may be
+// for somebody else.
+func (r *remote) receive() (string, error) {
+	var packet []byte
+	within := false
+	for one := make([]byte, 1); ; {
+		if _, err := io.ReadFull(r.conn, one); err != nil {
+			return "", err
+		}
+		switch c := one[0]; {
+		case c == '$':
+			packet, within = packet[:0], true
+		case c == '#' && within:
+			_, err := io.ReadFull(r.conn, make([]byte, 2))
+			return string(packet), err
+		case len(packet) == longestAnswer:
+			return "", errors.New("gdbserver sends a packet without an end")
+		case within:
+			packet = append(packet, c)
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package debug
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
+	"golang.org/x/sys/unix"
+)
+
+// A session is one client, or none in a trial, and the gdbserver for it.
+type session struct {
+	client net.Conn
+	done   chan struct{} // closed when it is over
+	ending chan struct{} // closed by quit
+
+	mu     sync.Mutex
+	server *process.Process // nil until it is started
+	quits  bool
+	last   func() // called when gdbserver has the app stopped for the last time
+
+	points breakpoints   // what the client has in the app
+	conn   *net.UnixConn // gdbserver's standard input and output
+	stderr chan string   // what it said there, once it has ended
+}
+
+func newSession(client net.Conn) *session {
+	return &session{client: client, done: make(chan struct{}), ending: make(chan struct{})}
+}
+
+// quit asks the session to end.
+func (s *session) quit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.quits {
+		s.quits = true
+		close(s.ending)
+	}
+}
+
+// leaveWith asks the session to end and to call f just before it lets the app go.
+func (s *session) leaveWith(f func()) {
+	s.mu.Lock()
+	s.last = f
+	s.mu.Unlock()
+	s.quit()
+}
+
+// kill kills gdbserver. The kernel lets the app go then, with whatever
+// breakpoints are in it.
+func (s *session) kill() {
+	s.quit()
+	s.mu.Lock()
+	server := s.server
+	s.mu.Unlock()
+	if server != nil {
+		server.Forward(syscall.SIGKILL)
+		<-server.Gone()
+	}
+}
+
+// An attachError says that gdbserver may not attach.
+type attachError struct{ said string }
+
+func (e *attachError) Error() string { return e.said }
+
+// Times of a session.
+const (
+	attachTimeout = 10 * time.Second       // for gdbserver to attach and answer
+	leaveTimeout  = 200 * time.Millisecond // for it to leave the app as its client told it
+	stopTimeout   = time.Second            // for the app to be stopped
+	quitTimeout   = 2 * time.Second        // for gdbserver to leave it
+)
+
+// attach starts a gdbserver for a client-less session and has it attach.
+func (d *Debugger) attach() (*session, error) {
+	s := newSession(nil)
+	return s, d.begin(s)
+}
+
+// begin starts gdbserver as the app's user and waits until it has attached: the
+// app is held by it then, and the connection is where a client finds it.
+func (d *Debugger) begin(s *session) (err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make a socket pair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "gdbserver")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(fds[0]), "gdbserver")
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return fmt.Errorf("make a socket pair: %w", err)
+	}
+	s.conn = conn.(*net.UnixConn)
+	defer func() {
+		if err != nil {
+			s.kill()
+			s.conn.Close()
+		}
+	}()
+	stderr, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	server, err := d.opts.Supervisor.Start(process.Command{
+		Path: d.gdbserver,
+		Args: []string{"--once", "--attach", "stdio", strconv.Itoa(d.app.PID())},
+		Dir:  "/",
+		// Not the app's environment: an LD_PRELOAD is not meant for gdbserver.
+		Env:  []string{"PATH=/usr/bin:/bin"},
+		User: d.cmd.User, Ambient: d.ambient, Tool: true,
+		Stdin: theirs, Stdout: theirs, Stderr: w,
+		StopSignal: syscall.SIGKILL,
+	})
+	w.Close()
+	if err != nil {
+		stderr.Close()
+		return err
+	}
+	s.mu.Lock()
+	s.server = server
+	s.mu.Unlock()
+	theirs.Close()
+	s.stderr = make(chan string, 1)
+	go func() {
+		// The pipe ends with gdbserver, which has no children.
+		text, _ := io.ReadAll(io.LimitReader(stderr, 64<<10))
+		io.Copy(io.Discard, stderr)
+		stderr.Close()
+		s.stderr <- string(text)
+	}()
+
+	answered := make(chan error, 1)
+	go func() { answered <- ask(s.conn, "?") }()
+	select {
+	case err = <-answered:
+	case <-s.ending:
+		err = errors.New("the debugging ended while gdbserver attached")
+	}
+	if err == nil {
+		return nil
+	}
+	s.kill()
+	if said := refusal(<-s.stderr); said != "" {
+		return &attachError{said}
+	}
+	return fmt.Errorf("gdbserver did not attach: %w", err)
+}
+
+// refusal is what of gdbserver's words tells that it may not attach.
+func refusal(stderr string) string {
+	for line := range strings.Lines(stderr) {
+		line = strings.TrimSpace(line)
+		if strings.Contains(line, "annot attach") || strings.Contains(line, "not permitted") {
+			return strings.TrimSpace(strings.TrimPrefix(line, "gdbserver: "))
+		}
+	}
+	return ""
+}
+
+// run is one client's session from its connection to its end, and returns what
+// there is to say about that.
+func (d *Debugger) run(s *session) (end string) {
+	defer s.client.Close()
+	d.setup.Lock()
+	err := d.begin(s)
+	if err != nil {
+		d.setup.Unlock()
+		return ": " + err.Error() // a paused app is still paused
+	}
+	defer s.conn.Close()
+	err = d.clear(s)
+	d.setup.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.freed = true
+		d.mu.Unlock()
+		// A gdbserver that leaves a stopped app leaves it stopped, or about to
+		// be.
+		d.app.Forward(syscall.SIGCONT)
+	}()
+	if err != nil {
+		s.kill()
+		return ": " + err.Error()
+	}
+	d.copy(s)
+	return ""
+}
+
+// copy takes what a client and its gdbserver say to each other across until one
+// of them is gone or the session is to end, and sees to it that both are.
+func (d *Debugger) copy(s *session) {
+	defer s.client.Close()
+	fromClient, fromServer := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(fromClient)
+		io.Copy(s.conn, io.TeeReader(s.client, &s.points))
+	}()
+	go func() {
+		defer close(fromServer)
+		io.Copy(s.client, s.conn)
+	}()
+	select {
+	case <-fromClient: // by itself, or because gdbserver has left the app
+	case <-s.server.Exited():
+	case <-s.ending:
+	}
+	select {
+	case <-s.server.Exited():
+		<-fromServer // what it said last is through
+		s.client.Close()
+		<-fromClient
+		return
+	case <-time.After(leaveTimeout):
+	}
+	s.client.Close()
+	<-fromClient
+	s.conn.SetReadDeadline(time.Now()) // what else it says is for us
+	<-fromServer
+	d.part(s)
+}
+
+// clear takes from the first client what the paused start has left behind in the
+// kernel: attaching has queued a SIGSTOP, and the app still counts as stopped,
+// so that its threads would stop as they are made. SIGCONT ends both and is
+// queued itself, because the app is traced; another SIGSTOP takes that away, and
+// stops the app as it is told to go on, before it can run an instruction. That
+// signal a client would pass on when it lets the app go on, but not a SIGTRAP,
+// which is also what gdbserver shows of an app that it has just started.
+func (d *Debugger) clear(s *session) error {
+	d.mu.Lock()
+	freed := d.freed
+	d.mu.Unlock()
+	if freed {
+		return nil
+	}
+	d.app.Forward(syscall.SIGCONT)
+	d.app.Forward(syscall.SIGSTOP)
+	if err := ask(s.conn, "c"); err != nil {
+		return err
+	}
+	d.app.Forward(syscall.SIGTRAP)
+	return ask(s.conn, "c")
+}
+
+// ask sends a command that has the app stop, or asks why it has, and wants such
+// an answer.
+func ask(conn *net.UnixConn, command string) error {
+	conn.SetDeadline(time.Now().Add(attachTimeout))
+	defer conn.SetDeadline(time.Time{})
+	r := &remote{conn}
+	if err := r.send(command); err != nil {
+		return err
+	}
+	answer, err := r.receive()
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(answer, "T") {
+		return fmt.Errorf("gdbserver answers %.40q to %s", answer, command)
+	}
+	_, err = conn.Write([]byte("+"))
+	return err
+}
+
+// part ends a gdbserver whose client is gone. It leaves the app when its input
+// has ended, for which it looks, as for everything, while the app is stopped
+// only; its breakpoints it would leave in.
+func (d *Debugger) part(s *session) {
+	d.app.Forward(syscall.SIGSTOP)
+	stopped := 0
+	for until := time.Now().Add(stopTimeout); stopped < 5 && !d.app.Dead() && time.Now().Before(until); {
+		select {
+		case <-s.server.Gone():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if d.app.State() == 't' {
+			stopped++
+		} else {
+			stopped = 0 // it is stopped for moments only
+		}
+	}
+	s.conn.SetDeadline(time.Now().Add(quitTimeout))
+	if err := s.points.remove(s.conn); err != nil {
+		d.opts.Log.Warn("breakpoints may be left in the app", "error", err)
+	}
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last != nil {
+		last()
+	}
+	s.conn.CloseWrite()
+	select {
+	case <-s.server.Gone():
+	case <-time.After(quitTimeout):
+		s.kill()
+	}
+}

@@ -1,0 +1,63 @@
+package debug
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// howTo are the lines that say how to connect.
+func (d *Debugger) howTo() []string {
+	address := d.listener.Addr().String()
+	port := strconv.Itoa(d.opts.Port)
+	return []string{
+		fmt.Sprintf("paused before its first instruction; a debugger can connect to %s", address),
+		fmt.Sprintf("gdb: gdb %s -ex 'target remote %s'", quote(d.cmd.Path), dialled(address)),
+		fmt.Sprintf("CLion: a Remote Debug configuration with 'target remote' args %s", dialled(address)),
+		fmt.Sprintf("from another machine: ssh -N -L %s:%s USER@HOST, and then 127.0.0.1:%s", port, dialled(address), port),
+		fmt.Sprintf("without a debugger: kill -CONT %d lets it run", d.app.PID()),
+	}
+}
+
+// exposed is the warning about an address that others can reach.
+func exposed(address string, port int) string {
+	p := strconv.Itoa(port)
+	return fmt.Sprintf("debug.host is not the loopback address: whoever reaches %s commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L %s:127.0.0.1:%s USER@HOST",
+		address, p, p)
+}
+
+// lostRights is the warning about a program that does not get what its file
+// grants.
+func lostRights(path string) string {
+	return filepath.Base(path) + " has more rights than its user by its file (setuid, or setcap), and the kernel does not give them to an app that is started for a debugger"
+}
+
+// dialled is what a client on this machine connects to: to 127.0.0.1 where every
+// address is listened on.
+func dialled(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	switch host {
+	case "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// quote quotes a word for a shell if it needs that.
+func quote(word string) string {
+	for _, r := range word {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '/', r == '.', r == '_', r == '-', r == '+':
+		default:
+			return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return word
+}

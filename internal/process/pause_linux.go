@@ -1,0 +1,112 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// errTracing says that this process may not trace its children.
+var errTracing = errors.New("ptrace is not permitted")
+
+// NoTracing is the error of an app that cannot be debugged here, and why, if
+// that is known.
+func NoTracing(why string) *StartError {
+	msg := "the app cannot be debugged, because ptrace is not permitted here"
+	if why != "" {
+		msg += " (" + why + ")"
+	}
+	msg += ": start the container with --cap-add=SYS_PTRACE (quadlet: AddCapability=SYS_PTRACE)"
+	return &StartError{ExitFailed, msg, "if that does not help, see docs/debugging.md: " + tracingLimits()}
+}
+
+// tracingLimits tells what is known to limit ptrace.
+func tracingLimits() string {
+	if text, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); err == nil && len(text) > 0 && text[0] != '0' {
+		return "kernel.yama.ptrace_scope is " + string(text[0]) + " on this host"
+	}
+	if text, err := os.ReadFile("/proc/self/status"); err == nil && bytes.Contains(text, []byte("\nSeccomp:\t2\n")) {
+		return "a seccomp filter is in force; the option --security-opt seccomp=unconfined lifts it"
+	}
+	return "another security module may be in force"
+}
+
+// pause sees an app that was started traced to its stop after execve and leaves
+// it stopped there, untraced. It runs on the thread that started the app, which
+// is its tracer, and with the lock held, or the reaper would take the stop.
+func (p *Process) pause() {
+	var raw syscall.WaitStatus
+	var usage syscall.Rusage
+	_, err := syscall.Wait4(p.pid, &raw, 0, &usage)
+	for errors.Is(err, syscall.EINTR) {
+		_, err = syscall.Wait4(p.pid, &raw, 0, &usage)
+	}
+	if err == nil && !raw.Stopped() { // somebody killed it
+		p.ended(raw, &usage)
+		return
+	}
+	// If this fails it was killed just now, and is reaped like any other.
+	syscall.RawSyscall6(syscall.SYS_PTRACE, syscall.PTRACE_DETACH, uintptr(p.pid), 0, uintptr(syscall.SIGSTOP), 0, 0)
+}
+
+// tracingRefused says whether a process of ours may not be started traced. It
+// tries with one that does not exist, which is looked at last.
+func tracingRefused() bool {
+	_, _, err := syscall.StartProcess("/proc/self/no such file", []string{""}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSYS)
+}
+
+// State is the state of the app's first thread as in proc_pid_stat(5), 'T' if
+// the app is stopped, 't' if a tracer holds it; 0 if the app has been reaped.
+func (p *Process) State() byte {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] != p {
+		return 0
+	}
+	stat, err := readStat(p.pid)
+	if err != nil {
+		return 0
+	}
+	return stat.state
+}
+
+// Dead says whether the app and all of its threads have ended, reaped or not: a
+// tracer that does not look keeps a dead process from being reaped.
+func (p *Process) Dead() bool {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] != p {
+		return true
+	}
+	dir := filepath.Join("/proc", strconv.Itoa(p.pid), "task")
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(filepath.Join(dir, thread.Name(), "stat"))
+		if err != nil {
+			continue
+		}
+		if stat, err := parseStat(text); err == nil && stat.state != 'Z' && stat.state != 'X' {
+			return false
+		}
+	}
+	return true
+}
+
+// Capable says whether this process has a capability that it may pass on.
+func Capable(capability int) bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	return data[capability/32].Permitted&(1<<(capability%32)) != 0
+}
