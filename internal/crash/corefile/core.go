@@ -1,0 +1,274 @@
+// Package corefile reads ELF cores of Linux programs on amd64 and arm64, either
+// on either machine, and walks the stacks in them. It needs no debugger, runs no
+// other program and executes nothing of what it reads.
+//
+// A core is written by the program that crashed, so nothing in it is trusted:
+// every count has a limit, every read goes through one place that has a budget,
+// and no more of a file is held in memory than the part being looked at.
+package corefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits on what one core may make us do. They are far above what programs
+// have, and low enough that a made-up core costs seconds and megabytes at most.
+const (
+	maxSegments   = 1 << 17 // program headers of the core
+	maxNotes      = 1 << 17
+	maxThreads    = 1 << 14
+	maxMappings   = 1 << 16
+	maxModules    = 1 << 12
+	maxFileNote   = 16 << 20 // bytes of NT_FILE; the kernel's own limit is 4 MiB
+	maxFrames     = 1 << 14  // of one backtrace
+	maxOpenFiles  = 256      // executables, libraries and debug files held open
+	defaultBudget = 8 << 30  // bytes read, counted with those that come from the cache
+)
+
+// An Arch is a processor architecture of a core.
+type Arch string
+
+// The architectures that are read, by Go's names for them.
+const (
+	AMD64 Arch = "amd64"
+	ARM64 Arch = "arm64"
+)
+
+// Options say where to look for what a core does not contain. The zero value
+// looks where the core says.
+type Options struct {
+	// Executable is the program's file, for cores that do not name it by an
+	// absolute path. It is used only if it is what the core was made from.
+	Executable string
+	// Root is a directory under which the mapped files are looked for first,
+	// such as the root of a container or a sysroot.
+	Root string
+	// Timeout ends all reading, so that a backtrace ends where it has got to.
+	// None if zero.
+	Timeout time.Duration
+}
+
+// A Signal is why the program died, from NT_SIGINFO and NT_PRSTATUS.
+type Signal struct {
+	Number int
+	Code   int    // si_code
+	Addr   uint64 // the faulting address, where HasAddr
+	// HasAddr says that the signal came from the processor, not from a process.
+	HasAddr bool
+	Sender  int // the process that sent it, where HasAddr is not set
+}
+
+// A Process is what NT_PRPSINFO says of the program that died.
+type Process struct {
+	PID  int
+	PPID int
+	UID  int
+	Name string // the first 15 bytes of the executable's name
+	Args string // the first 79 bytes of the command line
+}
+
+// A Thread is one thread as it was when the core was written.
+type Thread struct {
+	TID    int
+	Signal int
+	Regs   Registers
+}
+
+// A Core is an open core file. It is not safe for concurrent use: reading fills
+// caches.
+type Core struct {
+	Arch    Arch
+	Signal  Signal
+	Process Process
+	// Threads in the order of the core, which begins with the one that crashed.
+	Threads []Thread
+	Modules []*Module // mapped executables and libraries, by address
+	// Truncated says that the file ends before what its headers promise: the
+	// disk was full, a limit was reached, or it is still being written.
+	Truncated bool
+	// Skipped counts threads and mappings left out because of a limit.
+	Skipped int
+
+	opt        Options
+	f          *os.File
+	size       int64
+	segments   []segment
+	mappings   []mapping
+	auxv       map[uint64]uint64
+	pacMask    uint64 // bits of a code address that may hold a signature
+	files      int    // that are open now
+	cache      pageCache
+	lastModule *Module // that an address was found in
+	known      map[frameKey][]Frame
+	inflatable int // bytes that compressed sections may still take
+	budget     int64
+	deadline   time.Time
+}
+
+// Open opens a core that lies at path. The caller closes it.
+func Open(path string) (*Core, error) {
+	return OpenWith(path, Options{})
+}
+
+// OpenWith is Open with options. The file must be a regular one.
+func OpenWith(path string, opt Options) (*Core, error) {
+	f, size, err := openRegular(path, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, fmt.Errorf("open core: %w", err)
+	}
+	c := &Core{opt: opt, f: f, size: size, budget: defaultBudget, inflatable: maxInflated}
+	if opt.Timeout > 0 {
+		c.deadline = time.Now().Add(opt.Timeout)
+	}
+	if err := c.parse(); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("read core: %w", err)
+	}
+	c.findModules()
+	return c, nil
+}
+
+// Close closes the core and every file that was opened for it.
+func (c *Core) Close() error {
+	for _, m := range c.Modules {
+		m.close()
+	}
+	return c.f.Close()
+}
+
+// openRegular opens a file for reading if it is a regular one. A device is not
+// opened even for a moment, as that may do something, and a FIFO is not waited
+// for.
+func openRegular(path string, flags int) (*os.File, int64, error) {
+	refuse := func(err error) (*os.File, int64, error) {
+		return nil, 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return refuse(err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return refuse(errNotRegular)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|flags, 0)
+	if err != nil {
+		return refuse(err)
+	}
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		_ = unix.Close(fd)
+		return refuse(errNotRegular)
+	}
+	return os.NewFile(uintptr(fd), path), st.Size, nil
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// spend takes n bytes from the budget and says whether they may be read.
+func (c *Core) spend(n int) bool {
+	if c.budget < int64(n) {
+		c.budget = 0
+		return false
+	}
+	c.budget -= int64(n)
+	return true
+}
+
+// expired says whether the time is over. Whoever asks has something slow in
+// mind, such as a read of a file. Once it is over, nothing is read any more.
+func (c *Core) expired() bool {
+	if !c.deadline.IsZero() && time.Now().After(c.deadline) {
+		c.budget = 0
+	}
+	return c.budget <= 0
+}
+
+// A segment is a PT_LOAD of the core. What lies behind fileSize was not written.
+type segment struct {
+	addr, memSize    uint64
+	offset, fileSize uint64
+	flags            uint32
+}
+
+func (s segment) end() uint64 { return s.addr + s.memSize }
+
+// parse reads the headers and the notes.
+func (c *Core) parse() error {
+	var head [ehdrSize]byte
+	if _, err := c.f.ReadAt(head[:], 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return errors.New("shorter than an ELF header")
+		}
+		return err
+	}
+	h, err := parseEhdr(head[:])
+	if err != nil {
+		return err
+	}
+	if h.kind != etCore {
+		return errors.New("an ELF file, but not a core")
+	}
+	switch h.machine {
+	case emX8664:
+		c.Arch = AMD64
+	case emAArch64:
+		c.Arch = ARM64
+		c.pacMask = 0xffff << 48
+	default:
+		return fmt.Errorf("machine %d is neither amd64 nor arm64", h.machine)
+	}
+	count := uint64(h.phnum)
+	if h.phnum == pnXnum {
+		// More segments than the field can count: the number is in the first
+		// section header.
+		var sh [shdrSize]byte
+		if _, err := c.f.ReadAt(sh[:], int64(h.shoff)); err == nil {
+			count = uint64(le.Uint32(sh[44:]))
+		}
+	}
+	if count > maxSegments {
+		c.Skipped += int(count - maxSegments)
+		count = maxSegments
+	}
+	var notes []segment
+	at := cursor{src: fileSource{c, c.f, c.size}, pos: h.phoff, end: uint64(c.size)}
+	for range count {
+		p, ok := at.phdr()
+		if !ok {
+			c.Truncated = true
+			break
+		}
+		if p.fileSize > 0 && (p.offset > uint64(c.size) || p.fileSize > uint64(c.size)-p.offset) {
+			c.Truncated = true
+		}
+		switch p.kind {
+		case ptLoad:
+			if p.memSize < p.fileSize {
+				p.memSize = p.fileSize
+			}
+			if p.memSize == 0 || p.addr+p.memSize < p.addr {
+				continue
+			}
+			c.segments = append(c.segments, segment{p.addr, p.memSize, p.offset, p.fileSize, p.flags})
+		case ptNote:
+			notes = append(notes, segment{offset: p.offset, fileSize: p.fileSize})
+		}
+	}
+	sortSegments(c.segments)
+	left := maxNotes
+	for _, n := range notes {
+		left = c.readNotes(n.offset, n.fileSize, left)
+	}
+	if len(c.Threads) == 0 {
+		return errors.New("no threads in it")
+	}
+	if c.Signal.Number == 0 {
+		c.Signal.Number = c.Threads[0].Signal
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package corefile
+
+// A source is bytes at addresses: a file's at its offsets, or a process's
+// memory.
+type source interface {
+	// readAt fills p from off on as far as it can and says how far.
+	readAt(p []byte, off uint64) int
+}
+
+// A cursor reads little-endian values from a source, from pos to before end.
+// Reading past the end, or what is not there, sets bad and yields zeroes from
+// then on: who loops over a cursor asks for bad.
+type cursor struct {
+	src      source
+	pos, end uint64
+	bad      bool
+
+	window [256]byte
+	from   uint64 // where the window begins
+	filled int
+}
+
+// at is a cursor over n bytes from off on. A range that wraps around is empty.
+func at(src source, off, n uint64) cursor {
+	end := off + n
+	if end < off {
+		end = off
+	}
+	return cursor{src: src, pos: off, end: end}
+}
+
+func (c *cursor) left() uint64 {
+	if c.bad || c.pos >= c.end {
+		return 0
+	}
+	return c.end - c.pos
+}
+
+// seek goes to an offset before the end.
+func (c *cursor) seek(pos uint64) {
+	if pos > c.end {
+		c.bad = true
+		return
+	}
+	c.pos = pos
+}
+
+// skip leaves n bytes out.
+func (c *cursor) skip(n uint64) {
+	if n > c.left() {
+		c.bad = true
+		return
+	}
+	c.pos += n
+}
+
+// take is the next n bytes, at most 16, valid until the next call.
+func (c *cursor) take(n int) []byte {
+	if uint64(n) > c.left() {
+		c.bad = true
+		return zeroes[:n]
+	}
+	if c.pos < c.from || c.pos+uint64(n) > c.from+uint64(c.filled) {
+		want := min(uint64(len(c.window)), c.end-c.pos)
+		c.from = c.pos
+		c.filled = c.src.readAt(c.window[:want], c.pos)
+		if c.filled < n {
+			c.bad = true
+			return zeroes[:n]
+		}
+	}
+	b := c.window[c.pos-c.from:][:n]
+	c.pos += uint64(n)
+	return b
+}
+
+var zeroes [16]byte
+
+func (c *cursor) u8() uint8   { return c.take(1)[0] }
+func (c *cursor) u16() uint16 { return le.Uint16(c.take(2)) }
+func (c *cursor) u32() uint32 { return le.Uint32(c.take(4)) }
+func (c *cursor) u64() uint64 { return le.Uint64(c.take(8)) }
+
+// uint reads size bytes, 1 to 8.
+func (c *cursor) uint(size int) uint64 {
+	var v uint64
+	for i, b := range c.take(size) {
+		v |= uint64(b) << (8 * i)
+	}
+	return v
+}
+
+// uleb reads a number in the unsigned form of LEB128. Bits beyond 64 are lost.
+func (c *cursor) uleb() uint64 {
+	var v uint64
+	for shift := 0; ; shift += 7 {
+		b := c.u8()
+		if shift < 64 {
+			v |= uint64(b&0x7f) << shift
+		}
+		if b&0x80 == 0 {
+			return v
+		}
+	}
+}
+
+// sleb reads a number in the signed form of LEB128.
+func (c *cursor) sleb() int64 {
+	var v int64
+	for shift := 0; ; shift += 7 {
+		b := c.u8()
+		if shift < 64 {
+			v |= int64(b&0x7f) << shift
+		}
+		if b&0x80 == 0 {
+			if b&0x40 != 0 && shift+7 < 64 {
+				v |= -1 << (shift + 7)
+			}
+			return v
+		}
+	}
+}
+
+// text reads a string up to its zero byte. Of a longer one only the first limit
+// bytes are returned, but all of it is passed over.
+func (c *cursor) text(limit int) string {
+	var b []byte
+	for {
+		ch := c.u8()
+		if ch == 0 {
+			return string(b)
+		}
+		if len(b) < limit {
+			b = append(b, ch)
+		}
+	}
+}
+
+// unitLength reads the length that begins a unit of DWARF, and says whether the
+// unit's offsets have 64 bits.
+func (c *cursor) unitLength() (length uint64, wide bool) {
+	n := c.u32()
+	if n == 0xffffffff {
+		return c.u64(), true
+	}
+	if n >= 0xfffffff0 {
+		c.bad = true
+	}
+	return uint64(n), false
+}
+
+// offset reads an offset of DWARF.
+func (c *cursor) offset(wide bool) uint64 {
+	if wide {
+		return c.u64()
+	}
+	return uint64(c.u32())
+}
+
+// textAt reads the string at off.
+func textAt(src source, off uint64, limit int) string {
+	c := at(src, off, uint64(limit)+1)
+	var b []byte
+	for len(b) < limit {
+		ch := c.u8()
+		if ch == 0 {
+			break
+		}
+		b = append(b, ch)
+	}
+	return string(b)
+}
+
+// bytesSource is a source of bytes that are in memory.
+type bytesSource []byte
+
+func (s bytesSource) readAt(p []byte, off uint64) int {
+	if off >= uint64(len(s)) {
+		return 0
+	}
+	return copy(p, s[off:])
+}

@@ -1,0 +1,3 @@
+package corefile
+
+func demangle(name string) string { return name }

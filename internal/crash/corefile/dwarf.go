@@ -1,0 +1,445 @@
+package corefile
+
+import (
+	"slices"
+	"sort"
+)
+
+// DWARF of versions 2 to 5, as far as lines and inlined calls need it. It is
+// read piece by piece: no section is held in memory unless it is compressed.
+
+const (
+	maxUnits      = 1 << 17
+	maxUnitRanges = 1 << 18
+	maxAbbrevs    = 1 << 14 // of one unit
+	maxSpecs      = 1 << 17 // attributes in the abbreviations of one unit
+	maxEntries    = 1 << 18 // entries looked at for one address
+)
+
+// Attributes that are used.
+const (
+	atSibling     = 0x01
+	atName        = 0x03
+	atStmtList    = 0x10
+	atLowPC       = 0x11
+	atHighPC      = 0x12
+	atOrigin      = 0x31
+	atSpec        = 0x47
+	atRanges      = 0x55
+	atCallFile    = 0x58
+	atCallLine    = 0x59
+	atLinkageName = 0x6e
+	atStrBase     = 0x72
+	atAddrBase    = 0x73
+	atRngBase     = 0x74
+	atMIPSName    = 0x2007
+)
+
+// A lineTable is the DWARF of a module.
+type lineTable struct {
+	info, abbrev, line, str, lineStr  span
+	ranges, rnglists, addr, strOffset span
+
+	units  []unit
+	byAddr []unitRange
+
+	abbrevs   []abbrev // of the unit that was looked at last
+	abbrevsOf uint64
+}
+
+// A unit is a compilation unit.
+type unit struct {
+	off, die, end     uint64 // in info: its header, its first entry, its end
+	version           uint16
+	wide              bool
+	abbrev            uint64
+	lines             uint64
+	hasLines          bool
+	low               uint64 // what ranges are relative to
+	strBase, addrBase uint64
+	rngBase           uint64
+	first             abbrev
+	attrLow, attrHigh attr
+	attrRanges        attr
+}
+
+type unitRange struct {
+	low, high uint64
+	unit      int
+}
+
+type abbrev struct {
+	code     uint64
+	tag      uint16
+	children bool
+	specs    []spec
+}
+
+type spec struct {
+	name, form uint16
+	implicit   int64
+}
+
+// An attr is an attribute's value, not looked up yet where it refers to
+// something.
+type attr struct {
+	form uint16
+	u    uint64
+	pos  uint64 // in info, of an inline string
+}
+
+// dwarf is the module's DWARF: from the file, or from its debug file.
+func (m *Module) dwarf() *lineTable {
+	if m.lines != nil {
+		return m.lines
+	}
+	m.lines = &lineTable{}
+	c := m.core
+	for _, e := range []*elfFile{m.open(), m.debugFile()} {
+		if _, ok := e.section(".debug_info"); !ok {
+			continue
+		}
+		t := &lineTable{
+			info: c.data(e, ".debug_info"), abbrev: c.data(e, ".debug_abbrev"), line: c.data(e, ".debug_line"),
+			str: c.data(e, ".debug_str"), lineStr: c.data(e, ".debug_line_str"),
+			ranges: c.data(e, ".debug_ranges"), rnglists: c.data(e, ".debug_rnglists"),
+			addr: c.data(e, ".debug_addr"), strOffset: c.data(e, ".debug_str_offsets"),
+			abbrevsOf: ^uint64(0),
+		}
+		t.index()
+		m.lines = t
+		break
+	}
+	return m.lines
+}
+
+// index lists the units and what addresses they cover.
+func (t *lineTable) index() {
+	cur := t.info.from(0)
+	for cur.left() > 11 && len(t.units) < maxUnits && len(t.byAddr) < maxUnitRanges {
+		u := unit{off: cur.pos - t.info.off}
+		length, wide := cur.unitLength()
+		if cur.bad || length > cur.left() {
+			return
+		}
+		next := cur.pos + length
+		u.wide, u.end = wide, next-t.info.off
+		if t.readUnit(&cur, &u) {
+			n := len(t.units)
+			t.units = append(t.units, u)
+			t.eachRange(&u, u.attrLow, u.attrHigh, u.attrRanges, func(low, high uint64) bool {
+				if low != 0 && len(t.byAddr) < maxUnitRanges {
+					t.byAddr = append(t.byAddr, unitRange{low, high, n})
+				}
+				return true
+			})
+		}
+		cur = t.info.from(u.end)
+	}
+	slices.SortFunc(t.byAddr, func(a, b unitRange) int {
+		if a.low != b.low {
+			return compare(a.low, b.low)
+		}
+		return compare(a.high, b.high)
+	})
+}
+
+// readUnit reads a unit's header behind the length, and its first entry.
+func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
+	u.version = cur.u16()
+	size := uint8(8)
+	switch {
+	case u.version >= 2 && u.version <= 4:
+		u.abbrev = cur.offset(u.wide)
+		size = cur.u8()
+	case u.version == 5:
+		kind := cur.u8()
+		size = cur.u8()
+		u.abbrev = cur.offset(u.wide)
+		if kind != 1 && kind != 3 { // neither whole nor partial
+			return false
+		}
+		// Where the tables begin if the unit does not say.
+		u.strBase, u.addrBase = 8, 8
+	default:
+		return false
+	}
+	u.die = cur.pos - t.info.off
+	if cur.bad || size != 8 {
+		return false
+	}
+	code := cur.uleb()
+	found := false
+	t.eachAbbrev(u.abbrev, func(a abbrev) bool {
+		if a.code == code {
+			u.first, found = a, true
+		}
+		return !found
+	})
+	if !found || cur.bad {
+		return false
+	}
+	for _, s := range u.first.specs {
+		v := t.attr(cur, u, s)
+		switch s.name {
+		case atStmtList:
+			u.lines, u.hasLines = v.u, true
+		case atLowPC:
+			u.attrLow = v
+		case atHighPC:
+			u.attrHigh = v
+		case atRanges:
+			u.attrRanges = v
+		case atStrBase:
+			u.strBase = v.u
+		case atAddrBase:
+			u.addrBase = v.u
+		case atRngBase:
+			u.rngBase = v.u
+		}
+	}
+	if u.attrLow.form != 0 {
+		u.low = t.address(u, u.attrLow)
+	}
+	return !cur.bad
+}
+
+// eachAbbrev goes through a table of abbreviations until it is told to stop.
+func (t *lineTable) eachAbbrev(off uint64, yield func(abbrev) bool) {
+	cur := t.abbrev.from(off)
+	total := 0
+	for range maxAbbrevs {
+		a := abbrev{code: cur.uleb()}
+		if a.code == 0 || cur.bad {
+			return
+		}
+		a.tag = uint16(min(cur.uleb(), 0xffff))
+		a.children = cur.u8() != 0
+		for {
+			s := spec{name: uint16(min(cur.uleb(), 0xffff)), form: uint16(min(cur.uleb(), 0xffff))}
+			if s.form == 0x21 {
+				s.implicit = cur.sleb()
+			}
+			if total++; cur.bad || total > maxSpecs {
+				return
+			}
+			if s.name == 0 && s.form == 0 {
+				break
+			}
+			a.specs = append(a.specs, s)
+		}
+		if !yield(a) {
+			return
+		}
+	}
+}
+
+// abbrevOf finds an abbreviation of a unit.
+func (t *lineTable) abbrevOf(u *unit, code uint64) *abbrev {
+	if t.abbrevsOf != u.abbrev {
+		t.abbrevs, t.abbrevsOf = nil, u.abbrev // a new slice: entries point into the old one
+		t.eachAbbrev(u.abbrev, func(a abbrev) bool {
+			t.abbrevs = append(t.abbrevs, a)
+			return true
+		})
+		slices.SortFunc(t.abbrevs, func(a, b abbrev) int { return compare(a.code, b.code) })
+	}
+	if n := code - 1; n < uint64(len(t.abbrevs)) && t.abbrevs[n].code == code {
+		return &t.abbrevs[n]
+	}
+	i := sort.Search(len(t.abbrevs), func(i int) bool { return t.abbrevs[i].code >= code })
+	if i < len(t.abbrevs) && t.abbrevs[i].code == code {
+		return &t.abbrevs[i]
+	}
+	return nil
+}
+
+// attr reads an attribute. One of a form that is not known makes the cursor bad,
+// as nobody can say how long it is.
+func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
+	v := attr{form: s.form}
+	if v.form == 0x16 { // indirect
+		v.form = uint16(min(cur.uleb(), 0xffff))
+	}
+	switch v.form {
+	case 0x0b, 0x0c, 0x11, 0x25, 0x29: // data1, flag, ref1, strx1, addrx1
+		v.u = uint64(cur.u8())
+	case 0x05, 0x12, 0x26, 0x2a: // data2, ref2, strx2, addrx2
+		v.u = uint64(cur.u16())
+	case 0x27, 0x2b: // strx3, addrx3
+		v.u = cur.uint(3)
+	case 0x06, 0x13, 0x28, 0x2c, 0x1c: // data4, ref4, strx4, addrx4, ref_sup4
+		v.u = uint64(cur.u32())
+	case 0x01, 0x07, 0x14, 0x20, 0x24: // addr, data8, ref8, ref_sig8, ref_sup8
+		v.u = cur.u64()
+	case 0x1e: // data16
+		cur.skip(16)
+	case 0x0d: // sdata
+		v.u = uint64(cur.sleb())
+	case 0x0f, 0x15, 0x1a, 0x1b, 0x22, 0x23: // udata, ref_udata, strx, addrx, loclistx, rnglistx
+		v.u = cur.uleb()
+	case 0x0e, 0x17, 0x1d, 0x1f, 0x1f20, 0x1f21: // strp, sec_offset, strp_sup, line_strp, and GNU's
+		v.u = cur.offset(u.wide)
+	case 0x10: // ref_addr
+		v.u = cur.offset(u.wide || u.version == 2)
+	case 0x08: // string
+		v.pos = cur.pos - t.info.off
+		cur.text(0)
+	case 0x0a: // block1
+		cur.skip(uint64(cur.u8()))
+	case 0x03: // block2
+		cur.skip(uint64(cur.u16()))
+	case 0x04: // block4
+		cur.skip(uint64(cur.u32()))
+	case 0x09, 0x18: // block, exprloc
+		cur.skip(cur.uleb())
+	case 0x19: // flag_present
+		v.u = 1
+	case 0x21: // implicit_const
+		v.u = uint64(s.implicit)
+	default:
+		cur.bad = true
+	}
+	return v
+}
+
+// address is the address that an attribute stands for.
+func (t *lineTable) address(u *unit, v attr) uint64 {
+	switch v.form {
+	case 0x1b, 0x29, 0x2a, 0x2b, 0x2c:
+		return t.addressAt(u, v.u)
+	}
+	return v.u
+}
+
+func (t *lineTable) addressAt(u *unit, index uint64) uint64 {
+	if index > t.addr.size {
+		return 0
+	}
+	cur := t.addr.from(u.addrBase + index*8)
+	return cur.u64()
+}
+
+// text is the string that an attribute stands for.
+func (t *lineTable) text(u *unit, v attr) string {
+	switch v.form {
+	case 0x08:
+		return t.info.text(v.pos, maxName)
+	case 0x0e:
+		return t.str.text(v.u, maxName)
+	case 0x1f:
+		return t.lineStr.text(v.u, maxName)
+	case 0x1a, 0x25, 0x26, 0x27, 0x28:
+		size := uint64(4)
+		if u.wide {
+			size = 8
+		}
+		if v.u > t.strOffset.size {
+			return ""
+		}
+		cur := t.strOffset.from(u.strBase + v.u*size)
+		off := cur.offset(u.wide)
+		if cur.bad {
+			return ""
+		}
+		return t.str.text(off, maxName)
+	}
+	return ""
+}
+
+// eachRange goes through the addresses of an entry.
+func (t *lineTable) eachRange(u *unit, low, high, ranges attr, yield func(low, high uint64) bool) {
+	if high.form != 0 {
+		from := t.address(u, low)
+		to := t.address(u, high)
+		if high.form != 0x01 && (high.form < 0x29 || high.form > 0x2c) && high.form != 0x1b {
+			to += from // a length
+		}
+		if from < to {
+			yield(from, to)
+		}
+		return
+	}
+	if ranges.form == 0 {
+		return
+	}
+	base := u.low
+	if u.version < 5 {
+		cur := t.ranges.from(ranges.u)
+		for range maxSteps {
+			from, to := cur.u64(), cur.u64()
+			if cur.bad || from == 0 && to == 0 {
+				return
+			}
+			if from == ^uint64(0) {
+				base = to
+			} else if from < to && !yield(base+from, base+to) {
+				return
+			}
+		}
+		return
+	}
+	off := ranges.u
+	if ranges.form == 0x23 { // an index into the offsets at rngBase
+		size := uint64(4)
+		if u.wide {
+			size = 8
+		}
+		if off > t.rnglists.size {
+			return
+		}
+		cur := t.rnglists.from(u.rngBase + off*size)
+		off = u.rngBase + cur.offset(u.wide)
+	}
+	cur := t.rnglists.from(off)
+	for range maxSteps {
+		var from, to uint64
+		switch kind := cur.u8(); kind {
+		case 1: // base_addressx
+			base = t.addressAt(u, cur.uleb())
+			continue
+		case 2: // startx_endx
+			from, to = t.addressAt(u, cur.uleb()), t.addressAt(u, cur.uleb())
+		case 3: // startx_length
+			from = t.addressAt(u, cur.uleb())
+			to = from + cur.uleb()
+		case 4: // offset_pair
+			from = base + cur.uleb()
+			to = base + cur.uleb()
+		case 5: // base_address
+			base = cur.u64()
+			continue
+		case 6: // start_end
+			from, to = cur.u64(), cur.u64()
+		case 7: // start_length
+			from = cur.u64()
+			to = from + cur.uleb()
+		default: // end_of_list
+			return
+		}
+		if cur.bad || from < to && !yield(from, to) {
+			return
+		}
+	}
+}
+
+// unitFor is the unit that covers an address of the file.
+func (t *lineTable) unitFor(addr uint64) *unit {
+	i := sort.Search(len(t.byAddr), func(i int) bool { return t.byAddr[i].low > addr })
+	for n := 0; i > 0 && n < 16; n++ {
+		i--
+		if r := t.byAddr[i]; addr < r.high {
+			return &t.units[r.unit]
+		}
+	}
+	return nil
+}
+
+// unitAt is the unit that an offset in info belongs to.
+func (t *lineTable) unitAt(off uint64) *unit {
+	i := sort.Search(len(t.units), func(i int) bool { return t.units[i].off > off })
+	if i == 0 || off >= t.units[i-1].end {
+		return nil
+	}
+	return &t.units[i-1]
+}

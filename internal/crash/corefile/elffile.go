@@ -1,0 +1,197 @@
+package corefile
+
+import (
+	"compress/zlib"
+	"io"
+	"os"
+)
+
+const (
+	maxSections = 1 << 14
+	maxProgs    = 1 << 10
+	maxInflated = 96 << 20 // bytes of one core's compressed sections that are held
+)
+
+// An elfFile is an executable, a library or a file of debug symbols: on disk, or
+// as the whole of it lies in the core's memory.
+type elfFile struct {
+	src      source
+	f        *os.File // nil if it lies in memory
+	head     ehdr
+	progs    []phdr
+	sections []section
+}
+
+type section struct {
+	shdr
+	label string
+}
+
+// parseELF reads the headers. Sections that cannot be read are left out.
+func parseELF(src source, f *os.File) *elfFile {
+	var b [ehdrSize]byte
+	if src.readAt(b[:], 0) != len(b) {
+		return nil
+	}
+	h, err := parseEhdr(b[:])
+	if err != nil {
+		return nil
+	}
+	e := &elfFile{src: src, f: f, head: h, progs: readProgs(src, h)}
+	if h.shentlen != shdrSize || h.shnum > maxSections {
+		return e
+	}
+	cur := at(src, h.shoff, uint64(h.shnum)*shdrSize)
+	for range h.shnum {
+		s, ok := cur.shdr()
+		if !ok {
+			break
+		}
+		e.sections = append(e.sections, section{shdr: s})
+	}
+	if int(h.shstrndx) < len(e.sections) {
+		names := e.sections[h.shstrndx]
+		for i := range e.sections {
+			s := &e.sections[i]
+			if uint64(s.name) < names.size {
+				s.label = textAt(src, names.offset+uint64(s.name), 64)
+			}
+		}
+	}
+	return e
+}
+
+// readProgs reads the program headers of an ELF image that begins at offset 0 of
+// the source.
+func readProgs(src source, h ehdr) []phdr {
+	if h.phnum > maxProgs {
+		return nil
+	}
+	var all []phdr
+	cur := at(src, h.phoff, uint64(h.phnum)*phdrSize)
+	for range h.phnum {
+		p, ok := cur.phdr()
+		if !ok {
+			return nil
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// section finds a section by name that has contents.
+func (e *elfFile) section(name string) (section, bool) {
+	if e != nil {
+		for _, s := range e.sections {
+			if s.label == name && s.kind != shtNobits && s.size > 0 {
+				return s, true
+			}
+		}
+	}
+	return section{}, false
+}
+
+// A span is a stretch of a source.
+type span struct {
+	src       source
+	off, size uint64
+}
+
+// from is a cursor over the span from an offset on.
+func (s span) from(off uint64) cursor {
+	if off > s.size || s.src == nil {
+		return cursor{bad: true}
+	}
+	return at(s.src, s.off+off, s.size-off)
+}
+
+// text is the string at an offset of the span.
+func (s span) text(off uint64, limit int) string {
+	if s.src == nil || off >= s.size {
+		return ""
+	}
+	return textAt(s.src, s.off+off, int(min(uint64(limit), s.size-off)))
+}
+
+// data is where a section's contents are: in the file, or inflated in memory.
+// Of the ways to compress one only zlib is known.
+func (c *Core) data(e *elfFile, name string) span {
+	s, ok := e.section(name)
+	if !ok {
+		return span{}
+	}
+	if s.flags&shfCompress == 0 {
+		return span{e.src, s.offset, s.size}
+	}
+	cur := at(e.src, s.offset, s.size)
+	kind := cur.u32()
+	cur.skip(4)
+	size := cur.u64()
+	cur.skip(8)
+	if cur.bad || kind != 1 || size > uint64(c.inflatable) {
+		return span{}
+	}
+	z, err := zlib.NewReader(&spanReader{span{e.src, cur.pos, cur.left()}, 0})
+	if err != nil {
+		return span{}
+	}
+	b, err := io.ReadAll(io.LimitReader(z, int64(size)))
+	c.inflatable -= len(b)
+	if err != nil || uint64(len(b)) != size {
+		return span{}
+	}
+	return span{bytesSource(b), 0, size}
+}
+
+// spanReader reads a span from its beginning to its end.
+type spanReader struct {
+	s   span
+	pos uint64
+}
+
+func (r *spanReader) Read(p []byte) (int, error) {
+	p = p[:min(uint64(len(p)), r.s.size-r.pos)]
+	n := r.s.src.readAt(p, r.s.off+r.pos)
+	r.pos += uint64(n)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// buildID finds the build ID in the notes of an image. The program headers say
+// where they are: at offsets of a file, or at addresses of memory if bias is
+// added.
+func buildID(src source, progs []phdr, inMemory bool, bias uint64) []byte {
+	for _, p := range progs {
+		if p.kind != ptNote {
+			continue
+		}
+		off := p.offset
+		if inMemory {
+			off = bias + p.addr
+		}
+		cur := at(src, off, min(p.fileSize, 64<<10))
+		for cur.left() >= 12 {
+			nameLen, descLen, kind := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
+			if kind != 3 || nameLen != 4 || descLen == 0 || descLen > 64 {
+				cur.skip((nameLen + 3) &^ 3)
+				cur.skip((descLen + 3) &^ 3)
+				continue
+			}
+			name := cur.u32()
+			id := make([]byte, descLen)
+			for i := range id {
+				id[i] = cur.u8()
+			}
+			if cur.bad {
+				break
+			}
+			if name == 0x554e47 { // "GNU"
+				return id
+			}
+			cur.skip(-descLen & 3)
+		}
+	}
+	return nil
+}

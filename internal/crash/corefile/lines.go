@@ -1,0 +1,293 @@
+package corefile
+
+import "path"
+
+// describeLines fills in the source line, and the function if it is not known
+// yet, and returns the frames of calls that were inlined there, innermost first.
+func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
+	t := m.dwarf()
+	pc := lookup - m.Bias
+	u := t.unitFor(pc)
+	if u == nil {
+		return nil
+	}
+	if u.hasLines {
+		file, line := t.lookup(u, pc)
+		f.Line = line
+		if line > 0 {
+			f.File = t.fileName(u, file)
+		}
+	}
+	calls := t.calls(u, pc)
+	if len(calls) == 0 {
+		return nil
+	}
+	// Of several symbols at one address DWARF knows the one in the source.
+	if name := calls[0].name; name != "" {
+		if f.Function == "" {
+			f.FuncOff = pc - calls[0].low
+		}
+		f.Function = demangle(name)
+	}
+	var inlined []Frame
+	for i := len(calls) - 1; i > 0; i-- {
+		in := *f
+		in.Function, in.FuncOff, in.Inlined = demangle(calls[i].name), 0, true
+		inlined = append(inlined, in)
+		f.Line, f.File = int(calls[i].line), t.fileName(u, calls[i].file)
+	}
+	return inlined
+}
+
+// A lineHeader is the beginning of a line program.
+type lineHeader struct {
+	version     uint16
+	wide        bool
+	minInst     uint64
+	maxOps      uint64
+	lineBase    int64
+	lineRange   uint8
+	opcodeBase  uint8
+	lengths     [256]uint8
+	program     uint64 // where it begins
+	directories cursor // where the tables of directories and files begin
+	end         uint64
+}
+
+func (t *lineTable) lineHeader(u *unit) (lineHeader, bool) {
+	var h lineHeader
+	cur := t.line.from(u.lines)
+	length, wide := cur.unitLength()
+	if cur.bad || length > cur.left() {
+		return h, false
+	}
+	h.end = cur.pos + length
+	cur.end = h.end
+	h.wide = wide
+	h.version = cur.u16()
+	if h.version < 2 || h.version > 5 {
+		return h, false
+	}
+	if h.version == 5 && (cur.u8() != 8 || cur.u8() != 0) {
+		return h, false
+	}
+	size := cur.offset(wide)
+	if size > cur.left() {
+		return h, false
+	}
+	h.program = cur.pos + size
+	h.minInst = uint64(cur.u8())
+	h.maxOps = 1
+	if h.version >= 4 {
+		h.maxOps = max(1, uint64(cur.u8()))
+	}
+	cur.u8() // default_is_stmt
+	h.lineBase = int64(int8(cur.u8()))
+	h.lineRange = cur.u8()
+	h.opcodeBase = cur.u8()
+	if h.lineRange == 0 || h.opcodeBase == 0 {
+		return h, false
+	}
+	for i := 1; i < int(h.opcodeBase); i++ {
+		h.lengths[i] = cur.u8()
+	}
+	h.directories = cur
+	h.directories.end = h.program
+	return h, !cur.bad && cur.pos <= h.program
+}
+
+// lookup runs the line program of a unit until it has passed an address.
+func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
+	h, ok := t.lineHeader(u)
+	if !ok {
+		return 0, 0
+	}
+	cur := at(t.line.src, h.program, h.end-h.program)
+	type state struct {
+		addr, op, file uint64
+		line           int64
+		valid          bool
+	}
+	start := state{file: 1, line: 1}
+	now, before := start, start
+	// emit ends a row; the row before it covers the addresses up to this one.
+	emit := func(last bool) bool {
+		if before.valid && before.addr <= pc && pc < now.addr {
+			return true
+		}
+		before = now
+		before.valid = true
+		if last {
+			now, before = start, start
+		}
+		return false
+	}
+	advance := func(n uint64) {
+		if h.maxOps == 1 {
+			now.addr += n * h.minInst
+			return
+		}
+		now.addr += h.minInst * ((now.op + n) / h.maxOps)
+		now.op = (now.op + n) % h.maxOps
+	}
+	for cur.left() > 0 {
+		op := cur.u8()
+		hit := false
+		switch {
+		case op >= h.opcodeBase:
+			n := op - h.opcodeBase
+			advance(uint64(n / h.lineRange))
+			now.line += h.lineBase + int64(n%h.lineRange)
+			hit = emit(false)
+		case op == 0:
+			size := cur.uleb()
+			next := cur.pos + size
+			if size == 0 || next < cur.pos {
+				return 0, 0
+			}
+			switch cur.u8() {
+			case 1: // end_sequence
+				hit = emit(true)
+			case 2: // set_address
+				now.addr, now.op = cur.u64(), 0
+			}
+			cur.seek(next)
+		case op == 1: // copy
+			hit = emit(false)
+		case op == 2: // advance_pc
+			advance(cur.uleb())
+		case op == 3: // advance_line
+			now.line += cur.sleb()
+		case op == 4: // set_file
+			now.file = cur.uleb()
+		case op == 8: // const_add_pc
+			advance(uint64((255 - h.opcodeBase) / h.lineRange))
+		case op == 9: // fixed_advance_pc
+			now.addr, now.op = now.addr+uint64(cur.u16()), 0
+		default:
+			for range h.lengths[op] {
+				cur.uleb()
+			}
+		}
+		if hit {
+			return before.file, int(max(0, min(before.line, 1<<30)))
+		}
+		if cur.bad {
+			break
+		}
+	}
+	return 0, 0
+}
+
+// fileName is a file of a unit by its number, relative to where the compiler
+// ran, as a debugger shows it.
+func (t *lineTable) fileName(u *unit, number uint64) string {
+	h, ok := t.lineHeader(u)
+	if !ok {
+		return ""
+	}
+	cur := h.directories
+	if h.version == 5 {
+		count, format := entryFormat(&cur)
+		dirs := cur
+		if !t.skipEntries(&cur, u, h, format, count) {
+			return ""
+		}
+		count, files := entryFormat(&cur)
+		if number >= count || !t.skipEntries(&cur, u, h, files, number) {
+			return ""
+		}
+		name, dir := t.entry(&cur, u, h, files)
+		if dir == 0 || !t.skipEntries(&dirs, u, h, format, dir) {
+			return name
+		}
+		in, _ := t.entry(&dirs, u, h, format)
+		return join(in, name)
+	}
+	if number == 0 {
+		return ""
+	}
+	dirs := cur
+	for cur.text(0); !cur.bad; cur.text(0) {
+		if cur.pos >= cur.end {
+			return ""
+		}
+		if peek := cur; peek.u8() == 0 {
+			cur.skip(1)
+			break
+		}
+	}
+	for ; !cur.bad; number-- {
+		name, dir := cur.text(maxName), cur.uleb()
+		cur.uleb()
+		cur.uleb()
+		if name == "" {
+			return ""
+		}
+		if number > 1 {
+			continue
+		}
+		for ; dir > 1 && !dirs.bad; dir-- {
+			dirs.text(0)
+		}
+		if dir == 0 {
+			return name
+		}
+		return join(dirs.text(maxName), name)
+	}
+	return ""
+}
+
+func join(dir, name string) string {
+	if dir == "" || path.IsAbs(name) {
+		return name
+	}
+	return path.Join(dir, name)
+}
+
+// An entryField is a kind of content and its form.
+type entryField struct{ content, form uint64 }
+
+// entryFormat reads how the entries of a table are made up, and how many there are.
+func entryFormat(cur *cursor) (uint64, []entryField) {
+	var format []entryField
+	for range cur.u8() {
+		format = append(format, entryField{cur.uleb(), cur.uleb()})
+	}
+	return cur.uleb(), format
+}
+
+// skipEntries passes over entries. Entries that take no room are an error: there
+// could be any number of them.
+func (t *lineTable) skipEntries(cur *cursor, u *unit, h lineHeader, format []entryField, count uint64) bool {
+	for ; count > 0; count-- {
+		before := cur.pos
+		for _, f := range format {
+			t.attr(cur, &unit{wide: h.wide, version: h.version}, spec{form: uint16(min(f.form, 0xffff))})
+		}
+		if cur.bad || cur.pos == before {
+			return false
+		}
+	}
+	return true
+}
+
+// entry reads an entry: its path, and the number of its directory.
+func (t *lineTable) entry(cur *cursor, u *unit, h lineHeader, format []entryField) (name string, dir uint64) {
+	in := *u
+	in.wide = h.wide
+	for _, f := range format {
+		if f.content == 1 && f.form == 0x08 {
+			name = cur.text(maxName)
+			continue
+		}
+		v := t.attr(cur, &in, spec{form: uint16(min(f.form, 0xffff))})
+		switch f.content {
+		case 1:
+			name = t.text(u, v)
+		case 2:
+			dir = v.u
+		}
+	}
+	return name, dir
+}

@@ -1,0 +1,316 @@
+package corefile
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// debugDirectory is where distributions put the symbols of stripped files, by
+// build ID.
+const debugDirectory = "/usr/lib/debug/.build-id"
+
+// A Module is an executable or a library as it was mapped.
+type Module struct {
+	Path    string // as the core says; "[vdso]" for the kernel's own
+	Start   uint64
+	End     uint64
+	Bias    uint64 // what is to be taken off an address to get one of the file
+	BuildID string // in hexadecimal digits; empty if it has none or none is known
+
+	core    *Core
+	progs   []phdr
+	head    []byte // the ELF header and program headers as the core has them; nil if it has not
+	id      []byte
+	main    bool
+	opened  bool
+	file    *elfFile // nil if there is none that is known to be the mapped one
+	debug   *elfFile
+	tables  []*frameTable // nil until they were looked for
+	symbols *symbolTable
+	lines   *lineTable
+	golang  *goTable
+	goTried bool
+}
+
+// offsetSource is a source that begins at an address of another one.
+type offsetSource struct {
+	src  source
+	base uint64
+}
+
+func (s offsetSource) readAt(p []byte, off uint64) int { return s.src.readAt(p, s.base+off) }
+
+// findModules finds what ELF files were mapped: those of NT_FILE, and those that
+// begin in a segment of the core, such as the vdso.
+func (c *Core) findModules() {
+	for i := 0; i < len(c.mappings); {
+		n := i + 1
+		for n < len(c.mappings) && c.mappings[n].path == c.mappings[i].path && c.mappings[n].offset != 0 {
+			n++
+		}
+		c.addMapped(c.mappings[i:n])
+		i = n
+	}
+	var names map[uint64]string
+	if len(c.mappings) == 0 {
+		names = c.loaded()
+	}
+	for _, s := range c.segments {
+		if s.fileSize >= ehdrSize && c.moduleAt(s.addr) == nil {
+			c.addSegment(s, names)
+		}
+	}
+	slices.SortStableFunc(c.Modules, func(a, b *Module) int {
+		if a.Start < b.Start {
+			return -1
+		}
+		return 1
+	})
+	if entry, ok := c.auxv[9]; ok { // AT_ENTRY
+		if m := c.moduleAt(entry); m != nil {
+			m.main = true
+		}
+	}
+}
+
+// addMapped adds a module for mappings of one file, if that is an ELF file.
+func (c *Core) addMapped(parts []mapping) {
+	if len(c.Modules) >= maxModules {
+		c.Skipped++
+		return
+	}
+	first, last := parts[0], parts[len(parts)-1]
+	if first.offset != 0 {
+		return
+	}
+	m := &Module{core: c, Path: first.path, Start: first.start, End: last.end}
+	if !m.readHead() {
+		// The core does not hold the beginning of it. Code is what makes it
+		// worth a look at the file.
+		if !slices.ContainsFunc(parts, func(p mapping) bool { return c.executable(p.start) }) {
+			return
+		}
+	}
+	c.Modules = append(c.Modules, m)
+	for i := range parts {
+		parts[i].module = m
+	}
+	if m.head == nil {
+		m.open()
+	}
+}
+
+// addSegment adds a module that begins with a segment and is no mapped file.
+func (c *Core) addSegment(s segment, names map[uint64]string) {
+	if len(c.Modules) >= maxModules {
+		c.Skipped++
+		return
+	}
+	m := &Module{core: c, Start: s.addr, End: s.end()}
+	if !m.readHead() {
+		return
+	}
+	for _, p := range m.progs {
+		if end := m.Bias + p.addr + p.memSize; p.kind == ptLoad && end > m.End && end-m.Start < 1<<40 {
+			m.End = end
+		}
+	}
+	if s.addr == c.auxv[33] { // AT_SYSINFO_EHDR
+		m.Path = "[vdso]"
+		m.opened = true
+		m.file = parseELF(offsetSource{memorySource{c}, m.Start}, nil)
+	} else {
+		m.Path = names[m.Bias]
+	}
+	c.Modules = append(c.Modules, m)
+}
+
+// coreOnly reads memory that is in the core itself.
+type coreOnly struct{ c *Core }
+
+func (s coreOnly) readAt(p []byte, addr uint64) int {
+	seg, ok := s.c.segmentAt(addr)
+	if !ok || addr-seg.addr >= seg.fileSize {
+		return 0
+	}
+	return s.c.readPiece(p[:min(uint64(len(p)), seg.fileSize-(addr-seg.addr))], addr)
+}
+
+// readHead reads the headers of a module from the core, where they are.
+func (m *Module) readHead() bool {
+	src := offsetSource{coreOnly{m.core}, m.Start}
+	b := make([]byte, ehdrSize)
+	if src.readAt(b, 0) != len(b) {
+		return false
+	}
+	h, err := parseEhdr(b)
+	if err != nil {
+		return false
+	}
+	progs := readProgs(src, h)
+	if progs == nil || h.phoff > 1<<16 {
+		return false
+	}
+	m.head = append(b, make([]byte, len(progs)*phdrSize)...)
+	src.readAt(m.head[ehdrSize:], h.phoff)
+	m.useProgs(progs)
+	m.setID(buildID(coreOnly{m.core}, progs, true, m.Bias))
+	return true
+}
+
+func (m *Module) setID(id []byte) {
+	if id != nil {
+		m.id, m.BuildID = id, hex.EncodeToString(id)
+	}
+}
+
+// useProgs takes over program headers, and with them the bias: the address of
+// what lies at offset 0 of the file.
+func (m *Module) useProgs(progs []phdr) {
+	m.progs = progs
+	for _, p := range progs {
+		if p.kind == ptLoad {
+			m.Bias = m.Start - (p.addr - p.offset)
+			return
+		}
+	}
+}
+
+// open is the module's file, if there is one that the core was made from.
+func (m *Module) open() *elfFile {
+	if m.opened {
+		return m.file
+	}
+	m.opened = true
+	var paths []string
+	if filepath.IsAbs(m.Path) {
+		if m.core.opt.Root != "" {
+			paths = append(paths, filepath.Join(m.core.opt.Root, m.Path))
+		}
+		paths = append(paths, m.Path)
+	}
+	if m.main && m.core.opt.Executable != "" {
+		paths = append(paths, m.core.opt.Executable)
+	}
+	for _, path := range paths {
+		e := m.core.openELF(path)
+		if e == nil {
+			continue
+		}
+		if !m.matches(e) {
+			m.core.closeELF(e)
+			continue
+		}
+		m.file = e
+		if m.head == nil {
+			m.useProgs(e.progs)
+		}
+		if m.id == nil {
+			m.setID(buildID(e.src, e.progs, false, 0))
+		}
+		break
+	}
+	return m.file
+}
+
+// matches says whether a file is the one that was mapped.
+func (m *Module) matches(e *elfFile) bool {
+	if m.head == nil {
+		// Nothing to compare with; a file that was changed after the core was
+		// written is not the one.
+		file, err := e.f.Stat()
+		if err != nil {
+			return false
+		}
+		core, err := m.core.f.Stat()
+		return err == nil && !file.ModTime().After(core.ModTime())
+	}
+	head := make([]byte, len(m.head))
+	if e.src.readAt(head[:ehdrSize], 0) != ehdrSize || e.src.readAt(head[ehdrSize:], e.head.phoff) != len(head)-ehdrSize {
+		return false
+	}
+	if id := buildID(e.src, e.progs, false, 0); m.id != nil && id != nil {
+		// The sections may have been stripped since, but what is loaded is the same.
+		return bytes.Equal(id, m.id) && bytes.Equal(head[ehdrSize:], m.head[ehdrSize:])
+	}
+	return bytes.Equal(head, m.head)
+}
+
+// debugFile is the file with the symbols that were stripped off the module.
+func (m *Module) debugFile() *elfFile {
+	if m.debug != nil || len(m.id) < 2 {
+		return m.debug
+	}
+	m.debug = &elfFile{}
+	name := filepath.Join(debugDirectory, m.BuildID[:2], m.BuildID[2:]+".debug")
+	for _, path := range []string{filepath.Join(m.core.opt.Root, name), name} {
+		if e := m.core.openELF(path); e != nil {
+			if bytes.Equal(buildID(e.src, e.progs, false, 0), m.id) {
+				m.debug = e
+				break
+			}
+			m.core.closeELF(e)
+		}
+	}
+	return m.debug
+}
+
+func (c *Core) openELF(path string) *elfFile {
+	if c.files >= maxOpenFiles || c.expired() {
+		return nil
+	}
+	f, size, err := openRegular(path, 0)
+	if err != nil {
+		return nil
+	}
+	c.files++
+	if e := parseELF(fileSource{c, f, size}, f); e != nil {
+		return e
+	}
+	c.closeFile(f)
+	return nil
+}
+
+func (c *Core) closeELF(e *elfFile) { c.closeFile(e.f) }
+
+func (c *Core) closeFile(f *os.File) {
+	c.cache.forget(f)
+	c.files--
+	_ = f.Close()
+}
+
+func (m *Module) close() {
+	for _, e := range []*elfFile{m.file, m.debug} {
+		if e != nil && e.f != nil {
+			m.core.closeFile(e.f)
+		}
+	}
+	m.file, m.debug, m.opened = nil, nil, true
+}
+
+// moduleAt is the module that an address is in. While modules are being found it
+// is asked too, so it does not rely on their order.
+func (c *Core) moduleAt(addr uint64) *Module {
+	if m := c.lastModule; m != nil && m.Start <= addr && addr < m.End {
+		return m
+	}
+	for _, m := range c.Modules {
+		if m.Start <= addr && addr < m.End {
+			c.lastModule = m
+			return m
+		}
+	}
+	return nil
+}
+
+// name is what the module is called in a backtrace.
+func (m *Module) name() string {
+	if m.Path == "" {
+		return "?"
+	}
+	return strings.ToValidUTF8(m.Path, "?")
+}

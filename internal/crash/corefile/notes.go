@@ -1,0 +1,206 @@
+package corefile
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// Kinds of notes in a core.
+const (
+	ntPrstatus   = 1
+	ntPrpsinfo   = 3
+	ntAuxv       = 6
+	ntFile       = 0x46494c45
+	ntSiginfo    = 0x53494749
+	ntARMPACMask = 0x406
+)
+
+// A mapping is a part of a file in memory.
+type mapping struct {
+	start, end uint64
+	offset     uint64 // in the file, in bytes
+	path       string
+	module     *Module // nil if it is no ELF file
+}
+
+// readNotes reads at most limit notes of a PT_NOTE segment and returns how many
+// may still be read.
+func (c *Core) readNotes(off, size uint64, limit int) int {
+	cur := at(fileSource{c, c.f, c.size}, off, size)
+	for ; limit > 0 && cur.left() >= 12; limit-- {
+		nameLen, descLen, kind := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
+		cur.skip((nameLen + 3) &^ 3)
+		if cur.bad || descLen > cur.left() {
+			break
+		}
+		desc := at(cur.src, cur.pos, descLen)
+		switch kind {
+		case ntPrstatus:
+			c.prstatus(&desc)
+		case ntPrpsinfo:
+			c.prpsinfo(&desc)
+		case ntSiginfo:
+			c.siginfo(&desc)
+		case ntAuxv:
+			c.auxiliary(&desc)
+		case ntFile:
+			c.mappedFiles(&desc, descLen)
+		case ntARMPACMask:
+			desc.skip(8)
+			if mask := desc.u64(); !desc.bad && mask != 0 {
+				c.pacMask = mask
+			}
+		}
+		cur.skip(min((descLen+3)&^3, cur.left()))
+	}
+	return limit
+}
+
+// prstatus adds a thread.
+func (c *Core) prstatus(d *cursor) {
+	if len(c.Threads) >= maxThreads {
+		c.Skipped++
+		return
+	}
+	var t Thread
+	d.skip(12)
+	t.Signal = int(d.u16())
+	d.skip(18)
+	t.TID = int(int32(d.u32()))
+	d.skip(76)
+	if c.Arch == AMD64 {
+		// The order of the kernel's user_regs_struct, as DWARF numbers.
+		for _, n := range [...]int{15, 14, 13, 12, amd64BP, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5, -1, amd64PC, -1, -2, amd64SP} {
+			switch v := d.u64(); n {
+			case -1:
+			case -2:
+				t.Regs.flags = v
+			default:
+				t.Regs.set(n, v)
+			}
+		}
+	} else {
+		for n := range 33 { // x0 to x30, sp, pc
+			t.Regs.set(n, d.u64())
+		}
+		t.Regs.flags = d.u64()
+	}
+	if d.bad {
+		return
+	}
+	t.Regs.arch = c.Arch
+	c.Threads = append(c.Threads, t)
+}
+
+func (c *Core) prpsinfo(d *cursor) {
+	var p Process
+	d.skip(16)
+	p.UID = int(d.u32())
+	d.skip(4)
+	p.PID, p.PPID = int(int32(d.u32())), int(int32(d.u32()))
+	d.skip(8)
+	var text [96]byte
+	for i := 0; i < len(text); i += 16 {
+		copy(text[i:], d.take(16))
+	}
+	if d.bad || c.Process.PID != 0 {
+		return
+	}
+	p.Name = cString(text[:16])
+	p.Args = strings.TrimRight(cString(text[16:]), " ")
+	c.Process = p
+}
+
+// siginfo takes the first one: a debugger's core has one for each thread, and
+// the first belongs to the thread that crashed.
+func (c *Core) siginfo(d *cursor) {
+	if c.Signal.Number != 0 {
+		return
+	}
+	number := int(int32(d.u32()))
+	d.skip(4)
+	code := int(int32(d.u32()))
+	d.skip(4)
+	value := d.u64()
+	if d.bad {
+		return
+	}
+	s := Signal{Number: number, Code: code}
+	switch number {
+	case 4, 5, 7, 8, 11, 31: // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS
+		s.HasAddr = code > 0 && code != 0x80 // SI_KERNEL carries no address
+	}
+	if s.HasAddr {
+		s.Addr = value
+	} else if code <= 0 {
+		s.Sender = int(int32(value))
+	}
+	c.Signal = s
+}
+
+func (c *Core) auxiliary(d *cursor) {
+	if c.auxv != nil {
+		return
+	}
+	c.auxv = make(map[uint64]uint64)
+	for len(c.auxv) < 128 && d.left() >= 16 {
+		kind, value := d.u64(), d.u64()
+		if kind == 0 || d.bad {
+			return
+		}
+		c.auxv[kind] = value
+	}
+}
+
+// mappedFiles reads NT_FILE: a count, the size of a page, three numbers for
+// each mapping, and then their names in the same order.
+func (c *Core) mappedFiles(d *cursor, size uint64) {
+	if len(c.mappings) > 0 || size > maxFileNote {
+		return
+	}
+	count, unit := d.u64(), d.u64()
+	if d.bad || count > d.left()/24 {
+		return
+	}
+	names := at(d.src, d.pos+count*24, d.left()-count*24)
+	if count > maxMappings {
+		c.Skipped += int(count - maxMappings)
+		count = maxMappings
+	}
+	last := ""
+	for range count {
+		m := mapping{start: d.u64(), end: d.u64(), offset: d.u64() * unit}
+		m.path = names.text(4096)
+		if d.bad || names.bad {
+			break
+		}
+		if m.path == last {
+			m.path = last // one string for all parts of a file
+		}
+		last = m.path
+		if m.start < m.end {
+			c.mappings = append(c.mappings, m)
+		}
+	}
+	sortMappings(c.mappings)
+}
+
+func sortMappings(all []mapping) {
+	slices.SortStableFunc(all, func(a, b mapping) int {
+		if a.start < b.start {
+			return -1
+		} else if a.start > b.start {
+			return 1
+		}
+		return 0
+	})
+}
+
+// cString is the text before the first zero byte.
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}

@@ -1,0 +1,138 @@
+package corefile
+
+import (
+	"slices"
+	"sort"
+	"strings"
+)
+
+const (
+	maxSymbols = 1 << 20 // of one module
+	maxName    = 1 << 10 // bytes of a function's name
+)
+
+// A symbolTable is a module's functions by address.
+type symbolTable struct {
+	all []symbol
+}
+
+type symbol struct {
+	start, end uint64 // as the file has them; end is start if no size is known
+	name       span
+	nameOff    uint32
+	rank       uint8 // how good the name is, of several for one address
+}
+
+// symbol is the name of the function that an address is in, and the address
+// where it begins.
+func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
+	if m.symbols == nil {
+		m.symbols = m.loadSymbols()
+	}
+	in := addr - m.Bias
+	all := m.symbols.all
+	i := sort.Search(len(all), func(i int) bool { return all[i].start > in })
+	// Before the one that begins last there may be a longer one around it.
+	for n := 0; i > 0 && n < 8; n++ {
+		i--
+		s := all[i]
+		if in >= s.end && (s.end != s.start || n > 0) {
+			continue
+		}
+		for i > 0 && all[i-1].start == s.start && all[i-1].end == s.end && all[i-1].rank > s.rank {
+			i--
+			s = all[i]
+		}
+		if name := s.name.text(uint64(s.nameOff), maxName); name != "" {
+			return name, s.start + m.Bias, true
+		}
+	}
+	return "", 0, false
+}
+
+// loadSymbols reads the first table there is: the full one of the file or of its
+// debug file, or else the one for dynamic linking.
+func (m *Module) loadSymbols() *symbolTable {
+	t := &symbolTable{}
+	file := m.open()
+	debug := m.debugFile()
+	for _, from := range []struct {
+		e    *elfFile
+		kind uint32
+	}{{file, shtSymtab}, {debug, shtSymtab}, {file, shtDynsym}} {
+		if from.e == nil {
+			continue
+		}
+		for _, s := range from.e.sections {
+			if s.kind == from.kind && s.flags&shfCompress == 0 && int(s.link) < len(from.e.sections) {
+				t.read(from.e.src, s, from.e.sections[s.link], file)
+			}
+		}
+		if len(t.all) > 0 {
+			break
+		}
+	}
+	slices.SortFunc(t.all, func(a, b symbol) int {
+		switch {
+		case a.start != b.start:
+			return compare(a.start, b.start)
+		case a.end != b.end:
+			return compare(b.end, a.end) // the longer one first
+		default:
+			return compare(uint64(b.rank), uint64(a.rank)) // the better one first
+		}
+	})
+	return t
+}
+
+func compare(a, b uint64) int {
+	if a < b {
+		return -1
+	} else if a > b {
+		return 1
+	}
+	return 0
+}
+
+func (t *symbolTable) read(src source, table, names section, code *elfFile) {
+	text := span{src, names.offset, names.size}
+	cur := at(src, table.offset, table.size)
+	for cur.left() >= symSize && len(t.all) < maxSymbols {
+		name, info := cur.u32(), cur.u8()
+		cur.skip(1)
+		index := cur.u16()
+		value, size := cur.u64(), cur.u64()
+		if cur.bad {
+			return
+		}
+		kind := info & 0xf
+		if index == 0 || name == 0 || value == 0 {
+			continue
+		}
+		switch kind {
+		case 2, 10: // a function, or one that is chosen at load time
+		case 0: // no type: labels in assembly
+			if index >= 0xff00 || strings.HasPrefix(text.text(uint64(name), 1), "$") {
+				continue // $x and $d mark code and data on arm64
+			}
+			if code != nil && int(index) < len(code.sections) && code.sections[index].flags&4 == 0 {
+				continue // not in a section of code
+			}
+		default:
+			continue
+		}
+		s := symbol{start: value, end: value + size, name: text, nameOff: name}
+		if s.end < s.start {
+			s.end = s.start
+		}
+		if kind != 0 {
+			s.rank += 4
+		}
+		if info>>4 == 1 { // global
+			s.rank += 2
+		} else if info>>4 == 2 { // weak
+			s.rank++
+		}
+		t.all = append(t.all, s)
+	}
+}
