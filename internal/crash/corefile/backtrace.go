@@ -71,7 +71,9 @@ func (c *Core) step(regs *Registers, lookup uint64, exact bool) (caller Register
 		if g := m.goFuncs(); g != nil {
 			if fn, ok := g.find(lookup); ok {
 				caller, ok = c.goStep(g, fn, regs, lookup)
-				return caller, false, ok
+				// The runtime's signal handler makes it look as if the
+				// faulting instruction had called sigpanic.
+				return caller, g.text32(fn.name) == "runtime.sigpanic", ok
 			}
 		}
 		for _, t := range m.frameTables() {

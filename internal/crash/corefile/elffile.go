@@ -128,16 +128,17 @@ func (c *Core) data(e *elfFile, name string) span {
 	cur.skip(4)
 	size := cur.u64()
 	cur.skip(8)
-	if cur.bad || kind != 1 || size > uint64(c.inflatable) {
+	// Nothing deflates to less than a thousandth.
+	if cur.bad || kind != 1 || size > uint64(c.inflatable) || size/1100 > s.size {
 		return span{}
 	}
 	z, err := zlib.NewReader(&spanReader{span{e.src, cur.pos, cur.left()}, 0})
 	if err != nil {
 		return span{}
 	}
-	b, err := io.ReadAll(io.LimitReader(z, int64(size)))
+	b := make([]byte, size)
 	c.inflatable -= len(b)
-	if err != nil || uint64(len(b)) != size {
+	if _, err := io.ReadFull(z, b); err != nil {
 		return span{}
 	}
 	return span{bytesSource(b), 0, size}
@@ -159,19 +160,26 @@ func (r *spanReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// buildID finds the build ID in the notes of an image. The program headers say
-// where they are: at offsets of a file, or at addresses of memory if bias is
-// added.
-func buildID(src source, progs []phdr, inMemory bool, bias uint64) []byte {
-	for _, p := range progs {
-		if p.kind != ptNote {
-			continue
+// buildID is the file's build ID, nil if it has none. Go's linker does not list
+// the section in the program headers.
+func (e *elfFile) buildID() []byte {
+	var notes []span
+	for _, p := range e.progs {
+		if p.kind == ptNote {
+			notes = append(notes, span{e.src, p.offset, p.fileSize})
 		}
-		off := p.offset
-		if inMemory {
-			off = bias + p.addr
-		}
-		cur := at(src, off, min(p.fileSize, 64<<10))
+	}
+	if s, ok := e.section(".note.gnu.build-id"); ok {
+		notes = append(notes, span{e.src, s.offset, s.size})
+	}
+	return findBuildID(notes)
+}
+
+// findBuildID goes through notes, wherever they are.
+func findBuildID(notes []span) []byte {
+	for _, n := range notes {
+		n.size = min(n.size, 64<<10)
+		cur := n.from(0)
 		for cur.left() >= 12 {
 			nameLen, descLen, kind := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
 			if kind != 3 || nameLen != 4 || descLen == 0 || descLen > 64 {

@@ -264,7 +264,13 @@ func (c *Core) switched(pc uint64) bool {
 // goStep finds the caller's registers by the size of the frame.
 func (c *Core) goStep(t *goTable, fn goFunc, regs *Registers, pc uint64) (Registers, bool) {
 	if fn.flag&goTopFrame != 0 {
-		return Registers{}, false
+		// Nothing called it, unless it is the handler of signals.
+		fn.flag = 0
+		caller, ok := c.goStep(t, fn, regs, pc)
+		if ok {
+			_, ok = c.trampoline(&caller)
+		}
+		return caller, ok
 	}
 	size, ok := t.value(fn, fn.pcsp, pc)
 	if !ok || size < 0 || fn.flag&goSPWrite != 0 {

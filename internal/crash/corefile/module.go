@@ -158,7 +158,13 @@ func (m *Module) readHead() bool {
 	m.head = append(b, make([]byte, len(progs)*phdrSize)...)
 	src.readAt(m.head[ehdrSize:], h.phoff)
 	m.useProgs(progs)
-	m.setID(buildID(coreOnly{m.core}, progs, true, m.Bias))
+	var notes []span
+	for _, p := range progs {
+		if p.kind == ptNote {
+			notes = append(notes, span{coreOnly{m.core}, m.Bias + p.addr, p.fileSize})
+		}
+	}
+	m.setID(findBuildID(notes))
 	return true
 }
 
@@ -210,7 +216,7 @@ func (m *Module) open() *elfFile {
 			m.useProgs(e.progs)
 		}
 		if m.id == nil {
-			m.setID(buildID(e.src, e.progs, false, 0))
+			m.setID(e.buildID())
 		}
 		break
 	}
@@ -233,7 +239,7 @@ func (m *Module) matches(e *elfFile) bool {
 	if e.src.readAt(head[:ehdrSize], 0) != ehdrSize || e.src.readAt(head[ehdrSize:], e.head.phoff) != len(head)-ehdrSize {
 		return false
 	}
-	if id := buildID(e.src, e.progs, false, 0); m.id != nil && id != nil {
+	if id := e.buildID(); m.id != nil && id != nil {
 		// The sections may have been stripped since, but what is loaded is the same.
 		return bytes.Equal(id, m.id) && bytes.Equal(head[ehdrSize:], m.head[ehdrSize:])
 	}
@@ -249,7 +255,7 @@ func (m *Module) debugFile() *elfFile {
 	name := filepath.Join(debugDirectory, m.BuildID[:2], m.BuildID[2:]+".debug")
 	for _, path := range []string{filepath.Join(m.core.opt.Root, name), name} {
 		if e := m.core.openELF(path); e != nil {
-			if bytes.Equal(buildID(e.src, e.progs, false, 0), m.id) {
+			if bytes.Equal(e.buildID(), m.id) {
 				m.debug = e
 				break
 			}

@@ -39,15 +39,35 @@ func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 		if in >= s.end && (s.end != s.start || n > 0) {
 			continue
 		}
-		for i > 0 && all[i-1].start == s.start && all[i-1].end == s.end && all[i-1].rank > s.rank {
-			i--
-			s = all[i]
-		}
-		if name := s.name.text(uint64(s.nameOff), maxName); name != "" {
+		if name := bestName(all[:i+1]); name != "" {
 			return name, s.start + m.Bias, true
 		}
 	}
 	return "", 0, false
+}
+
+// bestName is the name of the last symbol, or a better one for the same
+// function: one without underscores, which are for the linker, or else one with
+// a better binding.
+func bestName(all []symbol) string {
+	last := all[len(all)-1]
+	var best string
+	var score int
+	for n := 1; n <= min(len(all), 8); n++ {
+		s := all[len(all)-n]
+		if s.start != last.start || s.end != last.end {
+			break
+		}
+		name := s.name.text(uint64(s.nameOff), maxName)
+		this := int(s.rank)
+		if name != "" && (name[0] != '_' || strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R")) {
+			this += 8
+		}
+		if name != "" && (best == "" || this > score) {
+			best, score = name, this
+		}
+	}
+	return best
 }
 
 // loadSymbols reads the first table there is: the full one of the file or of its
