@@ -57,8 +57,10 @@ type Options struct {
 // A Signal is why the program died, from NT_SIGINFO and NT_PRSTATUS.
 type Signal struct {
 	Number int
-	Code   int    // si_code
+	Code   int    // si_code, where HasCode
 	Addr   uint64 // the faulting address, where HasAddr
+	// HasCode says that the core has NT_SIGINFO: an emulator's has not.
+	HasCode bool
 	// HasAddr says that the signal came from the processor, not from a process.
 	HasAddr bool
 	Sender  int // the process that sent it, where HasAddr is not set

@@ -2,66 +2,110 @@ package corefile
 
 import "path/filepath"
 
-// Cores that an emulator writes have no list of mapped files. What the dynamic
-// loader keeps for debuggers says as much: which file has which bias.
+// Cores that an emulator writes have no list of mapped files. The executable and
+// what the dynamic loader keeps for debuggers say as much: which file was loaded
+// with which bias.
 
-// loaded is the loader's list of files, by bias.
-func (c *Core) loaded() map[uint64]string {
-	names := make(map[uint64]string)
+// Kinds of entries in the auxiliary vector and in a dynamic section.
+const (
+	atEntry = 9
+	atVDSO  = 33
+	atExec  = 31
+
+	dtDebug = 21
+)
+
+// findLoaded finds modules by way of the executable, if that is known.
+func (c *Core) findLoaded() {
+	path := c.executablePath()
+	if !filepath.IsAbs(path) {
+		return
+	}
+	main := &Module{core: c, Path: path}
+	e := main.candidate()
+	if e == nil {
+		return
+	}
+	if !c.addLoaded(main, e, c.auxv[atEntry]-e.head.entry) {
+		return
+	}
 	mem := memorySource{c}
-	count := c.auxv[5]                                    // AT_PHNUM
-	table := at(mem, c.auxv[3], min(count, 128)*phdrSize) // AT_PHDR
-	var bias, dynamic uint64
-	var found bool
-	for range min(count, 128) {
-		p, ok := table.phdr()
-		if !ok {
-			break
-		}
-		switch p.kind {
-		case ptPhdr:
-			bias = c.auxv[3] - p.addr
-		case ptDynamic:
-			dynamic, found = p.addr, true
-		}
-	}
-	names[bias] = c.executablePath()
-	if !found {
-		return names
-	}
-	entries := at(mem, bias+dynamic, 256*16)
-	for entries.left() >= 16 {
-		tag, value := entries.u64(), entries.u64()
-		if tag == 0 || entries.bad {
-			break
-		}
-		if tag != 21 { // DT_DEBUG, the address of struct r_debug
+	for _, p := range main.progs {
+		if p.kind != ptDynamic {
 			continue
 		}
-		link, _ := c.word(value + 8)
-		for range maxModules {
-			cur := at(mem, link, 32)
-			base, name := cur.u64(), cur.u64()
-			cur.skip(8)
-			next := cur.u64()
-			if link == 0 || cur.bad {
+		entries := at(mem, main.Bias+p.addr, min(p.memSize, 256*16))
+		for entries.left() >= 16 {
+			tag, value := entries.u64(), entries.u64()
+			if tag == 0 || entries.bad {
 				break
 			}
-			if path := textAt(mem, name, 4096); path != "" {
-				names[base] = path
+			if tag == dtDebug { // the address of struct r_debug
+				c.followLinks(value + 8)
 			}
-			link = next
 		}
 	}
-	return names
 }
 
-// executablePath is how the program was started.
+// followLinks goes through the loader's list of what it has loaded.
+func (c *Core) followLinks(head uint64) {
+	link, _ := c.word(head)
+	for range maxModules {
+		cur := at(memorySource{c}, link, 32)
+		bias, name := cur.u64(), cur.u64()
+		cur.skip(8)
+		next := cur.u64()
+		if link == 0 || cur.bad {
+			return
+		}
+		if path := textAt(memorySource{c}, name, 4096); filepath.IsAbs(path) {
+			m := &Module{core: c, Path: path}
+			if e := m.candidate(); e != nil {
+				c.addLoaded(m, e, bias)
+			}
+		}
+		link = next
+	}
+}
+
+// candidate opens the module's file before it is known where the module is.
+func (m *Module) candidate() *elfFile {
+	for _, path := range m.paths() {
+		if e := m.core.openELF(path); e != nil {
+			if m.matches(e) {
+				return e
+			}
+			m.core.closeELF(e)
+		}
+	}
+	return nil
+}
+
+// addLoaded adds a module with its file and bias.
+func (c *Core) addLoaded(m *Module, e *elfFile, bias uint64) bool {
+	m.Bias, m.opened, m.file, m.progs = bias, true, e, e.progs
+	low, high := ^uint64(0), uint64(0)
+	for _, p := range e.progs {
+		if p.kind == ptLoad && p.addr+p.memSize > p.addr {
+			low, high = min(low, p.addr&^0xfff), max(high, p.addr+p.memSize)
+		}
+	}
+	m.Start, m.End = bias+low, bias+high
+	if low >= high || m.Start >= m.End || c.moduleAt(m.Start) != nil || len(c.Modules) >= maxModules {
+		c.closeELF(e)
+		return false
+	}
+	m.setID(e.buildID())
+	c.Modules = append(c.Modules, m)
+	return true
+}
+
+// executablePath is the program's file, as we were told or as it was started.
 func (c *Core) executablePath() string {
 	if c.opt.Executable != "" {
 		if path, err := filepath.Abs(c.opt.Executable); err == nil {
 			return path
 		}
 	}
-	return textAt(memorySource{c}, c.auxv[31], 4096) // AT_EXECFN
+	return textAt(memorySource{c}, c.auxv[atExec], 4096)
 }

@@ -55,13 +55,12 @@ func (c *Core) findModules() {
 		c.addMapped(c.mappings[i:n])
 		i = n
 	}
-	var names map[uint64]string
 	if len(c.mappings) == 0 {
-		names = c.loaded()
+		c.findLoaded()
 	}
 	for _, s := range c.segments {
 		if s.fileSize >= ehdrSize && c.moduleAt(s.addr) == nil {
-			c.addSegment(s, names)
+			c.addSegment(s)
 		}
 	}
 	slices.SortStableFunc(c.Modules, func(a, b *Module) int {
@@ -70,7 +69,7 @@ func (c *Core) findModules() {
 		}
 		return 1
 	})
-	if entry, ok := c.auxv[9]; ok { // AT_ENTRY
+	if entry, ok := c.auxv[atEntry]; ok {
 		if m := c.moduleAt(entry); m != nil {
 			m.main = true
 		}
@@ -105,7 +104,7 @@ func (c *Core) addMapped(parts []mapping) {
 }
 
 // addSegment adds a module that begins with a segment and is no mapped file.
-func (c *Core) addSegment(s segment, names map[uint64]string) {
+func (c *Core) addSegment(s segment) {
 	if len(c.Modules) >= maxModules {
 		c.Skipped++
 		return
@@ -119,12 +118,10 @@ func (c *Core) addSegment(s segment, names map[uint64]string) {
 			m.End = end
 		}
 	}
-	if s.addr == c.auxv[33] { // AT_SYSINFO_EHDR
+	if s.addr == c.auxv[atVDSO] {
 		m.Path = "[vdso]"
 		m.opened = true
 		m.file = parseELF(offsetSource{memorySource{c}, m.Start}, nil)
-	} else {
-		m.Path = names[m.Bias]
 	}
 	c.Modules = append(c.Modules, m)
 }
@@ -192,17 +189,7 @@ func (m *Module) open() *elfFile {
 		return m.file
 	}
 	m.opened = true
-	var paths []string
-	if filepath.IsAbs(m.Path) {
-		if m.core.opt.Root != "" {
-			paths = append(paths, filepath.Join(m.core.opt.Root, m.Path))
-		}
-		paths = append(paths, m.Path)
-	}
-	if m.main && m.core.opt.Executable != "" {
-		paths = append(paths, m.core.opt.Executable)
-	}
-	for _, path := range paths {
+	for _, path := range m.paths() {
 		e := m.core.openELF(path)
 		if e == nil {
 			continue
@@ -223,8 +210,26 @@ func (m *Module) open() *elfFile {
 	return m.file
 }
 
+// paths are where the module's file may be.
+func (m *Module) paths() []string {
+	var paths []string
+	if filepath.IsAbs(m.Path) {
+		if root := m.core.opt.Root; root != "" {
+			paths = append(paths, filepath.Join(root, m.Path))
+		}
+		paths = append(paths, m.Path)
+	}
+	if m.main && m.core.opt.Executable != "" {
+		paths = append(paths, m.core.opt.Executable)
+	}
+	return paths
+}
+
 // matches says whether a file is the one that was mapped.
 func (m *Module) matches(e *elfFile) bool {
+	if want := map[Arch]uint16{AMD64: emX8664, ARM64: emAArch64}[m.core.Arch]; e.head.machine != want {
+		return false
+	}
 	if m.head == nil {
 		// Nothing to compare with; a file that was changed after the core was
 		// written is not the one.

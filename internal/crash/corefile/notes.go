@@ -126,7 +126,7 @@ func (c *Core) siginfo(d *cursor) {
 	if d.bad {
 		return
 	}
-	s := Signal{Number: number, Code: code}
+	s := Signal{Number: number, Code: code, HasCode: true}
 	switch number {
 	case 4, 5, 7, 8, 11, 31: // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS
 		s.HasAddr = code > 0 && code != 0x80 // SI_KERNEL carries no address

@@ -180,7 +180,10 @@ func (s Signal) String() string {
 	if name == "" {
 		name = "signal"
 	}
-	text := fmt.Sprintf("%s (%d), code %d", name, s.Number, s.Code)
+	text := fmt.Sprintf("%s (%d)", name, s.Number)
+	if s.HasCode {
+		text += fmt.Sprintf(", code %d", s.Code)
+	}
 	if s.HasAddr {
 		text += fmt.Sprintf(", address 0x%x", s.Addr)
 	} else if s.Sender > 0 {
