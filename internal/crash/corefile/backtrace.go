@@ -71,9 +71,10 @@ func (c *Core) step(regs *Registers, lookup uint64, exact bool) (caller Register
 		if g := m.goFuncs(); g != nil {
 			if fn, ok := g.find(lookup); ok {
 				caller, ok = c.goStep(g, fn, regs, lookup)
-				// The runtime's signal handler makes it look as if the
-				// faulting instruction had called sigpanic.
-				return caller, g.text32(fn.name) == "runtime.sigpanic", ok
+				if !ok || g.text32(fn.name) != "runtime.sigpanic" {
+					return caller, false, ok
+				}
+				return caller, true, c.undoSigpanic(&caller)
 			}
 		}
 		for _, t := range m.frameTables() {

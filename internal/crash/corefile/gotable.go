@@ -321,3 +321,16 @@ func (c *Core) goSwitch(regs *Registers) (Registers, bool) {
 	away.set(away.spColumn(), 0)
 	return c.byFramePointer(&away)
 }
+
+// undoSigpanic makes up for what the runtime's signal handler did to make it look
+// as if the faulting instruction had called sigpanic. On arm64 it saved the link
+// register for that.
+func (c *Core) undoSigpanic(r *Registers) bool {
+	if r.arch != ARM64 {
+		return true
+	}
+	lr, ok := c.word(r.SP())
+	r.set(arm64LR, lr)
+	r.set(arm64SP, r.SP()+16)
+	return ok
+}

@@ -1,0 +1,297 @@
+package corefile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const segv, abrt = 11, 6
+
+// calls are what threads.c is in when it dies.
+var calls = []string{"inner", "middle", "inlined", "outer", "main"}
+
+func TestBacktrace(t *testing.T) {
+	t.Parallel()
+	handler := []string{"give_up", "handler", "<signal handler called>", "boom", "main"}
+	for _, row := range []struct {
+		name     string
+		compiler string
+		source   string
+		args     []string
+		want     []string // functions of the crashing thread, in this order; others may lie between them
+		line     string   // FILE:LINE of the first of them
+		gdb      bool     // gdb is to say the same
+		signal   int
+		threads  int
+	}{
+		{"O0", "gcc", "threads.c", []string{"-O0", "-g"}, calls, "threads.c:7", true, segv, 4},
+		{"O1", "gcc", "threads.c", []string{"-O1", "-g"}, calls, "threads.c:7", true, segv, 4},
+		{"O2", "gcc", "threads.c", []string{"-O2", "-g"}, []string{"outer", "main"}, "threads.c:22", true, segv, 4},
+		{"DWARF 4", "gcc", "threads.c", []string{"-O1", "-gdwarf-4"}, calls, "threads.c:7", true, segv, 4},
+		{"DWARF 3", "gcc", "threads.c", []string{"-O1", "-gdwarf-3", "-gstrict-dwarf"}, calls, "threads.c:7", true, segv, 4},
+		{"DWARF 2", "gcc", "threads.c", []string{"-O1", "-gdwarf-2", "-gstrict-dwarf"}, calls, "threads.c:7", true, segv, 4},
+		{"64-bit DWARF", "gcc", "threads.c", []string{"-O1", "-g", "-gdwarf64"}, calls, "threads.c:7", true, segv, 4},
+		{"compressed DWARF", "gcc", "threads.c", []string{"-O1", "-g", "-gz=zlib"}, calls, "threads.c:7", true, segv, 4},
+		{"no frame pointers", "gcc", "threads.c", []string{"-O1", "-g", "-fomit-frame-pointer"}, calls, "threads.c:7", true, segv, 4},
+		{"no call frame information", "gcc", "threads.c", []string{
+			"-O1", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fcf-protection=none",
+		}, []string{"inner", "middle", "outer", "main"}, "", false, segv, 4},
+		{"debug_frame only", "gcc", "threads.c", []string{
+			"-O1", "-g", "-fomit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+		}, calls, "threads.c:7", true, segv, 4},
+		{"no search table", "gcc", "threads.c", []string{"-O1", "-g", "-Wl,--no-eh-frame-hdr"}, calls, "threads.c:7", true, segv, 4},
+		{"no debug information", "gcc", "threads.c", []string{"-O1"}, []string{"inner", "middle", "outer", "main"}, "", true, segv, 4},
+		{"static", "gcc", "threads.c", []string{"-O1", "-g", "-static"}, calls, "threads.c:7", true, segv, 4},
+		{"static PIE", "gcc", "threads.c", []string{"-O1", "-g", "-static-pie"}, calls, "threads.c:7", true, segv, 4},
+		{"no PIE", "gcc", "threads.c", []string{"-O1", "-g", "-no-pie"}, calls, "threads.c:7", true, segv, 4},
+		{"signal handler", "gcc", "handler.c", []string{"-O1", "-g"}, handler, "handler.c:6", true, abrt, 1},
+		{"signal handler, static", "gcc", "handler.c", []string{"-O1", "-g", "-static"}, handler, "handler.c:6", true, abrt, 1},
+		{"wild call", "gcc", "wild.c", []string{"-O1", "-g"}, []string{"call", "main"}, "wild.c:2", true, segv, 1},
+		{"C++", "g++", "throw.cc", []string{"-O0", "-g"}, []string{"shop::Cart<int>::at", "shop::total", "main"}, "throw.cc:11", true, abrt, 1},
+		{"C++, optimized", "g++", "throw.cc", []string{"-O2"}, []string{"shop::Cart<int>::at", "shop::total", "main"}, "", true, abrt, 1},
+		{"Rust", "rustc", "bounds.rs", []string{"-g", "-Cpanic=abort"}, []string{
+			"core::panicking::panic_bounds_check", "bounds::deep::Shelf::take", "bounds::main",
+		}, "core/src/panicking.rs", true, abrt, 1},
+		{"Rust, optimized", "rustc", "bounds.rs", []string{"-O", "-Cpanic=abort", "-Csymbol-mangling-version=v0"}, []string{
+			"core::panicking::panic_bounds_check", "bounds::deep::Shelf::take", "bounds::main",
+		}, "core/src/panicking.rs", false, abrt, 1},
+		{"Go", "go", "nilptr/main.go", nil, []string{
+			"runtime.crash", "runtime.fatalpanic", "runtime.gopanic", "runtime.panicmem", "runtime.sigpanic",
+			"main.(*box).get", "main.inlined", "main.outer", "main.main", "runtime.main", "runtime.goexit",
+		}, "runtime/signal_unix.go", false, abrt, 2},
+		{"Go, stripped", "go", "nilptr/main.go", []string{"-ldflags=-s -w", "-trimpath"}, []string{
+			"runtime.gopanic", "main.(*box).get", "main.inlined", "main.outer", "main.main", "runtime.main", "runtime.goexit",
+		}, "runtime/panic.go", false, abrt, 2},
+		{"Go, PIE", "go", "nilptr/main.go", []string{"-buildmode=pie", "-ldflags=-s -w"}, []string{
+			"runtime.gopanic", "main.(*box).get", "main.inlined", "main.outer", "main.main", "runtime.main", "runtime.goexit",
+		}, "runtime/panic.go", false, abrt, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			args := row.args
+			if row.compiler == "rustc" {
+				args = append(args, "--crate-name=bounds")
+			} else if strings.HasPrefix(row.source, "threads") {
+				args = append(args, "-pthread")
+			}
+			exe := compile(t, row.compiler, row.source, args...)
+			path := crash(t, exe)
+			c := openCore(t, path, Options{})
+			if c.Truncated || c.Skipped != 0 {
+				t.Errorf("truncated %v, skipped %d", c.Truncated, c.Skipped)
+			}
+			if c.Signal.Number != row.signal || !c.Signal.HasCode {
+				t.Errorf("signal %+v, want %d", c.Signal, row.signal)
+			}
+			if row.signal == segv && (!c.Signal.HasAddr || c.Signal.Addr != 0 || c.Signal.Code != 1) {
+				t.Errorf("signal %+v, want the address 0 and code 1", c.Signal)
+			}
+			if c.Process.Name != "program" || !strings.HasPrefix(c.Process.Args, exe[:30]) || c.Process.PID <= 0 {
+				t.Errorf("process %+v, want %s", c.Process, exe)
+			}
+			if len(c.Threads) < row.threads {
+				t.Errorf("%d threads, want at least %d", len(c.Threads), row.threads)
+			}
+			frames := c.Backtrace(&c.Threads[0], 100)
+			all := functions(frames)
+			if got := only(all, row.want); !slices.Equal(got, row.want) {
+				t.Errorf("functions %q, want %q\n%s", got, row.want, report(t, c))
+			}
+			if row.line != "" {
+				f := frames[slices.Index(all, row.want[0])]
+				if got := fmt.Sprintf("%s:%d", f.File, f.Line); !strings.Contains(got, row.line) {
+					t.Errorf("%s is at %s, want %s", row.want[0], got, row.line)
+				}
+			}
+			if row.gdb {
+				theirs := gdbFunctions(t, exe, path)
+				if got := only(theirs, row.want); !slices.Equal(got, row.want) {
+					t.Errorf("gdb has %q, want %q", theirs, row.want)
+				}
+			}
+		})
+	}
+}
+
+// TestThreads wants every thread of a crash, walked to its beginning.
+func TestThreads(t *testing.T) {
+	t.Parallel()
+	c := openCore(t, crash(t, compile(t, "gcc", "threads.c", "-O2", "-g", "-pthread"), "many"), Options{})
+	if len(c.Threads) != 201 {
+		t.Fatalf("%d threads, want 201", len(c.Threads))
+	}
+	if c.Threads[0].TID != c.Process.PID {
+		t.Errorf("thread %d is first, want %d, which crashed", c.Threads[0].TID, c.Process.PID)
+	}
+	for i := range c.Threads[1:] {
+		names := functions(c.Backtrace(&c.Threads[i+1], 100))
+		if !slices.Contains(names, "waiter") {
+			t.Fatalf("thread %d is in %q", i+1, names)
+		}
+	}
+	text := report(t, c)
+	if !strings.Contains(text, "200 threads with the same stack:") {
+		t.Errorf("equal stacks are not put together:\n%s", text)
+	}
+}
+
+// TestStripped wants a module and an offset in the file for every frame of a
+// program without symbols, the same as gdb's addresses.
+func TestStripped(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "threads.c", "-O1", "-s", "-pthread", "-Wl,--build-id=0x0123456789abcdef")
+	c := openCore(t, crash(t, exe), Options{})
+	frames := c.Backtrace(&c.Threads[0], 100)
+	if len(frames) < 4 {
+		t.Fatal(report(t, c))
+	}
+	for _, f := range frames[:4] {
+		if f.Function != "" || f.Module != exe || f.BuildID != "0123456789abcdef" || f.Offset == 0 || f.Offset > 1<<16 {
+			t.Errorf("frame %+v", f)
+		}
+	}
+	if want := fmt.Sprintf("in ?? (%s+0x%x)", exe, frames[0].Offset); !strings.Contains(report(t, c), want) {
+		t.Errorf("no %q in the report", want)
+	}
+}
+
+// TestRecursion wants a bounded backtrace where the stack is full.
+func TestRecursion(t *testing.T) {
+	t.Parallel()
+	c := openCore(t, crash(t, compile(t, "gcc", "recurse.c", "-O0", "-g")), Options{})
+	frames := c.Backtrace(&c.Threads[0], 128)
+	if len(frames) != 128 {
+		t.Fatalf("%d frames, want 128", len(frames))
+	}
+	for i, f := range frames {
+		if f.Function != "recurse" {
+			t.Fatalf("frame %d is %+v", i, f)
+		}
+	}
+	if n := len(c.Backtrace(&c.Threads[0], 1<<30)); n > maxFrames {
+		t.Errorf("%d frames", n)
+	}
+	if text := report(t, c); !strings.Contains(text, "(more frames follow)") {
+		t.Error(text)
+	}
+}
+
+// TestSmashedStack wants the frame that was left, and the address that led
+// nowhere.
+func TestSmashedStack(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "smash.c", "-O1", "-g", "-fno-stack-protector", "-D_FORTIFY_SOURCE=0", "-fcf-protection=none")
+	c := openCore(t, crash(t, exe), Options{})
+	frames := c.Backtrace(&c.Threads[0], 100)
+	if frames[0].Function != "smash" {
+		t.Error(report(t, c))
+	}
+	if len(frames) > 3 {
+		t.Errorf("frames out of thin air:\n%s", report(t, c))
+	}
+}
+
+// TestGDBCore reads a core that gdb wrote.
+func TestGDBCore(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
+	c := openCore(t, crashUnderGDB(t, exe), Options{})
+	if got := only(functions(c.Backtrace(&c.Threads[0], 100)), calls); !slices.Equal(got, calls) {
+		t.Error(report(t, c))
+	}
+	if c.Signal.Number != segv || !c.Signal.HasAddr {
+		t.Errorf("signal %+v", c.Signal)
+	}
+}
+
+// TestOtherFile wants nothing taken from a file that has replaced the one that
+// crashed, nor from one that is gone.
+func TestOtherFile(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
+	other := compile(t, "gcc", "wild.c", "-O1", "-g")
+	path := crash(t, exe)
+	before := openCore(t, path, Options{})
+	if err := os.Rename(other, exe); err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"replaced", "gone"} {
+		c := openCore(t, path, Options{})
+		frames := c.Backtrace(&c.Threads[0], 100)
+		f := frames[0]
+		if f.Function != "" || f.File != "" || f.Module != exe {
+			t.Errorf("%s: frame %+v", state, f)
+		}
+		if f.BuildID == "" || f.BuildID != before.Modules[0].BuildID {
+			t.Errorf("%s: build ID %q, want %q", state, f.BuildID, before.Modules[0].BuildID)
+		}
+		_ = os.Remove(exe)
+	}
+	if err := os.MkdirAll(filepath.Join(filepath.Dir(exe), "root", filepath.Dir(exe)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRoot finds the files of a program that ran under another root, and the
+// program itself where we are told that it is.
+func TestRoot(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
+	path := crash(t, exe)
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(exe)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(exe, filepath.Join(root, exe)); err != nil {
+		t.Fatal(err)
+	}
+	for _, opt := range []Options{{Root: root}, {Executable: filepath.Join(root, exe)}} {
+		c := openCore(t, path, opt)
+		if got := only(functions(c.Backtrace(&c.Threads[0], 100)), calls); !slices.Equal(got, calls) {
+			t.Errorf("%+v: %s", opt, report(t, c))
+		}
+	}
+}
+
+// TestTruncated cuts a core off at several places.
+func TestTruncated(t *testing.T) {
+	t.Parallel()
+	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
+	path := crash(t, exe)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openCore(t, path, Options{})
+	if c.Truncated {
+		t.Error("a whole core is called truncated")
+	}
+	whole := len(c.Modules)
+	for _, size := range []int64{info.Size() - 1, info.Size() / 2, 1 << 16} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		c := openCore(t, path, Options{})
+		if !c.Truncated {
+			t.Errorf("cut at %d: not called truncated", size)
+		}
+		if len(c.Threads) != 4 || c.Signal.Number != segv {
+			t.Errorf("cut at %d: %d threads, signal %+v", size, len(c.Threads), c.Signal)
+		}
+		if !strings.Contains(report(t, c), "truncated") || len(c.Modules) > whole {
+			t.Errorf("cut at %d: %s", size, report(t, c))
+		}
+	}
+	for _, size := range []int64{100, 10, 0} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path); err == nil {
+			t.Errorf("cut at %d: opened", size)
+		}
+	}
+}

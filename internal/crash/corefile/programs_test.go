@@ -1,0 +1,187 @@
+package corefile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// compile builds a program of testdata/src and returns its path. The test is
+// skipped where the compiler is missing.
+func compile(t testing.TB, compiler string, source string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(compiler); err != nil {
+		t.Skipf("needs %s: %v", compiler, err)
+	}
+	dir := t.TempDir()
+	exe := filepath.Join(dir, "program")
+	source, err := filepath.Abs(filepath.Join("testdata/src", source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cmd *exec.Cmd
+	if compiler == "go" {
+		cmd = exec.Command("go", append(append([]string{"build"}, args...), "-o", exe, source)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	} else {
+		cmd = exec.Command(compiler, append(append([]string{}, args...), "-o", exe, source)...)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", compiler, err, out)
+	}
+	return exe
+}
+
+// crash runs a program until it dies and returns the core it leaves. Where the
+// kernel does not write cores into the current directory, gdb writes it.
+func crash(t testing.TB, exe string, args ...string) string {
+	t.Helper()
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^[a-z]+(\.%p)?\n$`).Match(pattern) || limit.Max < 1<<30 {
+		return crashUnderGDB(t, exe, args...)
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -c unlimited; exec "$0" "$@"`, exe}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOTRACEBACK=crash")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("the program did not crash\n%s", out)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("no core, but %v, %v: %s\n%s", found, err, cmd.ProcessState, out)
+	}
+	return found[0]
+}
+
+// crashUnderGDB has gdb run the program and write the core, at the signal that
+// would be its last.
+func crashUnderGDB(t testing.TB, exe string, args ...string) string {
+	t.Helper()
+	core := filepath.Join(t.TempDir(), "core")
+	out := gdb(t, "-ex", "set startup-with-shell off", "-ex", "set environment GOTRACEBACK=crash",
+		"-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "generate-core-file "+core,
+		"--args", exe, strings.Join(args, " "))
+	if _, err := os.Stat(core); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return core
+}
+
+func gdb(t testing.TB, args ...string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath("gdb"); err != nil {
+		t.Skipf("needs gdb: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "gdb", append([]string{
+		"-nx", "-nh", "-q", "-batch",
+		"-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set width 0", "-iex", "set style enabled off",
+	}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && ctx.Err() != nil {
+		t.Fatalf("gdb: %v\n%s", err, out)
+	}
+	return out
+}
+
+// gdbFunctions are the functions of gdb's backtrace of the crashing thread.
+func gdbFunctions(t testing.TB, exe, core string) []string {
+	t.Helper()
+	out := gdb(t, "-ex", "bt 200", exe, core)
+	_, out, _ = bytes.Cut(out, []byte("Program terminated"))
+	_, out, _ = bytes.Cut(out, []byte("\n"))
+	var names []string
+	line := regexp.MustCompile(`^#(\d+) +(?:0x[0-9a-f]+ in )?(<signal handler called>|.*?)(?: \(|$)`)
+	seen := -1
+	for text := range strings.Lines(string(out)) {
+		m := line.FindStringSubmatch(strings.TrimSpace(text))
+		if m == nil {
+			continue
+		}
+		n := 0
+		_, _ = fmt.Sscan(m[1], &n)
+		if n == 0 && seen >= 0 {
+			// The frame shown at the start comes again as the first of the backtrace.
+			names = nil
+		}
+		seen = n
+		name, _, _ := strings.Cut(m[2], "(unsigned")
+		name, _, _ = strings.Cut(name, "(shop")
+		names = append(names, name)
+	}
+	return names
+}
+
+// functions are the functions of the frames, in gdb's words.
+func functions(frames []Frame) []string {
+	var names []string
+	for _, f := range frames {
+		switch {
+		case f.Signal:
+			names = append(names, "<signal handler called>")
+		case f.Function == "":
+			names = append(names, "??")
+		default:
+			names = append(names, f.Function)
+		}
+	}
+	return names
+}
+
+// only keeps the names that are wanted somewhere.
+func only(names, wanted []string) []string {
+	var kept []string
+	for _, n := range names {
+		for _, w := range wanted {
+			if n == w {
+				kept = append(kept, n)
+				break
+			}
+		}
+	}
+	return kept
+}
+
+func openCore(t testing.TB, path string, opt Options) *Core {
+	t.Helper()
+	c, err := OpenWith(path, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func report(t testing.TB, c *Core) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Report(&b, ReportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
