@@ -3,6 +3,8 @@ package corefile
 import (
 	"bytes"
 	"slices"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/demangle"
 )
 
 // A Frame is one call on a stack. An inlined call has a frame of its own, before
@@ -128,22 +130,40 @@ func (c *Core) badJump(regs *Registers) (Registers, bool) {
 	return caller, ok && c.executable(pc)
 }
 
-// leaf is for arm64 code that nothing is known of, where the thread was
-// interrupted: if the link register points out of the function, the function
-// has saved nothing yet.
+// leaf is for code that nothing is known of, where the thread was interrupted: it
+// may have made no frame yet.
 func (c *Core) leaf(regs *Registers, pc uint64, exact bool) (Registers, bool) {
-	lr, ok := regs.get(arm64LR)
-	if regs.arch != ARM64 || !exact || !ok {
-		return *regs, false
-	}
 	caller := *regs
-	caller.set(arm64PC, lr)
-	if !c.arrive(&caller) || !c.executable(caller.PC()) {
+	if !exact {
 		return caller, false
 	}
-	here, there := c.frames(pc, pc), c.frames(caller.PC()-1, caller.PC()-1)
-	a, b := here[len(here)-1], there[len(there)-1]
-	return caller, a.Function == "" || a.Function != b.Function
+	if regs.arch == ARM64 {
+		// If the link register points out of the function, it has not been
+		// saved.
+		lr, ok := regs.get(arm64LR)
+		caller.set(arm64PC, lr)
+		if !ok || !c.arrive(&caller) || !c.executable(caller.PC()) {
+			return caller, false
+		}
+		here, there := c.frames(pc, pc), c.frames(caller.PC()-1, caller.PC()-1)
+		a, b := here[len(here)-1], there[len(there)-1]
+		return caller, a.Function == "" || a.Function != b.Function
+	}
+	// If the stack ends with the return address of a call that led to the
+	// beginning of this function, nothing has been pushed.
+	ret, ok := c.word(regs.SP())
+	var code [5]byte
+	if !ok || !c.executable(ret) || c.readMemory(code[:], ret-5) != 5 || code[0] != 0xe8 {
+		return caller, false
+	}
+	target := ret + uint64(int64(int32(le.Uint32(code[1:]))))
+	f := c.frames(pc, pc)
+	if last := f[len(f)-1]; last.Function == "" || target != pc-last.FuncOff {
+		return caller, false
+	}
+	caller.set(amd64PC, ret)
+	caller.set(amd64SP, regs.SP()+8)
+	return caller, true
 }
 
 // byFramePointer relies on the chain of saved frame pointers, if it looks like
@@ -235,7 +255,7 @@ func (m *Module) describe(f *Frame, lookup uint64) []Frame {
 		}
 	}
 	if name, start, ok := m.symbol(lookup); ok {
-		f.Function, f.FuncOff = demangle(name), f.PC-start
+		f.Function, f.FuncOff = demangle.Name(name), f.PC-start
 	}
 	return m.describeLines(f, lookup)
 }

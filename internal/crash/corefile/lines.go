@@ -1,6 +1,10 @@
 package corefile
 
-import "path"
+import (
+	"path"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/demangle"
+)
 
 // describeLines fills in the source line, and the function if it is not known
 // yet, and returns the frames of calls that were inlined there, innermost first.
@@ -27,12 +31,12 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 		if f.Function == "" {
 			f.FuncOff = pc - calls[0].low
 		}
-		f.Function = demangle(name)
+		f.Function = demangle.Name(name)
 	}
 	var inlined []Frame
 	for i := len(calls) - 1; i > 0; i-- {
 		in := *f
-		in.Function, in.FuncOff, in.Inlined = demangle(calls[i].name), 0, true
+		in.Function, in.FuncOff, in.Inlined = demangle.Name(calls[i].name), 0, true
 		inlined = append(inlined, in)
 		f.Line, f.File = int(calls[i].line), t.fileName(u, calls[i].file)
 	}

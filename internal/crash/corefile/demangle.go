@@ -1,3 +1,0 @@
-package corefile
-
-func demangle(name string) string { return name }
