@@ -30,10 +30,10 @@ func TestBacktrace(t *testing.T) {
 	}{
 		{"O0", "gcc", "threads.c", []string{"-O0", "-g"}, calls, "threads.c:7", true, segv, 4},
 		{"O1", "gcc", "threads.c", []string{"-O1", "-g"}, calls, "threads.c:7", true, segv, 4},
-		{"O2", "gcc", "threads.c", []string{"-O2", "-g"}, []string{"outer", "main"}, "threads.c:22", true, segv, 4},
+		{"O2", "gcc", "threads.c", []string{"-O2", "-g"}, []string{"outer", "main"}, "threads.c:20", true, segv, 4},
 		{"DWARF 4", "gcc", "threads.c", []string{"-O1", "-gdwarf-4"}, calls, "threads.c:7", true, segv, 4},
 		{"DWARF 3", "gcc", "threads.c", []string{"-O1", "-gdwarf-3", "-gstrict-dwarf"}, calls, "threads.c:7", true, segv, 4},
-		{"DWARF 2", "gcc", "threads.c", []string{"-O1", "-gdwarf-2", "-gstrict-dwarf"}, calls, "threads.c:7", true, segv, 4},
+		{"DWARF 2", "gcc", "threads.c", []string{"-O1", "-gdwarf-2", "-gstrict-dwarf"}, []string{"inner", "middle", "outer", "main"}, "threads.c:7", true, segv, 4},
 		{"64-bit DWARF", "gcc", "threads.c", []string{"-O1", "-g", "-gdwarf64"}, calls, "threads.c:7", true, segv, 4},
 		{"compressed DWARF", "gcc", "threads.c", []string{"-O1", "-g", "-gz=zlib"}, calls, "threads.c:7", true, segv, 4},
 		{"no frame pointers", "gcc", "threads.c", []string{"-O1", "-g", "-fomit-frame-pointer"}, calls, "threads.c:7", true, segv, 4},

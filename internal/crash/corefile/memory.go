@@ -149,10 +149,22 @@ func (c *Core) segmentAt(addr uint64) (segment, bool) {
 	return c.segments[i], true
 }
 
-// executable says whether code can be at an address.
+// executable says whether code can be at an address. A debugger's core has no
+// segments for code that was not changed; there the file's headers tell.
 func (c *Core) executable(addr uint64) bool {
-	s, ok := c.segmentAt(addr)
-	return ok && s.flags&pfX != 0
+	if s, ok := c.segmentAt(addr); ok {
+		return s.flags&pfX != 0
+	}
+	m := c.moduleAt(addr)
+	if m == nil {
+		return false
+	}
+	for _, p := range m.progs {
+		if p.kind == ptLoad && p.flags&pfX != 0 && addr-m.Bias-p.addr < p.memSize {
+			return true
+		}
+	}
+	return false
 }
 
 // A pageCache holds the pieces of files that were read last.

@@ -45,6 +45,7 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 // kernel does not write cores into the current directory, gdb writes it.
 func crash(t testing.TB, exe string, args ...string) string {
 	t.Helper()
+	defer lockPattern(t)()
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	if err != nil {
 		t.Fatal(err)
@@ -73,14 +74,30 @@ func crash(t testing.TB, exe string, args ...string) string {
 	return found[0]
 }
 
+// lockPattern keeps other tests of this machine from changing core_pattern, and
+// returns how to let them again.
+func lockPattern(t testing.TB) (unlock func()) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "jettison-core-pattern.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = f.Close() }
+}
+
 // crashUnderGDB has gdb run the program and write the core, at the signal that
 // would be its last.
 func crashUnderGDB(t testing.TB, exe string, args ...string) string {
 	t.Helper()
 	core := filepath.Join(t.TempDir(), "core")
-	out := gdb(t, "-ex", "set startup-with-shell off", "-ex", "set environment GOTRACEBACK=crash",
-		"-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "generate-core-file "+core,
-		"--args", exe, strings.Join(args, " "))
+	out := gdb(t, append([]string{
+		"-ex", "set startup-with-shell off", "-ex", "set environment GOTRACEBACK=crash",
+		"-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "generate-core-file " + core,
+		"--args", exe,
+	}, args...)...)
 	if _, err := os.Stat(core); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
