@@ -49,8 +49,8 @@ type Options struct {
 	// Root is a directory under which the mapped files are looked for first,
 	// such as the root of a container or a sysroot.
 	Root string
-	// Timeout ends all reading, so that a backtrace ends where it has got to.
-	// None if zero.
+	// Timeout, counted from the opening, ends all reading but that of the core's
+	// own headers, so that a backtrace ends where it has got to. None if zero.
 	Timeout time.Duration
 }
 
@@ -125,12 +125,13 @@ func OpenWith(path string, opt Options) (*Core, error) {
 		return nil, fmt.Errorf("open core: %w", err)
 	}
 	c := &Core{opt: opt, f: f, size: size, budget: defaultBudget, inflatable: maxInflated}
-	if opt.Timeout > 0 {
-		c.deadline = time.Now().Add(opt.Timeout)
-	}
+	start := time.Now()
 	if err := c.parse(); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("read core: %w", err)
+	}
+	if opt.Timeout > 0 {
+		c.deadline = start.Add(opt.Timeout)
 	}
 	c.findModules()
 	return c, nil

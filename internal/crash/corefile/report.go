@@ -68,6 +68,9 @@ func (c *Core) report(w *limitedWriter, opt ReportOptions) {
 	}
 	fmt.Fprintln(w)
 	c.writeOthers(w, opt, used)
+	if c.expired() {
+		fmt.Fprintln(w, "\nThe time for reading the core was over before its end.")
+	}
 	fmt.Fprintf(w, "\nFiles:\n")
 	for _, m := range c.Modules {
 		if !used[m] {
