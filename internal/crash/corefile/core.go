@@ -28,7 +28,7 @@ const (
 	maxFileNote   = 16 << 20 // bytes of NT_FILE; the kernel's own limit is 4 MiB
 	maxFrames     = 1 << 14  // of one backtrace
 	maxOpenFiles  = 256      // executables, libraries and debug files held open
-	defaultBudget = 8 << 30  // bytes read, counted with those that come from the cache
+	defaultBudget = 2 << 30  // bytes read, counted with those that come from the cache
 )
 
 // An Arch is a processor architecture of a core.

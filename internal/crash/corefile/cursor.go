@@ -171,12 +171,16 @@ func textAt(src source, off uint64, limit int) string {
 	return string(b)
 }
 
-// bytesSource is a source of bytes that are in memory.
-type bytesSource []byte
+// bytesSource is a source of bytes that are held. Reading them counts too: it is
+// what bounds the work.
+type bytesSource struct {
+	c *Core
+	b []byte
+}
 
 func (s bytesSource) readAt(p []byte, off uint64) int {
-	if off >= uint64(len(s)) {
+	if off >= uint64(len(s.b)) || !s.c.spend(len(p)) {
 		return 0
 	}
-	return copy(p, s[off:])
+	return copy(p, s.b[off:])
 }

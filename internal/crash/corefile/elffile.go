@@ -141,7 +141,7 @@ func (c *Core) data(e *elfFile, name string) span {
 	if _, err := io.ReadFull(z, b); err != nil {
 		return span{}
 	}
-	return span{bytesSource(b), 0, size}
+	return span{bytesSource{c, b}, 0, size}
 }
 
 // spanReader reads a span from its beginning to its end.

@@ -16,9 +16,11 @@ import (
 )
 
 // compile builds a program of testdata/src and returns its path. The test is
-// skipped where the compiler is missing.
+// skipped where the compiler is missing. The compiler "go arm64" is Go's for
+// another machine.
 func compile(t testing.TB, compiler string, source string, args ...string) string {
 	t.Helper()
+	compiler, arch, _ := strings.Cut(compiler, " ")
 	if _, err := exec.LookPath(compiler); err != nil {
 		t.Skipf("needs %s: %v", compiler, err)
 	}
@@ -32,6 +34,9 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 	if compiler == "go" {
 		cmd = exec.Command("go", append(append([]string{"build"}, args...), "-o", exe, source)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if arch != "" {
+			cmd.Env = append(cmd.Env, "GOARCH="+arch)
+		}
 	} else {
 		cmd = exec.Command(compiler, append(append([]string{}, args...), "-o", exe, source)...)
 	}
