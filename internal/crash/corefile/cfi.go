@@ -135,7 +135,7 @@ func (t *frameTable) build() {
 		}
 		cur.seek(next)
 	}
-	sort.SliceStable(t.sorted, func(i, j int) bool { return t.sorted[i].start < t.sorted[j].start })
+	sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].start < t.sorted[j].start })
 }
 
 // fde reads the description at an offset.

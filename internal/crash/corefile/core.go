@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -262,7 +263,7 @@ func (c *Core) parse() error {
 			notes = append(notes, segment{offset: p.offset, fileSize: p.fileSize})
 		}
 	}
-	sortSegments(c.segments)
+	sort.Slice(c.segments, func(i, j int) bool { return c.segments[i].addr < c.segments[j].addr })
 	left := maxNotes
 	for _, n := range notes {
 		left = c.readNotes(n.offset, n.fileSize, left)

@@ -1,9 +1,6 @@
 package corefile
 
-import (
-	"slices"
-	"sort"
-)
+import "sort"
 
 // DWARF of versions 2 to 5, as far as lines and inlined calls need it. It is
 // read piece by piece: no section is held in memory unless it is compressed.
@@ -136,12 +133,7 @@ func (t *lineTable) index() {
 		}
 		cur = t.info.from(u.end)
 	}
-	slices.SortFunc(t.byAddr, func(a, b unitRange) int {
-		if a.low != b.low {
-			return compare(a.low, b.low)
-		}
-		return compare(a.high, b.high)
-	})
+	sort.Slice(t.byAddr, func(i, j int) bool { return t.byAddr[i].low < t.byAddr[j].low })
 }
 
 // readUnit reads a unit's header behind the length, and its first entry.
@@ -242,7 +234,7 @@ func (t *lineTable) abbrevOf(u *unit, code uint64) *abbrev {
 			t.abbrevs = append(t.abbrevs, a)
 			return true
 		})
-		slices.SortFunc(t.abbrevs, func(a, b abbrev) int { return compare(a.code, b.code) })
+		sort.Slice(t.abbrevs, func(i, j int) bool { return t.abbrevs[i].code < t.abbrevs[j].code })
 	}
 	if n := code - 1; n < uint64(len(t.abbrevs)) && t.abbrevs[n].code == code {
 		return &t.abbrevs[n]

@@ -98,6 +98,8 @@ type span struct {
 }
 
 // from is a cursor over the span from an offset on.
+//
+//go:noinline
 func (s span) from(off uint64) cursor {
 	if off > s.size || s.src == nil {
 		return cursor{bad: true}

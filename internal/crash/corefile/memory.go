@@ -2,7 +2,7 @@ package corefile
 
 import (
 	"os"
-	"slices"
+	"sort"
 )
 
 // fileSource reads a file, within the core's budget.
@@ -70,15 +70,8 @@ func (c *Core) readPiece(p []byte, addr uint64) int {
 // that is known to be the mapped one. Other files are never read: the core could
 // name any.
 func (c *Core) readMapped(p []byte, addr uint64) int {
-	i, found := slices.BinarySearchFunc(c.mappings, addr, func(m mapping, addr uint64) int {
-		if m.end <= addr {
-			return -1
-		} else if m.start > addr {
-			return 1
-		}
-		return 0
-	})
-	if !found {
+	i := sort.Search(len(c.mappings), func(i int) bool { return c.mappings[i].end > addr })
+	if i == len(c.mappings) || c.mappings[i].start > addr {
 		if m := c.moduleAt(addr); m != nil && len(c.mappings) == 0 {
 			return m.readFile(p, addr)
 		}
@@ -122,28 +115,10 @@ func (c *Core) word(addr uint64) (uint64, bool) {
 	return le.Uint64(b[:]), true
 }
 
-func sortSegments(s []segment) {
-	slices.SortStableFunc(s, func(a, b segment) int {
-		if a.addr < b.addr {
-			return -1
-		} else if a.addr > b.addr {
-			return 1
-		}
-		return 0
-	})
-}
-
 // segmentAt finds the segment that holds an address.
 func (c *Core) segmentAt(addr uint64) (segment, bool) {
-	i, found := slices.BinarySearchFunc(c.segments, addr, func(s segment, addr uint64) int {
-		if s.end() <= addr {
-			return -1
-		} else if s.addr > addr {
-			return 1
-		}
-		return 0
-	})
-	if !found {
+	i := sort.Search(len(c.segments), func(i int) bool { return c.segments[i].end() > addr })
+	if i == len(c.segments) || c.segments[i].addr > addr {
 		return segment{}, false
 	}
 	return c.segments[i], true

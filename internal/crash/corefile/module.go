@@ -5,8 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"sort"
 )
 
 // debugDirectory is where distributions put the symbols of stripped files, by
@@ -63,12 +62,7 @@ func (c *Core) findModules() {
 			c.addSegment(s)
 		}
 	}
-	slices.SortStableFunc(c.Modules, func(a, b *Module) int {
-		if a.Start < b.Start {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(c.Modules, func(i, j int) bool { return c.Modules[i].Start < c.Modules[j].Start })
 	if entry, ok := c.auxv[atEntry]; ok {
 		if m := c.moduleAt(entry); m != nil {
 			m.main = true
@@ -90,7 +84,11 @@ func (c *Core) addMapped(parts []mapping) {
 	if !m.readHead() {
 		// The core does not hold the beginning of it. Code is what makes it
 		// worth a look at the file.
-		if !slices.ContainsFunc(parts, func(p mapping) bool { return c.executable(p.start) }) {
+		code := false
+		for _, p := range parts {
+			code = code || c.executable(p.start)
+		}
+		if !code {
 			return
 		}
 	}
@@ -323,5 +321,5 @@ func (m *Module) name() string {
 	if m.Path == "" {
 		return "?"
 	}
-	return strings.ToValidUTF8(m.Path, "?")
+	return m.Path
 }

@@ -2,7 +2,7 @@ package corefile
 
 import (
 	"bytes"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -183,18 +183,7 @@ func (c *Core) mappedFiles(d *cursor, size uint64) {
 			c.mappings = append(c.mappings, m)
 		}
 	}
-	sortMappings(c.mappings)
-}
-
-func sortMappings(all []mapping) {
-	slices.SortStableFunc(all, func(a, b mapping) int {
-		if a.start < b.start {
-			return -1
-		} else if a.start > b.start {
-			return 1
-		}
-		return 0
-	})
+	sort.Slice(c.mappings, func(i, j int) bool { return c.mappings[i].start < c.mappings[j].start })
 }
 
 // cString is the text before the first zero byte.

@@ -22,7 +22,8 @@ var amd64Names = [...]string{
 }
 
 // Registers are the general registers of a thread, or what is known of them in
-// a frame further up.
+// a frame further up. The methods are not inlined for the binary's size, as with
+// cursor.
 type Registers struct {
 	arch  Arch
 	value [registerCount]uint64
@@ -30,6 +31,7 @@ type Registers struct {
 	flags uint64 // eflags or pstate
 }
 
+//go:noinline
 func (r *Registers) set(n int, v uint64) {
 	if uint(n) < registerCount {
 		r.value[n] = v
@@ -37,6 +39,7 @@ func (r *Registers) set(n int, v uint64) {
 	}
 }
 
+//go:noinline
 func (r *Registers) forget(n int) {
 	if uint(n) < registerCount {
 		r.known &^= 1 << n
@@ -44,6 +47,8 @@ func (r *Registers) forget(n int) {
 }
 
 // get is the value of a register, and whether it is known.
+//
+//go:noinline
 func (r *Registers) get(n int) (uint64, bool) {
 	if uint(n) >= registerCount || r.known&(1<<n) == 0 {
 		return 0, false
@@ -51,6 +56,7 @@ func (r *Registers) get(n int) (uint64, bool) {
 	return r.value[n], true
 }
 
+//go:noinline
 func (r *Registers) pcColumn() int {
 	if r.arch == ARM64 {
 		return arm64PC
@@ -58,6 +64,7 @@ func (r *Registers) pcColumn() int {
 	return amd64PC
 }
 
+//go:noinline
 func (r *Registers) spColumn() int {
 	if r.arch == ARM64 {
 		return arm64SP
@@ -65,6 +72,7 @@ func (r *Registers) spColumn() int {
 	return amd64SP
 }
 
+//go:noinline
 func (r *Registers) fpColumn() int {
 	if r.arch == ARM64 {
 		return arm64FP
@@ -73,9 +81,13 @@ func (r *Registers) fpColumn() int {
 }
 
 // PC is the program counter.
+//
+//go:noinline
 func (r *Registers) PC() uint64 { return r.value[r.pcColumn()] }
 
 // SP is the stack pointer.
+//
+//go:noinline
 func (r *Registers) SP() uint64 { return r.value[r.spColumn()] }
 
 // A Register is a register's name and value.

@@ -1,7 +1,6 @@
 package corefile
 
 import (
-	"slices"
 	"sort"
 	"strings"
 )
@@ -92,26 +91,14 @@ func (m *Module) loadSymbols() *symbolTable {
 			break
 		}
 	}
-	slices.SortFunc(t.all, func(a, b symbol) int {
-		switch {
-		case a.start != b.start:
-			return compare(a.start, b.start)
-		case a.end != b.end:
-			return compare(b.end, a.end) // the longer one first
-		default:
-			return compare(uint64(b.rank), uint64(a.rank)) // the better one first
+	sort.Slice(t.all, func(i, j int) bool {
+		a, b := &t.all[i], &t.all[j]
+		if a.start != b.start {
+			return a.start < b.start
 		}
+		return a.end > b.end // the longer one first
 	})
 	return t
-}
-
-func compare(a, b uint64) int {
-	if a < b {
-		return -1
-	} else if a > b {
-		return 1
-	}
-	return 0
 }
 
 func (t *symbolTable) read(src source, table, names section, code *elfFile) {

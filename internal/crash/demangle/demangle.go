@@ -40,7 +40,8 @@ func Name(symbol string) string {
 	return name + clone
 }
 
-// A scanner goes through a symbol. Once it has failed it stays failed.
+// A scanner goes through a symbol. Once it has failed it stays failed. What is
+// called in many places is not inlined, for the size of the binary.
 type scanner struct {
 	s      string
 	pos    int
@@ -49,6 +50,7 @@ type scanner struct {
 	failed bool
 }
 
+//go:noinline
 func (s *scanner) fail() string {
 	s.failed = true
 	s.pos = len(s.s)
@@ -56,6 +58,8 @@ func (s *scanner) fail() string {
 }
 
 // enter counts the nesting. Each enter has its leave.
+//
+//go:noinline
 func (s *scanner) enter() bool {
 	s.depth++
 	s.steps++
@@ -65,11 +69,15 @@ func (s *scanner) enter() bool {
 	return !s.failed
 }
 
+//go:noinline
 func (s *scanner) leave() { s.depth-- }
 
 // peek is the next byte, 0 at the end.
+//
+//go:noinline
 func (s *scanner) peek() byte { return s.ahead(0) }
 
+//go:noinline
 func (s *scanner) ahead(n int) byte {
 	if s.pos+n < len(s.s) {
 		return s.s[s.pos+n]
@@ -77,6 +85,7 @@ func (s *scanner) ahead(n int) byte {
 	return 0
 }
 
+//go:noinline
 func (s *scanner) next() byte {
 	b := s.peek()
 	if s.pos < len(s.s) {
@@ -88,6 +97,8 @@ func (s *scanner) next() byte {
 }
 
 // eat passes over text, if that comes next.
+//
+//go:noinline
 func (s *scanner) eat(text string) bool {
 	if strings.HasPrefix(s.s[s.pos:], text) {
 		s.pos += len(text)
@@ -125,6 +136,8 @@ func (s *scanner) bytes(n int) string {
 }
 
 // check fails if text has become too long, and returns it.
+//
+//go:noinline
 func (s *scanner) check(text string) string {
 	if len(text) > maxOutput {
 		return s.fail()

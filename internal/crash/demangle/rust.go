@@ -24,8 +24,10 @@ func rustLegacy(s string) bool {
 	return true
 }
 
-var escapes = strings.NewReplacer("$LT$", "<", "$GT$", ">", "$LP$", "(", "$RP$", ")", "$C$", ",",
-	"$BP$", "*", "$RF$", "&", "$SP$", "@", "..", "::")
+var escapes = []struct{ from, to string }{
+	{"$LT$", "<"}, {"$GT$", ">"}, {"$LP$", "("}, {"$RP$", ")"}, {"$C$", ","},
+	{"$BP$", "*"}, {"$RF$", "&"}, {"$SP$", "@"}, {"..", "::"},
+}
 
 func legacy(symbol string) string {
 	s := scanner{s: strings.TrimSuffix(symbol[3:], "E")}
@@ -35,7 +37,10 @@ func legacy(symbol string) string {
 		if strings.HasPrefix(part, "_$") {
 			part = part[1:]
 		}
-		parts = append(parts, unescape(escapes.Replace(part)))
+		for _, e := range escapes {
+			part = strings.ReplaceAll(part, e.from, e.to)
+		}
+		parts = append(parts, unescape(part))
 	}
 	if s.failed || len(parts) < 2 {
 		return symbol
