@@ -41,7 +41,7 @@ type cie struct {
 	encoding  uint8 // of the addresses in its FDEs
 	augmented bool  // FDEs have augmentation data
 	signal    bool  // a signal frame: the caller was interrupted, it made no call
-	off, end  uint64
+	end       uint64
 	code      uint64 // where the initial instructions begin
 }
 

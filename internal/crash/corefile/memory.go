@@ -82,7 +82,7 @@ func (c *Core) readMapped(p []byte, addr uint64) int {
 		return 0
 	}
 	f := m.module.open()
-	if f == nil {
+	if f == nil || f.f == nil {
 		return 0
 	}
 	off := m.offset + (addr - m.start)
@@ -95,8 +95,8 @@ func (c *Core) readMapped(p []byte, addr uint64) int {
 // readFile reads what the program headers say is to be loaded at addr.
 func (m *Module) readFile(p []byte, addr uint64) int {
 	f := m.open()
-	if f == nil {
-		return 0
+	if f == nil || f.f == nil {
+		return 0 // what lies in memory is not to be looked for in memory again
 	}
 	for _, h := range m.progs {
 		if in := addr - m.Bias - h.addr; h.kind == ptLoad && in < h.fileSize && h.offset+in >= in {
@@ -145,7 +145,6 @@ func (c *Core) executable(addr uint64) bool {
 // A pageCache holds the pieces of files that were read last.
 type pageCache struct {
 	pages [256]page
-	last  int // the page that served the last read
 }
 
 const pageSize = 16 << 10

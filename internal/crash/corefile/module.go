@@ -119,7 +119,7 @@ func (c *Core) addSegment(s segment) {
 	if s.addr == c.auxv[atVDSO] {
 		m.Path = "[vdso]"
 		m.opened = true
-		m.file = parseELF(offsetSource{memorySource{c}, m.Start}, nil)
+		m.file = parseELF(offsetSource{coreOnly{c}, m.Start}, nil)
 	}
 	c.Modules = append(c.Modules, m)
 }
