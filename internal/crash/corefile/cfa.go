@@ -24,7 +24,7 @@ type row struct {
 	regs [registerCount + 2]rule // and two of arm64: ELR_mode, RA_SIGN_STATE
 }
 
-const maxSteps = 1 << 16 // instructions of one walk or one expression
+const maxSteps = 1 << 16 // of any one list or program of the file's
 
 // rules runs the instructions of f up to pc.
 func (t *frameTable) rules(f fde, pc uint64) (row, bool) {
@@ -110,7 +110,7 @@ func (t *frameTable) run(f fde, cur *cursor, r, initial *row, loc *uint64, pc ui
 			reg := cur.uleb()
 			set(reg, rule{kind: ruleRegister, reg: int(min(cur.uleb(), 1<<10))})
 		case 0x0a: // remember_state
-			if len(saved) >= 16 {
+			if len(saved) >= 16 || !t.c.spend(1<<10) {
 				return false
 			}
 			saved = append(saved, *r)

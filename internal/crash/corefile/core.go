@@ -111,6 +111,8 @@ type Core struct {
 	known      map[frameKey][]Frame
 	inflatable int // bytes that compressed sections may still take
 	budget     int64
+	unchecked  int  // spent since the clock was looked at
+	sorted     bool // Modules are complete and in order
 	deadline   time.Time
 }
 
@@ -173,13 +175,18 @@ func openRegular(path string, flags int) (*os.File, int64, error) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// spend takes n bytes from the budget and says whether they may be read.
+// spend takes n bytes from the budget and says whether they may be read. What is
+// work without reading counts as some bytes too.
 func (c *Core) spend(n int) bool {
 	if c.budget < int64(n) {
 		c.budget = 0
 		return false
 	}
 	c.budget -= int64(n)
+	if c.unchecked += n; c.unchecked >= 1<<20 {
+		c.unchecked = 0
+		return !c.expired()
+	}
 	return true
 }
 

@@ -34,6 +34,7 @@ const (
 
 // A lineTable is the DWARF of a module.
 type lineTable struct {
+	c                                 *Core
 	info, abbrev, line, str, lineStr  span
 	ranges, rnglists, addr, strOffset span
 
@@ -97,6 +98,7 @@ func (m *Module) dwarf() *lineTable {
 			continue
 		}
 		t := &lineTable{
+			c:    c,
 			info: c.data(e, ".debug_info"), abbrev: c.data(e, ".debug_abbrev"), line: c.data(e, ".debug_line"),
 			str: c.data(e, ".debug_str"), lineStr: c.data(e, ".debug_line_str"),
 			ranges: c.data(e, ".debug_ranges"), rnglists: c.data(e, ".debug_rnglists"),
@@ -169,6 +171,9 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 		return !found
 	})
 	if !found || cur.bad {
+		return false
+	}
+	if !t.c.spend(8 * len(u.first.specs)) {
 		return false
 	}
 	for _, s := range u.first.specs {

@@ -41,6 +41,11 @@ func (t *lineTable) readEntry(cur *cursor, u *unit) (entry, bool) {
 		cur.bad = true
 		return e, false
 	}
+	// Attributes may take no room, so reading alone does not bound them.
+	if !t.c.spend(8 * len(e.abbrev.specs)) {
+		cur.bad = true
+		return e, false
+	}
 	for _, s := range e.abbrev.specs {
 		v := t.attr(cur, u, s)
 		switch s.name {

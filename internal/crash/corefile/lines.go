@@ -269,7 +269,7 @@ func (t *lineTable) skipEntries(cur *cursor, u *unit, h lineHeader, format []ent
 		for _, f := range format {
 			t.attr(cur, &unit{wide: h.wide, version: h.version}, spec{form: uint16(min(f.form, 0xffff))})
 		}
-		if cur.bad || cur.pos == before {
+		if cur.bad || cur.pos == before || !t.c.spend(8*len(format)) {
 			return false
 		}
 	}

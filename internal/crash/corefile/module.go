@@ -63,6 +63,7 @@ func (c *Core) findModules() {
 		}
 	}
 	sort.Slice(c.Modules, func(i, j int) bool { return c.Modules[i].Start < c.Modules[j].Start })
+	c.sorted = true
 	if entry, ok := c.auxv[atEntry]; ok {
 		if m := c.moduleAt(entry); m != nil {
 			m.main = true
@@ -301,13 +302,18 @@ func (m *Module) close() {
 	m.file, m.debug, m.opened = nil, nil, true
 }
 
-// moduleAt is the module that an address is in. While modules are being found it
-// is asked too, so it does not rely on their order.
+// moduleAt is the module that an address is in. It is asked while modules are
+// being found, too.
 func (c *Core) moduleAt(addr uint64) *Module {
 	if m := c.lastModule; m != nil && m.Start <= addr && addr < m.End {
 		return m
 	}
-	for _, m := range c.Modules {
+	all := c.Modules
+	if c.sorted {
+		i := sort.Search(len(all), func(i int) bool { return all[i].Start > addr })
+		all = all[max(i-1, 0):i]
+	}
+	for _, m := range all {
 		if m.Start <= addr && addr < m.End {
 			c.lastModule = m
 			return m
