@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const segv, abrt = 11, 6
@@ -69,6 +71,9 @@ func TestBacktrace(t *testing.T) {
 		{"Go, PIE", "go", "nilptr/main.go", []string{"-buildmode=pie", "-ldflags=-s -w"}, []string{
 			"runtime.gopanic", "main.(*box).get", "main.inlined", "main.outer", "main.main", "runtime.main", "runtime.goexit",
 		}, "runtime/panic.go", false, abrt, 2},
+		{"Go with C", "go cgo", "cgo/main.go", nil, []string{
+			"boom", "runtime.asmcgocall", "runtime.cgocall", "main.outer", "main.main", "runtime.main", "runtime.goexit",
+		}, "", false, abrt, 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -212,28 +217,40 @@ func TestGDBCore(t *testing.T) {
 	}
 }
 
-// TestOtherFile wants nothing taken from a file that has replaced the one that
-// crashed, nor from one that is gone.
+// TestOtherFile wants nothing taken from what has replaced the file that crashed,
+// and no waiting for it.
 func TestOtherFile(t *testing.T) {
 	t.Parallel()
 	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
 	other := compile(t, "gcc", "wild.c", "-O1", "-g")
 	path := crash(t, exe)
 	before := openCore(t, path, Options{})
-	if err := os.Rename(other, exe); err != nil {
-		t.Fatal(err)
+	states := []struct {
+		name string
+		make func() error
+	}{
+		{"another program", func() error { return os.Rename(other, exe) }},
+		{"gone", func() error { return nil }},
+		{"a FIFO", func() error { return unix.Mkfifo(exe, 0o600) }},
+		{"a device", func() error { return os.Symlink("/dev/zero", exe) }},
+		{"a directory", func() error { return os.Mkdir(exe, 0o700) }},
 	}
-	for _, state := range []string{"replaced", "gone"} {
+	for _, state := range states {
+		if err := os.Remove(exe); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		if err := state.make(); err != nil {
+			t.Fatal(err)
+		}
 		c := openCore(t, path, Options{})
 		frames := c.Backtrace(&c.Threads[0], 100)
 		f := frames[0]
 		if f.Function != "" || f.File != "" || f.Module != exe {
-			t.Errorf("%s: frame %+v", state, f)
+			t.Errorf("%s: frame %+v", state.name, f)
 		}
 		if f.BuildID == "" || f.BuildID != before.Modules[0].BuildID {
-			t.Errorf("%s: build ID %q, want %q", state, f.BuildID, before.Modules[0].BuildID)
+			t.Errorf("%s: build ID %q, want %q", state.name, f.BuildID, before.Modules[0].BuildID)
 		}
-		_ = os.Remove(exe)
 	}
 }
 

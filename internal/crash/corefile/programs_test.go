@@ -17,7 +17,7 @@ import (
 
 // compile builds a program of testdata/src and returns its path. The test is
 // skipped where the compiler is missing. The compiler "go arm64" is Go's for
-// another machine.
+// another machine, "go cgo" is Go's with C in it.
 func compile(t testing.TB, compiler string, source string, args ...string) string {
 	t.Helper()
 	compiler, arch, _ := strings.Cut(compiler, " ")
@@ -34,7 +34,11 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 	if compiler == "go" {
 		cmd = exec.Command("go", append(append([]string{"build"}, args...), "-o", exe, source)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if arch != "" {
+		switch arch {
+		case "":
+		case "cgo":
+			cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+		default:
 			cmd.Env = append(cmd.Env, "GOARCH="+arch)
 		}
 	} else {

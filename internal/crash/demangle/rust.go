@@ -25,8 +25,15 @@ func rustLegacy(s string) bool {
 }
 
 var escapes = []struct{ from, to string }{
-	{"$LT$", "<"}, {"$GT$", ">"}, {"$LP$", "("}, {"$RP$", ")"}, {"$C$", ","},
-	{"$BP$", "*"}, {"$RF$", "&"}, {"$SP$", "@"}, {"..", "::"},
+	{"$LT$", "<"},
+	{"$GT$", ">"},
+	{"$LP$", "("},
+	{"$RP$", ")"},
+	{"$C$", ","},
+	{"$BP$", "*"},
+	{"$RF$", "&"},
+	{"$SP$", "@"},
+	{"..", "::"},
 }
 
 func legacy(symbol string) string {
