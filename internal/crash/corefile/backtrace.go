@@ -237,8 +237,8 @@ func (c *Core) frames(pc, lookup uint64) []Frame {
 		inlined = m.describe(&f, lookup)
 	}
 	all := append(inlined, f)
-	if c.known == nil || len(c.known) >= 1<<14 {
-		c.known = make(map[frameKey][]Frame)
+	if c.knownSize += len(all); c.known == nil || c.knownSize > 1<<13 {
+		c.known, c.knownSize = make(map[frameKey][]Frame), len(all)
 	}
 	c.known[frameKey{pc, lookup}] = all
 	return all

@@ -6,9 +6,9 @@ import "sort"
 // frame the caller's registers are.
 
 const (
-	maxFDEs      = 1 << 18 // in a table that we have to sort ourselves
+	maxFDEs      = 1 << 19 // of all tables that we have to sort ourselves
 	maxEntrySize = 1 << 16 // bytes of one CIE or FDE
-	maxCIEs      = 1 << 12 // remembered ones
+	maxCIEs      = 1 << 16 // remembered ones of all tables
 )
 
 // A frameTable is one section of call frame information.
@@ -110,7 +110,7 @@ func (t *frameTable) build() {
 	}
 	t.built = true
 	cur := t.data.from(0)
-	for cur.left() > 4 && len(t.sorted) < maxFDEs {
+	for cur.left() > 4 && t.c.room.fdes > 0 {
 		off := cur.pos - t.data.off
 		length, wide := cur.unitLength()
 		if length == 0 {
@@ -130,6 +130,7 @@ func (t *frameTable) build() {
 		}
 		if !isCIE {
 			if f, ok := t.fde(off); ok && f.start < f.end {
+				t.c.room.fdes--
 				t.sorted = append(t.sorted, fdeRange{f.start, f.end, off})
 			}
 		}
@@ -179,11 +180,14 @@ func (t *frameTable) cie(off uint64) *cie {
 	if ci, ok := t.cies[off]; ok {
 		return ci
 	}
-	if t.cies == nil || len(t.cies) >= maxCIEs {
+	if t.cies == nil {
 		t.cies = make(map[uint64]*cie)
 	}
 	ci := t.readCIE(off)
-	t.cies[off] = ci
+	if t.c.room.cies > 0 {
+		t.c.room.cies--
+		t.cies[off] = ci
+	}
 	return ci
 }
 

@@ -25,7 +25,7 @@ const (
 	maxNotes      = 1 << 17
 	maxThreads    = 1 << 14
 	maxMappings   = 1 << 16
-	maxModules    = 1 << 12
+	maxModules    = 1 << 11
 	maxFileNote   = 16 << 20 // bytes of NT_FILE; the kernel's own limit is 4 MiB
 	maxFrames     = 1 << 14  // of one backtrace
 	maxOpenFiles  = 256      // executables, libraries and debug files held open
@@ -109,11 +109,15 @@ type Core struct {
 	cache      pageCache
 	lastModule *Module // that an address was found in
 	known      map[frameKey][]Frame
-	inflatable int // bytes that compressed sections may still take
-	budget     int64
-	unchecked  int  // spent since the clock was looked at
-	sorted     bool // Modules are complete and in order
-	deadline   time.Time
+	knownSize  int      // frames in it
+	inflatable int      // bytes that compressed sections may still take
+	room       struct { // what all modules together may still list
+		symbols, units, ranges, fdes, cies int
+	}
+	budget    int64
+	unchecked int  // spent since the clock was looked at
+	sorted    bool // Modules are complete and in order
+	deadline  time.Time
 }
 
 // Open opens a core that lies at path. The caller closes it.
@@ -128,6 +132,8 @@ func OpenWith(path string, opt Options) (*Core, error) {
 		return nil, fmt.Errorf("open core: %w", err)
 	}
 	c := &Core{opt: opt, f: f, size: size, budget: defaultBudget, inflatable: maxInflated}
+	c.room.symbols, c.room.units, c.room.ranges = maxSymbols, maxUnits, maxUnitRanges
+	c.room.fdes, c.room.cies = maxFDEs, maxCIEs
 	start := time.Now()
 	if err := c.parse(); err != nil {
 		_ = f.Close()

@@ -6,8 +6,8 @@ import "sort"
 // read piece by piece: no section is held in memory unless it is compressed.
 
 const (
-	maxUnits      = 1 << 17
-	maxUnitRanges = 1 << 18
+	maxUnits      = 1 << 17 // of all modules
+	maxUnitRanges = 1 << 19 // of all modules
 	maxAbbrevs    = 1 << 14 // of one unit
 	maxSpecs      = 1 << 17 // attributes in the abbreviations of one unit
 	maxEntries    = 1 << 18 // entries looked at for one address
@@ -56,7 +56,6 @@ type unit struct {
 	low               uint64 // what ranges are relative to
 	strBase, addrBase uint64
 	rngBase           uint64
-	first             abbrev
 	attrLow, attrHigh attr
 	attrRanges        attr
 }
@@ -115,7 +114,7 @@ func (m *Module) dwarf() *lineTable {
 // index lists the units and what addresses they cover.
 func (t *lineTable) index() {
 	cur := t.info.from(0)
-	for cur.left() > 11 && len(t.units) < maxUnits && len(t.byAddr) < maxUnitRanges {
+	for cur.left() > 11 && t.c.room.units > 0 && t.c.room.ranges > 0 {
 		u := unit{off: cur.pos - t.info.off}
 		length, wide := cur.unitLength()
 		if cur.bad || length > cur.left() {
@@ -125,9 +124,11 @@ func (t *lineTable) index() {
 		u.wide, u.end = wide, next-t.info.off
 		if t.readUnit(&cur, &u) {
 			n := len(t.units)
+			t.c.room.units--
 			t.units = append(t.units, u)
 			t.eachRange(&u, u.attrLow, u.attrHigh, u.attrRanges, func(low, high uint64) bool {
-				if low != 0 && len(t.byAddr) < maxUnitRanges {
+				if low != 0 && t.c.room.ranges > 0 {
+					t.c.room.ranges--
 					t.byAddr = append(t.byAddr, unitRange{low, high, n})
 				}
 				return true
@@ -164,19 +165,20 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 	}
 	code := cur.uleb()
 	found := false
+	var first abbrev
 	t.eachAbbrev(u.abbrev, func(a abbrev) bool {
 		if a.code == code {
-			u.first, found = a, true
+			first, found = a, true
 		}
 		return !found
 	})
 	if !found || cur.bad {
 		return false
 	}
-	if !t.c.spend(8 * len(u.first.specs)) {
+	if !t.c.spend(8 * len(first.specs)) {
 		return false
 	}
-	for _, s := range u.first.specs {
+	for _, s := range first.specs {
 		v := t.attr(cur, u, s)
 		switch s.name {
 		case atStmtList:

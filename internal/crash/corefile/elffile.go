@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	maxSections = 1 << 14
-	maxProgs    = 1 << 10
+	maxSections = 1 << 9
+	maxProgs    = 1 << 7
 	maxInflated = 96 << 20 // bytes of one core's compressed sections that are held
 )
 

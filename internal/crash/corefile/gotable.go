@@ -225,7 +225,7 @@ func (t *goTable) line(fn goFunc, pc uint64) (string, int) {
 	if cur.bad || off == 1<<32-1 {
 		return "", 0
 	}
-	return t.mem.text(t.files+uint64(off), 4096), int(line)
+	return t.mem.text(t.files+uint64(off), maxName), int(line)
 }
 
 // inlined looks up which call was inlined at an address, and an address of what

@@ -6,19 +6,21 @@ import (
 )
 
 const (
-	maxSymbols = 1 << 20 // of one module
+	maxSymbols = 1 << 21 // of all modules
 	maxName    = 1 << 10 // bytes of a function's name
 )
 
 // A symbolTable is a module's functions by address.
 type symbolTable struct {
-	all []symbol
+	c     *Core
+	all   []symbol
+	names []span // of the tables that the symbols are from
 }
 
 type symbol struct {
 	start, end uint64 // as the file has them; end is start if no size is known
-	name       span
-	nameOff    uint32
+	name       uint32
+	table      uint8 // of names
 	rank       uint8 // how good the name is, of several for one address
 }
 
@@ -38,7 +40,7 @@ func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 		if in >= s.end && (s.end != s.start || n > 0) {
 			continue
 		}
-		if name := bestName(all[:i+1]); name != "" {
+		if name := m.symbols.bestName(all[:i+1]); name != "" {
 			return name, s.start + m.Bias, true
 		}
 	}
@@ -48,7 +50,7 @@ func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 // bestName is the name of the last symbol, or a better one for the same
 // function: one without underscores, which are for the linker, or else one with
 // a better binding.
-func bestName(all []symbol) string {
+func (t *symbolTable) bestName(all []symbol) string {
 	last := all[len(all)-1]
 	var best string
 	var score int
@@ -57,7 +59,7 @@ func bestName(all []symbol) string {
 		if s.start != last.start || s.end != last.end {
 			break
 		}
-		name := s.name.text(uint64(s.nameOff), maxName)
+		name := t.names[s.table].text(uint64(s.name), maxName)
 		this := int(s.rank)
 		if name != "" && (name[0] != '_' || strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R")) {
 			this += 8
@@ -72,7 +74,7 @@ func bestName(all []symbol) string {
 // loadSymbols reads the first table there is: the full one of the file or of its
 // debug file, or else the one for dynamic linking.
 func (m *Module) loadSymbols() *symbolTable {
-	t := &symbolTable{}
+	t := &symbolTable{c: m.core}
 	file := m.open()
 	debug := m.debugFile()
 	for _, from := range []struct {
@@ -102,9 +104,13 @@ func (m *Module) loadSymbols() *symbolTable {
 }
 
 func (t *symbolTable) read(src source, table, names section, code *elfFile) {
+	if len(t.names) > 255 {
+		return
+	}
 	text := span{src, names.offset, names.size}
+	t.names = append(t.names, text)
 	cur := at(src, table.offset, table.size)
-	for cur.left() >= symSize && len(t.all) < maxSymbols {
+	for cur.left() >= symSize && t.c.room.symbols > 0 {
 		name, info := cur.u32(), cur.u8()
 		cur.skip(1)
 		index := cur.u16()
@@ -128,7 +134,7 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 		default:
 			continue
 		}
-		s := symbol{start: value, end: value + size, name: text, nameOff: name}
+		s := symbol{start: value, end: value + size, name: name, table: uint8(len(t.names) - 1)}
 		if s.end < s.start {
 			s.end = s.start
 		}
@@ -140,6 +146,7 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 		} else if info>>4 == 2 { // weak
 			s.rank++
 		}
+		t.c.room.symbols--
 		t.all = append(t.all, s)
 	}
 }
