@@ -197,6 +197,17 @@ func TestCrash(t *testing.T) {
 		r := crash(t, s, "no-gdb", "[crash]\nbacktrace = 'gdb'", []string{"PATH=" + t.TempDir()}, debug, "segv").one(t)
 		contains(t, r, "none: gdb is not on PATH", "SEGV_MAPERR", "build ID")
 	})
+	t.Run("builtin", func(t *testing.T) {
+		c := crash(t, s, "builtin", "", []string{"PATH=" + t.TempDir()}, debug, "what:s3same-open", "threads:3", "sleep:50", "segv")
+		r := c.one(t)
+		contains(t, r, "by wrapp, below", "innermost", "dying.c:", "idle", "rip ")
+		if strings.Contains(r.Message(), "what:s3same") {
+			t.Errorf("the command line is in the report:\n%s", r.Message())
+		}
+		if left := c.left(t); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	})
 	t.Run("gdb hangs", func(t *testing.T) {
 		bin := t.TempDir()
 		fake := "#!/bin/sh\nsleep 1000 & sleep 1000\n"

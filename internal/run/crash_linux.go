@@ -25,6 +25,7 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 		ContextLines: cfg.Crash.ContextLines,
 		Secrets:      secrets(cfg, cmd.Env),
 		Supervisor:   supervisor,
+		Builtin:      crash.ReadCore,
 		Deliver:      func(r *crash.Report) { out.Say(entry.Crash, r.Message, r.Fields()...) },
 	})
 }
