@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("WRAPP_SPOOL_DIR", env.WorkDir+"/.spool")
 			env.Setenv("REDIS", shared.URL())
 			env.Setenv("REDIS_PORT", fmt.Sprint(shared.Port))
 			env.Setenv("LOCKED", locked.URL())

@@ -218,7 +218,7 @@ func acl(args []string, std run.Streams) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange ~logs:app:%s:*\n", args[0], args[0])
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info ~logs:app:%s:*\n", args[0], args[0])
 	return err
 }
 

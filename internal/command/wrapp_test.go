@@ -30,7 +30,7 @@ func wrapp(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), beWrapp+"=1")
+	cmd.Env = append(os.Environ(), beWrapp+"=1", "WRAPP_SPOOL_DIR="+t.TempDir())
 	cmd.Dir = t.TempDir()
 	return cmd
 }
@@ -306,7 +306,7 @@ func TestPID1(t *testing.T) {
 }
 
 // TestRedisGoneInTheMiddle kills Redis under an app that goes on writing more
-// than the memory holds; the streams have the beginning and the end, and :status
+// than the memory holds, without a spool; the streams have the beginning and the end, and :status
 // the number of what is missing.
 func TestRedisGoneInTheMiddle(t *testing.T) {
 	t.Parallel()
@@ -316,6 +316,7 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	const n = 400_000
 	cmd := wrapp(t, "--redis", s.URL(), "--name", "middle", "--max-entries", "1000000", "--", "sh", "-c",
 		fmt.Sprintf(`echo begin; while [ ! -e %s ]; do sleep 0.01; done; seq 1 %d; touch %s; while [ -e %s ]; do sleep 0.01; done; echo end`, goOn, n, done, goOn))
+	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR=/dev/null")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {

@@ -19,14 +19,6 @@ var pending = []struct {
 		"logs.format has no effect yet: entries are text",
 	},
 	{
-		func(c, d *Config) bool { return c.Spool.Dir != d.Spool.Dir },
-		"spool.dir has no effect yet: what cannot be delivered is kept in memory only",
-	},
-	{
-		func(c, d *Config) bool { return c.Spool.Size != d.Spool.Size },
-		"spool.size has no effect yet: 4 MiB are kept, in memory only",
-	},
-	{
 		func(c, d *Config) bool { return len(c.Health.Pools) > 0 },
 		"health.pools has no effect yet: no pool is kept",
 	},

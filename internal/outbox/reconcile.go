@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
 // reconcile looks into the streams to learn which entries landed whose answers
@@ -21,27 +23,60 @@ import (
 // this look. That is harmless: those entries come again under the same IDs, so
 // one of the two is refused, and the refusal leads back here.
 func (o *Outbox) reconcile(conn *redisconn.Conn) error {
+	other, err := o.identify(conn)
+	if err != nil {
+		return err
+	}
+	var last [entry.Streams]entry.ID
+	var known [entry.Streams]bool
 	for s := range entry.Streams {
-		last, err := lastID(conn, o.opts.Keys[s])
-		if err == nil {
-			err = o.findLanded(conn, s, last)
-		}
-		var reply redis.Error
-		if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
-			o.blind(s, err)
+		last[s], err = lastID(conn, o.opts.Keys[s])
+		if known[s] = err == nil; known[s] {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("look into %s: %w", o.opts.Keys[s], err)
+		if err = o.blindFor(s, err); err != nil {
+			return err
 		}
-		if n := o.q.renumber(s, last); n > 0 {
+	}
+	o.compare(last, known, other)
+	for s := range entry.Streams {
+		if !known[s] {
+			continue
+		}
+		err := o.findLanded(conn, s, last[s])
+		if err == nil {
+			err = o.findLeft(conn, s, last[s])
+		}
+		if err != nil {
+			if err = o.blindFor(s, err); err != nil {
+				return err
+			}
+			continue
+		}
+		n, err := o.renumber(s, last[s])
+		if err != nil {
+			return err
+		}
+		if n > 0 {
 			o.opts.Log.Info("entries renumbered: the stream has later ones of another writer or clock",
-				"stream", o.opts.Keys[s], "entries", n, "after", last)
+				"stream", o.opts.Keys[s], "entries", n, "after", last[s])
+			o.foreign(s, last[s])
 		}
 	}
 	o.q.releaseLanded()
 	o.q.rewind()
 	return nil
+}
+
+// blindFor takes an error of looking into a stream: it returns nil, and what can
+// be done is done, if Redis does not let us look.
+func (o *Outbox) blindFor(stream entry.Stream, err error) error {
+	var reply redis.Error
+	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
+		o.blind(stream, err)
+		return nil
+	}
+	return fmt.Errorf("look into %s: %w", o.opts.Keys[stream], err)
 }
 
 // blind does what can be done for a stream that Redis does not let us look into:
@@ -52,8 +87,8 @@ func (o *Outbox) blind(stream entry.Stream, why error) {
 		o.opts.Log.Warn("cannot look into the stream, which is needed after a lost connection (see wrapp acl)", "stream", o.opts.Keys[stream], "error", why)
 	}
 	for _, r := range o.q.doubtful(stream) {
-		if r.is(stateBehind) {
-			r.set(stateLanded)
+		if r.Is(spool.Behind) {
+			r.Set(spool.Landed)
 		}
 	}
 }
@@ -91,33 +126,15 @@ const pageEntries = 256
 // said, when the entry was sent again, that the stream was past it.
 func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID) error {
 	doubtful := o.q.doubtful(stream)
-	if len(doubtful) == 0 || last.Less(doubtful[0].id()) {
+	if len(doubtful) == 0 || last.Less(doubtful[0].ID()) {
 		return nil
 	}
 	key := o.opts.Keys[stream]
-	var newest entry.ID // the newest of ours that is known to have landed
-	var landed []record
-	rest := doubtful
-	for from := doubtful[0].id(); len(rest) > 0; {
-		page, err := readRange(conn, key, from.String(), doubtful[len(doubtful)-1].id().String(), pageEntries)
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			for len(rest) > 0 && rest[0].id().Less(e.id) {
-				rest = rest[1:]
-			}
-			if len(rest) > 0 && rest[0].id() == e.id && same(rest[0], e.fields) {
-				newest = e.id
-				landed = append(landed, rest[0])
-			}
-		}
-		if len(page) < pageEntries {
-			break
-		}
-		from = page[len(page)-1].id.Next()
+	landed, newest, err := find(conn, key, doubtful)
+	if err != nil {
+		return err
 	}
-	if i := slices.IndexFunc(doubtful, func(r record) bool { return r.id() == last }); i >= 0 {
+	if i := slices.IndexFunc(doubtful, func(r record) bool { return r.ID() == last }); i >= 0 {
 		newest = last
 	}
 	oldest, err := readRange(conn, key, "-", "+", 1)
@@ -127,15 +144,199 @@ func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID)
 	o.q.mu.Lock()
 	defer o.q.mu.Unlock()
 	for _, r := range landed {
-		r.set(stateLanded)
+		r.Set(spool.Landed)
+		o.seen.acknowledged(stream, r.ID(), 1)
 	}
 	for _, r := range doubtful {
-		trimmed := len(oldest) == 0 || r.id().Less(oldest[0].id)
-		if trimmed && !r.is(stateRefused) && (r.is(stateBehind) || !newest.Less(r.id())) {
-			r.set(stateLanded)
+		trimmed := len(oldest) == 0 || r.ID().Less(oldest[0].id)
+		if trimmed && !r.Is(spool.Refused) && (r.Is(spool.Behind) || !newest.Less(r.ID())) {
+			r.Set(spool.Landed)
 		}
 	}
 	return nil
+}
+
+// find returns those of some records, in order, that are in the stream at key,
+// and the ID of the newest of them.
+func find(conn redis.Conn, key string, records []record) (landed []record, newest entry.ID, err error) {
+	rest := records
+	for from := records[0].ID(); len(rest) > 0; {
+		page, err := readRange(conn, key, from.String(), records[len(records)-1].ID().String(), pageEntries)
+		if err != nil {
+			return nil, newest, err
+		}
+		for _, e := range page {
+			for len(rest) > 0 && rest[0].ID().Less(e.id) {
+				rest = rest[1:]
+			}
+			if len(rest) > 0 && rest[0].ID() == e.id && same(rest[0], e.fields) {
+				newest = e.id
+				landed = append(landed, rest[0])
+			}
+		}
+		if len(page) < pageEntries {
+			break
+		}
+		from = page[len(page)-1].id.Next()
+	}
+	return landed, newest, nil
+}
+
+// findLeft finds out which of the entries that an earlier process left, and that
+// are not in memory, are in the stream, whose last ID ever is last. One that was
+// trimmed has landed if a later one has: they land in order.
+func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) error {
+	q := o.q
+	var slabs []slab
+	q.mu.Lock()
+	for i := q.head.slab - q.first; i < uint64(len(q.slabs)); i++ {
+		s := q.slabs[i]
+		if !s.left || s.buf != nil || s.size == 0 {
+			continue
+		}
+		if id, _ := q.effective(stream, s.ordinal, s.first); !last.Less(id) {
+			slabs = append(slabs, *s)
+		}
+	}
+	q.mu.Unlock()
+	if len(slabs) == 0 {
+		return nil
+	}
+	key := o.opts.Keys[stream]
+	first, err := readRange(conn, key, "-", "+", 1)
+	if err != nil {
+		return err
+	}
+	var newest entry.ID
+	for _, s := range slabs {
+		buf, err := q.store.Read(s.place, s.size, s.ordinal)
+		if err != nil {
+			continue // load tells it
+		}
+		var records []record
+		q.mu.Lock()
+		for at := 0; at < len(buf); {
+			r := spool.At(buf, at)
+			at += len(r)
+			if r.Stream() != stream {
+				continue
+			}
+			id, _ := q.effective(stream, r.Ordinal(), r.ID())
+			r.SetID(id)
+			if !last.Less(id) {
+				records = append(records, r)
+			}
+			if id == last {
+				newest = last
+			}
+		}
+		q.mu.Unlock()
+		if len(records) == 0 || len(first) == 0 || records[len(records)-1].ID().Less(first[0].id) {
+			continue
+		}
+		landed, upto, err := find(conn, key, records)
+		if err != nil {
+			return err
+		}
+		if newest.Less(upto) {
+			newest = upto
+		}
+		q.mu.Lock()
+		for _, r := range landed {
+			q.landed[r.Ordinal()] = true
+		}
+		q.mu.Unlock()
+	}
+	below := newest
+	if newest != (entry.ID{}) {
+		below = newest.Next()
+	}
+	if len(first) > 0 && first[0].id.Less(below) {
+		below = first[0].id
+	}
+	q.mu.Lock()
+	if q.below[stream].Less(below) {
+		q.below[stream] = below
+	}
+	q.mu.Unlock()
+	return nil
+}
+
+// renumber gives the records of a stream that have not landed IDs above floor,
+// where they are not above it already, and makes later ones follow. It returns
+// how many IDs changed in memory; those in the spool are changed when they are
+// read, in this run or another.
+func (o *Outbox) renumber(stream entry.Stream, floor entry.ID) (changed int, err error) {
+	q := o.q
+	q.mu.Lock()
+	needed, behind := false, uint64(0)
+	for p := q.head; p.slab-q.first < uint64(len(q.slabs)) && !needed; p = (position{p.slab + 1, 0}) {
+		s := q.slabs[p.slab-q.first]
+		if s.buf == nil && s.size > 0 {
+			id, _ := q.effective(stream, s.ordinal, s.first)
+			needed = !floor.Less(id)
+			behind = s.ordinal
+			break // and so are all that follow, or none is
+		}
+		found := false
+		q.each(p, position{p.slab + 1, 0}, func(r record, _ position) bool {
+			found = r.Stream() == stream && !r.Is(spool.Landed)
+			needed = found && !floor.Less(r.ID())
+			behind = r.Ordinal()
+			return !found
+		})
+		if found {
+			break
+		}
+	}
+	if !needed {
+		if q.last.Less(floor) {
+			q.last = floor
+		}
+		q.mu.Unlock()
+		return 0, nil
+	}
+	n := spool.Renumbering{Stream: stream, From: behind, Upto: q.ordinal, Base: following(floor)}
+	if n.Base.Seq+(n.Upto-n.From) >= 1<<32 {
+		n.Base = entry.ID{Ms: n.Base.Ms + 1}
+	}
+	var landed []spool.Span
+	q.each(q.head, q.end(), func(r record, _ position) bool {
+		if r.Is(spool.Landed) {
+			landed = addOrdinal(landed, r.Ordinal())
+			return true
+		}
+		if id := n.Apply(r.Ordinal(), r.ID()); r.Stream() == stream && id != r.ID() {
+			r.SetID(id)
+			r.Clear(spool.Resent | spool.Behind)
+			r.Set(spool.Refused) // nothing with this ID was ever sent
+			changed++
+		}
+		return true
+	})
+	if top := (entry.ID{Ms: n.Base.Ms, Seq: n.Base.Seq + (n.Upto - n.From)}); q.last.Less(top) {
+		q.last = top
+	}
+	saved := len(q.refs) > 0 || !q.busy.IsZero()
+	if saved {
+		q.renumbered = append(q.renumbered, renumbering{n, true})
+	}
+	unloaded := q.unloaded
+	q.mu.Unlock()
+	if changed == 0 && unloaded > 0 {
+		changed = 1 // some of them, when they are read
+	}
+	if saved {
+		// It has to be known before anything is sent under the new IDs.
+		err := q.store.Note(true, func(notes *spool.Notes) {
+			notes.Renumbered = append(notes.Renumbered, n)
+			notes.Settled = append(notes.Settled, landed...)
+		})
+		if err != nil {
+			o.opts.Log.Warn("entries may come twice if wrapp is killed now", "error", err)
+		}
+	}
+	return changed, nil
 }
 
 // A stored entry is one as XRANGE shows it.
@@ -171,8 +372,8 @@ func readRange(conn redis.Conn, key, from, to string, count int) ([]stored, erro
 
 // same says whether a record is what is stored.
 func same(r record, fields [][]byte) bool {
-	want := r.fields()
-	if len(fields) != 2+len(want) || string(fields[0]) != "message" || !bytes.Equal(fields[1], r.message()) {
+	want := r.Fields()
+	if len(fields) != 2+len(want) || string(fields[0]) != "message" || !bytes.Equal(fields[1], r.Message()) {
 		return false
 	}
 	for i, f := range want {
@@ -189,7 +390,7 @@ func (q *queue) doubtful(stream entry.Stream) (records []record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.each(q.head, q.doubt, func(r record, _ position) bool {
-		if r.stream() == stream && !r.is(stateLanded) {
+		if r.Stream() == stream && !r.Is(spool.Landed) {
 			records = append(records, r)
 		}
 		return true
@@ -197,15 +398,38 @@ func (q *queue) doubtful(stream entry.Stream) (records []record) {
 	return records
 }
 
-// lose tells, once for each stream, that entries will never be taken.
-func (o *Outbox) lose(stream entry.Stream, n int, why string) {
+// setAside keeps an entry that Redis will never take among the dead letters.
+func (o *Outbox) setAside(r record, why string) bool {
+	if o.opts.Spool == nil {
+		return false
+	}
+	err := o.opts.Spool.SetAside(o.opts.Keys[r.Stream()], r, why)
+	if err != nil && !o.deadTold {
+		o.deadTold = true
+		o.opts.Log.Warn("an entry that redis refused is lost", "error", err)
+	}
+	return err == nil
+}
+
+// lose tells, once for each stream, that Redis will never take entries. kept of
+// them are among the dead letters.
+func (o *Outbox) lose(stream entry.Stream, n, kept int, why string) {
 	first := o.lost[stream] == 0
 	o.lost[stream] += n
+	o.lostKept[stream] += kept
 	if !first {
 		return
 	}
-	o.opts.Log.Error("redis will not take entries; they are lost", "stream", o.opts.Keys[stream], "reply", why)
+	where := "they are lost"
+	if kept > 0 {
+		where = "they are set aside in " + filepath.Join(o.opts.Spool.Dir(), spool.DeadLetters)
+	}
+	o.opts.Log.Error("redis will not take entries; "+where, "stream", o.opts.Keys[stream], "reply", why)
 	if stream != entry.Error {
-		o.Say(entry.Error, fmt.Sprintf("%s takes no entries: %s", o.opts.Keys[stream], why))
+		o.Say(entry.Error, fmt.Sprintf("%s takes no entries: %s; %s", o.opts.Keys[stream], why, where))
 	}
 }
+
+// Lost is how many entries of each stream Redis refused for good, and how many of
+// them are among the dead letters. It is to be called when Close has returned.
+func (o *Outbox) Lost() (lost, kept [entry.Streams]int) { return o.lost, o.lostKept }

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// memoryLimit is what may wait for Redis, in bytes.
+	// memoryLimit is what may wait for Redis in memory, in bytes.
 	memoryLimit = 4 << 20
 
 	// patience is how long the end of wrapp waits for Redis to take another
@@ -49,26 +49,37 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		return process.ExitFailed, err
 	}
 	if err != nil {
-		log.Warn("redis is not there; the app starts all the same and entries wait in memory", "error", err)
+		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
-	name := cfg.Name()
+	store, left, noSpool := openSpool(cfg)
 	out := outbox.New(outbox.Options{
-		Keys:       entry.Keys(name),
+		Keys:       entry.Keys(cfg.Name()),
 		MaxEntries: cfg.Logs.MaxEntries,
 		Limit:      memoryLimit,
 		Block:      cfg.Spool.WhenFull == "block",
 		Dial:       dial,
 		Log:        log,
+		Spool:      store,
+		Left:       left,
+		SpoolSize:  int64(cfg.Spool.Size),
 	}, conn)
 
 	mark(out, "{{__NEW_RUN_%s}}")
+	if noSpool != nil {
+		log.Info("no spool; entries wait in memory only", "error", noSpool)
+		out.Say(entry.Status, "no spool; entries wait in memory only: "+noSpool.Error())
+	}
 	exit, err = runApp(cfg, std, log, out, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
-	if n, why := out.Close(patience); n > 0 {
-		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
+	lost, kept, why := out.Close(patience)
+	if kept > 0 {
+		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", store.Dir(), "error", why)
+	}
+	if lost > 0 {
+		log.Error("redis did not take everything; entries are lost", "entries", lost, "error", why)
 	}
 	return exit, err
 }

@@ -37,6 +37,7 @@ const (
 	Resent              // it was sent before, and what came of that is not known
 	Behind              // sent again, Redis answered that the stream has this ID or a later one
 	Kept                // wrapp's own words: the last to be dropped to make room
+	Lost                // Redis refused it for good
 )
 
 // Size is the size in bytes of a record for a message and further fields.
