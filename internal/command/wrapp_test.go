@@ -325,9 +325,9 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	key := "logs:app:middle:info"
 	eventually(t, "the app has begun", func() bool { return len(s.Stream(key)) == 2 })
 	s.Down()
-	time.Sleep(500 * time.Millisecond) // an absence that is worth a word
 	touch(t, goOn)
 	eventually(t, "the app has written", func() bool { _, err := os.Stat(done); return err == nil })
+	time.Sleep(500 * time.Millisecond) // an absence that is worth a word
 	s.Up()
 	eventually(t, "what was dropped is told", func() bool { return len(dropped(s, "middle")) == 1 })
 	os.Remove(goOn)
