@@ -49,6 +49,8 @@ type pipeline struct {
 	answered atomic.Int64 // batches
 	trouble  atomic.Bool  // stop sending
 	taken    func()       // called, if not nil, when the first batch has been taken
+
+	landed [entry.Streams]int // how many entries the streams have got, at least; only collect counts
 }
 
 // pump sends what waits and collects the answers until the connection breaks,
@@ -163,12 +165,12 @@ func (p *pipeline) collect() error {
 	for b := range p.inflight {
 		var refusals []refusal
 		for _, l := range b.looks {
-			last, refusal, err := replies.info()
+			last, length, refusal, err := replies.info()
 			if err != nil {
 				p.settle(b, 0, nil)
 				return fmt.Errorf("read from redis: %w", stalled(err))
 			}
-			p.o.looked(l, last, refusal)
+			p.looked(l, last, length, refusal)
 		}
 		for i := range b.records {
 			text, err := replies.next()
@@ -184,6 +186,7 @@ func (p *pipeline) collect() error {
 			for s, n := range b.counts {
 				if n > 0 {
 					p.o.seen.acknowledged(entry.Stream(s), b.last[s], n)
+					p.landed[s] += n
 				}
 			}
 			p.o.q.release(b.end)
@@ -234,6 +237,7 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 		if len(refusals) == 0 || refusals[0].i != i {
 			r.Set(spool.Landed)
 			p.o.seen.acknowledged(r.Stream(), r.ID(), 1)
+			p.landed[r.Stream()]++
 		} else {
 			text := refusals[0].text
 			refusals = refusals[1:]

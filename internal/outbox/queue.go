@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -127,12 +128,13 @@ func (q *queue) add(stream entry.Stream, flags entry.Flags, ms uint64, message [
 		q.dropped[stream]++
 		return
 	}
-	if ms+clockStep < q.clock {
-		back := time.Duration(q.clock-ms) * time.Millisecond
-		q.clock = ms
-		q.say("the clock went back by " + back.String() + "; the IDs of entries go on from where they were")
+	if state&spool.Kept == 0 {
+		if back := time.Duration(q.clock-ms) * time.Millisecond; ms+clockStep < q.clock {
+			q.say(fmt.Sprintf("the clock went back by %v; the IDs of entries go on from where they were", back))
+			q.clock = ms
+		}
+		q.clock = max(q.clock, ms)
 	}
-	q.clock = max(q.clock, ms)
 	id := entry.ID{Ms: ms}
 	if !q.last.Less(id) {
 		id = following(q.last)

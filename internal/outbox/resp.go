@@ -148,32 +148,36 @@ func (p *replies) next() (refusal string, err error) {
 }
 
 // info reads the reply to XINFO STREAM.
-func (p *replies) info() (last entry.ID, refusal string, err error) {
+func (p *replies) info() (last entry.ID, length int, refusal string, err error) {
 	line, err := p.line()
 	if err != nil {
-		return last, "", err
+		return last, 0, "", err
 	}
 	if line[0] == '-' {
-		return last, string(line[1:]), nil
+		return last, 0, string(line[1:]), nil
 	}
 	n, err := strconv.Atoi(string(line[1:]))
 	if err != nil || line[0] != '*' {
-		return last, "", fmt.Errorf("read from redis: no reply to XINFO: %q", line)
+		return last, 0, "", fmt.Errorf("read from redis: no reply to XINFO: %q", line)
 	}
-	named := false
+	name := ""
 	for range n {
 		text, err := p.value(0)
 		if err != nil {
-			return last, "", err
+			return last, 0, "", err
 		}
-		if named {
-			if last, err = entry.ParseID(text); err != nil {
-				return last, "", err
-			}
+		switch name {
+		case "last-generated-id":
+			last, err = entry.ParseID(text)
+		case "length":
+			length, err = strconv.Atoi(text)
 		}
-		named = text == "last-generated-id"
+		if err != nil {
+			return last, 0, "", err
+		}
+		name = text
 	}
-	return last, "", nil
+	return last, length, "", nil
 }
 
 // value reads a reply of any kind. It returns the text of a short one.
@@ -201,6 +205,8 @@ func (p *replies) value(depth int) (string, error) {
 		text := make([]byte, n+2)
 		_, err = io.ReadFull(p.r, text)
 		return string(text[:n]), err
+	case ':':
+		return string(line[1:]), nil
 	case '*':
 		n, err := strconv.Atoi(string(line[1:]))
 		if err != nil {

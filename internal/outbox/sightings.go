@@ -173,17 +173,23 @@ type look struct {
 	sent   entry.ID // of our last entry before it
 }
 
-// looked takes the answer to a look.
-func (o *Outbox) looked(l look, last entry.ID, refusal string) {
+// looked takes the answer to a look: the last ID of the stream and its length.
+func (p *pipeline) looked(l look, last entry.ID, length int, refusal string) {
+	s, o := l.stream, p.o
 	switch {
-	case refusal == "" && l.sent.Less(last):
-		o.foreign(l.stream, last)
-	case refusal == "" && !last.Less(l.sent):
-	case refusal == "" || strings.HasPrefix(refusal, "ERR no such key"):
+	case refusal != "" && !strings.HasPrefix(refusal, "ERR no such key"):
+		return
+	case refusal != "" || last.Less(l.sent):
 		o.seen.mu.Lock()
-		o.seen.acked[l.stream] = last
-		o.seen.counts[l.stream] = nil
+		o.seen.acked[s] = last
+		o.seen.counts[s] = nil
 		o.seen.mu.Unlock()
-		o.deleted([]string{o.opts.Keys[l.stream]})
+		o.deleted([]string{o.opts.Keys[s]})
+	case length < min(p.landed[s], o.opts.MaxEntries):
+		// Trimming leaves no fewer than MaxEntries.
+		o.deleted([]string{fmt.Sprintf("%s or entries of it: %d are there", o.opts.Keys[s], length)})
+	case l.sent.Less(last):
+		o.foreign(s, last)
 	}
+	p.landed[s] = length
 }
