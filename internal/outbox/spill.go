@@ -155,15 +155,7 @@ func (q *queue) effective(stream entry.Stream, ordinal uint64, id entry.ID) (_ e
 // hasLanded says whether a record that an earlier process left is known to be in
 // its stream. id is the effective one.
 func (q *queue) hasLanded(r record, id entry.ID) bool {
-	if q.landed[r.Ordinal()] || id.Less(q.below[r.Stream()]) {
-		return true
-	}
-	for _, span := range q.settled {
-		if span.From <= r.Ordinal() && r.Ordinal() < span.Upto {
-			return true
-		}
-	}
-	return false
+	return q.landed[r.Ordinal()] || id.Less(q.below[r.Stream()]) || spool.Covers(q.settled, r.Ordinal())
 }
 
 // load reads a slab from the spool, for the sender.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
@@ -56,11 +58,41 @@ func (n Renumbering) Apply(ordinal uint64, id entry.ID) entry.ID {
 // A Span is the ordinals in [From, Upto).
 type Span struct{ From, Upto uint64 }
 
+// Merge sorts spans and joins those that touch.
+func Merge(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	merged := spans[:0]
+	for _, s := range spans {
+		if n := len(merged); n > 0 && s.From <= merged[n-1].Upto {
+			merged[n-1].Upto = max(merged[n-1].Upto, s.Upto)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged
+}
+
+// Covers says whether merged spans have an ordinal in them.
+func Covers(merged []Span, ordinal uint64) bool {
+	i, found := slices.BinarySearchFunc(merged, ordinal, func(s Span, o uint64) int { return cmp.Compare(s.From, o) })
+	return found || i > 0 && ordinal < merged[i-1].Upto
+}
+
+// added are those of now that are not in before.
+func added[T comparable](now, before []T) (news []T) {
+	for _, t := range now {
+		if !slices.Contains(before, t) {
+			news = append(news, t)
+		}
+	}
+	return news
+}
+
 // Notes are what a journal says.
 type Notes struct {
 	Done       uint64 // every record below it is settled
 	Renumbered []Renumbering
-	Settled    []Span
+	Settled    []Span                // merged
 	Dropped    [entry.Streams]uint64 // records dropped to make room, by stream, and not told yet
 }
 
@@ -118,6 +150,7 @@ func (n *Notes) forget() {
 // readNotes reads a journal's bytes. The error says why not all of it was read;
 // what was is in notes.
 func readNotes(data []byte) (notes Notes, err error) {
+	defer func() { notes.Settled = Merge(notes.Settled) }()
 	salt, err := salt(data, journalMagic)
 	if err != nil {
 		return notes, err
@@ -141,7 +174,10 @@ func readNotes(data []byte) (notes Notes, err error) {
 		case kind == noteDone && len(v) == 1:
 			notes.Done = max(notes.Done, v[0])
 		case kind == noteRenumber && len(v) == 5 && v[0] < uint64(entry.Streams):
-			notes.Renumbered = append(notes.Renumbered, Renumbering{entry.Stream(v[0]), v[1], v[2], entry.ID{Ms: v[3], Seq: v[4]}})
+			n := Renumbering{entry.Stream(v[0]), v[1], v[2], entry.ID{Ms: v[3], Seq: v[4]}}
+			if !slices.Contains(notes.Renumbered, n) {
+				notes.Renumbered = append(notes.Renumbered, n)
+			}
 		case kind == noteSettled && len(v) == 2:
 			notes.Settled = append(notes.Settled, Span{v[0], v[1]})
 		case kind == noteDropped && len(v) == int(entry.Streams):
@@ -171,7 +207,9 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.notes
+	before.Renumbered, before.Settled = slices.Clone(before.Renumbered), slices.Clone(before.Settled)
 	change(&s.notes)
+	s.notes.Settled = Merge(s.notes.Settled)
 	if before.Done != s.notes.Done {
 		s.notes.forget()
 	}
@@ -181,15 +219,11 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 		}
 	} else {
 		// Only what changed: the whole is small, but this is written often.
-		news := Notes{Dropped: s.notes.Dropped}
+		news := Notes{
+			Dropped: s.notes.Dropped, Renumbered: added(s.notes.Renumbered, before.Renumbered), Settled: added(s.notes.Settled, before.Settled),
+		}
 		if before.Done != s.notes.Done {
 			news.Done = s.notes.Done
-		}
-		if len(s.notes.Renumbered) != len(before.Renumbered) {
-			news.Renumbered = s.notes.Renumbered
-		}
-		if len(s.notes.Settled) != len(before.Settled) {
-			news.Settled = s.notes.Settled
 		}
 		if before.Dropped == s.notes.Dropped {
 			news.Dropped = [entry.Streams]uint64{}
