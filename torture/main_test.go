@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(appEnv); dir != "" {
+		app(dir)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestTorture runs for TORTURE_FOR, or half a minute, with TORTURE_SEED, or one
+// of this moment, which the output tells.
+func TestTorture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute is not short")
+	}
+	duration, seed := 30*time.Second, uint64(time.Now().UnixNano())
+	if text := os.Getenv("TORTURE_FOR"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		duration = d
+	}
+	if text := os.Getenv("TORTURE_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	t.Logf("again: go run ./torture -seed %d -for %v", seed, duration)
+	if err := run(t.Context(), seed, duration, false); err != nil {
+		t.Error(err)
+	}
+}
