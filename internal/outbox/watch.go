@@ -64,7 +64,11 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 	case !q.spooling && q.usable() && q.held > 0 && now.Sub(w.moved) >= stallLimit:
 		q.beginSpooling(reasonFor(q.away, "Redis takes nothing"))
 	case !q.spooling && q.usable() && q.held > 0 && waited >= ageLimit:
-		q.beginSpooling(reasonFor(q.away, "Redis is slower than the app"))
+		reason := "Redis is slower than the app"
+		if q.unloaded > 0 {
+			reason = "what an earlier run left goes first"
+		}
+		q.beginSpooling(reasonFor(q.away, reason))
 	case q.spooling && !q.away && q.unloaded == 0 && waited < stallLimit:
 		q.spooling = false // Redis has caught up
 	}
