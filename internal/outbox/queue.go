@@ -76,9 +76,7 @@ type queue struct {
 	last       entry.ID // of the newest record
 	clock      uint64   // milliseconds of the newest instant that add was given
 	renumbered []renumbering
-	settled    []spool.Span            // by what an earlier process noted
-	landed     map[uint64]bool         // ordinals of left records that were found in their streams
-	below      [entry.Streams]entry.ID // left records with smaller IDs have landed
+	settled    []spool.Span // merged: left records that have landed, or were dropped
 
 	spilling
 
@@ -95,7 +93,7 @@ type renumbering struct {
 func newQueue(limit int, block bool) *queue {
 	q := &queue{
 		limit: limit, block: block, away: true, ordinal: 1,
-		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1), landed: make(map[uint64]bool),
+		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1),
 	}
 	q.spilling.init()
 	q.room.L = &q.mu
@@ -482,8 +480,7 @@ func (q *queue) replay(lost [entry.Streams]*entry.ID) (again [entry.Streams]int,
 	if head.slab == was.slab {
 		q.held -= head.offset
 	}
-	q.head = head
-	q.next = head
+	q.head = head // rewind sees to what was sent behind it
 	return again, oldest
 }
 

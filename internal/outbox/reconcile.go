@@ -23,7 +23,7 @@ import (
 // this look. That is harmless: those entries come again under the same IDs, so
 // one of the two is refused, and the refusal leads back here.
 func (o *Outbox) reconcile(conn *redisconn.Conn) error {
-	other, err := o.identify(conn)
+	runID, other, err := o.identify(conn)
 	if err != nil {
 		return err
 	}
@@ -39,13 +39,15 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 		}
 	}
 	o.compare(last, known, other)
+	o.seen.runID = runID
 	for s := range entry.Streams {
 		if !known[s] {
 			continue
 		}
 		err := o.findLanded(conn, s, last[s])
+		var behind uint64
 		if err == nil {
-			err = o.findLeft(conn, s, last[s])
+			behind, err = o.findLeft(conn, s, last[s])
 		}
 		if err != nil {
 			if err = o.blindFor(s, err); err != nil {
@@ -53,7 +55,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 			}
 			continue
 		}
-		n, err := o.renumber(s, last[s])
+		n, err := o.renumber(s, last[s], behind)
 		if err != nil {
 			return err
 		}
@@ -184,8 +186,10 @@ func find(conn redis.Conn, key string, records []record) (landed []record, newes
 
 // findLeft finds out which of the entries that an earlier process left, and that
 // are not in memory, are in the stream, whose last ID ever is last. One that was
-// trimmed has landed if a later one has: they land in order.
-func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) error {
+// trimmed has landed if a later one has: they land in order. It returns the
+// ordinal of the first that has not landed although the stream is past its ID, 0
+// if there is none.
+func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) (behind uint64, err error) {
 	q := o.q
 	var slabs []slab
 	q.mu.Lock()
@@ -200,78 +204,106 @@ func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) e
 	}
 	q.mu.Unlock()
 	if len(slabs) == 0 {
-		return nil
+		return 0, nil
 	}
 	key := o.opts.Keys[stream]
 	first, err := readRange(conn, key, "-", "+", 1)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	// trimmed says whether the stream begins behind an ID.
+	trimmed := func(id entry.ID) bool { return len(first) == 0 || id.Less(first[0].id) }
 	var newest entry.ID
+	var spans []spool.Span
 	for _, s := range slabs {
-		buf, err := q.store.Read(s.place, s.size, s.ordinal)
-		if err != nil {
-			continue // load tells it
+		records := o.leftOf(&s, stream, last)
+		if len(records) == 0 {
+			continue
 		}
-		var records []record
-		q.mu.Lock()
-		for at := 0; at < len(buf); {
-			r := spool.At(buf, at)
-			at += len(r)
-			if r.Stream() != stream {
-				continue
-			}
-			id, _ := q.effective(stream, r.Ordinal(), r.ID())
-			r.SetID(id)
-			if !last.Less(id) {
-				records = append(records, r)
-			}
-			if id == last {
-				newest = last
-			}
+		end := records[len(records)-1].ID()
+		if end == last {
+			newest = last
 		}
-		q.mu.Unlock()
-		if len(records) == 0 || len(first) == 0 || records[len(records)-1].ID().Less(first[0].id) {
+		if trimmed(end) {
 			continue
 		}
 		landed, upto, err := find(conn, key, records)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if newest.Less(upto) {
 			newest = upto
 		}
-		q.mu.Lock()
 		for _, r := range landed {
-			q.landed[r.Ordinal()] = true
+			spans = addOrdinal(spans, r.Ordinal())
 		}
-		q.mu.Unlock()
 	}
-	below := newest
-	if newest != (entry.ID{}) {
-		below = newest.Next()
+	found := spool.Merge(spans)
+	spans = slices.Clone(found)
+	for _, s := range slabs {
+		for _, r := range o.leftOf(&s, stream, last) {
+			if trimmed(r.ID()) && !newest.Less(r.ID()) {
+				spans = append(spans, spool.Span{From: r.Ordinal(), Upto: r.Ordinal() + 1})
+			} else if behind == 0 && !spool.Covers(found, r.Ordinal()) {
+				behind = r.Ordinal()
+			}
+		}
 	}
-	if len(first) > 0 && first[0].id.Less(below) {
-		below = first[0].id
+	if len(spans) == 0 {
+		return behind, nil
 	}
 	q.mu.Lock()
-	if q.below[stream].Less(below) {
-		q.below[stream] = below
-	}
+	q.settled = spool.Merge(append(q.settled, spans...))
 	q.mu.Unlock()
-	return nil
+	if err := q.store.Note(false, func(n *spool.Notes) { n.Settled = append(n.Settled, spans...) }); err != nil {
+		o.opts.Log.Debug("note", "error", err)
+	}
+	return behind, nil
+}
+
+// leftOf reads the records of a stream in a slab, with IDs up to last, that are
+// not known to have landed.
+func (o *Outbox) leftOf(s *slab, stream entry.Stream, last entry.ID) (records []record) {
+	q := o.q
+	buf, err := q.store.Read(s.place, s.size, s.ordinal)
+	if err != nil {
+		return nil // load tells it
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for at := 0; at < len(buf); {
+		r := spool.At(buf, at)
+		at += len(r)
+		if r.Stream() != stream || spool.Covers(q.settled, r.Ordinal()) {
+			continue
+		}
+		id, _ := q.effective(stream, r.Ordinal(), r.ID())
+		r.SetID(id)
+		if !last.Less(id) {
+			records = append(records, r)
+		}
+	}
+	return records
 }
 
 // renumber gives the records of a stream that have not landed IDs above floor,
 // where they are not above it already, and makes later ones follow. It returns
 // how many IDs changed in memory; those in the spool are changed when they are
-// read, in this run or another.
-func (o *Outbox) renumber(stream entry.Stream, floor entry.ID) (changed int, err error) {
+// read, in this run or another. left is the ordinal of the first record left by
+// an earlier process, and not in memory, that needs another ID; 0 if none does.
+func (o *Outbox) renumber(stream entry.Stream, floor entry.ID, left uint64) (changed int, err error) {
 	q := o.q
 	q.mu.Lock()
 	needed, behind := false, uint64(0)
 	for p := q.head; p.slab-q.first < uint64(len(q.slabs)) && !needed; p = (position{p.slab + 1, 0}) {
 		s := q.slabs[p.slab-q.first]
+		if s.buf == nil && s.left && s.size > 0 {
+			if left > 0 {
+				needed, behind = true, left
+				break
+			}
+			continue
+		}
 		if s.buf == nil && s.size > 0 {
 			id, _ := q.effective(stream, s.ordinal, s.first)
 			needed = !floor.Less(id)

@@ -75,7 +75,7 @@ func (k *sightings) since(stream entry.Stream, id entry.ID) int {
 
 // identify asks the server who it is. other says that it is not, or no longer,
 // the process that we talked to before.
-func (o *Outbox) identify(conn redis.Conn) (other bool, err error) {
+func (o *Outbox) identify(conn redis.Conn) (id string, other bool, err error) {
 	text, err := redis.String(conn.Do("INFO", "server"))
 	var reply redis.Error
 	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
@@ -83,16 +83,14 @@ func (o *Outbox) identify(conn redis.Conn) (other bool, err error) {
 			o.seen.blind = true
 			o.opts.Log.Warn("redis does not say who it is, which is needed to notice that it has lost data (see wrapp acl)", "error", err)
 		}
-		return false, nil
+		return "", false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("ask redis who it is: %w", err)
+		return "", false, fmt.Errorf("ask redis who it is: %w", err)
 	}
 	_, rest, _ := strings.Cut(text, "\nrun_id:")
-	id, _, _ := strings.Cut(rest, "\r")
-	other = o.seen.runID != "" && id != o.seen.runID
-	o.seen.runID = id
-	return other, nil
+	id, _, _ = strings.Cut(rest, "\r")
+	return id, o.seen.runID != "" && id != o.seen.runID, nil
 }
 
 // compare looks whether the streams, whose last IDs are given, still have what

@@ -152,12 +152,6 @@ func (q *queue) effective(stream entry.Stream, ordinal uint64, id entry.ID) (_ e
 	return id, ours
 }
 
-// hasLanded says whether a record that an earlier process left is known to be in
-// its stream. id is the effective one.
-func (q *queue) hasLanded(r record, id entry.ID) bool {
-	return q.landed[r.Ordinal()] || id.Less(q.below[r.Stream()]) || spool.Covers(q.settled, r.Ordinal())
-}
-
 // load reads a slab from the spool, for the sender.
 func (o *Outbox) load(s *slab) {
 	q := o.q
@@ -181,6 +175,9 @@ func (o *Outbox) load(s *slab) {
 	q.revive(buf, s.left)
 	s.buf = buf
 	q.held += s.size
+	if end := (position{q.next.slab, s.size}); s.left && q.doubt.before(end) {
+		q.doubt = end
+	}
 }
 
 // revive gives records that were read from the spool their IDs and states. left
@@ -194,7 +191,7 @@ func (q *queue) revive(buf []byte, left bool) {
 		if !left {
 			continue
 		}
-		if q.hasLanded(r, id) {
+		if spool.Covers(q.settled, r.Ordinal()) {
 			r.Set(spool.Landed)
 		} else if !ours {
 			r.Set(spool.Resent)
