@@ -1,5 +1,5 @@
 # The same targets serve a person and CI.
-.PHONY: build demo test lint bench fuzz tools clean
+.PHONY: build demo test lint bench torture fuzz tools clean
 
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -24,10 +24,16 @@ lint:
 bench: tools ## the figures, as ratios in one run
 	go run ./bench
 
+TORTURE = -for 10m
+torture: tools ## every line accounted for through random faults; TORTURE="-seed N -for 1m"
+	go run ./torture $(TORTURE)
+
 FUZZTIME = 60s
 fuzz: ## every fuzz target for FUZZTIME
 	go test -run '^$$' -fuzz FuzzSplit -fuzztime $(FUZZTIME) ./internal/lines
 	go test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/config
+	go test -run '^$$' -fuzz FuzzFlipped -fuzztime $(FUZZTIME) ./internal/spool
+	go test -run '^$$' -fuzz FuzzSegment -fuzztime $(FUZZTIME) ./internal/spool
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
 	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux python3:python3 gcc:gcc

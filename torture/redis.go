@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +43,7 @@ func (s *server) up() error {
 	}
 	defer log.Close()
 	s.cmd = exec.Command("redis-server", "--port", fmt.Sprint(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
@@ -66,55 +69,66 @@ func (s *server) kill() {
 	s.cmd.Wait()
 }
 
-// takeAll returns all entries of a stream, and deletes it in the same instant if
-// remove is true.
-func (s *server) takeAll(key string, remove bool) ([]any, error) {
+// remove deletes a stream.
+func (s *server) remove(key string) error {
 	c, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.Close()
-	if !remove {
-		return redis.Values(c.Do("XRANGE", key, "-", "+"))
-	}
-	c.Send("MULTI")
-	c.Send("XRANGE", key, "-", "+")
-	c.Send("DEL", key)
-	both, err := redis.Values(c.Do("EXEC"))
-	if err != nil {
-		return nil, err
-	}
-	return redis.Values(both[0], nil)
+	_, err = c.Do("DEL", key)
+	return err
 }
 
-func (s *server) messages(key string) ([]string, error) {
-	entries, err := s.takeAll(key, false)
-	if err != nil {
-		return nil, err
+// replay calls f for every command that the server has ever executed, which is
+// what its append-only file says.
+func (s *server) replay(f func(args []string) error) error {
+	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
+	if err != nil || len(files) != 1 {
+		return fmt.Errorf("the append-only file: %q, %v", files, err)
 	}
-	var messages []string
-	for _, e := range entries {
-		_, message, err := parseEntry(e)
-		if err != nil {
-			return nil, err
+	file, err := os.Open(files[0])
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(file, 1<<20)
+	number := func(kind byte) (n int, err error) {
+		line, err := r.ReadString('\n')
+		if err == nil && (len(line) < 4 || line[0] != kind) {
+			err = fmt.Errorf("the append-only file: %q", line)
 		}
-		messages = append(messages, message)
+		if err == nil {
+			n, err = strconv.Atoi(strings.TrimSpace(line[1:]))
+		}
+		return n, err
 	}
-	return messages, nil
-}
-
-func parseEntry(e any) (id, message string, err error) {
-	pair, err := redis.Values(e, nil)
-	if err != nil || len(pair) != 2 {
-		return "", "", fmt.Errorf("no entry: %v", e)
+	for {
+		if next, err := r.Peek(1); err == nil && next[0] == '#' { // a remark
+			r.ReadString('\n')
+			continue
+		}
+		n, err := number('*')
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		args := make([]string, n)
+		for i := range args {
+			size, err := number('$')
+			if err != nil {
+				return err
+			}
+			text := make([]byte, size+2)
+			if _, err := io.ReadFull(r, text); err != nil {
+				return err
+			}
+			args[i] = string(text[:size])
+		}
+		if err := f(args); err != nil {
+			return err
+		}
 	}
-	id, err = redis.String(pair[0], nil)
-	if err != nil {
-		return "", "", err
-	}
-	fields, err := redis.Strings(pair[1], nil)
-	if err != nil || len(fields) < 2 || fields[0] != "message" {
-		return "", "", fmt.Errorf("no entry of ours: %q", fields)
-	}
-	return id, strings.Join(fields[1:], " "), nil
 }

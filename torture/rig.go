@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,8 +47,14 @@ func newRig(dir, wrapp, self string, seed uint64) (*rig, error) {
 		dir: dir, wrapp: wrapp, self: self, random: rand.New(rand.NewPCG(seed, 0)),
 		server: s, proxy: p, account: newAccount(), did: make(map[string]int),
 	}
-	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = 1000000000\n[spool]\ndir = %q\nsize = '512MiB'\n",
-		p.addr(), self, name, filepath.Join(dir, "spool"))
+	// Half of the seeds keep few entries, so that most of what landed cannot be
+	// found any more.
+	entries := 1_000_000_000
+	if seed%2 == 0 {
+		entries = 1000
+	}
+	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = '512MiB'\n",
+		p.addr(), self, name, entries, filepath.Join(dir, "spool"))
 	if err := os.WriteFile(filepath.Join(dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
 		return r, err
 	}
@@ -158,7 +165,7 @@ func (r *rig) torture(what int, pause time.Duration, amount int) error {
 		return r.server.up()
 	case what < 85:
 		did("stream deleted")
-		return r.collect(true)
+		return r.server.remove(key)
 	case what < 95:
 		did("wrapp killed")
 		r.endWrapp(syscall.SIGKILL)
@@ -190,22 +197,26 @@ func (r *rig) settle() error {
 			return fmt.Errorf("the spool does not get empty: %q", left)
 		}
 	}
-	return r.collect(false)
+	return r.collect()
 }
 
-// collect takes what is in the stream into the account.
-func (r *rig) collect(remove bool) error {
-	entries, err := r.server.takeAll(key, remove)
-	if err != nil {
-		return fmt.Errorf("read the stream: %w", err)
-	}
-	for _, e := range entries {
-		id, message, err := parseEntry(e)
-		if err != nil {
-			return err
+// collect takes everything that Redis has ever been given into the account.
+func (r *rig) collect() error {
+	return r.server.replay(func(args []string) error {
+		switch {
+		case args[0] == "DEL" && args[1] == key:
+			r.account.generation++
+		case args[0] == "XADD":
+			at := slices.Index(args, "message")
+			if at < 2 || at+1 >= len(args) {
+				return fmt.Errorf("no entry of ours: %q", args)
+			}
+			if args[1] == key {
+				r.account.add(args[at-1], args[at+1])
+			} else {
+				r.account.said = append(r.account.said, args[at+1])
+			}
 		}
-		r.account.add(id, message)
-	}
-	r.account.generation++
-	return nil
+		return nil
+	})
 }

@@ -462,6 +462,12 @@ func (o *Outbox) lose(stream entry.Stream, n, kept int, why string) {
 	}
 }
 
-// Lost is how many entries of each stream Redis refused for good, and how many of
-// them are among the dead letters. It is to be called when Close has returned.
-func (o *Outbox) Lost() (lost, kept [entry.Streams]int) { return o.lost, o.lostKept }
+// Refused is how many entries Redis refused for good, and how many of them are
+// among the dead letters. It is to be called when Close has returned.
+func (o *Outbox) Refused() (all, aside int) {
+	for s := range entry.Streams {
+		all += o.lost[s]
+		aside += o.lostKept[s]
+	}
+	return all, aside
+}

@@ -75,6 +75,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
 	lost, kept, why := out.Close(patience)
+	if refused, aside := out.Refused(); refused > 0 {
+		log.Warn("redis refused entries for good", "entries", refused, "set aside", aside)
+	}
 	if kept > 0 {
 		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", store.Dir(), "error", why)
 	}
