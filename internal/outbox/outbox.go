@@ -48,9 +48,10 @@ type Outbox struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when deliver has returned
 
-	lost     [entry.Streams]int // entries that Redis will never take; only collect counts
-	lostKept [entry.Streams]int // of them, among the dead letters
-	deadTold bool               // that not all of them are
+	lost     [entry.Streams]int    // entries that Redis will never take; only collect counts
+	lostKept [entry.Streams]int    // of them, among the dead letters
+	leap     [entry.Streams]uint64 // milliseconds; see blind
+	deadTold bool                  // that not all of them are
 
 	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
 	seen sightings
@@ -182,33 +183,48 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	o.q.close()
 	o.cancel()
 	<-o.done
+	n := o.q.len()
 	why = o.why
-	if n := o.q.len(); n > 0 {
-		if why == nil {
-			why = errors.New("it has not answered")
-		}
-		if lost = o.keep(); lost < n {
-			kept = n - lost
-		}
+	if n > 0 && why == nil {
+		why = errors.New("it has not answered")
+	}
+	// A disk that hangs must not keep wrapp from ending.
+	left := make(chan int, 1)
+	go func() { left <- o.putAway(n) }()
+	select {
+	case lost = <-left:
+	case <-time.After(2 * closingDisk):
+		lost = n
+		o.opts.Log.Warn("the spool's disk does not answer")
+	}
+	return lost, max(0, n-lost), why
+}
+
+// putAway ends the work with the spool, in which n entries are to be kept. It
+// returns how many it could not keep.
+func (o *Outbox) putAway(n int) (lost int) {
+	if n > 0 {
+		lost = o.keep()
 	}
 	close(o.stop)
 	o.keepers.Wait()
-	if o.opts.Spool != nil {
-		if o.q.empty() {
-			o.q.mu.Lock()
-			for _, s := range o.q.slabs {
-				o.q.unsave(s)
-			}
-			o.q.mu.Unlock()
-			o.spillOnce() // removes what is not needed any more
-		}
-		o.noted = 0
-		o.note()
-		if err := o.opts.Spool.Close(); err != nil {
-			o.opts.Log.Warn("close the spool", "error", err)
-		}
+	if o.opts.Spool == nil {
+		return lost
 	}
-	return lost, kept, why
+	if n == 0 {
+		o.q.mu.Lock()
+		for _, s := range o.q.slabs {
+			o.q.unsave(s)
+		}
+		o.q.mu.Unlock()
+		o.spillOnce() // removes what is not needed any more
+	}
+	o.noted = 0
+	o.note()
+	if err := o.opts.Spool.Close(); err != nil {
+		o.opts.Log.Warn("close the spool", "error", err)
+	}
+	return lost
 }
 
 // keep writes everything that was not delivered to the spool and makes it
@@ -374,8 +390,8 @@ func (o *Outbox) serve(conn *redisconn.Conn, refused bool, ready func()) error {
 		o.q.setAway(false)
 		ready()
 	}
-	for {
-		if err := o.reconcile(conn); err != nil {
+	for again := false; ; again = true {
+		if err := o.reconcile(conn, again); err != nil {
 			return err
 		}
 		if takes != nil && !refused {

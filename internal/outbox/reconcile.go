@@ -22,7 +22,9 @@ import (
 // Redis may still execute what it had read from an earlier connection after
 // this look. That is harmless: those entries come again under the same IDs, so
 // one of the two is refused, and the refusal leads back here.
-func (o *Outbox) reconcile(conn *redisconn.Conn) error {
+//
+// idRefused says that it is done because Redis has just refused an ID.
+func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 	runID, other, err := o.identify(conn)
 	if err != nil {
 		return err
@@ -34,7 +36,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 		if known[s] = err == nil; known[s] {
 			continue
 		}
-		if err = o.blindFor(s, err); err != nil {
+		if err = o.blindFor(s, err, idRefused); err != nil {
 			return err
 		}
 	}
@@ -50,7 +52,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 			behind, err = o.findLeft(conn, s, last[s])
 		}
 		if err != nil {
-			if err = o.blindFor(s, err); err != nil {
+			if err = o.blindFor(s, err, idRefused); err != nil {
 				return err
 			}
 			continue
@@ -72,18 +74,19 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 
 // blindFor takes an error of looking into a stream: it returns nil, and what can
 // be done is done, if Redis does not let us look.
-func (o *Outbox) blindFor(stream entry.Stream, err error) error {
+func (o *Outbox) blindFor(stream entry.Stream, err error, idRefused bool) error {
 	var reply redis.Error
 	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
-		o.blind(stream, err)
-		return nil
+		return o.blind(stream, err, idRefused)
 	}
 	return fmt.Errorf("look into %s: %w", o.opts.Keys[stream], err)
 }
 
 // blind does what can be done for a stream that Redis does not let us look into:
-// an entry that was sent twice and whose ID the stream is past has landed.
-func (o *Outbox) blind(stream entry.Stream, why error) {
+// an entry that was sent twice and whose ID the stream is past has landed. One
+// that was sent once is behind another writer, who knows how far: it leaps, each
+// time twice as far as before.
+func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 	if !o.told[stream] {
 		o.told[stream] = true
 		o.opts.Log.Warn("cannot look into the stream, which is needed after a lost connection (see wrapp acl)", "stream", o.opts.Keys[stream], "error", why)
@@ -91,8 +94,15 @@ func (o *Outbox) blind(stream entry.Stream, why error) {
 	for _, r := range o.q.doubtful(stream) {
 		if r.Is(spool.Behind) {
 			r.Set(spool.Landed)
+		} else if r.Is(spool.Refused) && idRefused {
+			o.leap[stream] = min(max(1000, 2*o.leap[stream]), 1<<62)
+			floor := entry.ID{Ms: min(r.ID().Ms, 1<<62) + o.leap[stream]}
+			o.foreign(stream, floor)
+			_, err := o.renumber(stream, floor, 0)
+			return err
 		}
 	}
+	return nil
 }
 
 // lastID is the last ID that the stream at key ever had, zero if there is none.

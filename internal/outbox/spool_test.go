@@ -508,3 +508,31 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("the dead letters: %v", err)
 	}
 }
+
+// TestBlindAndForeign has a user who may not read, and another writer ahead.
+func TestBlindAndForeign(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(0).Do("ACL", "SETUSER", "blind", "on", ">pw", "~*", "-@all", "+select", "+xadd"); err != nil {
+		t.Fatal(err)
+	}
+	key := entry.Keys("t")[entry.Info]
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	if _, err := s.Dial(1).Do("XADD", key, entry.ID{Ms: ahead}, "message", "foreign"); err != nil {
+		t.Fatal(err)
+	}
+	o := open(t, s, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			r := s.Config().Redis
+			if err := r.SetURL("redis://blind:pw@" + s.Addr()); err != nil {
+				return nil, err
+			}
+			return redisconn.Dial(ctx, &r, 1)
+		}
+	})
+	number(o, 0, 5000)
+	closeAll(t, o)
+	if got := s.Messages(key); len(got) != 5001 || got[0] != "foreign" || got[1] != "line 0" || got[5000] != "line 4999" {
+		t.Errorf("%d entries, the first %q", len(got), got[:min(3, len(got))])
+	}
+}
