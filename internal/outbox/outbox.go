@@ -56,9 +56,9 @@ type Outbox struct {
 	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
 	seen sightings
 
-	chunk    []byte // what is being written to the spool
-	noted    uint64 // how far its journal says that we are
-	diskTold bool   // that it cannot be written
+	chunk    []byte    // what is being written to the spool
+	noted    uint64    // how far its journal says that we are
+	diskTold time.Time // that it cannot be written
 	untold   atomic.Bool
 	keepers  sync.WaitGroup // watchAll, spillAll, syncAll
 	stop     chan struct{}  // ends them
@@ -168,7 +168,7 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	for head := o.q.position(); ; {
 		select {
 		case <-o.q.emptied:
-			if !o.q.empty() {
+			if !o.lastWords() {
 				continue
 			}
 		case <-o.done:
@@ -198,6 +198,21 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 		o.opts.Log.Warn("the spool's disk does not answer")
 	}
 	return lost, max(0, n-lost), why
+}
+
+// lastWords closes the queue if there is nothing in it and nothing more to say.
+func (o *Outbox) lastWords() (closed bool) {
+	q := o.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.drained() {
+		return false
+	}
+	o.tellEpisode(time.Now())
+	if q.closed = q.drained(); !q.closed {
+		q.signal()
+	}
+	return q.closed
 }
 
 // putAway ends the work with the spool, in which n entries are to be kept. It

@@ -398,11 +398,15 @@ func (q *queue) release(end position) {
 		q.slabs = q.slabs[1:]
 		q.first++
 	}
-	if q.head == q.end() {
+	if q.drained() {
 		poke(q.emptied)
 	}
 	q.room.Broadcast()
 }
+
+// drained says whether there is no record from head on: there may be slabs of
+// which everything was dropped. The caller holds mu.
+func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
 
 // position is that of the first record not known to have landed.
 func (q *queue) position() position {
@@ -523,7 +527,7 @@ func (q *queue) len() (n int) {
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.head == q.end()
+	return q.drained()
 }
 
 // milliseconds is t as an entry's ID counts it.

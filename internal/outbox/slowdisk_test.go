@@ -46,7 +46,7 @@ func TestFrozenDisk(t *testing.T) {
 	t.Cleanup(func() {
 		unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0)
 		disk.Close()
-		if text, err := exec.Command("umount", mount).CombinedOutput(); err != nil {
+		if text, err := exec.Command("umount", "-l", mount).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, text)
 		}
 	})

@@ -17,6 +17,7 @@ const (
 	slowDisk    = 250 * time.Millisecond // a write that takes longer is not waited for
 	announceAt  = time.Second            // a spooling that lasts longer is told
 	retryDisk   = 5 * time.Second        // after an error of the disk
+	tellDisk    = time.Hour              // such an error is told again
 	closingDisk = 10 * time.Second       // what the end of wrapp waits for the disk
 )
 
@@ -290,16 +291,12 @@ func (o *Outbox) spillOnce() bool {
 		}
 		q.broken = time.Now().Add(retryDisk)
 		q.spooling = false
-		if !o.diskTold {
-			o.diskTold = true
+		if time.Since(o.diskTold) > tellDisk {
+			o.diskTold = time.Now()
 			o.opts.Log.Error("the spool cannot be written; entries wait in memory only", "error", err)
 			q.say(fmt.Sprintf("the spool cannot be written; entries wait in memory only: %v", err))
 		}
 		return false
-	}
-	if o.diskTold {
-		o.diskTold = false
-		o.opts.Log.Info("the spool can be written again")
 	}
 	if from.slab < q.head.slab {
 		if q.refs[place.Segment] == 0 { // all of it has landed meanwhile

@@ -60,9 +60,10 @@ func said(s *redistest.Server, text string) (found []string) {
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for until := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
+	const limit = time.Minute
+	for until := time.Now().Add(limit); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 	}
 }

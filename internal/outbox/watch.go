@@ -43,8 +43,8 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 	q := o.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	end := q.end()
-	if q.head != w.head || q.head == end {
+	end, drained := q.end(), q.drained()
+	if q.head != w.head || drained {
 		w.head, w.moved = q.head, now
 	}
 	if !q.head.before(w.probe) {
@@ -54,8 +54,9 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 		w.probe, w.probed = end, now
 	}
 	waited := max(w.age, now.Sub(w.probed))
-	if q.head == end {
+	if drained {
 		waited, w.age = 0, 0
+		poke(q.emptied)
 	}
 	q.slow = !q.busy.IsZero() && now.Sub(q.busy) > slowDisk
 
@@ -79,22 +80,29 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 			q.say(fmt.Sprintf("spooling since %s: %s; entries wait in %s", q.began.Format("15:04:05.000"), q.reason, q.store.Dir()))
 		}
 	}
-	if !q.spooling && len(q.refs) > 0 && q.unloaded == 0 && !q.head.before(q.written) {
+	if !q.spooling && len(q.refs) > 0 && q.unloaded == 0 && (drained || !q.head.before(q.written)) {
 		for _, s := range q.slabs {
 			q.unsave(s)
 		}
 		q.renumbered = nil
-		if q.announced {
-			q.announced = false
-			q.say(fmt.Sprintf("%d entries delivered from the spool, %v after spooling began", q.spooled, now.Sub(q.began).Round(time.Millisecond)))
-		}
-		o.tellDropped("Redis was away or slow")
+		o.tellEpisode(now)
 	}
-	if q.spooling || q.head != end || len(q.refs) > 0 || q.head != q.end() {
+	if q.spooling || !drained || len(q.refs) > 0 || !q.drained() {
 		return true
 	}
 	q.watching = false
 	return false
+}
+
+// tellEpisode says what became of what was spooled, if that is worth a word, and
+// what was dropped. The caller holds the queue's lock.
+func (o *Outbox) tellEpisode(now time.Time) {
+	q := o.q
+	if q.announced {
+		q.announced = false
+		q.say(fmt.Sprintf("%d entries delivered from the spool, %v after spooling began", q.spooled, now.Sub(q.began).Round(time.Millisecond)))
+	}
+	o.tellDropped("Redis was away or slow")
 }
 
 func reasonFor(away bool, otherwise string) string {

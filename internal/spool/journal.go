@@ -196,6 +196,7 @@ func (s *Spool) openJournal() error {
 	if err != nil {
 		return err
 	}
+	s.journalSize = int64(len(data))
 	if s.notes, err = readNotes(data); err != nil {
 		s.found("the journal of the spool is not whole: %v", err)
 	}
@@ -204,8 +205,8 @@ func (s *Spool) openJournal() error {
 
 // Note changes what the journal says and makes that durable if durable is true.
 func (s *Spool) Note(durable bool, change func(*Notes)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	before := s.notes
 	before.Renumbered, before.Settled = slices.Clone(before.Renumbered), slices.Clone(before.Settled)
 	change(&s.notes)
@@ -240,13 +241,18 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 			return fmt.Errorf("write the spool's journal: %w", err)
 		}
 	}
-	if durable {
-		return s.journal.Sync()
+	if !durable {
+		return nil
 	}
-	return nil
+	err := s.journal.Sync()
+	if s.journalNew {
+		s.journalNew = false
+		err = errors.Join(err, syncDir(s.dir))
+	}
+	return err
 }
 
-// rewriteJournal writes the whole journal anew. The caller holds mu.
+// rewriteJournal writes the whole journal anew. The caller holds noting.
 func (s *Spool) rewriteJournal() error {
 	header := newHeader(journalMagic)
 	salt, err := salt(header, journalMagic)
@@ -259,8 +265,9 @@ func (s *Spool) rewriteJournal() error {
 		return err
 	}
 	data := s.notes.append(header, salt)
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
+	_, err = f.Write(data)
+	if err == nil && s.journalSize > 0 {
+		err = f.Sync() // before it takes the place of one that has been synced
 	}
 	if err == nil {
 		err = os.Rename(name+".new", name)
@@ -273,5 +280,6 @@ func (s *Spool) rewriteJournal() error {
 		s.journal.Close()
 	}
 	s.journal, s.journalSalt, s.journalSize = f, salt, int64(len(data))
-	return syncDir(s.dir)
+	s.journalNew = true
+	return nil
 }

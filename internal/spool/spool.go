@@ -69,9 +69,11 @@ type Spool struct {
 	size     int64      // bytes of all segments
 	reading  *segment   // whose file was read last; its file stays open
 
+	noting      sync.Mutex // guards the journal, so that reading need not wait for its disk
 	journal     *os.File
 	journalSalt uint32
 	journalSize int64
+	journalNew  bool // its name is not durable yet
 	notes       Notes
 
 	buf  []byte // Append's copy of what it writes
@@ -390,6 +392,8 @@ func (s *Spool) Bytes() int64 {
 // goes too, unless somebody else has put something there.
 func (s *Spool) Close() error {
 	err := s.Sync()
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	empty := len(s.segments) == 0 && s.notes.Dropped == [entry.Streams]uint64{}
