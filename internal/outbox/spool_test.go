@@ -99,10 +99,11 @@ func TestSpooled(t *testing.T) {
 // that stalls for 100 ms is not healthy, so there are several attempts.
 func TestHealthy(t *testing.T) {
 	s := redistest.Start(t)
-	for range 10 {
+	for range 100 {
 		dir := filepath.Join(t.TempDir(), "spool")
 		o := openSpooled(t, s, dir, 64<<20, nil)
-		number(o, 0, 200_000)
+		number(o, 0, 20_000)
+		eventually(t, "all is answered", o.q.empty)
 		o.q.mu.Lock()
 		spooled := o.q.spooled
 		o.q.mu.Unlock()
