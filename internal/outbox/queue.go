@@ -215,67 +215,6 @@ func (q *queue) tail(size int) *slab {
 	return s
 }
 
-// dropOldest drops the oldest slab's worth of lines that were never sent and are
-// not in the spool: of those, and only those, it is certain that they are not in
-// Redis. What wrapp itself had to say stays. It returns false when there is
-// nothing to drop.
-func (q *queue) dropOldest() bool {
-	for i := q.unsent(); i < len(q.slabs); i++ {
-		s := q.slabs[i]
-		if s.kept || s.buf == nil || s.size == 0 || s.saved > 0 || s.writing {
-			continue
-		}
-		kept, _ := q.keep(s.buf)
-		q.held -= s.size - kept.size
-		q.recycle(s)
-		q.slabs[i] = kept
-		return true
-	}
-	return false
-}
-
-// unsent is the index of the first slab of which no record was ever sent.
-func (q *queue) unsent() int {
-	number := max(q.doubt.slab, q.next.slab)
-	if q.doubt.slab == number && q.doubt.offset > 0 || q.next.slab == number && q.next.offset > 0 {
-		number++
-	}
-	return int(number - q.first)
-}
-
-// keep returns a slab of the records in buf that are wrapp's own. The others are
-// counted as dropped, and their ordinals returned.
-func (q *queue) keep(buf []byte) (kept *slab, gone []spool.Span) {
-	kept = &slab{kept: true}
-	for at := 0; at < len(buf); {
-		r := spool.At(buf, at)
-		at += len(r)
-		if r.Is(spool.Kept) {
-			if kept.records == 0 {
-				kept.ordinal, kept.first = r.Ordinal(), r.ID()
-			}
-			kept.buf = append(kept.buf, r...)
-			kept.records++
-			continue
-		}
-		if !r.Is(spool.Landed) {
-			q.dropped[r.Stream()]++
-		}
-		gone = addOrdinal(gone, r.Ordinal())
-	}
-	kept.size = len(kept.buf)
-	return kept, gone
-}
-
-// addOrdinal adds an ordinal, larger than all that are there, to spans.
-func addOrdinal(spans []spool.Span, ordinal uint64) []spool.Span {
-	if n := len(spans); n > 0 && spans[n-1].Upto == ordinal {
-		spans[n-1].Upto++
-		return spans
-	}
-	return append(spans, spool.Span{From: ordinal, Upto: ordinal + 1})
-}
-
 func (q *queue) recycle(s *slab) {
 	if cap(s.buf) == slabSize && len(q.free) < 32 {
 		q.free = append(q.free, &slab{buf: s.buf[:0]})
