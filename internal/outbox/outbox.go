@@ -189,15 +189,18 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 		why = errors.New("it has not answered")
 	}
 	// A disk that hangs must not keep wrapp from ending.
-	left := make(chan int, 1)
-	go func() { left <- o.putAway(n) }()
+	left := make(chan [2]int, 1)
+	go func() {
+		lost := o.putAway(n)
+		left <- [2]int{lost, o.q.len() - lost} // what was dropped to make room is in neither
+	}()
 	select {
-	case lost = <-left:
+	case l := <-left:
+		return l[0], l[1], why
 	case <-time.After(2 * closingDisk):
-		lost = n
 		o.opts.Log.Warn("the spool's disk does not answer")
+		return n, 0, why
 	}
-	return lost, max(0, n-lost), why
 }
 
 // lastWords closes the queue if there is nothing in it and nothing more to say.
@@ -253,6 +256,7 @@ func (o *Outbox) keep() (lost int) {
 	}
 	q.broken = time.Time{}
 	q.block = false // there is nobody any more who could wait for room
+	q.full = false
 	q.beginSpooling("the end")
 	poke(q.spill)
 	q.mu.Unlock()

@@ -262,12 +262,13 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 	defer q.mu.Unlock()
 	bytes := 0
 	start, end = q.next, q.next
-	for bytes < maxBytes && records < maxRecords && end.slab-q.first < uint64(len(q.slabs)) {
+	limit := q.end()
+	if q.settling() {
+		limit = q.written
+	}
+	for bytes < maxBytes && records < maxRecords && end.before(limit) {
 		s := q.slabs[end.slab-q.first]
 		if end.offset == s.size {
-			if end.slab-q.first+1 == uint64(len(q.slabs)) {
-				break
-			}
 			end = position{end.slab + 1, 0}
 			continue
 		}
@@ -278,7 +279,7 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 			break
 		}
 		from := end.offset
-		for end.offset < len(s.buf) && bytes < maxBytes && records < maxRecords {
+		for end.offset < len(s.buf) && bytes < maxBytes && records < maxRecords && end.before(limit) {
 			r := spool.At(s.buf, end.offset)
 			end.offset += len(r)
 			if !r.Is(spool.Landed) {
@@ -300,6 +301,9 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.settling() && !q.next.before(q.written) {
+		return 0
+	}
 	n := -q.next.offset
 	for i := q.next.slab - q.first; i < uint64(len(q.slabs)); i++ {
 		n += q.slabs[i].size
@@ -339,6 +343,9 @@ func (q *queue) release(end position) {
 	}
 	if q.drained() {
 		poke(q.emptied)
+	}
+	if q.settling() && !q.head.before(q.written) {
+		poke(q.spill)
 	}
 	q.room.Broadcast()
 }

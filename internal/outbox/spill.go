@@ -107,6 +107,37 @@ func (q *queue) beginSpooling(reason string) {
 	poke(q.spill)
 }
 
+// settling says that what comes after written is not to be sent before all that
+// the spool has is settled and gone. Otherwise, after a kill at that moment, the
+// stream could have been trimmed to entries that the spool knows nothing of, and
+// nothing would show that those in the spool have landed.
+func (q *queue) settling() bool { return !q.spooling && len(q.refs) > 0 }
+
+// settle lets go of the spool when everything in it has landed.
+func (o *Outbox) settle() {
+	q := o.q
+	q.mu.Lock()
+	over := q.settling() && q.unloaded == 0 && (q.drained() || !q.head.before(q.written))
+	done := q.headOrdinal()
+	q.mu.Unlock()
+	if !over {
+		return
+	}
+	if err := q.store.Note(false, func(n *spool.Notes) { n.Done = done }); err != nil {
+		o.opts.Log.Debug("note", "error", err)
+	}
+	q.mu.Lock()
+	if q.settling() {
+		for _, s := range q.slabs {
+			q.unsave(s)
+		}
+		q.renumbered = nil
+		o.tellEpisode(time.Now())
+	}
+	q.mu.Unlock()
+	q.signal()
+}
+
 // evict takes the oldest slab that is in the spool and was never sent out of the
 // memory.
 func (q *queue) evict() bool {
@@ -234,6 +265,7 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 // that are not needed any more. It returns false when there is nothing to do.
 func (o *Outbox) spillOnce() bool {
 	q := o.q
+	o.settle()
 	q.mu.Lock()
 	obsolete := q.obsolete
 	q.obsolete = nil

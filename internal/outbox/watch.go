@@ -72,6 +72,7 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 		q.beginSpooling(reasonFor(q.away, reason))
 	case q.spooling && !q.away && q.unloaded == 0 && waited < stallLimit:
 		q.spooling = false // Redis has caught up
+		poke(q.spill)
 	}
 	if q.spooling {
 		poke(q.spill)
@@ -80,12 +81,8 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 			q.say(fmt.Sprintf("spooling since %s: %s; entries wait in %s", q.began.Format("15:04:05.000"), q.reason, q.store.Dir()))
 		}
 	}
-	if !q.spooling && len(q.refs) > 0 && q.unloaded == 0 && (drained || !q.head.before(q.written)) {
-		for _, s := range q.slabs {
-			q.unsave(s)
-		}
-		q.renumbered = nil
-		o.tellEpisode(now)
+	if q.settling() {
+		poke(q.spill)
 	}
 	if q.spooling || !drained || len(q.refs) > 0 || !q.drained() {
 		return true
