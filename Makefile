@@ -34,9 +34,11 @@ fuzz: ## every fuzz target for FUZZTIME
 	go test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/config
 	go test -run '^$$' -fuzz FuzzFlipped -fuzztime $(FUZZTIME) ./internal/spool
 	go test -run '^$$' -fuzz FuzzSegment -fuzztime $(FUZZTIME) ./internal/spool
+	go test -run '^$$' -fuzz FuzzReadCore -fuzztime $(FUZZTIME) ./internal/crash
+	go test -run '^$$' -fuzz FuzzPattern -fuzztime $(FUZZTIME) ./internal/crash
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux python3:python3 gcc:gcc
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb
 
 clean:
 	rm -rf bin

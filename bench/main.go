@@ -20,6 +20,13 @@ type row struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == emitArg {
+		if err := emit(os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	file := flag.String("write", "", "also write the table to this Markdown `FILE`")
 	lines := flag.Int("lines", 1_000_000, "lines of 92 bytes a run")
 	rounds := flag.Int("rounds", 5, "runs of each kind")
@@ -51,10 +58,18 @@ func run(file string, lines, rounds int) error {
 	defer server.stop()
 
 	var rows []row
+	var rate float64 // lines of 92 bytes a second
 	for _, f := range []func() ([]row, error){
-		func() ([]row, error) { return throughput(server, wrapp, dir, lines, rounds) },
-		func() ([]row, error) { return hugeLines(server, wrapp, dir, rounds) },
+		func() (rows []row, err error) {
+			rows, rate, err = throughput(server, wrapp, dir, lines, rounds)
+			return rows, err
+		},
+		func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) },
+		func() ([]row, error) { return latency(server, wrapp, rate) },
+		func() ([]row, error) { return many(server, wrapp) },
 		func() ([]row, error) { return start(server, wrapp, 21) },
+		func() ([]row, error) { return reading(server, wrapp, dir, 21) },
+		func() ([]row, error) { return publishing(server, wrapp, dir) },
 		func() ([]row, error) { return sizes(wrapp, wrappARM) },
 	} {
 		more, err := f()

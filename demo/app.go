@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +13,8 @@ import (
 const (
 	appStatus = 3 // what the app ends with
 
+	declare = "{{__healthpool__demo_init:1500}}{{__healthpool__demo_cap:1000}}" +
+		"{{__healthpool__demo_depletion_rate:100}}{{__healthpool__demo_replenish_rate:15}}"
 	beat    = "{{__healthpool__demo_beats}}"
 	counter = "{{demo_frames}}"
 )
@@ -20,9 +24,10 @@ var longLine = "one long line: " + strings.Repeat("0123456789", 10_000) + " its 
 
 // app is what wrapp runs: it says a few things, and fails in the end.
 func app(stdout, stderr io.Writer) (status int) {
+	fmt.Fprintln(stdout, declare)
 	fmt.Fprintln(stdout, "INFO  hello from the app")
 	for i := range 3 {
-		fmt.Fprintf(stdout, "INFO  frame %d %s %s\n", i, counter, beat)
+		fmt.Fprintf(stdout, "INFO  frame %d%s%s\n", i, counter, beat)
 		time.Sleep(50 * time.Millisecond)
 	}
 	fmt.Fprintln(stderr, "WARNING the sensor is warm")
@@ -33,14 +38,30 @@ func app(stdout, stderr io.Writer) (status int) {
 	return appStatus
 }
 
+// ended checks what jettison_health printed of the app's pool.
+func ended(text []byte) error {
+	var document struct {
+		Data map[string]struct{ Beats, Cap, Running, Exit, Health int }
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return err
+	}
+	for _, p := range document.Data {
+		if p.Beats == 3 && p.Cap == 1000 && p.Running == 0 && p.Exit == appStatus && p.Health == 0 {
+			return nil
+		}
+	}
+	return errors.New("the pool is not that of the app")
+}
+
 // arrived checks what wrapp logs printed for all that the app said, in order.
 func arrived(text []byte) error {
 	for _, want := range []string{
 		" out    {{__NEW_RUN_",
 		" out    INFO  hello from the app\n",
-		" out    INFO  frame 0 " + counter + " " + beat + "\n",
-		" out    INFO  frame 1 " + counter + " " + beat + "\n",
-		" out    INFO  frame 2 " + counter + " " + beat + "\n",
+		" out    INFO  frame 0\n",
+		" out    INFO  frame 1\n",
+		" out    INFO  frame 2\n",
 		" err    WARNING the sensor is warm\n",
 		" out    " + longLine + "\n",
 		" err    ERROR giving up, without an end of line\n",

@@ -47,12 +47,15 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 
-	fmt.Fprintln(w, "Building wrapp ...")
+	fmt.Fprintln(w, "Building wrapp and jettison_health ...")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, "wrapp"),
-		"github.com/lpportorino/jettison-base-images/cmd/wrapp")
+		"github.com/lpportorino/jettison-base-images/cmd/jettison")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, text)
+	}
+	if err := os.Symlink("wrapp", filepath.Join(dir, "jettison_health")); err != nil {
+		return err
 	}
 	if err := copySelf(filepath.Join(dir, "demo-app")); err != nil {
 		return err
@@ -66,7 +69,7 @@ func run(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "Redis: %s.\n", store.what)
 
 	s := &shell{ctx: ctx, dir: dir, w: w}
-	start, logs, err := store.commands(dir)
+	start, logs, health, err := store.commands(dir)
 	if err != nil {
 		return err
 	}
@@ -94,11 +97,20 @@ func run(ctx context.Context, w io.Writer) error {
 	if err := arrived(said); err != nil {
 		return err
 	}
+	status, said, err = s.run(health...)
+	if err != nil {
+		return err
+	}
+	s.show(said)
+	if err := ended(said); status != 0 || err != nil {
+		return fmt.Errorf("jettison_health ended with %d: %v", status, err)
+	}
 	fmt.Fprintf(w, `
 Seen: wrapp ended with the app's own exit status, %d. Every line arrived, stderr marked
 as err, the last one although it had no end; the line of %d bytes is longer
-than the 64 KiB at which lines are split, and reads as one line again. Markers such as
-%s stay in the text: this version does not interpret them yet.
+than the 64 KiB at which lines are split, and reads as one line again. Its markers, such
+as %s, were taken out and kept a health pool, which says how
+often it beat, and that it has ended.
 `, appStatus, len(longLine), beat)
 	return nil
 }

@@ -67,6 +67,8 @@ func TestDemo(t *testing.T) {
 				`(?m)^\S+ \S+ out    one long line: .* bytes more\]$`,
 				`(?m)^\S+ \S+ err    ERROR giving up, without an end of line$`,
 				`(?m)^\S+ \S+ status {{__END_RUN_.*_exit_3}}$`,
+				`(?m)^\$ \./jettison_health .*\n{\n`,
+				`(?m)^      "beats": 3,$`,
 				`(?m)^Seen: `,
 			} {
 				if !regexp.MustCompile(want).Match(text) {
@@ -80,9 +82,11 @@ func TestDemo(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		keys, err := redis.Strings(server.Dial(1, redis.DialPassword(password)).Do("KEYS", "*"))
-		if err != nil || len(keys) > 0 {
-			t.Errorf("left in Redis: %q, %v", keys, err)
+		for _, db := range []int{1, 2} {
+			keys, err := redis.Strings(server.Dial(db, redis.DialPassword(password)).Do("KEYS", "*"))
+			if err != nil || len(keys) > 0 {
+				t.Errorf("left in Redis: %q, %v", keys, err)
+			}
 		}
 	})
 }

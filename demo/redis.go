@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -133,25 +133,35 @@ func withoutDatabase(given string) string {
 	return u.String()
 }
 
-// commands are what runs the app, and what reads its streams back, in dir.
-func (s *store) commands(dir string) (start, logs []string, err error) {
+// commands are what runs the app, what reads its streams back, and what shows its
+// pool, in dir.
+func (s *store) commands(dir string) (start, logs, health []string, err error) {
+	pool := s.name + ":demo"
 	if !s.theirs {
 		return []string{"./wrapp", "--redis", s.url, "--name", s.name, "--", "./demo-app"},
-			[]string{"./wrapp", "logs", "--redis", s.url, s.name}, nil
+			[]string{"./wrapp", "logs", "--redis", s.url, s.name},
+			[]string{"./jettison_health", "--redis", s.url, pool}, nil
 	}
 	// A command line is for all to see, and the URL may hold a password.
 	file := fmt.Sprintf("[redis]\nurl = %q\n\n[app]\nexecutable = \"./demo-app\"\nstream_name = %q\n", s.url, s.name)
 	err = os.WriteFile(filepath.Join(dir, "demo.toml"), []byte(file), 0o600)
-	return []string{"./wrapp", "demo.toml"}, []string{"./wrapp", "logs", "--config", "demo.toml", s.name}, err
+	return []string{"./wrapp", "demo.toml"},
+		[]string{"./wrapp", "logs", "--config", "demo.toml", s.name},
+		[]string{"./jettison_health", "--config", "demo.toml", pool}, err
 }
 
-// dial connects as wrapp does.
+// dial connects as wrapp does to its streams.
 func (s *store) dial(ctx context.Context) (*redisconn.Conn, error) {
+	cfg := config.Default()
+	return s.dialDB(ctx, cfg.Redis.LogsDB)
+}
+
+func (s *store) dialDB(ctx context.Context, db int) (*redisconn.Conn, error) {
 	cfg := config.Default()
 	if err := cfg.Redis.SetURL(s.url); err != nil {
 		return nil, err
 	}
-	return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	return redisconn.Dial(ctx, &cfg.Redis, db)
 }
 
 // forget deletes what the demo wrote to a Redis that stays.
@@ -159,12 +169,25 @@ func (s *store) forget() {
 	if !s.theirs {
 		return
 	}
-	conn, err := s.dial(context.Background())
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	for _, key := range entry.Keys(s.name) {
-		conn.Do("DEL", key)
+	cfg := config.Default()
+	for _, db := range []int{cfg.Redis.LogsDB, cfg.Redis.ValuesDB} {
+		conn, err := s.dialDB(context.Background(), db)
+		if err != nil {
+			return
+		}
+		for cursor := "0"; ; {
+			answer, err := redis.Values(conn.Do("SCAN", cursor, "MATCH", "*"+s.name+":*", "COUNT", 1000))
+			var keys []string
+			if err == nil {
+				_, err = redis.Scan(answer, &cursor, &keys)
+			}
+			for _, key := range keys {
+				conn.Do("DEL", key)
+			}
+			if err != nil || cursor == "0" {
+				break
+			}
+		}
+		conn.Close()
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
@@ -27,11 +29,29 @@ func logs(args []string, std run.Streams) error {
 	follow := fs.Bool("f", false, "")
 	n := fs.Int("n", -1, "")
 	url := fs.String("redis", "", "")
+	opts := journal.Options{Terminal: run.IsTerminal(std.Stdout)}
+	fs.BoolVar(&opts.JSON, "json", false, "")
+	fs.Func("level", "", func(s string) (err error) {
+		var ok bool
+		if opts.Level, ok = entry.ParseLevel(s); !ok {
+			err = errors.New("must be debug, info, warn or error")
+		}
+		return err
+	})
+	fs.Func("grep", "", func(s string) (err error) {
+		opts.Grep, err = regexp.Compile(s)
+		return err
+	})
+	var since time.Time
+	fs.Func("since", "", func(s string) (err error) {
+		since, err = instant(s, time.Now())
+		return err
+	})
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if fs.NArg() > 1 {
-		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME"}
+		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: wrapp logs [FLAGS] NAME; see wrapp help"}
 	}
 	if *file != "" {
 		var err error
@@ -49,7 +69,7 @@ func logs(args []string, std run.Streams) error {
 		name = cfg.Name()
 	}
 	if name == "" {
-		return &usageError{"logs wants the name of an app", "wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME"}
+		return &usageError{"logs wants the name of an app", "wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME; see wrapp help"}
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -60,16 +80,21 @@ func logs(args []string, std run.Streams) error {
 	}
 	defer func() { conn.Close() }()
 	reader := journal.NewReader(name)
-	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout))
-	entries, err := reader.Last(conn, *n)
+	reader.Since = since
+	printer := journal.NewPrinter(std.Stdout, opts)
+	read := *n
+	if opts.Level != entry.NoLevel || opts.Grep != nil {
+		read = -1 // the last n of those that are wanted
+	}
+	entries, err := reader.Last(conn, read)
 	if err != nil {
 		return err
 	}
-	if err := printer.Print(entries); err != nil {
+	if err := printer.PrintLast(entries, *n); err != nil {
 		return quiet(err)
 	}
 	if !*follow {
-		if len(entries) == 0 {
+		if len(entries) == 0 && since.IsZero() {
 			return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
 		}
 		return quiet(printer.Finish())
@@ -100,6 +125,26 @@ func logs(args []string, std run.Streams) error {
 		}
 	}
 	return quiet(printer.Finish())
+}
+
+// instant reads --since: how long before now, or a time of day, a day, or both, in
+// local time unless a zone is said.
+func instant(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			y, m, d := now.Date()
+			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.Local), nil
+		}
+	}
+	return time.Time{}, errors.New("must be a duration such as 10m, or a time such as 20:15 or 2026-11-23 20:15")
 }
 
 // quiet is err but for a reader of ours that went away, as head does.

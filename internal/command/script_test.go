@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomodule/redigo/redis"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
@@ -14,26 +15,33 @@ import (
 // beWrapp in the environment makes this test binary wrapp.
 const beWrapp = "TEST_BE_WRAPP"
 
+// tools are the commands that this test binary can be.
+var tools = map[string]func(){
+	"wrapp":           func() { Main(Wrapp) },
+	"jettison_health": func() { Main(JettisonHealth) },
+}
+
 func TestMain(m *testing.M) {
 	// The race detector sleeps for a second at every exit unless told otherwise.
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	if os.Getenv(beWrapp) != "" {
+	if tool := os.Getenv(beWrapp); tool != "" {
 		os.Unsetenv(beWrapp)
-		Main(Wrapp)
+		tools[tool]()
 	}
-	testscript.Main(m, map[string]func(){
-		"wrapp": func() { Main(Wrapp) },
-	})
+	testscript.Main(m, tools)
 }
 
 // TestScripts runs the command line as a person would. $REDIS is a server that
-// all scripts share, $LOCKED one that wants a password, $NOWHERE none.
+// all scripts share, $LOCKED one that wants a password, $NOWHERE none, and $PAUSED
+// one that pause stops.
 func TestScripts(t *testing.T) {
 	shared := redistest.Start(t)
 	locked := redistest.Start(t, "--requirepass", "s3same-open")
 	nowhere := redistest.Prepare(t)
+	pausable := redistest.Start(t)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", // write what is seen, to be read by a person
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("WRAPP_SPOOL_DIR", env.WorkDir+"/.spool")
@@ -42,6 +50,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOCKED", locked.URL())
 			env.Setenv("LOCKED_PORT", fmt.Sprint(locked.Port))
 			env.Setenv("NOWHERE", nowhere.URL())
+			env.Setenv("PAUSED", pausable.URL())
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -57,7 +66,7 @@ func TestScripts(t *testing.T) {
 				var text strings.Builder
 				for _, e := range shared.Stream("logs:app:" + args[0]) {
 					fmt.Fprintf(&text, "%q", e.Message())
-					for _, f := range []string{"source", "partial"} {
+					for _, f := range []string{"source", "partial", "level"} {
 						if v, ok := e.Fields[f]; ok {
 							fmt.Fprintf(&text, " %s=%s", f, v)
 						}
@@ -66,6 +75,17 @@ func TestScripts(t *testing.T) {
 				}
 				fmt.Fprint(ts.Stdout(), text.String())
 			},
+			// set NAME VALUE... sets keys of the database of values.
+			"set": func(ts *testscript.TestScript, _ bool, args []string) {
+				c, err := redis.Dial("tcp", shared.Addr(), redis.DialDatabase(2))
+				ts.Check(err)
+				defer c.Close()
+				_, err = c.Do("MSET", redis.Args{}.AddFlat(args)...)
+				ts.Check(err)
+			},
+			// pause and resume the server that PAUSED names.
+			"pause":  func(*testscript.TestScript, bool, []string) { pausable.Pause() },
+			"resume": func(*testscript.TestScript, bool, []string) { pausable.Resume() },
 		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -23,14 +24,22 @@ usage:
   wrapp [FLAGS] CONFIG                run what the file (TOML or JSON) says
   wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
   wrapp check CONFIG                  say what is wrong with it, or what it amounts to
-  wrapp logs [-f] [-n N] NAME         read the streams of NAME back
-  wrapp acl NAME                      the least Redis ACL rules for writing NAME's streams
+  wrapp logs [FLAGS] NAME             read the streams of NAME back
+  wrapp acl NAME                      the least Redis ACL rules that running NAME needs
   wrapp version | help
 
 flags, which win over the file:
 `
 
 const wrappUsageEnd = `
+flags of wrapp logs:
+  --config FILE, --redis URL   where Redis is
+  -n N                         the last N only
+  -f                           go on with what comes
+  --level LEVEL                debug, info, warn or error, and what is worse
+  --since WHEN                 10m, 20:15, 2026-11-23 20:15
+  --grep REGEXP                what matches
+  --json                       one JSON object a line
 exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 126 not executable; 125 wrapp itself failed, and then the app was not started.
 `
@@ -114,6 +123,7 @@ func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
 	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", unmarshal(&cfg.App.StopTimeout))
 	set("max-line", "`SIZE` at which lines are split (logs.max_line)", unmarshal(&cfg.Logs.MaxLine))
 	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
+	set("format", "shape of entries: text or json (logs.format)", text(&cfg.Logs.Format))
 	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
 	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
 	return fs
@@ -218,7 +228,7 @@ func acl(args []string, std run.Streams) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info ~logs:app:%s:*\n", args[0], args[0])
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info +set +get +incrby +incrbyfloat +watch +multi +exec ~logs:app:%[1]s:* ~wrapp:%[1]s:* ~wrapp-token:%[1]s ~%[1]s:__healthpool__*\n", args[0])
 	return err
 }
 
@@ -232,26 +242,33 @@ func help(_ []string, std run.Streams) error {
 	return err
 }
 
-// Version is stamped in by the build (-ldflags -X).
-var Version = ""
+// What the build stamps in (-ldflags -X): the version, the commit and its time.
+// Where it does not, Go's own build information tells.
+var Version, Revision, Created string
 
 func version(_ []string, std run.Streams) error {
-	v, revision, when := Version, "", ""
+	_, err := fmt.Fprintln(std.Stdout, versionOf("wrapp"))
+	return err
+}
+
+// versionOf is what a tool says about the build it comes from.
+func versionOf(tool string) string {
+	v, revision, when := Version, Revision, Created
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v == "" {
 			v = info.Main.Version
 		}
 		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				revision = " " + s.Value
-			case "vcs.time":
-				when = " " + s.Value
+			if s.Key == "vcs.revision" && revision == "" {
+				revision = s.Value
+			}
+			if s.Key == "vcs.time" && when == "" {
+				when = s.Value
 			}
 		}
 	}
-	_, err := fmt.Fprintf(std.Stdout, "wrapp %s%s%s %s/%s %s\n", v, revision, when, runtime.GOOS, runtime.GOARCH, runtime.Version())
-	return err
+	words := []string{tool, v, revision, when, runtime.GOOS + "/" + runtime.GOARCH, runtime.Version()}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
 // stdStreams are this process's own.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,15 +23,21 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// wrapp is a command that runs wrapp, this test binary, with a real Redis.
+// wrapp is a command that runs wrapp, this test binary.
 func wrapp(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return tool(t, "wrapp", args...)
+}
+
+// tool is a command that runs one of the tools, this test binary.
+func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), beWrapp+"=1", "WRAPP_SPOOL_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), beWrapp+"="+name, "WRAPP_SPOOL_DIR="+t.TempDir())
 	cmd.Dir = t.TempDir()
 	return cmd
 }
@@ -110,10 +117,9 @@ func TestBytes(t *testing.T) {
 			}
 			var want []string
 			for line := range strings.Lines(string(data)) {
-				if body, ok := strings.CutSuffix(line, "\n"); ok {
-					line = strings.TrimSuffix(body, "\r")
-				}
-				if line != "" { // an empty line is no entry
+				line = strings.TrimRight(strings.TrimSuffix(line, "\n"), "\r")
+				line = line[strings.LastIndexByte(line, '\r')+1:] // what a terminal would show
+				if line != "" {                                   // an empty line is no entry
 					want = append(want, line)
 				}
 			}
@@ -317,8 +323,14 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	cmd := wrapp(t, "--redis", s.URL(), "--name", "middle", "--max-entries", "1000000", "--", "sh", "-c",
 		fmt.Sprintf(`echo begin; while [ ! -e %s ]; do sleep 0.01; done; seq 1 %d; touch %s; while [ -e %s ]; do sleep 0.01; done; echo end`, goOn, n, done, goOn))
 	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR=/dev/null")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	stderr := filepath.Join(dir, "stderr")
+	file, err := os.Create(stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd.Stderr = file
+	said := func() string { text, _ := os.ReadFile(stderr); return string(text) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -327,12 +339,12 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	s.Down()
 	touch(t, goOn)
 	eventually(t, "the app has written", func() bool { _, err := os.Stat(done); return err == nil })
-	time.Sleep(500 * time.Millisecond) // an absence that is worth a word
+	eventually(t, "it is told", func() bool { return strings.Contains(said(), "redis is away") })
 	s.Up()
 	eventually(t, "what was dropped is told", func() bool { return len(dropped(s, "middle")) == 1 })
 	os.Remove(goOn)
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, &stderr)
+		t.Fatalf("%v: %s", err, said())
 	}
 	lines := output(t, s, "middle")
 	if lines[0] != "begin" || lines[len(lines)-1] != "end" {
@@ -358,8 +370,8 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	if gaps != 1 || before != n {
 		t.Errorf("%d gaps, the last number is %d", gaps, before)
 	}
-	if !strings.Contains(stderr.String(), "redis is away") || !strings.Contains(stderr.String(), "redis is back") {
-		t.Errorf("stderr: %s", &stderr)
+	if !strings.Contains(said(), "redis is back") {
+		t.Errorf("stderr: %s", said())
 	}
 }
 
@@ -474,7 +486,7 @@ func TestACL(t *testing.T) {
 		if _, err := admin.Do("ACL", args...); err != nil {
 			t.Fatal(err)
 		}
-		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "hello")
+		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}{{n}}{{f:1.5}}{{f}}hello")
 		text, err := cmd.CombinedOutput()
 		for line := range strings.Lines(string(text)) {
 			if strings.Contains(line, "error: ") || strings.Contains(line, "warning: ") {
@@ -498,6 +510,45 @@ func TestACL(t *testing.T) {
 			if text := try(i); text == "" && r != "+xrange" {
 				t.Errorf("%s is not needed", r)
 			}
+		}
+	}
+}
+
+// TestMarkers has an app count, set and set apart, and looks what is where.
+func TestMarkers(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	if _, err := c.Do("SET", "wrapp:marks:total", 40); err != nil {
+		t.Fatal(err)
+	}
+	app := `
+		echo 'plain {{no marker}} {{a-b}}'
+		echo '{{total}} {{total}}'
+		echo 'x{{fps:29.97}}y'
+		echo '{{__healthpool__api_beats}}'
+		printf '{{spl'; sleep 0.1; printf 'it:7}}\n'
+		echo 'before>>|'; echo '  first{{total}}'; echo 'other' >&2; echo ''; echo 'second|<<after'
+		head -c 300 /dev/zero | tr '\0' x; printf '{{long}}%s\n' "$(head -c 300 /dev/zero | tr '\0' y)"
+		i=0; while [ $i -lt 2000 ]; do echo "{{many}}{{last:$i}}"; i=$((i+1)); done
+		printf '>>|open'`
+	out, err := wrapp(t, "--redis", s.URL(), "--name", "marks", "--max-line", "256", "--", "sh", "-c", app).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	got := slices.DeleteFunc(output(t, s, "marks"), func(line string) bool { return line == "other" })
+	want := []string{
+		"plain {{no marker}} {{a-b}}", "xy", "before", "\n  first\n\nsecond", "after",
+		strings.Repeat("x", 300) + strings.Repeat("y", 300), "open",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	for key, want := range map[string]string{
+		"total": "43", "fps": "29.97", "__healthpool__api_beats": "1", "split": "7", "long": "1", "many": "2000", "last": "1999",
+	} {
+		if got, err := redis.String(c.Do("GET", "wrapp:marks:"+key)); got != want {
+			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
 		}
 	}
 }

@@ -159,7 +159,8 @@ func isBeat(s string) bool {
 		return true
 	}
 	if command, ok := strings.CutPrefix(s, "exec:"); ok {
-		return strings.TrimSpace(command) != "" && !strings.Contains(s, "\x00")
+		words, err := Words(command)
+		return err == nil && len(words) > 0 && words[0] != "" && !strings.Contains(s, "\x00")
 	}
 	if address, ok := strings.CutPrefix(s, "tcp://"); ok {
 		return isHostPort(address)

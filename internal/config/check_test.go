@@ -120,6 +120,7 @@ var badFiles = []struct{ name, data, want string }{
 	{"x.toml", "[health.pools.a]\ninit = 0\n", "x.toml:1: health.pools.a.cap: must be at least 1"},
 	{"x.toml", "[health.pools]\na = { cap = 1, init = -1, depletion_rate = -1, replenish_rate = -1 }\n", "x.toml:2: health.pools.a.init: must be at least 0\n" +
 		"x.toml:2: health.pools.a.depletion_rate: must be at least 0\nx.toml:2: health.pools.a.replenish_rate: must be at least 0"},
+	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = [\"exec:sh -c 'x\"]\n", "x.toml:3: health.pools.a.beat[0]: must be marker, notify, output, http://…, https://…, tcp://host:port or exec:COMMAND"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = []\non_depleted = 'stop,dump'\n", "x.toml:3: health.pools.a.beat: must name at least one source of heartbeats\n" +
 		`x.toml:4: health.pools.a.on_depleted: must be none, stop, dump or dump,stop, not "stop,dump" (did you mean stop?)`},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = ['marker', 'outptu',\n'udp://x', 'exec: ', 'tcp://h', 'http://', 'http://u:p@h']\n", "x.toml:3: health.pools.a.beat[1]: " + beatRule + " (did you mean output?)\n" +

@@ -15,34 +15,6 @@ var pending = []struct {
 		"redis.cluster is not supported yet",
 	},
 	{
-		func(c, d *Config) bool { return c.Logs.Format != d.Logs.Format },
-		"logs.format has no effect yet: entries are text",
-	},
-	{
-		func(c, d *Config) bool { return len(c.Health.Pools) > 0 },
-		"health.pools has no effect yet: no pool is kept",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Core != d.Crash.Core },
-		"crash.core has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Backtrace != d.Crash.Backtrace },
-		"crash.backtrace has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.Timeout != d.Crash.Timeout },
-		"crash.timeout has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.KeepCore != d.Crash.KeepCore },
-		"crash.keep_core has no effect yet",
-	},
-	{
-		func(c, d *Config) bool { return c.Crash.ContextLines != d.Crash.ContextLines },
-		"crash.context_lines has no effect yet",
-	},
-	{
 		func(c, d *Config) bool { return c.Debug.Enabled },
 		"debug.enabled has no effect yet: the app is not started under gdbserver",
 	},

@@ -81,8 +81,8 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"health.pools.*.cap", "The most health the pool can have. 1 or more.", "must be said"},
 	{"health.pools.*.depletion_rate", "Health lost in a second. 0 or more.", "`0`"},
 	{"health.pools.*.replenish_rate", "Health won by a heartbeat. 0 or more.", "`0`"},
-	{"health.pools.*.beat", "Where heartbeats come from: `marker` (in the app's output), `notify` (sd_notify), `output` (any line), `http://…` or `https://…` (an answer without an error; no user in it), `tcp://host:port` (a connection), `exec:COMMAND` (exit status 0).", "`[\"marker\"]`"},
-	{"health.pools.*.on_depleted", "What is done when no health is left: `none`, `stop`, `dump` (a crash report) or `dump,stop`.", "`\"none\"`"},
+	{"health.pools.*.beat", "Where heartbeats come from: `marker` (in the app's output), `notify` (sd_notify), `output` (any line), `http://…` or `https://…` (a GET answered with status 200 to 399; no user in it), `tcp://host:port` (a connection), `exec:COMMAND` (exit status 0; words as in a shell, quotes too, but no shell). The last three are asked every `interval`.", "`[\"marker\"]`"},
+	{"health.pools.*.on_depleted", "What is done when no health is left: `none`, `stop` (as by SIGTERM to wrapp), `dump` (a report of where all threads are, to `:crash`) or `dump,stop`.", "`\"none\"`"},
 
 	{"crash", "What is done about the app's death.", ""},
 	{"crash.core", "Whether a core is looked for.", ""},

@@ -38,6 +38,9 @@ type Flags uint8
 const (
 	Stderr  Flags = 1 << iota // source=stderr
 	Partial                   // partial=1: not the last piece of its line
+	Alarm                     // level=ERROR: the line says that it is an error or worse
+
+	FlagSets = 1 << iota // how many sets of flags there are
 )
 
 // Fields are the field names and values that the flags stand for, in turn.
@@ -48,6 +51,9 @@ func (f Flags) Fields() []string {
 	}
 	if f&Partial != 0 {
 		fields = append(fields, "partial", "1")
+	}
+	if f&Alarm != 0 {
+		fields = append(fields, "level", Severe.String())
 	}
 	return fields
 }

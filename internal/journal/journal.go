@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -20,6 +21,8 @@ type Entry struct {
 	Message []byte
 	Stderr  bool
 	Partial bool
+
+	object *entry.Line // what the message says, if it is a JSON object of wrapp's
 }
 
 // Time is when the entry's line was read.
@@ -28,6 +31,8 @@ func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 // A Reader reads the streams of one app, each entry once, in the order of their
 // IDs.
 type Reader struct {
+	Since time.Time // what is older is not read; zero: everything
+
 	keys [entry.Streams]string
 	seen [entry.Streams]entry.ID // the last entry given out of each stream
 }
@@ -39,8 +44,12 @@ func NewReader(name string) *Reader { return &Reader{keys: entry.Keys(name)} }
 // n is negative. What comes after them is for Next.
 func (r *Reader) Last(conn redis.Conn, n int) ([]Entry, error) {
 	var all []Entry
+	oldest := "-"
+	if !r.Since.IsZero() {
+		oldest = strconv.FormatInt(max(0, r.Since.UnixMilli()), 10)
+	}
 	for s, key := range r.keys {
-		args := []any{key, "+", "-"}
+		args := []any{key, "+", oldest}
 		if n >= 0 {
 			args = append(args, "COUNT", max(n, 1))
 		}

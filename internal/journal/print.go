@@ -3,7 +3,11 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
@@ -13,18 +17,26 @@ import (
 //	2026-11-23 20:15:01.123 out    what the app said
 //
 // The second column is out, err, status, error or crash. The pieces of a line
-// that was split are joined again.
+// that was split are joined again. Of JSON entries there are the time, the level
+// and the message, and what else the app said as name=value.
 type Printer struct {
-	w      *bufio.Writer
-	colour bool
-	held   [2]*Entry // a line whose last piece has not come; stdout, stderr
+	opts Options
+	w    *bufio.Writer
+	held [2]*Entry // a line whose last piece has not come; stdout, stderr
+	text []byte    // to write to
 }
 
-// NewPrinter returns a Printer for a terminal, which gets colours and no control
-// characters but tabs and colours, or for anything else, which gets the bytes as
-// they are.
-func NewPrinter(w io.Writer, terminal bool) *Printer {
-	return &Printer{w: bufio.NewWriter(w), colour: terminal}
+// Options say what a Printer prints, and how.
+type Options struct {
+	Terminal bool           // colours, and no control characters but tabs and colours
+	JSON     bool           // one JSON object a line; JSON entries as they are
+	Level    entry.Level    // this and worse; NoLevel: everything
+	Grep     *regexp.Regexp // what a line has to match, if not nil
+}
+
+// NewPrinter returns a Printer that writes to w.
+func NewPrinter(w io.Writer, opts Options) *Printer {
+	return &Printer{opts: opts, w: bufio.NewWriter(w)}
 }
 
 // Colours, as SGR sequences (ECMA-48).
@@ -39,44 +51,134 @@ const (
 
 // Print writes entries. A line that was split is written when its last piece is
 // there.
-func (p *Printer) Print(entries []Entry) error {
+func (p *Printer) Print(entries []Entry) error { return p.PrintLast(entries, -1) }
+
+// PrintLast is Print for no more than the last n lines that are to be written; for
+// all of them if n is negative.
+func (p *Printer) PrintLast(entries []Entry, n int) error {
+	var lines []Entry
 	for _, e := range entries {
-		if e.Stream == entry.Info {
-			held := &p.held[0]
-			if e.Stderr {
-				held = &p.held[1]
-			}
-			if *held != nil {
-				(*held).Message = append((*held).Message, e.Message...)
-				e.Message, e.ID = (*held).Message, (*held).ID
-			}
-			*held = nil
-			if e.Partial {
-				*held = &e
-				continue
-			}
+		if e, ok := p.join(e); ok && p.wants(&e) {
+			lines = append(lines, e)
 		}
-		p.line(&e)
+	}
+	if n >= 0 && len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	for i := range lines {
+		p.line(&lines[i])
 	}
 	return p.w.Flush()
+}
+
+// join returns e with the pieces of its line that came before, or false if more
+// are to come.
+func (p *Printer) join(e Entry) (Entry, bool) {
+	if e.Stream != entry.Info {
+		return e, true
+	}
+	if line, ok := entry.ReadLine(e.Message); ok {
+		e.object = &line
+		if p.opts.JSON {
+			return e, true // as they are
+		}
+	}
+	held := &p.held[0]
+	if e.Stderr {
+		held = &p.held[1]
+	}
+	if h := *held; h != nil {
+		if h.object != nil && e.object != nil {
+			h.object.Msg = append(h.object.Msg, e.object.Msg...)
+		} else {
+			h.Message = append(h.Message, e.Message...)
+		}
+		h.Partial = e.Partial
+		e = *h
+	}
+	*held = nil
+	if e.Partial {
+		*held = &e
+		return Entry{}, false
+	}
+	return e, true
+}
+
+// wants says whether a line is to be written.
+func (p *Printer) wants(e *Entry) bool {
+	level := e.level()
+	if level == entry.NoLevel {
+		level = entry.Information
+	}
+	return level >= p.opts.Level && (p.opts.Grep == nil || p.opts.Grep.Match(e.words()))
+}
+
+// level is how bad an entry is; NoLevel if it does not say.
+func (e *Entry) level() entry.Level {
+	switch {
+	case e.Stream == entry.Status:
+		return entry.Information
+	case e.Stream == entry.Error, e.Stream == entry.Crash:
+		return entry.Severe
+	case e.object != nil:
+		return e.object.Level
+	}
+	return entry.LevelOf(e.Message)
+}
+
+// words are what an entry says, without its time and level.
+func (e *Entry) words() []byte {
+	if e.object == nil {
+		return bytes.TrimSuffix(e.Message, []byte("\n"))
+	}
+	text := bytes.Clone(e.object.Msg)
+	for _, f := range e.object.Fields {
+		text = append(append(append(append(text, ' '), f.Name...), '='), f.Value...)
+		if f.IsString && (len(f.Value) == 0 || bytes.ContainsAny(f.Value, " \t\n\"=")) {
+			text = strconv.AppendQuote(text[:len(text)-len(f.Value)], string(f.Value))
+		}
+	}
+	return text
 }
 
 // Finish writes what there is of lines whose last piece did not come.
 func (p *Printer) Finish() error {
 	for i, e := range p.held {
-		if e != nil {
+		if e != nil && p.wants(e) {
 			p.line(e)
-			p.held[i] = nil
 		}
+		p.held[i] = nil
 	}
 	return p.w.Flush()
 }
 
 func (p *Printer) line(e *Entry) {
 	label, colour := look(e)
-	stamp := e.Time().Format("2006-01-02 15:04:05.000 ")
-	message := bytes.TrimSuffix(e.Message, []byte("\n"))
-	if !p.colour {
+	if p.opts.JSON {
+		text := e.Message
+		if e.object == nil {
+			level := e.level()
+			if level == entry.NoLevel {
+				level = entry.Information
+			}
+			source := map[string]string{"out": "stdout", "err": "stderr"}[strings.TrimSpace(label)]
+			if source == "" {
+				source = strings.TrimSpace(label)
+			}
+			text = entry.AppendPlain(p.text[:0], text, e.Time(), level, source)
+			p.text = text
+		}
+		p.w.Write(text)
+		p.w.WriteByte('\n')
+		return
+	}
+	at, message := e.Time(), e.words()
+	if e.object != nil {
+		at = e.object.Time.Local()
+		message = append(fmt.Appendf(nil, "%-5s ", e.object.Level), message...)
+	}
+	stamp := at.Format("2006-01-02 15:04:05.000 ")
+	if !p.opts.Terminal {
 		p.w.WriteString(stamp + label)
 		p.w.Write(message)
 		p.w.WriteByte('\n')
@@ -101,7 +203,7 @@ func look(e *Entry) (label, colour string) {
 	if e.Stderr {
 		label = "err    "
 	}
-	switch entry.LevelOf(e.Message) {
+	switch e.level() {
 	case entry.Debug:
 		colour = dim
 	case entry.Warning:

@@ -33,7 +33,7 @@ func TestPrint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var text strings.Builder
-			p := NewPrinter(&text, tt.terminal)
+			p := NewPrinter(&text, Options{Terminal: tt.terminal})
 			// Print may be given the entries in any portions.
 			for i := range entries {
 				if err := p.Print(entries[i : i+1]); err != nil {

@@ -6,9 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// A Line is one line without its end ("\n" or "\r\n"), or one piece of a line
-// that is longer than the splitter's limit. Text is valid until the next call
-// of Space.
+// A Line is one line without its end ("\n", and any "\r" before it), or one piece
+// of a line that is longer than the splitter's limit. Text is valid until the
+// next call of Space.
+//
+// A "\r" inside of a line takes a terminal back to its beginning, as progress bars
+// do: what stands before it is overwritten, and is no part of the line.
 type Line struct {
 	Text []byte
 	// Partial says that this piece is not the last of its line.
@@ -23,14 +26,16 @@ const readSize = 64 << 10
 // A Splitter turns what is read from one pipe into lines. It owns its buffer:
 // the caller reads into Space, says with Filled how much came, and takes lines
 // with Next until there is none; at the end of the input Last gives what is
-// left. The bytes of all pieces of a line, joined, are the line's bytes.
+// left. The bytes of all pieces of a line, joined, are the line's bytes. It makes
+// no difference in what portions the input comes.
 //
 // A line of up to max bytes is one piece. A longer one is cut after max bytes,
-// or up to three bytes earlier where that keeps a UTF-8 sequence whole. So a
-// Splitter holds little more than max bytes plus one read, however long the
-// line.
+// or earlier where that keeps something whole: a UTF-8 sequence, or what the
+// caller says. So a Splitter holds little more than max bytes plus one read,
+// however long the line.
 type Splitter struct {
 	max     int
+	tail    func(piece []byte) int // nil: nothing more to keep whole
 	buf     []byte
 	start   int // first byte not given out
 	scanned int // buf[start:scanned] holds no "\n"
@@ -38,9 +43,10 @@ type Splitter struct {
 }
 
 // NewSplitter returns a Splitter that cuts lines longer than max bytes; max is
-// at least utf8.UTFMax.
-func NewSplitter(max int) *Splitter {
-	return &Splitter{max: max, buf: make([]byte, 2*readSize)}
+// at least utf8.UTFMax. tail, which may be nil, says how many bytes at the end
+// of a piece go with what follows rather than with it.
+func NewSplitter(max int, tail func(piece []byte) int) *Splitter {
+	return &Splitter{max: max, tail: tail, buf: make([]byte, 2*readSize)}
 }
 
 // Space returns where to read to: at least 64 KiB, past all that is held. It
@@ -66,38 +72,65 @@ func (s *Splitter) Filled(n int) { s.end += n }
 // whose end has not come.
 func (s *Splitter) Held() int { return s.end - s.start }
 
+// window is how much of a line is looked at to decide where to cut it: a full
+// piece, and what may make it a whole line, or the rest of a UTF-8 sequence.
+func (s *Splitter) window() int { return s.max + utf8.UTFMax - 1 }
+
 // Next returns the next line, or false when more input is needed for one.
 func (s *Splitter) Next() (Line, bool) {
+	newline := -1
 	if i := bytes.IndexByte(s.buf[s.scanned:s.end], '\n'); i >= 0 {
-		newline := s.scanned + i
-		stop := newline
-		if stop > s.start && s.buf[stop-1] == '\r' {
-			stop--
+		newline = s.scanned + i
+		s.scanned = newline
+	} else {
+		s.scanned = s.end
+	}
+	for {
+		whole := s.end
+		if newline >= 0 {
+			whole = newline
 		}
+		if whole-s.start >= s.window() {
+			if s.overwrite(s.start + s.window()) {
+				continue
+			}
+			return s.cut(), true
+		}
+		if newline < 0 {
+			return Line{}, false
+		}
+		s.overwrite(newline)
+		stop := s.start + len(bytes.TrimRight(s.buf[s.start:newline], "\r"))
 		if stop-s.start > s.max {
-			s.scanned = newline
 			return s.cut(), true
 		}
 		line := Line{Text: s.buf[s.start:stop:stop]}
 		s.start, s.scanned = newline+1, newline+1
 		return line, true
 	}
-	s.scanned = s.end
-	// Where to cut is known once the bytes after a full piece are: they may be
-	// a "\r\n" that makes it a whole line, or the rest of a UTF-8 sequence.
-	if s.Held() >= s.max+utf8.UTFMax-1 {
-		return s.cut(), true
+}
+
+// overwrite drops what a "\r" before stop overwrites, and says whether there was
+// any. A "\r" that ends it overwrites nothing yet.
+func (s *Splitter) overwrite(stop int) bool {
+	text := s.buf[s.start:stop]
+	if bytes.IndexByte(text, '\r') < 0 {
+		return false
 	}
-	return Line{}, false
+	i := bytes.LastIndexByte(bytes.TrimRight(text, "\r"), '\r')
+	s.start += i + 1
+	return i >= 0
 }
 
 // Last returns what is left at the end of the input, a piece at a time, or
-// false when nothing is. The end of a line that never came was never there, so
-// a "\r" before it is text.
+// false when nothing is. A "\r" at the very end is no text either.
 func (s *Splitter) Last() (Line, bool) {
 	if line, ok := s.Next(); ok {
 		return line, true
 	}
+	s.overwrite(s.end)
+	s.end = s.start + len(bytes.TrimRight(s.buf[s.start:s.end], "\r"))
+	s.scanned = s.end
 	held := s.Held()
 	if held == 0 {
 		return Line{}, false
@@ -124,6 +157,11 @@ func (s *Splitter) cut() Line {
 			stop = at
 		}
 		break
+	}
+	if s.tail != nil {
+		if n := s.tail(s.buf[s.start:stop]); n < stop-s.start {
+			stop -= n
+		}
 	}
 	line := Line{Text: s.buf[s.start:stop:stop], Partial: true}
 	s.start = stop

@@ -15,7 +15,7 @@ type piece struct {
 
 // split feeds input to a Splitter in reads of the given sizes, over and over.
 func split(input []byte, max int, reads []int) []piece {
-	s := NewSplitter(max)
+	s := NewSplitter(max, nil)
 	var got []piece
 	take := func(next func() (Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
@@ -38,24 +38,51 @@ func reference(input []byte, max int) []piece {
 	var want []piece
 	for len(input) > 0 {
 		line, rest, ended := bytes.Cut(input, []byte("\n"))
-		if ended {
-			line = bytes.TrimSuffix(line, []byte("\r"))
-		}
-		for len(line) > max {
-			n := max
-			for back := 1; back <= 3; back++ {
-				r, size := utf8.DecodeRune(line[max-back:])
-				if (r != utf8.RuneError || size > 1) && size > back {
-					n = max - back
-				}
+		// As the line comes in, what is overwritten goes as soon as there is
+		// more of it than a piece needs.
+		for len(line) >= max+3 {
+			if visible := overwritten(line[:max+3]); len(visible) < max+3 {
+				line = line[max+3-len(visible):]
+				continue
 			}
+			n := runes(line, max)
 			want = append(want, piece{string(line[:n]), true})
 			line = line[n:]
 		}
-		want = append(want, piece{string(line), false})
+		line = bytes.TrimRight(overwritten(line), "\r")
+		for len(line) > max {
+			n := runes(line, max)
+			want = append(want, piece{string(line[:n]), true})
+			line = line[n:]
+		}
+		if ended || len(line) > 0 {
+			want = append(want, piece{string(line), false})
+		}
 		input = rest
 	}
 	return want
+}
+
+// overwritten is the text behind the last "\r" that has some behind it.
+func overwritten(text []byte) []byte {
+	for i := len(bytes.TrimRight(text, "\r")) - 1; i >= 0; i-- {
+		if text[i] == '\r' {
+			return text[i+1:]
+		}
+	}
+	return text
+}
+
+// runes is where to cut line: behind max bytes, or before a UTF-8 sequence that
+// goes on there.
+func runes(line []byte, max int) int {
+	for back := 1; back <= 3; back++ {
+		r, size := utf8.DecodeRune(line[max-back:])
+		if (r != utf8.RuneError || size > 1) && size > back {
+			return max - back
+		}
+	}
+	return max
 }
 
 func TestSplit(t *testing.T) {
@@ -77,15 +104,22 @@ func TestSplit(t *testing.T) {
 		{"empty lines", "\n\r\n\n", whole("", "", "")},
 		{"blank kept", "  a\t \n", whole("  a\t ")},
 		{"crlf", "a\r\nb\r\n", whole("a", "b")},
-		{"one cr belongs to the end", "a\r\r\n", whole("a\r")},
-		{"lone cr", "a\rb\n\rc\n", whole("a\rb", "\rc")},
-		{"cr at the end", "a\r", whole("a\r")},
+		{"every cr at the end belongs to it", "a\r\r\n", whole("a")},
+		{"nothing but cr", "\r\n\r\r\n", whole("", "")},
+		{"progress", "10%\r20%\r100%\n\rc\nx\r\r y\n", whole("100%", "c", " y")},
+		{"progress that ends with cr", "10%\r20%\r\r\n30%\r", whole("20%", "30%")},
+		{"cr at the end", "a\r", whole("a")},
+		{"long progress", "1234\r5678\r9012\r3456\r\n", whole("3456")},
+		{"long progress, no end", "1234\r5678\r9012\r", whole("9012")},
 		{"NUL and invalid UTF-8", "\x00\xff\xfe\n", whole("\x00\xff\xfe")},
 		{"max", "12345678\n", whole("12345678")},
 		{"max, crlf", "12345678\r\n", whole("12345678")},
 		{"max, no end", "12345678", whole("12345678")},
-		{"max, cr, no end", "12345678\r", []piece{{"12345678", true}, {"\r", false}}},
-		{"max, cr, text", "12345678\rx\n", []piece{{"12345678", true}, {"\rx", false}}},
+		{"max, cr, no end", "12345678\r", whole("12345678")},
+		{"max, cr, text", "12345678\rx\n", whole("x")},
+		{"max+1, cr, text", "123456789\rx\n", whole("x")},
+		{"max+3, cr, text", "12345678901\rx\n", []piece{{"12345678", true}, {"x", false}}},
+		{"max, many cr", "12345678\r\r\r\r\n", []piece{{"12345678", true}, {"", false}}},
 		{"max+1", "123456789\n", []piece{{"12345678", true}, {"9", false}}},
 		{"2 max", "1234567812345678\nx\n", []piece{{"12345678", true}, {"12345678", false}, {"x", false}}},
 		{"2 max+1, no end", "12345678123456789", []piece{{"12345678", true}, {"12345678", true}, {"9", false}}},
@@ -102,11 +136,27 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestTail cuts a line before what must not be cut.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	word := func(piece []byte) int { return len(piece) - 1 - bytes.LastIndexByte(piece, ' ') }
+	s := NewSplitter(8, word)
+	s.Filled(copy(s.Space(), "one two three-and-more x\n"))
+	var got []string
+	for line, ok := s.Next(); ok; line, ok = s.Next() {
+		got = append(got, string(line.Text))
+	}
+	// A word longer than a piece is cut all the same.
+	if want := "one two |three-an|d-more x"; strings.Join(got, "|") != want {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLongLineNeedsLittleMemory(t *testing.T) {
 	t.Parallel()
 	const max = 64 << 10
 	line := strings.Repeat("0123456789", 1<<20)
-	s := NewSplitter(max)
+	s := NewSplitter(max, nil)
 	var got strings.Builder
 	for rest := line; len(rest) > 0; {
 		n := copy(s.Space(), rest)

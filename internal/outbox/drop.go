@@ -25,7 +25,7 @@ func (o *Outbox) dropSegment() bool {
 		for i, s := range was {
 			if s.buf == nil && s.size > 0 {
 				// One that cannot be read is lost anyway, and is counted below.
-				images[i], _ = q.store.Read(s.place, s.size, s.ordinal)
+				images[i], _ = q.store.Read(s.place, s.size, s.ordinal, nil)
 			}
 		}
 		q.mu.Lock()

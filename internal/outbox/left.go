@@ -90,7 +90,7 @@ func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) (
 // not known to have landed.
 func (o *Outbox) leftOf(s *slab, stream entry.Stream, last entry.ID) (records []record) {
 	q := o.q
-	buf, err := q.store.Read(s.place, s.size, s.ordinal)
+	buf, err := q.store.Read(s.place, s.size, s.ordinal, nil)
 	if err != nil {
 		return nil // load tells it
 	}

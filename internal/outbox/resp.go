@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"net"
 	"strconv"
 	"time"
@@ -22,7 +23,7 @@ type encoder struct {
 	// looks[stream] is XINFO STREAM key.
 	looks [entry.Streams][]byte
 	// suffix[flags] are the fields that the flags stand for.
-	suffix [4][]byte
+	suffix [entry.FlagSets][]byte
 	ms     uint64 // whose digits are in msText
 	msText []byte
 }
@@ -50,20 +51,20 @@ func newEncoder(keys [entry.Streams]string, maxEntries int) *encoder {
 // its value.
 const prefixArgs = 5 + 1 + 2
 
-// flagArgs is the number of arguments that the fields of each flags make.
-var flagArgs = [4]int{0, 2, 2, 4}
+// flagArgs is the number of arguments that the fields of flags make.
+func flagArgs(flags entry.Flags) int { return 2 * bits.OnesCount8(uint8(flags)) }
 
 // append appends the command that adds r.
 func (e *encoder) append(b []byte, r record) []byte {
 	flags, extra := r.Flags(), r.Extra()
-	b = appendHeader(b, '*', prefixArgs+flagArgs[flags]+2*extra)
+	b = appendHeader(b, '*', prefixArgs+flagArgs(flags)+2*extra)
 	b = append(b, e.prefix[r.Stream()]...)
 	b = e.appendID(b, r.ID())
 	b = append(b, "$7\r\nmessage\r\n"...)
 	b = appendBulk(b, r.Message())
 	b = append(b, e.suffix[flags]...)
 	if extra > 0 {
-		for _, f := range r.Fields()[flagArgs[flags]:] {
+		for _, f := range r.Fields()[flagArgs(flags):] {
 			b = appendBulk(b, f)
 		}
 	}

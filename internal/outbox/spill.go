@@ -189,8 +189,13 @@ func (o *Outbox) load(s *slab) {
 	q := o.q
 	q.mu.Lock()
 	place, size, ordinal := s.place, s.size, s.ordinal
+	var space []byte
+	if n := len(q.free); n > 0 {
+		space = q.free[n-1].buf
+		q.free = q.free[:n-1]
+	}
 	q.mu.Unlock()
-	buf, err := q.store.Read(place, size, ordinal)
+	buf, err := q.store.Read(place, size, ordinal, space)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.slabAt(q.next.slab) != s || s.buf != nil {

@@ -27,6 +27,18 @@ type Command struct {
 
 	StopSignal  syscall.Signal
 	StopTimeout time.Duration // from StopSignal to SIGKILL
+
+	// Core lets the app dump core: its limit for that is raised as far as its
+	// hard limit allows.
+	Core bool
+
+	// Tool says that this is a tool of ours beside the app: when it has ended,
+	// nothing is ended with it but what is left of its process group. Orphans may
+	// be the app's.
+	Tool bool
+
+	// Confined says that it can gain no privileges.
+	Confined bool
 }
 
 // A Process is an app that was started, and its tree: all that it started in
@@ -85,10 +97,24 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		// Pdeathsig is sent when the thread ends that started the app, not when
 		// the process does: this one has to last.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if cmd.Confined {
+			// The thread keeps this for good, so it is not unlocked and ends
+			// with the goroutine.
+			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+				started <- fmt.Errorf("give up new privileges: %w", err)
+				return
+			}
+		} else {
+			defer runtime.UnlockOSThread()
+		}
 		// The reaper must not see the app's end before the app is known here.
 		s.mu.Lock()
+		restore := func() {}
+		if cmd.Core {
+			restore = raiseCoreLimit()
+		}
 		pid, _, err := syscall.StartProcess(cmd.Path, append([]string{argv0}, cmd.Args...), attr)
+		restore()
 		if err == nil {
 			p.pid = pid
 			s.procs[pid] = p
@@ -186,6 +212,9 @@ func (p *Process) supervise() {
 			<-p.exited
 		}
 	}
+	if p.cmd.Tool {
+		return // reap has ended its group
+	}
 	deadline := time.Now().Add(p.cmd.StopTimeout)
 	if p.Stopped() {
 		deadline = p.deadline
@@ -194,6 +223,20 @@ func (p *Process) supervise() {
 	if p.tty != nil {
 		takeTerminal(p.tty)
 	}
+}
+
+// raiseCoreLimit raises the limit for cores to the hard one; restore puts it back.
+// A limit belongs to the whole process and is inherited by what it starts, so
+// this is done just around the start of the app.
+func raiseCoreLimit() (restore func()) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &old); err != nil || old.Cur == old.Max {
+		return func() {}
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: old.Max, Max: old.Max}); err != nil {
+		return func() {}
+	}
+	return func() { syscall.Setrlimit(syscall.RLIMIT_CORE, &old) }
 }
 
 // inForeground says whether f is a terminal in whose foreground we are.

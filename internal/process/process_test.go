@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(wrap(os.Args[1:]))
 	case "many":
 		os.Exit(many())
+	case "beside":
+		os.Exit(beside())
 	case "listen":
 		listen()
 	case "arguments":
@@ -260,7 +262,7 @@ func TestSignalName(t *testing.T) {
 			t.Errorf("%d is %s, want %s", int(sig), got, want)
 		}
 	}
-	if got := (Status{syscall.WaitStatus(11 | 0x80)}); got.String() != "killed by SIGSEGV (core dumped)" || !got.CoreDumped() || got.ExitCode() != 139 {
+	if got := (Status{raw: syscall.WaitStatus(11 | 0x80)}); got.String() != "killed by SIGSEGV (core dumped)" || !got.CoreDumped() || got.ExitCode() != 139 {
 		t.Errorf("%v, %d", got, got.ExitCode())
 	}
 }

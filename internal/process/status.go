@@ -10,7 +10,10 @@ import (
 )
 
 // A Status is how a process ended, as wait(2) told it.
-type Status struct{ raw syscall.WaitStatus }
+type Status struct {
+	raw    syscall.WaitStatus
+	maxRSS int64
+}
 
 // ExitCode is what a shell would show: the process's own exit status, or 128+N
 // if signal N ended it.
@@ -31,6 +34,10 @@ func (s Status) Signal() syscall.Signal {
 
 // CoreDumped says that the kernel claims to have dumped core.
 func (s Status) CoreDumped() bool { return s.raw.CoreDump() }
+
+// MaxRSS is the most memory that the process, or one of the children it waited
+// for, has had in RAM at once, in bytes.
+func (s Status) MaxRSS() int64 { return s.maxRSS }
 
 // String is the status in words.
 func (s Status) String() string {

@@ -45,9 +45,11 @@ func New() (*Supervisor, error) {
 			return nil, fmt.Errorf("become a subreaper: %w", err)
 		}
 	}
-	if table, err := readProcs(); err == nil {
-		for _, pid := range table.children[os.Getpid()] {
-			s.foreign[pid] = true
+	if !childless() {
+		if table, err := readProcs(); err == nil {
+			for _, pid := range table.children[os.Getpid()] {
+				s.foreign[pid] = true
+			}
 		}
 	}
 	signal.Notify(s.sigchld, syscall.SIGCHLD)
@@ -81,7 +83,8 @@ func (s *Supervisor) reap() {
 	any := false
 	for {
 		var raw syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &raw, syscall.WNOHANG, nil)
+		var usage syscall.Rusage
+		pid, err := syscall.Wait4(-1, &raw, syscall.WNOHANG, &usage)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
@@ -95,7 +98,10 @@ func (s *Supervisor) reap() {
 		delete(s.foreign, pid)
 		if p := s.procs[pid]; p != nil {
 			delete(s.procs, pid)
-			p.status = Status{raw}
+			p.status = Status{raw, usage.Maxrss << 10}
+			if p.cmd.Tool {
+				syscall.Kill(-pid, syscall.SIGKILL)
+			}
 			close(p.exited)
 		}
 	}

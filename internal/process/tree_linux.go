@@ -151,6 +151,9 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if childless() {
+		return false
+	}
 	table, err := readProcs()
 	if err != nil {
 		return s.signalGroup(p, kill)
@@ -172,6 +175,13 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 	return len(pids) > 0 || slices.ContainsFunc(table.zombies[os.Getpid()], func(pid int) bool { return !skip(pid) })
 }
 
+// childless says whether this process has no child at all, not even a zombie: then
+// there is no need to look through /proc, which takes its time.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
+}
+
 // signalGroup is signalTree where there is no /proc: it reaches the app's
 // process group, which is gone when no signal can be sent to it.
 func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
@@ -190,4 +200,26 @@ func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
 func dumpingCore(pid int) bool {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	return err == nil && bytes.Contains(text, []byte("\nCoreDumping:\t1\n"))
+}
+
+// Has says whether pid is the app or a living process of its tree.
+func (p *Process) Has(pid int) bool {
+	for pid > 1 {
+		if pid == p.pid {
+			return true
+		}
+		stat, err := readStat(pid)
+		if err != nil {
+			return false
+		}
+		if stat.ppid == os.Getpid() {
+			// An orphan came to us from the app's tree, unless it was here
+			// before or is the top of another tree.
+			p.s.mu.Lock()
+			defer p.s.mu.Unlock()
+			return !p.s.foreign[pid] && p.s.procs[pid] == nil
+		}
+		pid = stat.ppid
+	}
+	return false
 }

@@ -10,25 +10,45 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
+	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 // pipeSize is what an app can write ahead of us, in bytes, before it waits. The
 // kernel refuses it to a user who has many pipes already; then it is less.
 const pipeSize = 1 << 20
 
-// An intake takes the app's two pipes to the outbox, line by line. One goroutine
-// reads both, in the order in which they became readable, so that an app's
-// standard output and error stay in the order in which it wrote them as far as
-// two pipes can tell.
+// An intake takes the app's two pipes to the outbox, line by line, and the markers
+// in them to the values and the health pools. One goroutine reads both pipes, in the order in
+// which they became readable, so that an app's standard output and error stay in
+// the order in which it wrote them as far as two pipes can tell.
 type intake struct {
 	epoll int
-	quit  int // an eventfd: read what is in the pipes now, and no more
-	out   *outbox.Outbox
+	bell  int                // an eventfd: somebody asks, or the end has come
+	asks  chan chan struct{} // to be closed when what is in the pipes now was read
+	to    sinks
+	json  *entry.JSON  // nil: entries are text
+	seq   uint64       // of the last JSON object
+	text  []byte       // of it
+	at    time.Time    // when what is being given was read
+	batch outbox.Batch // of what is being given
+	wrong []string     // what a pool was told in vain since then
 	pipes [2]*inlet
+	ended chan struct{} // closed by finish
 	done  chan struct{} // closed when run has returned
+}
+
+// sinks are where an intake takes what it reads.
+type sinks struct {
+	out     *outbox.Outbox
+	values  *values.Values
+	pools   *health.Keeper
+	crashes *crash.Watch
 }
 
 // An inlet is one pipe.
@@ -36,13 +56,25 @@ type inlet struct {
 	fd    int // -1 once it has ended
 	flags entry.Flags
 	split *lines.Splitter
+	read  *markers.Reader
 	tee   *tee // nil: not copied
+	begun bool // the text goes on of which pieces were added
 }
+
+// number is 0 for standard output and 1 for standard error.
+func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr) }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
 // caller closes once the app has them.
-func newIntake(maxLine int, out *outbox.Outbox) (in *intake, stdout, stderr *os.File, err error) {
-	in = &intake{epoll: -1, quit: -1, out: out, done: make(chan struct{})}
+func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err error) {
+	in = &intake{
+		epoll: -1,
+		bell:  -1,
+		asks:  make(chan chan struct{}, 1),
+		to:    to,
+		ended: make(chan struct{}),
+		done:  make(chan struct{}),
+	}
 	defer func() {
 		if err != nil {
 			in.close()
@@ -53,10 +85,10 @@ func newIntake(maxLine int, out *outbox.Outbox) (in *intake, stdout, stderr *os.
 	if in.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return in, nil, nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	if in.quit, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if in.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return in, nil, nil, fmt.Errorf("make an eventfd: %w", err)
 	}
-	if err = in.watch(in.quit); err != nil {
+	if err = in.watch(in.bell); err != nil {
 		return in, nil, nil, err
 	}
 	if stdout, err = in.pipe(0, 0, maxLine); err != nil {
@@ -72,7 +104,12 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	in.pipes[i] = &inlet{fd: fds[0], flags: flags, split: lines.NewSplitter(maxLine)}
+	in.pipes[i] = &inlet{
+		fd:    fds[0],
+		flags: flags,
+		split: lines.NewSplitter(maxLine, markers.Unfinished),
+	}
+	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
 	w := os.NewFile(uintptr(fds[1]), "|")
 	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize)
 	if err := unix.SetNonblock(fds[0], true); err != nil {
@@ -105,17 +142,21 @@ func (in *intake) run() {
 	defer close(in.done)
 	var events [3]unix.EpollEvent
 	for open := len(in.pipes); open > 0; {
-		n, err := unix.EpollWait(in.epoll, events[:], -1)
+		wait := -1
+		if in.to.crashes.Idle(time.Now()) {
+			wait = 1000 // ms; a traceback ends when no more of it comes
+		}
+		n, err := unix.EpollWait(in.epoll, events[:], wait)
 		if err != nil && !errors.Is(err, unix.EINTR) {
-			in.out.Say(entry.Error, "wait for the app's output: "+err.Error())
+			in.to.out.Say(entry.Error, "wait for the app's output: "+err.Error())
 			break
 		}
 		for _, event := range events[:max(n, 0)] {
-			if int(event.Fd) == in.quit {
-				for _, p := range in.pipes {
-					in.drain(p)
+			if int(event.Fd) == in.bell {
+				if in.answer() {
+					return
 				}
-				return
+				continue
 			}
 			for _, p := range in.pipes {
 				if p.fd == int(event.Fd) && in.read(p, math.MaxInt) == 0 {
@@ -127,8 +168,53 @@ func (in *intake) run() {
 	}
 }
 
+// answer reads what is in the pipes now, for whoever has rung the bell, and says
+// whether the end has come.
+func (in *intake) answer() (last bool) {
+	var count [8]byte
+	unix.Read(in.bell, count[:])
+	select {
+	case <-in.ended:
+		for _, p := range in.pipes {
+			if p.fd >= 0 {
+				in.drain(p)
+				in.end(p)
+			}
+		}
+		return true
+	case ask := <-in.asks:
+		for _, p := range in.pipes {
+			if p.fd >= 0 {
+				in.drain(p)
+			}
+		}
+		close(ask)
+	default:
+	}
+	return false
+}
+
+// catchUp has what is in the pipes now read, and waits for that, but no longer
+// than limit. Only one goroutine may call it.
+func (in *intake) catchUp(limit time.Duration) {
+	ask := make(chan struct{})
+	select {
+	case in.asks <- ask:
+	default:
+		return // the last one is still unanswered
+	}
+	in.ring()
+	select {
+	case <-ask:
+	case <-in.done:
+	case <-time.After(limit):
+	}
+}
+
+func (in *intake) ring() { unix.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
 // read reads once, up to limit bytes, and returns how many came: 0 at the end of
-// the pipe. A pipe is read when it has something, so it does not wait.
+// the pipe, less than 0 if there is nothing now.
 func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
@@ -136,26 +222,26 @@ func (in *intake) read(p *inlet, limit int) int {
 	for errors.Is(err, unix.EINTR) {
 		n, err = unix.Read(p.fd, space)
 	}
+	if errors.Is(err, unix.EAGAIN) {
+		return -1
+	}
 	if err != nil {
-		in.out.Say(entry.Error, "read the app's output: "+err.Error())
+		in.to.out.Say(entry.Error, "read the app's output: "+err.Error())
 		return 0
 	}
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])
 		}
+		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
 		in.give(p, p.split.Next)
 	}
 	return n
 }
 
-// drain reads what is in a pipe now. Whoever still holds the other end does not
-// belong to the app, whose tree is gone: what the app wrote is there.
+// drain reads what is in a pipe now.
 func (in *intake) drain(p *inlet) {
-	if p.fd < 0 {
-		return
-	}
 	left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ)
 	for err == nil && left > 0 {
 		n := in.read(p, left)
@@ -164,12 +250,16 @@ func (in *intake) drain(p *inlet) {
 		}
 		left -= n
 	}
-	in.end(p)
 }
 
-// end gives out what is left of a pipe, and closes it.
+// end gives out what is left of a pipe, and closes it. Whoever still holds the
+// other end does not belong to the app.
 func (in *intake) end(p *inlet) {
 	in.give(p, p.split.Last)
+	in.to.crashes.Ended(p.number())
+	in.batch = in.to.out.Begin(time.Now())
+	p.read.End()
+	in.batch.End()
 	unix.Close(p.fd)
 	p.fd = -1
 	if p.tee != nil {
@@ -177,37 +267,82 @@ func (in *intake) end(p *inlet) {
 	}
 }
 
-// give adds the lines that next has to the outbox. A line of nothing is no
-// entry.
+// give adds the lines that next has to the outbox, but for their markers. An empty
+// line is no entry.
 func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 	line, ok := next()
 	if !ok {
 		return
 	}
-	batch := in.out.Begin(time.Now())
+	in.at = time.Now()
+	in.batch = in.to.out.Begin(in.at)
+	ended := 0
 	for ; ok; line, ok = next() {
-		if len(line.Text) == 0 {
-			continue
+		in.to.crashes.Line(p.number(), line.Text, in.at)
+		p.read.Line(line.Text, line.Partial)
+		if !line.Partial {
+			ended++
 		}
-		flags := p.flags
-		if line.Partial {
-			flags |= entry.Partial
-		}
-		batch.Add(entry.Info, flags, line.Text)
 	}
-	batch.End()
+	in.batch.End()
+	in.to.pools.Output(ended, in.at)
+	for _, wrong := range in.wrong {
+		in.to.out.Say(entry.Error, wrong)
+	}
+	in.wrong = in.wrong[:0]
+}
+
+// add adds one text, or a piece of one, to the outbox.
+func (in *intake) add(p *inlet, text []byte, partial bool) {
+	flags := p.flags
+	var level entry.Level
+	if in.json != nil {
+		in.seq++
+		in.text, level = in.json.Append(in.text[:0], text, in.at, flags&entry.Stderr != 0, in.seq)
+		text = in.text
+	} else if !p.begun { // a level stands where a line begins
+		level = entry.LevelOf(text)
+	}
+	if level == entry.Severe {
+		flags |= entry.Alarm
+	}
+	if partial {
+		flags |= entry.Partial
+	}
+	p.begun = partial
+	in.batch.Add(entry.Info, flags, text)
+}
+
+// mark acts on one marker.
+func (in *intake) mark(m markers.Marker) {
+	if m.Value == nil {
+		in.to.values.Count(m.Key)
+	} else {
+		in.to.values.Set(m.Key, m.Value)
+	}
+	category, property, ok := m.Pool()
+	switch {
+	case !ok:
+	case m.Value != nil && string(property) != "beats":
+		if err := in.to.pools.Set(category, property, m.Value, in.at); err != nil {
+			in.wrong = append(in.wrong, err.Error())
+		}
+	case m.Value == nil && string(property) == "beats":
+		in.to.pools.Beat(category, in.at)
+	}
 }
 
 // finish makes run return once it has read what is in the pipes now, and waits
 // for it. It is called when nothing of the app is left to write more.
 func (in *intake) finish() {
-	unix.Write(in.quit, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	close(in.ended)
+	in.ring()
 	<-in.done
 }
 
 // close gives the descriptors back.
 func (in *intake) close() {
-	fds := []int{in.epoll, in.quit}
+	fds := []int{in.epoll, in.bell}
 	for _, p := range in.pipes {
 		if p != nil {
 			fds = append(fds, p.fd)

@@ -9,14 +9,17 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 const (
@@ -51,9 +54,10 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	if err != nil {
 		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
+	name := cfg.Name()
 	store, left, noSpool := openSpool(cfg)
 	out := outbox.New(outbox.Options{
-		Keys:       entry.Keys(cfg.Name()),
+		Keys:       entry.Keys(name),
 		MaxEntries: cfg.Logs.MaxEntries,
 		Limit:      memoryLimit,
 		Block:      cfg.Spool.WhenFull == "block",
@@ -64,16 +68,48 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		SpoolSize:  int64(cfg.Spool.Size),
 	}, conn)
 
-	mark(out, "{{__NEW_RUN_%s}}")
+	dialValues := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
+	}
+	vals := values.New(values.Options{
+		Name: name,
+		Dial: dialValues,
+		Log:  log,
+		Refused: func(reason string) {
+			log.Warn(reason)
+			out.Say(entry.Error, reason)
+		},
+	})
+	pools := health.New(health.Options{
+		Service:  name,
+		Interval: time.Duration(cfg.Health.Interval),
+		Pools:    cfg.Health.Pools,
+		Dial:     dialValues,
+		Log:      log,
+	})
+
+	began := mark(out, "{{__NEW_RUN_%s}}")
 	if noSpool != nil {
 		log.Info("no spool; entries wait in memory only", "error", noSpool)
 		out.Say(entry.Status, "no spool; entries wait in memory only: "+noSpool.Error())
 	}
-	exit, err = runApp(cfg, std, log, out, signals)
+	exit, err = runApp(cfg, began, std, log, sinks{out: out, values: vals, pools: pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
+		pools.End(exit)
 	}
 	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+	var ends sync.WaitGroup
+	ends.Go(func() {
+		if err := pools.Close(patience); err != nil {
+			log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
+		}
+	})
+	ends.Go(func() {
+		if n, why := vals.Close(patience); n > 0 {
+			log.Error("redis did not take every value; the last changes are lost", "keys", n, "error", why)
+		}
+	})
 	lost, kept, why := out.Close(patience)
 	if refused, aside := out.Refused(); refused > 0 {
 		log.Warn("redis refused entries for good", "entries", refused, "set aside", aside)
@@ -84,18 +120,24 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	if lost > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", lost, "error", why)
 	}
+	ends.Wait()
 	return exit, err
 }
 
-// mark writes a run marker to the streams that have them.
-func mark(out *outbox.Outbox, format string) {
-	text := fmt.Sprintf(format, time.Now().Format(entry.RunMarkerLayout))
+// mark writes a run marker to the streams that have them, and returns the time in
+// it.
+func mark(out *outbox.Outbox, format string) string {
+	now := time.Now().Format(entry.RunMarkerLayout)
+	text := fmt.Sprintf(format, now)
 	out.Say(entry.Info, text)
 	out.Say(entry.Status, text)
+	return now
 }
 
-// runApp starts the app, sees it to its end and takes everything it wrote.
-func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbox, signals <-chan os.Signal) (int, error) {
+// runApp starts the app, sees it to its end and takes everything it wrote. run is
+// the time in the run marker.
+func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+	out, pools := to.out, to.pools
 	cmd, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
@@ -108,12 +150,16 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	}
 	defer supervisor.Close()
 
-	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), out)
+	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
+	to.crashes = crashes
+	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
 	if err != nil {
 		return failed(err)
 	}
 	defer in.close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	notifier := listen(cfg, cmd, out, log)
+	defer notifier.Close()
 
 	began := time.Now()
 	app, err := supervisor.Start(*cmd)
@@ -125,9 +171,27 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
+	if cfg.Logs.Format == "json" {
+		in.json = entry.NewJSON(cfg.Name(), run, app.PID())
+	}
+	crashes.Start(app, *cmd, began)
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
 	go in.run()
-	forward(app, signals, out, log)
+	notifier.Listen(pools, health.NotifyOptions{
+		Member: app.Has,
+		Status: func(text string) { out.Say(entry.Status, text) },
+		Log:    log,
+		Relay:  os.Getenv("NOTIFY_SOCKET"),
+	})
+	pools.Start(health.App{
+		Drain: func(limit time.Duration) {
+			in.catchUp(limit)
+			notifier.Drain()
+		},
+		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
+		Exec:     prober(supervisor, cmd),
+	})
+	forward(app, pools, signals, out, log)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
 
@@ -135,6 +199,7 @@ func runApp(cfg *config.Config, std Streams, log *slog.Logger, out *outbox.Outbo
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
 	out.Say(entry.Status, ended)
 	log.Debug(ended)
+	crashes.Finish(signals)
 	return status.ExitCode(), nil
 }
 
@@ -147,10 +212,17 @@ func failed(err error) (int, error) {
 }
 
 // forward passes signals on until the app and its tree are gone.
-func forward(app *process.Process, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+	exited := app.Exited()
 	for {
 		select {
+		case <-exited:
+			pools.End(app.Status().ExitCode())
+			exited = nil
 		case <-app.Gone():
+			if exited != nil { // both came at once
+				pools.End(app.Status().ExitCode())
+			}
 			return
 		case sig := <-signals:
 			s := sig.(syscall.Signal)

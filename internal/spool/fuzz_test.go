@@ -79,7 +79,7 @@ func FuzzSegment(f *testing.F) {
 		}
 		before := uint64(0)
 		for _, run := range left.Runs {
-			b, err := s.Read(run.Place, run.Bytes, run.Ordinal)
+			b, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -145,7 +145,7 @@ func parse(buf []byte, salt uint32) Record {
 func (r Record) sound() bool {
 	rest := uint64(len(r) - HeaderSize)
 	n := uint64(binary.LittleEndian.Uint32(r[8:]))
-	if n > rest || r.Stream() >= entry.Streams || r.Flags() > entry.Stderr|entry.Partial || r[14]&^Kept != 0 {
+	if n > rest || r.Stream() >= entry.Streams || r.Flags() >= entry.FlagSets || r[14]&^Kept != 0 {
 		return false
 	}
 	b := r[HeaderSize+n:]

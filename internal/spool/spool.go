@@ -255,8 +255,8 @@ func (s *Spool) Sync() error {
 }
 
 // Read reads a run of n bytes and checks that its records are whole, begin with
-// the given ordinal and count upwards.
-func (s *Spool) Read(p Place, n int, ordinal uint64) ([]byte, error) {
+// the given ordinal and count upwards. It uses space if that is large enough.
+func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, error) {
 	s.mu.Lock()
 	g := s.segments[p.Segment]
 	if g == nil || g.gone {
@@ -278,7 +278,11 @@ func (s *Spool) Read(p Place, n int, ordinal uint64) ([]byte, error) {
 	s.reading = g
 	file, start := g.file, g.salt
 	s.mu.Unlock()
-	buf := make([]byte, n, max(n, RunSize))
+	buf := space[:0]
+	if cap(buf) < n {
+		buf = make([]byte, 0, max(n, RunSize))
+	}
+	buf = buf[:n]
 	if _, err := file.ReadAt(buf, p.Offset); err != nil {
 		return nil, fmt.Errorf("read from the spool: %w", err)
 	}

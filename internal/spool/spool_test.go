@@ -65,7 +65,7 @@ func open(t testing.TB, dir string) (*Spool, *Left) {
 func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 	t.Helper()
 	for _, run := range left.Runs {
-		data, err := s.Read(run.Place, run.Bytes, run.Ordinal)
+		data, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func TestReplace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Read(place, len(make1(11))+len(make1(22)), 11); err != nil {
+	if _, err := s.Read(place, len(make1(11))+len(make1(22)), 11, nil); err != nil {
 		t.Error(err)
 	}
 	if err := s.Sync(); err != nil {

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// latency is the time from the writing of a line to a blocked XREAD that has it,
+// at 100 lines a second and at half of what goes through, and the same for a
+// client that does XADD itself.
+func latency(s *server, wrapp string, fullRate float64) ([]row, error) {
+	slow, err := s.throughWrapp(wrapp, 100, 500)
+	if err != nil {
+		return nil, err
+	}
+	half := int(fullRate/2) / 1000 * 1000
+	fast, err := s.throughWrapp(wrapp, half, 3*half)
+	if err != nil {
+		return nil, err
+	}
+	direct, err := s.direct(100, 500)
+	if err != nil {
+		return nil, err
+	}
+	base := fmt.Sprintf("XADD and XREAD: %s", micros(quantile(direct, 0.5)))
+	p50, p99, p99Fast := quantile(slow, 0.5), quantile(slow, 0.99), quantile(fast, 0.99)
+	return []row{
+		{"latency at 100 lines a second, median", micros(p50), base, ratio(p50.Seconds(), quantile(direct, 0.5).Seconds()), "2 or less", p50 <= 2*quantile(direct, 0.5)},
+		{"the same, 99 % are below", micros(p99), "XADD and XREAD: " + micros(quantile(direct, 0.99)), "", "under 2 ms", p99 < 2*time.Millisecond},
+		{fmt.Sprintf("latency at %s lines a second, 99 %% are below", thousands(float64(half))), micros(p99Fast), "", "", "under 10 ms", p99Fast < 10*time.Millisecond},
+	}, nil
+}
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	slices.Sort(d)
+	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+func micros(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
+
+// throughWrapp has an app write n lines at a rate, and reads them.
+func (s *server) throughWrapp(wrapp string, rate, n int) ([]time.Duration, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-latency", "--passthrough=never", "--max-entries=1000000", "--",
+		self, emitArg, strconv.Itoa(rate), strconv.Itoa(n))
+	return s.follow("logs:app:bench-latency:info", n, cmd.Start, cmd.Wait)
+}
+
+// direct adds n lines itself.
+func (s *server) direct(rate, n int) ([]time.Duration, error) {
+	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	ended := make(chan error, 1)
+	add := func() error {
+		for i := range n {
+			time.Sleep(time.Second / time.Duration(rate))
+			line := fmt.Sprintf("%d %0*d", time.Now().UnixNano(), lineBytes-20, i)
+			if _, err := conn.Do("XADD", "bench:latency", "MAXLEN", "~", 1000, "*", "message", line); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.follow("bench:latency", n, func() error { go func() { ended <- add() }(); return nil }, func() error { return <-ended })
+}
+
+// follow reads n timed lines from a stream, whose writer start starts and wait
+// waits for, and returns how old each was.
+func (s *server) follow(key string, n int, start, wait func() error) (ages []time.Duration, err error) {
+	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.Do("DEL", key); err != nil {
+		return nil, err
+	}
+	if err := start(); err != nil {
+		return nil, err
+	}
+	last := "0"
+	for len(ages) < n {
+		answer, err := redis.Values(conn.Do("XREAD", "COUNT", 5000, "BLOCK", 10_000, "STREAMS", key, last))
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", key, err)
+		}
+		now := time.Now()
+		stream, _ := redis.Values(answer[0], nil)
+		entries, _ := redis.Values(stream[1], nil)
+		for _, e := range entries {
+			pair, _ := redis.Values(e, nil)
+			last, _ = redis.String(pair[0], nil)
+			fields, _ := redis.Strings(pair[1], nil)
+			stamp, _, _ := strings.Cut(fields[1], " ")
+			if ns, err := strconv.ParseInt(stamp, 10, 64); err == nil {
+				ages = append(ages, now.Sub(time.Unix(0, ns)))
+			}
+		}
+	}
+	return ages, wait()
+}
+
+// many runs 50 wrapps at once, each with 2,000 lines a second for 10 s.
+func many(s *server, wrapp string) ([]row, error) {
+	const wrapps, rate, seconds = 50, 2000, 10
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var cmds []*exec.Cmd
+	for i := range wrapps {
+		cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), fmt.Sprintf("--name=bench-many-%d", i), "--passthrough=never", "--",
+			self, emitArg, strconv.Itoa(rate), strconv.Itoa(rate*seconds))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		cmds = append(cmds, cmd)
+	}
+	// In the middle of it, what they use.
+	time.Sleep(2 * time.Second)
+	before, at := cpuOf(cmds), time.Now()
+	time.Sleep((seconds - 4) * time.Second)
+	used, took := cpuOf(cmds)-before, time.Since(at)
+	for _, cmd := range cmds {
+		if err := cmd.Wait(); err != nil {
+			return nil, err
+		}
+	}
+	missing := 0
+	for i := range wrapps {
+		added, err := s.added(fmt.Sprintf("logs:app:bench-many-%d:info", i))
+		if err != nil {
+			return nil, err
+		}
+		missing += rate*seconds + 2 - added
+	}
+	share := 100 * used.Seconds() / took.Seconds()
+	return []row{
+		{"50 wrapps, 2,000 lines a second each: not delivered", strconv.Itoa(missing), "", "", "0", missing == 0},
+		{"the same, CPU time of all wrapps, of one core", fmt.Sprintf("%.0f %%", share), "", "", "under 60 %", share < 60},
+	}, nil
+}
+
+// cpuOf is the CPU time that processes have used themselves.
+func cpuOf(cmds []*exec.Cmd) (sum time.Duration) {
+	for _, cmd := range cmds {
+		sum += cpuTime(cmd.Process.Pid)
+	}
+	return sum
+}
+
+// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on Linux.
+const clockTick = 10 * time.Millisecond
+
+// cpuTime is the user and system time of a living process without its children, 0
+// if it has ended.
+func cpuTime(pid int) time.Duration {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * clockTick
+}

@@ -1,0 +1,182 @@
+package command
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestCrashPatterns crashes a program with the core pattern in various forms.
+func TestCrashPatterns(t *testing.T) {
+	t.Parallel()
+	canDump(t)
+	s := redistest.Start(t)
+	debug := program(t, "-g")
+	dir := t.TempDir()
+	os.Chmod(dir, 0o777)
+	for i, tt := range []struct {
+		pattern, usesPID string
+		says             string
+	}{
+		{"core", "1", "innermost ("},
+		{"core.%p", "0", "innermost ("},
+		{dir + "/core", "0", "innermost ("},
+		{dir + "/%e.%E.%p.%P.%t.%s.%u.%g.%d.%h.%i.%I.%c.%f", "0", "innermost ("},
+		{dir + "/core.%q.100%%.%Z%p", "1", "innermost ("},
+		{"./%e-core", "0", "innermost ("},
+		{"/does/not/exist/core.%p", "0", `no core was found in /does/not/exist (kernel.core_pattern is "/does/not/exist/core.%p")`},
+		{"|/bin/false %p", "0", "the kernel gives cores to /bin/false (kernel.core_pattern); to have a backtrace here set, on the host, as root: sysctl -w kernel.core_pattern="},
+		{"", "0", "kernel.core_pattern is empty"},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			corePattern(t, tt.pattern, tt.usesPID)
+			c := crash(t, s, fmt.Sprintf("pattern-%d", i), "", nil, debug, "segv")
+			contains(t, c.one(t), "SIGSEGV", tt.says)
+			// Whoever else crashes just now leaves cores in dir too, by other names.
+			files, _ := filepath.Glob(dir + "/core-*")
+			if left := c.left(t); len(left)+len(files) > 0 {
+				t.Errorf("left behind: %q, %v", left, files)
+			}
+		})
+	}
+	t.Run("many", func(t *testing.T) {
+		corePattern(t, "core.%p", "0")
+		c := crash(t, s, "many", "", nil, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do "+debug+" segv; done; exit 0")
+		if n := len(c.reports); n != 11 {
+			t.Fatalf("%d reports, want 10 and one that tells of the others", n)
+		}
+		contains(t, c.reports[10], "3 more processes that many had started left cores")
+		if left := c.left(t); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	})
+	t.Run("not ours", func(t *testing.T) {
+		// What others leave where cores go is looked at and left alone.
+		corePattern(t, dir+"/core.%p", "0")
+		if err := exec.Command(debug, "segv").Run(); err == nil {
+			t.Fatal("it did not crash")
+		}
+		if err := os.WriteFile(filepath.Join(dir, "core.txt"), []byte("notes"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/etc/passwd", filepath.Join(dir, "core.link")); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadDir(dir)
+		contains(t, crash(t, s, "ours", "", nil, debug, "sleep:100", "segv").one(t), "innermost (")
+		for _, f := range before {
+			if _, err := os.Lstat(filepath.Join(dir, f.Name())); err != nil {
+				t.Errorf("it is not there any more: %v", err)
+			}
+		}
+		if files, _ := filepath.Glob(dir + "/core-*"); len(files) > 0 {
+			t.Errorf("left behind: %q", files)
+		}
+	})
+}
+
+// TestCrashHandler has a handler store cores where systemd-coredump does, late.
+func TestCrashHandler(t *testing.T) {
+	t.Parallel()
+	canDump(t)
+	const store = "/var/lib/systemd/coredump"
+	if files, _ := os.ReadDir(store); len(files) > 0 {
+		t.Skip("there are cores in the store already")
+	}
+	s := redistest.Start(t)
+	debug := program(t, "-g")
+	handler := filepath.Join(t.TempDir(), "handler")
+	script := "#!/bin/sh\nsleep 0.3\ncat >" + store + "/core.$1.0.wrapp-test.$2.123$3\n"
+	if err := os.WriteFile(handler, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(store); err != nil {
+		if err := os.MkdirAll(store, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(store) })
+	}
+	t.Cleanup(func() {
+		files, _ := filepath.Glob(store + "/core.*.0.wrapp-test.*")
+		for _, f := range files {
+			os.Remove(f)
+		}
+	})
+
+	corePattern(t, "|"+handler+" %e %P", "0")
+	c := crash(t, s, "stored", "", nil, debug, "segv")
+	r := c.one(t)
+	files, _ := os.ReadDir(store)
+	if len(files) == 0 {
+		t.Skip("the kernel runs handlers elsewhere") // in the first mount namespace
+	}
+	contains(t, r, "innermost (how=", "to open it: gdb "+debug+" "+store)
+	if _, err := os.Stat(r.Fields["core"]); err != nil || filepath.Dir(r.Fields["core"]) != store {
+		t.Errorf("%v, and the field says %q", files, r.Fields["core"])
+	}
+	if err := os.WriteFile("/proc/sys/kernel/core_pattern", []byte("|"+handler+" %e %P .zst\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, crash(t, s, "packed", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "SIGSEGV")
+}
+
+// TestDump has a pool that gets no heartbeat dump the app, which goes on or is
+// stopped.
+func TestDump(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	debug := program(t, "-g")
+	for name, settings := range map[string]string{"dump": "dump", "dump-stop": "dump,stop"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := fmt.Sprintf("[health]\ninterval = '100ms'\n[health.pools.main]\ninit = 1\ncap = 10\ndepletion_rate = 100\nreplenish_rate = 1\non_depleted = %q", settings)
+			c := crash(t, s, name, settings, nil, debug, "threads:3", "sleep:4000", "exit:7")
+			r := c.one(t)
+			if r.Fields["kind"] != "hang" || c.exit != map[string]int{"dump": 7, "dump-stop": 143}[name] {
+				t.Errorf("exit status %d, %v", c.exit, r.Fields)
+			}
+			contains(t, r, name+" hangs: health pool main is depleted", "idle (", "main (", "4 threads")
+		})
+	}
+}
+
+// TestOutOfMemory has the kernel kill an app for lack of memory.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	debug := program(t, "-g")
+	group, limit := "/sys/fs/cgroup/wrapp-test-oom", "memory.max"
+	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.limit_in_bytes"); err == nil {
+		group, limit = "/sys/fs/cgroup/memory/wrapp-test-oom", "memory.limit_in_bytes"
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Skipf("make a cgroup: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(group); err != nil {
+			t.Errorf("remove the cgroup: %v", err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(group, limit), []byte("200000000"), 0); err != nil {
+		t.Skipf("limit the memory: %v", err)
+	}
+	s := redistest.Start(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := wrapp(t)
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `echo $$ >"$0/cgroup.procs"; exec "$@"`, group, self, "--redis", s.URL(), "--name", "oom", "--", debug, "sleep:100", "fill:1000", "exit:0"}
+	out, err := cmd.CombinedOutput()
+	if got := code(t, err); got != 137 {
+		t.Fatalf("exit status %d: %s", got, out)
+	}
+	r := crashed{reports: s.Stream("logs:app:oom:crash")}.one(t)
+	contains(t, r, "oom was killed: SIGKILL; the kernel killed it for lack of memory", "limit 190.7 MiB")
+	if r.Fields["kind"] != "signal" || r.Fields["signal"] != "SIGKILL" {
+		t.Errorf("%v", r.Fields)
+	}
+}

@@ -1,0 +1,478 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// configure writes a configuration that reaches the server.
+func configure(t *testing.T, s *redistest.Server, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "app.toml")
+	text = fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\n%s", s.Port, text)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// shell is the [app] section that runs a script.
+func shell(name, script string) string {
+	return fmt.Sprintf("[app]\nexecutable = '/bin/sh'\nstream_name = '%s'\nargs = ['-c', '''%s''']\n", name, script)
+}
+
+// A poolView is what jettison_health prints of a pool.
+type poolView struct {
+	Beats, Cap, Running, Exit, Health int64
+	Exists                            bool
+	Missing                           []string `json:"missing_keys"`
+}
+
+// pool asks jettison_health, the command itself.
+func pool(t *testing.T, file, pair string) (p poolView, exit int) {
+	t.Helper()
+	out, err := tool(t, "jettison_health", "--config", file, pair).Output()
+	var document struct{ Data map[string]poolView }
+	if err := json.Unmarshal(out, &document); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return document.Data[pair], code(t, err)
+}
+
+// begin starts wrapp, which does not outlive the test.
+func begin(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+}
+
+// TestPoolOfAnApp is the closed loop: an app, its pool, and jettison_health, which
+// says that the app is healthy until it is not.
+func TestPoolOfAnApp(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("myapp", `echo "{{__healthpool__api_beats}}{{__healthpool__own_cap:7}}"; echo ready; exec sleep 1000`)+`
+[health]
+interval = "200ms"
+[health.pools.api]
+init = 1500
+cap = 1000
+depletion_rate = 1
+replenish_rate = 15
+`)
+	cmd := wrapp(t, file)
+	begin(t, cmd)
+	eventually(t, "the app is ready", func() bool { return slices.Contains(s.Messages("logs:app:myapp:info"), "ready") })
+	eventually(t, "its beat is published", func() bool {
+		p, exit := pool(t, file, "myapp:api")
+		return exit == 0 && p.Exists && p.Beats == 1 && p.Running == 1 && p.Health > 1400 && p.Cap == 1000
+	})
+	eventually(t, "its own pool is published", func() bool {
+		p, exit := pool(t, file, "myapp:own")
+		return exit == 0 && p.Cap == 7 && p.Health == 7
+	})
+
+	// A monitor that scans finds the pools.
+	c := s.Dial(2)
+	keys, err := redis.Strings(c.Do("KEYS", "*:__healthpool__*_*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, key := range keys {
+		if strings.HasPrefix(key, "wrapp:") {
+			continue // the value that the marker wrote
+		}
+		if m := regexp.MustCompile(`(.*?):__healthpool__(.*?)_(cap|health)$`).FindStringSubmatch(key); m != nil {
+			found = append(found, m[1]+" "+m[2]+" "+m[3])
+		}
+	}
+	slices.Sort(found)
+	if want := []string{"myapp api cap", "myapp api health", "myapp own cap", "myapp own health"}; !slices.Equal(found, want) {
+		t.Errorf("%q", found)
+	}
+	all, err := tool(t, "jettison_health", "--config", file, "--all", "--format", "table").Output()
+	if err != nil || strings.Count(string(all), "\n") != 3 {
+		t.Errorf("%v: %s", err, all)
+	}
+	for _, key := range keys {
+		if strings.HasPrefix(key, "wrapp:") {
+			continue
+		}
+		left, err := redis.Int64(c.Do("PTTL", key))
+		if err != nil || strings.HasSuffix(key, "_health") != (left > 0) || left > 5000 {
+			t.Errorf("%s is there for %d ms, %v", key, left, err)
+		}
+	}
+
+	// Redis comes back with nothing.
+	s.Down()
+	s.Up()
+	eventually(t, "published again", func() bool { p, _ := pool(t, file, "myapp:api"); return p.Exists && p.Beats == 1 })
+
+	cmd.Process.Signal(syscall.SIGTERM)
+	if got := code(t, cmd.Wait()); got != 143 {
+		t.Errorf("exit status %d", got)
+	}
+	p, exit := pool(t, file, "myapp:api")
+	if exit != 0 || p.Running != 0 || p.Exit != 143 || p.Health != 0 || !p.Exists {
+		t.Errorf("at the end: %+v, exit status %d", p, exit)
+	}
+}
+
+// TestPoolEnds has apps end in their ways.
+func TestPoolEnds(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	for name, test := range map[string]struct {
+		script string
+		want   int64
+	}{
+		"zero":    {"exit 0", 0},
+		"seven":   {"exit 7", 7},
+		"killed":  {"kill -KILL $$", 137},
+		"late":    {"echo '{{__healthpool__api_beats}}'; exit 3", 3},
+		"missing": {"", 127},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := shell(name, test.script)
+			if name == "missing" {
+				app = "[app]\nexecutable = '/nonexistent/app'\nstream_name = 'missing'\n"
+			}
+			file := configure(t, s, app+"[health.pools.api]\ncap = 10\n")
+			if out, err := wrapp(t, file).CombinedOutput(); int64(code(t, err)) != test.want {
+				t.Errorf("%v: %s", err, out)
+			}
+			p, exit := pool(t, file, name+":api")
+			if exit != 0 || p.Running != 0 || p.Exit != test.want || p.Health != 0 {
+				t.Errorf("%+v, exit status %d", p, exit)
+			}
+			if name == "late" && p.Beats != 1 {
+				t.Errorf("%d beats", p.Beats)
+			}
+		})
+	}
+}
+
+// TestNobodyKeeps kills wrapp: the health of its pools goes by itself.
+func TestNobodyKeeps(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("gone", "exec sleep 1000")+"[health.pools.api]\ncap = 10\n")
+	cmd := wrapp(t, file)
+	begin(t, cmd)
+	eventually(t, "it is healthy", func() bool { _, exit := pool(t, file, "gone:api"); return exit == 0 })
+	cmd.Process.Kill()
+	cmd.Wait()
+	eventually(t, "it is not", func() bool {
+		p, exit := pool(t, file, "gone:api")
+		return exit == 1 && !p.Exists && slices.Equal(p.Missing, []string{"health"}) && p.Running == 1
+	})
+}
+
+// TestSources has a heartbeat come from everywhere.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/ok":
+			io.WriteString(w, strings.Repeat("fine\n", 10_000))
+		case "/early":
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusNoContent)
+		case "/moved":
+			http.Redirect(w, r, "/bad", http.StatusFound)
+		case "/hang":
+			<-r.Context().Done()
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(web.Close)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	hung := filepath.Join(t.TempDir(), "hung")
+	sources := map[string]struct {
+		beat string
+		want bool
+	}{
+		"output":   {"output", true},
+		"marker":   {"marker", false}, // the app says none
+		"web":      {web.URL + "/ok?a=b", true},
+		"early":    {web.URL + "/early", true},
+		"moved":    {web.URL + "/moved", true},
+		"web_bad":  {web.URL + "/bad", false},
+		"web_hang": {web.URL + "/hang", false},
+		"no_web":   {"http://" + silent.Addr().String() + "/", false},
+		"tcp":      {"tcp://" + silent.Addr().String(), true},
+		"no_tcp":   {"tcp://" + closed.Addr().String(), false},
+		"exec":     {`exec:sh -c "test \"$WHO\" = 'the app'"`, true},
+		"exec_bad": {"exec:false", false},
+		"exec_not": {"exec:/nonexistent/probe", false},
+		"hang":     {"exec:sh -c 'echo $$ >>" + hung + "; sleep 1000 & echo $! >>" + hung + "; wait'", false},
+	}
+	text := shell("sources", "while :; do echo line; sleep 0.1; done") + "env.WHO = 'the app'\n[health]\ninterval = '250ms'\n"
+	for category, source := range sources {
+		text += fmt.Sprintf("[health.pools.%s]\ninit = 0\ncap = 100\nreplenish_rate = 1\nbeat = ['''%s''']\n", category, source.beat)
+	}
+	file := configure(t, s, text)
+	cmd := wrapp(t, file)
+	begin(t, cmd)
+	for category, source := range sources {
+		if source.want {
+			eventually(t, category+" beats", func() bool {
+				p, _ := pool(t, file, "sources:"+category)
+				return p.Beats >= 3 && p.Health >= 3
+			})
+		}
+	}
+	for category, source := range sources {
+		if p, _ := pool(t, file, "sources:"+category); !source.want && p.Beats > 0 {
+			t.Errorf("%s: %+v", category, p)
+		}
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if got := code(t, cmd.Wait()); got != 143 {
+		t.Errorf("exit status %d", got)
+	}
+	pids, err := os.ReadFile(hung)
+	if err != nil || len(strings.Fields(string(pids))) < 4 {
+		t.Errorf("the hanging probe ran as %q, %v", pids, err)
+	}
+	for _, pid := range strings.Fields(string(pids)) {
+		if _, err := os.Stat("/proc/" + pid); err == nil {
+			t.Errorf("process %s of a probe is left", pid)
+		}
+	}
+}
+
+// TestNotify has the app speak sd_notify, with systemd's own client.
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	// Who started wrapp wants to hear, too.
+	above := filepath.Join(t.TempDir(), "above")
+	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upper.Close()
+	socket := filepath.Join(t.TempDir(), "socket")
+	file := configure(t, s, shell("notes", `
+		echo "usec $WATCHDOG_USEC pid ${WATCHDOG_PID-none}"
+		echo "$NOTIFY_SOCKET" >`+socket+`
+		systemd-notify --ready --status="at work"
+		for i in 1 2 3; do systemd-notify WATCHDOG=1; done
+		# It speaks for its parent, so that must not be an orphan that we adopted.
+		(setsid sh -c 'sleep 0.1; systemd-notify WATCHDOG=1; exit' &)
+		while [ ! -e `+socket+`.go ]; do sleep 0.05; done
+		systemd-notify WATCHDOG=trigger
+		exec sleep 1000`)+`
+[health]
+interval = "200ms"
+[health.pools.api]
+cap = 1000
+depletion_rate = 1
+replenish_rate = 15
+beat = ["notify"]
+on_depleted = "stop"
+`)
+	cmd := wrapp(t, file)
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+above, "WATCHDOG_PID=1", "WATCHDOG_USEC=5")
+	begin(t, cmd)
+	eventually(t, "4 beats, one of them from a grandchild that left", func() bool {
+		p, _ := pool(t, file, "notes:api")
+		return p.Beats == 4 && p.Health > 900
+	})
+
+	// A process outside is not heard.
+	at, err := os.ReadFile(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := exec.Command("systemd-notify", "WATCHDOG=1")
+	outside.Env = append(os.Environ(), "NOTIFY_SOCKET="+strings.TrimSpace(string(at)))
+	if out, err := outside.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+
+	touch(t, socket+".go")
+	if got := code(t, cmd.Wait()); got != 143 {
+		t.Errorf("exit status %d", got)
+	}
+	if p, _ := pool(t, file, "notes:api"); p.Beats != 4 || p.Health != 0 || p.Exit != 143 {
+		t.Errorf("at the end: %+v", p)
+	}
+	if got := output(t, s, "notes"); len(got) != 1 || got[0] != "usec 15000000 pid none" {
+		t.Errorf("%q", got)
+	}
+	status := s.Messages("logs:app:notes:status")
+	for _, want := range []string{
+		"the app is ready", "the app says: at work", "the app triggers its watchdog",
+		"health pool api is depleted", "stopping: health pool api is depleted",
+	} {
+		if !slices.Contains(status, want) {
+			t.Errorf("%q is not told: %q", want, status)
+		}
+	}
+	upper.SetReadDeadline(time.Now().Add(10 * time.Second))
+	heard := make([]byte, 1000)
+	n, err := upper.Read(heard)
+	if err != nil || !strings.Contains(string(heard[:n]), "READY=1") || !strings.Contains(string(heard[:n]), "STATUS=at work") {
+		t.Errorf("above heard %q, %v", heard[:n], err)
+	}
+	if _, err := os.Stat(strings.TrimSpace(string(at))); err == nil {
+		t.Error("the socket is left")
+	}
+}
+
+// TestNotifyAsUser has an app of another user reach the socket.
+func TestNotifyAsUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can run an app as another user")
+	}
+	s := redistest.Start(t)
+	file := configure(t, s, shell("other", "id -u; systemd-notify --ready WATCHDOG=1; exit 0")+`
+user = "65534"
+[health.pools.api]
+cap = 1000
+beat = ["notify"]
+`)
+	if out, err := wrapp(t, file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if p, _ := pool(t, file, "other:api"); p.Beats != 1 {
+		t.Errorf("%+v, %q", p, output(t, s, "other"))
+	}
+}
+
+// TestDepleted stops an app that is silent.
+func TestDepleted(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("silent", `trap "echo bye; exit 9" TERM; while :; do sleep 0.05; done`)+`
+[health.pools.api]
+cap = 1
+depletion_rate = 2
+on_depleted = "stop"
+`)
+	out, err := wrapp(t, file).CombinedOutput()
+	if got := code(t, err); got != 9 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	if !slices.Contains(s.Messages("logs:app:silent:status"), "stopping: health pool api is depleted") {
+		t.Errorf("%q", s.Messages("logs:app:silent:status"))
+	}
+}
+
+// TestRefusedMarkers has an app declare what cannot be.
+func TestRefusedMarkers(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("wrong", `for i in 1 2 3; do echo "{{__healthpool__api_cap:0}}"; done; echo "{{__healthpool__api_init:1.5}}"`)+"[health.pools.api]\ncap = 5\n")
+	if out, err := wrapp(t, file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if p, _ := pool(t, file, "wrong:api"); p.Cap != 5 {
+		t.Errorf("%+v", p)
+	}
+	if got := s.Messages("logs:app:wrong:error"); len(got) != 2 || !strings.Contains(got[0], "cap must be at least 1 and not 0") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestAwayAtTheEnd ends an app while Redis is away: wrapp ends too, and says what
+// is not published.
+func TestAwayAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("away", "exec sleep 1000")+"[health.pools.api]\ncap = 10\n")
+	cmd := wrapp(t, file)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	begin(t, cmd)
+	eventually(t, "it is published", func() bool { _, exit := pool(t, file, "away:api"); return exit == 0 })
+	s.Pause()
+	defer s.Resume()
+	cmd.Process.Signal(syscall.SIGTERM)
+	if got := code(t, cmd.Wait()); got != 143 {
+		t.Errorf("exit status %d", got)
+	}
+	if !strings.Contains(stderr.String(), "the end of the health pools is not published") {
+		t.Errorf("stderr: %s", &stderr)
+	}
+}
+
+// TestWatch prints again and again.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := tool(t, "jettison_health", "--redis", s.URL(), "--watch=50ms", "a:b")
+	cmd.Stdout = w
+	begin(t, cmd)
+	w.Close()
+	d := json.NewDecoder(r)
+	for range 3 {
+		var document map[string]any
+		if err := d.Decode(&document); err != nil || document["data"] == nil {
+			t.Fatalf("%v, %v", document, err)
+		}
+	}
+	cmd.Process.Signal(syscall.SIGINT)
+	if got := code(t, cmd.Wait()); got > 1 {
+		t.Errorf("exit status %d", got)
+	}
+}
+
+// TestReaderACL proves the rights that docs/health.md gives a reader.
+func TestReaderACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(2)
+	if _, err := admin.Do("SET", "a:__healthpool__b_cap", 5); err != nil {
+		t.Fatal(err)
+	}
+	rules := redis.Args{}.Add("SETUSER", "reader", "on", ">pw", "resetkeys", "-@all", "+select", "+mget", "+scan", "~*:__healthpool__*")
+	if _, err := admin.Do("ACL", rules...); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t, "jettison_health", "--redis", "redis://reader:pw@"+s.Addr(), "--all").Output()
+	if code(t, err) != 1 || !strings.Contains(string(out), `"cap": 5`) {
+		t.Errorf("%v: %s", err, out)
+	}
+}

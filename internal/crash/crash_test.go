@@ -1,0 +1,403 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
+)
+
+// A process.Supervisor reaps all children of its process, so each test of a Watch
+// runs one in a process of its own: this test binary, which $TEST_ROLE makes
+// something else.
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin}
+	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
+		os.Unsetenv("TEST_ROLE")
+		watch(role, os.Args[1:])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// watched is an app that is started and watched.
+type watched struct {
+	opts Options
+	*Watch
+	cmd process.Command
+	out *os.File // what the app writes
+}
+
+// watch runs f for an app, and prints its reports as JSON.
+func watch(f func(*watched), args []string) {
+	fail := func(err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	supervisor, err := process.New()
+	fail(err)
+	defer supervisor.Close()
+	r, w, err := os.Pipe()
+	fail(err)
+	path, err := process.Resolve(args[0], "", os.Getenv("PATH"))
+	fail(err)
+	dir, err := os.Getwd()
+	fail(err)
+	reports := json.NewEncoder(os.Stdout)
+	f(&watched{
+		opts: Options{
+			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 20 * time.Second, ContextLines: 5,
+			Supervisor: supervisor, Deliver: func(r *Report) { fail(reports.Encode(r)) },
+		},
+		cmd: process.Command{
+			Path: path, Args: args[1:], Dir: dir, Env: os.Environ(), Stdin: os.Stdin, Stdout: w, Stderr: w,
+			StopSignal: syscall.SIGTERM, StopTimeout: time.Second, Core: true,
+		},
+		out: r,
+	})
+}
+
+func (w *watched) start() {
+	w.Watch = New(w.opts)
+	began := time.Now()
+	app, err := w.opts.Supervisor.Start(w.cmd)
+	if err != nil {
+		log.Fatal(err)
+	}
+	w.cmd.Stdout.Close()
+	w.Watch.Start(app, w.cmd, began)
+}
+
+func (w *watched) finish() {
+	<-w.app.Gone()
+	w.Finish(nil)
+}
+
+// line waits for a line that the app writes.
+func (w *watched) line(text string) {
+	var all []byte
+	b := make([]byte, 1)
+	for !strings.HasSuffix(string(all), text+"\n") {
+		if _, err := w.out.Read(b); err != nil {
+			log.Fatalf("%q, and then %v", all, err)
+		}
+		all = append(all, b...)
+		w.Output(0, b)
+	}
+}
+
+// reports are what a role reports of an app.
+func reports(t *testing.T, role string, env []string, app ...string) (reports []Report, rest string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, app...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(append(os.Environ(), env...), "TEST_ROLE="+role)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	for d := json.NewDecoder(&stdout); d.More(); {
+		var r Report
+		if err := d.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		reports = append(reports, r)
+	}
+	return reports, stderr.String()
+}
+
+// hang dumps the app twice, has it go on, and dumps it when it has ended.
+func hang(w *watched) {
+	w.start()
+	w.line("ready")
+	for range 2 {
+		if err := w.Dump("it does not answer"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	w.app.Forward(syscall.SIGUSR1)
+	w.line("alive")
+	w.app.Stop()
+	w.finish()
+	fmt.Fprintln(os.Stderr, w.Dump("again"))
+	w.hung = time.Time{}
+	fmt.Fprintln(os.Stderr, w.Dump("again"))
+}
+
+const sleeper = `
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+static void alive(int s) { write(1, "alive\n", 6); }
+static void *waits_for_ever(void *unused) { for (;;) pause(); return unused; }
+int main(void) {
+	pthread_t t;
+	signal(SIGUSR1, alive);
+	for (int i = 0; i < 3; i++) pthread_create(&t, 0, waits_for_ever, 0);
+	puts("ready");
+	fflush(stdout);
+	waits_for_ever(0);
+}
+`
+
+func compile(t *testing.T, source string) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "app")
+	if err := os.WriteFile(file+".c", []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-g", "-pthread", "-w", "-o", file, file+".c").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return file
+}
+
+func TestHang(t *testing.T) {
+	t.Parallel()
+	app := compile(t, sleeper)
+	got, rest := reports(t, "hang", nil, app)
+	if len(got) != 1 {
+		t.Fatalf("%d reports: %v; %s", len(got), got, rest)
+	}
+	r := got[0]
+	if r.Kind != Hang || r.ExitCode != -1 || r.Signal != 0 || r.PID == 0 {
+		t.Errorf("%+v", r)
+	}
+	if strings.Count(r.Message, "waits_for_ever (") != 4 {
+		t.Errorf("not four threads, of which gdb tells where they are:\n%s", r.Message)
+	}
+	for _, text := range []string{"app hangs: it does not answer", "4 threads", "app.c:", " app: ", "ready"} {
+		if !strings.Contains(r.Message, text) {
+			t.Errorf("%q is not in\n%s", text, r.Message)
+		}
+	}
+	if want := ErrTooSoon.Error() + "\n" + ErrTooSoon.Error() + "\nthe app has ended\n"; rest != want {
+		t.Errorf("%q, want %q", rest, want)
+	}
+}
+
+func TestHangWithoutGDB(t *testing.T) {
+	t.Parallel()
+	got, rest := reports(t, "hang", []string{"PATH=" + t.TempDir()}, compile(t, sleeper))
+	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb is not on PATH") || strings.Count(got[0].Message, " app: ") != 4 {
+		t.Errorf("%v; %s", got, rest)
+	}
+}
+
+// TestHangingGDB has gdb itself hang, with the app stopped: the app goes on all
+// the same.
+func TestHangingGDB(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fake := "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nkill -STOP $1\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "gdb"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got, rest := reports(t, "hang", []string{"PATH=" + dir}, compile(t, sleeper))
+	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb: exit status 1") {
+		t.Errorf("%v; %s", got, rest)
+	}
+}
+
+// stopped stops the app while gdb holds it.
+func stopped(w *watched) {
+	w.cmd.StopTimeout = 20 * time.Second
+	w.start()
+	w.line("ready")
+	dumped := make(chan error)
+	go func() { dumped <- w.Dump("it does not answer") }()
+	for {
+		if _, err := os.Stat("held"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.app.Stop()
+	fmt.Fprintln(os.Stderr, <-dumped)
+	w.finish()
+	fmt.Fprintln(os.Stderr, w.app.Status())
+}
+
+// TestStopWhileHeld stops an app that gdb holds for ever: it gets its signal, and
+// not SIGKILL in the end.
+func TestStopWhileHeld(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	gdb := "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nkill -STOP $1\n: >/proc/$1/cwd/held\nsleep 1000\n"
+	if err := os.WriteFile(filepath.Join(dir, "gdb"), []byte(gdb), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got, rest := reports(t, "stopped", []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, compile(t, sleeper))
+	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb was ended") {
+		t.Errorf("%v", got)
+	}
+	if want := "<nil>\nkilled by SIGTERM\n"; rest != want {
+		t.Errorf("%q, want %q", rest, want)
+	}
+}
+
+// tracebacks tells of a traceback at each "traceback" that the app writes.
+func tracebacks(w *watched) {
+	w.start()
+	n := 0
+	for scanner := bufio.NewScanner(w.out); scanner.Scan(); {
+		if text, ok := strings.CutPrefix(scanner.Text(), "traceback "); ok {
+			n++
+			w.Traceback(Block{Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begun: time.Now()})
+		}
+	}
+	w.finish()
+}
+
+func TestTracebacks(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		script string
+		want   string // kind, signal, exit code, title
+	}{
+		{"exit 3", ""},
+		{"echo traceback x; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 1"},
+		{"echo traceback x; exit 0", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback KeyboardInterrupt; exit 130", ""},
+		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after number 1"},
+		{"echo traceback x; sleep 4; exit 3", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 2 | traceback 0 -1 wrote a traceback and went on: number 1"},
+	} {
+		t.Run(tt.script, func(t *testing.T) {
+			t.Parallel()
+			got, rest := reports(t, "tracebacks", nil, "sh", "-c", tt.script)
+			var lines []string
+			for _, r := range got {
+				title, _, _ := strings.Cut(r.Message, "\n")
+				lines = append(lines, fmt.Sprintf("%s %d %d %s", r.Kind, r.Signal, r.ExitCode, strings.TrimPrefix(title, "app ")))
+				if !strings.Contains(r.Message, "--- traceback in the output ---\nTraceback:\n") {
+					t.Errorf("%s", r.Message)
+				}
+			}
+			if text := strings.Join(lines, " | "); text != tt.want || rest != "" {
+				t.Errorf("got %q, want %q; %s", text, tt.want, rest)
+			}
+		})
+	}
+}
+
+// builtin has a reader of cores in place of gdb.
+func builtin(w *watched) {
+	w.opts.Builtin = func(_ context.Context, core, executable string) (string, error) {
+		info, err := os.Stat(core)
+		if err != nil || info.Size() == 0 {
+			return "", fmt.Errorf("no core: %v", err)
+		}
+		return "#0 read of " + executable, nil
+	}
+	w.start()
+	w.finish()
+}
+
+func TestBuiltin(t *testing.T) {
+	t.Parallel()
+	pattern, err := readPattern("/proc/sys/kernel")
+	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
+		t.Skipf("no cores to be had here: %v, %v", pattern, err)
+	}
+	app := compile(t, "int main(void) { *(volatile int *)0 = 1; }")
+	got, rest := reports(t, "builtin", []string{"PATH=" + t.TempDir()}, app)
+	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\n#0 read of "+app+"\n") {
+		t.Errorf("%v; %s", got, rest)
+	}
+}
+
+func TestReadCore(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string][]byte{
+		"empty":         nil,
+		"text":          []byte(strings.Repeat("not a core\n", 100)),
+		"an executable": self(t),
+		"no process":    coreOf(note("CORE", noteSiginfo, make([]byte, 128))),
+		"cut":           coreOf(note("CORE", noteProcess, make([]byte, 136)))[:100],
+	} {
+		if c, err := readCore(bytes.NewReader(data)); err == nil {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	process := make([]byte, 136)
+	for at, n := range map[int]uint32{16: 1000, 24: 77, 28: 7, 32: 70} {
+		binary.LittleEndian.PutUint32(process[at:], n)
+	}
+	c, err := readCore(bytes.NewReader(coreOf(note("CORE", noteProcess, process))))
+	if err != nil || c.pid != 77 || c.ppid != 7 || c.pgrp != 70 || c.uid != 1000 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func self(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data[:4096]
+}
+
+func note(name string, kind uint32, desc []byte) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, uint32(len(name)+1))
+	b = le.AppendUint32(b, uint32(len(desc)))
+	b = le.AppendUint32(b, kind)
+	b = append(b, name...)
+	b = append(b, make([]byte, 4-len(name)%4)...)
+	b = append(b, desc...)
+	return append(b, make([]byte, -len(desc)&3)...)
+}
+
+// coreOf is a core with nothing but notes.
+func coreOf(notes []byte) []byte {
+	le := binary.LittleEndian
+	b := make([]byte, 64+56)
+	copy(b, "\x7fELF\x02\x01\x01")
+	le.PutUint16(b[16:], 4)
+	le.PutUint64(b[32:], 64)
+	le.PutUint16(b[54:], 56)
+	le.PutUint16(b[56:], 1)
+	le.PutUint32(b[64:], 4)
+	le.PutUint64(b[64+8:], uint64(len(b)))
+	le.PutUint64(b[64+32:], uint64(len(notes)))
+	return append(b, notes...)
+}
+
+// FuzzReadCore reads cores that a hostile program may leave.
+func FuzzReadCore(f *testing.F) {
+	process := note("CORE", noteProcess, make([]byte, 136))
+	f.Add(coreOf(process))
+	f.Add(coreOf(append(note("CORE", noteFile, make([]byte, 64)), process...)))
+	f.Add(coreOf(append(append(note("CORE", noteAuxv, []byte("\x03\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00")), process...), note("CORE", noteFile, bytes.Repeat([]byte{1, 0, 0, 0, 0, 0, 0, 0}, 6))...)))
+	f.Add([]byte("\x7fELF\x02\x01"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := readCore(bytes.NewReader(data))
+		if err == nil && c.pid < 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}

@@ -1,0 +1,274 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A finder finds the cores of one app's tree. It knows its own by what is in
+// them: a file that is called like a core may be anything.
+type finder struct {
+	pattern *pattern
+	name    string    // of the app, for the names of kept cores
+	began   time.Time // no core of this app is older
+	ours    func(*core) bool
+	keep    bool
+	seen    map[version]bool // looked at to the end
+}
+
+type fileID struct{ dev, ino uint64 }
+
+// A version is a file as it was at one time: the kernel writes a core over an
+// older one of the same name.
+type version struct {
+	fileID
+	written unix.Timespec
+}
+
+func identify(stat *unix.Stat_t) fileID { return fileID{uint64(stat.Dev), stat.Ino} }
+
+// A found core is a file in a directory. What is not in a handler's store is
+// renamed as soon as it is found, so that the next core does not overwrite it.
+type found struct {
+	*core
+	dir       string
+	name      string
+	bytes     int64
+	allocated int64 // bytes of disk
+	stored    bool  // it is in a handler's store, and not ours to rename or remove
+	removed   bool
+	id        fileID
+	when      time.Time
+	remarks   []string
+}
+
+func (f *found) path() string    { return filepath.Join(f.dir, f.name) }
+func (f *found) truncated() bool { return uint64(f.bytes) < f.size }
+
+// clockSlack is how much older than now the kernel's time stamps of files may
+// be: they are of its last tick.
+const clockSlack = 20 * time.Millisecond
+
+// find returns the cores that are new since the last call, of processes that
+// worked in one of dirs. A core that is not complete is left for the next call,
+// unless this is the last one: then it waits for the rest as long as there is
+// progress and ctx allows. broken names files that may be cores of ours and
+// cannot be read as such.
+func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*found, broken []string) {
+	if f.pattern == nil {
+		return nil, nil
+	}
+	places, name := f.pattern.places(dirs)
+	stored := false
+	if !f.pattern.toFile() {
+		places, name, stored = stores, nil, true
+	}
+	slices.Sort(places)
+	for _, dir := range slices.Compact(places) {
+		names := f.candidates(dir, name)
+		for _, n := range names {
+			c, wrong := f.take(ctx, dir, n, stored, last)
+			if c != nil {
+				cores = append(cores, c)
+			}
+			if wrong != nil {
+				broken = append(broken, fmt.Sprintf("%s: %v", filepath.Join(dir, n), wrong))
+			}
+		}
+	}
+	return cores, broken
+}
+
+// candidates are the names in dir that fit; in a store, of which the names are
+// its own, all.
+func (f *finder) candidates(dir string, like part) []string {
+	if like != nil {
+		if name, ok := like.literal(); ok {
+			return []string{name}
+		}
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	var names []string
+	for {
+		some, err := d.Readdirnames(1024)
+		for _, n := range some {
+			if like == nil && storable(n) || like != nil && like.matches(n) {
+				names = append(names, n)
+			}
+		}
+		if err != nil || len(names) > maxCandidates {
+			return names
+		}
+	}
+}
+
+// maxCandidates bounds the files of one directory that are looked at.
+const maxCandidates = 10_000
+
+// take looks at one file. It works below an open directory, so that the app,
+// which may own that directory and run as another user, cannot have us touch a
+// file of the same name elsewhere.
+func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) (*found, error) {
+	dirfd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil
+	}
+	defer unix.Close(dirfd)
+	var stat unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil || !f.plausible(&stat) {
+		return nil, nil
+	}
+	fd, err := unix.Openat(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close()
+	if err := unix.Fstat(fd, &stat); err != nil || !f.plausible(&stat) {
+		return nil, nil
+	}
+	id := identify(&stat)
+	c, err := readCore(file)
+	if err != nil {
+		if last {
+			f.seen[version{id, stat.Mtim}] = true
+			return nil, fmt.Errorf("%w; it has %d bytes", err, stat.Size)
+		}
+		return nil, nil
+	}
+	if !f.ours(c) {
+		f.seen[version{id, stat.Mtim}] = true
+		return nil, nil
+	}
+	found := &found{core: c, dir: dir, name: name, stored: stored, id: id, when: time.Unix(stat.Mtim.Unix())}
+	progress := time.Now()
+	for size := stat.Size; uint64(size) < c.size; {
+		if !last {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+		if err := unix.Fstat(fd, &stat); err != nil || ctx.Err() != nil {
+			break
+		}
+		if stat.Size != size {
+			size, progress = stat.Size, time.Now()
+		} else if time.Since(progress) > stuck {
+			break
+		}
+	}
+	f.seen[version{id, stat.Mtim}] = true
+	found.bytes, found.allocated = stat.Size, stat.Blocks*512
+	if !stored {
+		f.rename(dirfd, found)
+	}
+	return found, nil
+}
+
+// stuck is how long a file that does not grow may still be written.
+const stuck = 300 * time.Millisecond
+
+func (f *finder) plausible(stat *unix.Stat_t) bool {
+	return stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Nlink == 1 &&
+		!time.Unix(stat.Mtim.Unix()).Before(f.began.Add(-clockSlack)) &&
+		!f.seen[version{identify(stat), stat.Mtim}]
+}
+
+// rename gives a core a name of its own.
+func (f *finder) rename(dirfd int, c *found) {
+	name := fmt.Sprintf("core-%s-%d-%s", f.name, c.pid, c.when.Format("20060102-150405.000"))
+	if err := f.same(dirfd, c); err != nil {
+		c.remarks = append(c.remarks, "the core was replaced while it was looked at")
+		return
+	}
+	if err := unix.Renameat2(dirfd, c.name, dirfd, name, unix.RENAME_NOREPLACE); err != nil {
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) || unix.Renameat(dirfd, c.name, dirfd, name) != nil {
+			c.remarks = append(c.remarks, fmt.Sprintf("the core keeps its name, and the next may overwrite it: %v", err))
+			return
+		}
+	}
+	c.name = name
+}
+
+// same says whether the name still stands for the file that was looked at.
+func (f *finder) same(dirfd int, c *found) error {
+	var stat unix.Stat_t
+	if err := unix.Fstatat(dirfd, c.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if identify(&stat) != c.id {
+		return errors.New("another file has its name")
+	}
+	return nil
+}
+
+// discard removes a core, unless it is to be kept.
+func (f *finder) discard(c *found) {
+	if f.keep || c.stored {
+		return
+	}
+	dirfd, err := unix.Open(c.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(dirfd)
+		if err = f.same(dirfd, c); err == nil {
+			err = unix.Unlinkat(dirfd, c.name, 0)
+		}
+	}
+	if err != nil {
+		c.remarks = append(c.remarks, fmt.Sprintf("the core cannot be removed: %v", err))
+		return
+	}
+	c.removed = true
+}
+
+// stores are where the usual handlers keep cores, if they run where we do:
+// systemd-coredump, and apport for programs that no package brought.
+var stores = []string{"/var/lib/systemd/coredump", "/var/lib/apport/coredump"}
+
+// storable says whether a file of a store may be a core that can be read as it
+// is.
+func storable(name string) bool { return strings.HasPrefix(name, "core.") && packing(name) == "" }
+
+// packing is how systemd-coredump has compressed a core: the end of its name.
+func packing(name string) string {
+	for _, end := range []string{".zst", ".lz4", ".xz"} {
+		if strings.HasSuffix(name, end) {
+			return end
+		}
+	}
+	return ""
+}
+
+// packed finds the compressed core of a process in the stores, which we do not
+// unpack: core.COMM.UID.BOOT.PID.TIME.zst.
+func (f *finder) packed(pid int) string {
+	for _, dir := range stores {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			fields := strings.Split(strings.TrimSuffix(e.Name(), packing(e.Name())), ".")
+			if packing(e.Name()) == "" || fields[0] != "core" || len(fields) < 6 || fields[len(fields)-2] != strconv.Itoa(pid) {
+				continue
+			}
+			if info, err := e.Info(); err == nil && !info.ModTime().Before(f.began.Add(-clockSlack)) {
+				return filepath.Join(dir, e.Name())
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,187 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A cgroup is where the kernel counts an app's memory. The zero cgroup knows
+// nothing.
+type cgroup struct {
+	dir string
+	v2  bool
+}
+
+// cgroupOf finds a process's memory cgroup, by what /proc says. Inside a
+// container the path may be one of the host, of which the mount shows a part.
+func cgroupOf(proc string) cgroup {
+	membership, err := os.ReadFile(filepath.Join(proc, "cgroup"))
+	if err != nil {
+		return cgroup{}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return cgroup{}
+	}
+	return findCgroup(string(membership), string(mounts), func(dir, file string) bool {
+		_, err := os.Stat(filepath.Join(dir, file))
+		return err == nil
+	})
+}
+
+func findCgroup(membership, mounts string, has func(dir, file string) bool) cgroup {
+	paths := map[bool]string{} // v2 to path
+	for line := range strings.Lines(membership) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if f[1] == "" {
+			paths[true] = f[2]
+		}
+		for _, controller := range strings.Split(f[1], ",") {
+			if controller == "memory" {
+				paths[false] = f[2]
+			}
+		}
+	}
+	for line := range strings.Lines(mounts) {
+		// 36 35 98:0 /root /mount/point options [tags] - type source superoptions
+		left, right, ok := strings.Cut(line, " - ")
+		f, g := strings.Fields(left), strings.Fields(right)
+		if !ok || len(f) < 5 || len(g) < 3 {
+			continue
+		}
+		v2 := g[0] == "cgroup2"
+		memory := g[0] == "cgroup" && strings.Contains(","+g[2]+",", ",memory,")
+		path, ok := paths[v2]
+		if !ok || !v2 && !memory {
+			continue
+		}
+		root, point := f[3], f[4]
+		rel, ok := strings.CutPrefix(path, strings.TrimSuffix(root, "/"))
+		if !ok {
+			rel = ""
+		}
+		file := "memory.events"
+		if !v2 {
+			file = "memory.failcnt"
+		}
+		for _, dir := range []string{filepath.Join(point, rel), point} {
+			if has(dir, file) {
+				return cgroup{dir, v2}
+			}
+		}
+	}
+	return cgroup{}
+}
+
+// kills is how many processes of the group an out-of-memory kill has ended, and
+// false if that is not known.
+func (g cgroup) kills() (int, bool) {
+	file := "memory.oom_control"
+	if g.v2 {
+		file = "memory.events"
+	}
+	return g.field(file, "oom_kill")
+}
+
+// refusals is how often the group was at its limit; all that kernels before 4.13
+// have of version 1.
+func (g cgroup) refusals() int {
+	n, _ := g.number("memory.failcnt")
+	return int(n)
+}
+
+// An amount of memory is in bytes; what is not known or not limited is negative.
+type amounts struct{ now, peak, limit int64 }
+
+func (g cgroup) memory() amounts {
+	now, peak, limit := "memory.current", "memory.peak", "memory.max"
+	if !g.v2 {
+		now, peak, limit = "memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.limit_in_bytes"
+	}
+	read := func(file string) int64 {
+		n, ok := g.number(file)
+		if !ok || n > 1<<60 { // version 1 says "no limit" with a huge one
+			return -1
+		}
+		return n
+	}
+	return amounts{read(now), read(peak), read(limit)}
+}
+
+func (g cgroup) number(file string) (int64, bool) {
+	if g.dir == "" {
+		return 0, false
+	}
+	text, err := os.ReadFile(filepath.Join(g.dir, file))
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil
+}
+
+func (g cgroup) field(file, name string) (int, bool) {
+	if g.dir == "" {
+		return 0, false
+	}
+	return fileField(filepath.Join(g.dir, file), name)
+}
+
+// fileField is the number behind a word at the beginning of a line of a file.
+func fileField(file, name string) (int, bool) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(rest))
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+// An oomCount is what the kernel has counted of out-of-memory kills.
+type oomCount struct {
+	group   cgroup
+	kills   int
+	counted bool // kills is known
+	refused int
+	machine int // kills on the whole machine
+}
+
+func countOOM(group cgroup) oomCount {
+	c := oomCount{group: group}
+	c.kills, c.counted = group.kills()
+	if !c.counted {
+		c.refused = group.refusals()
+		c.machine, _ = fileField("/proc/vmstat", "oom_kill")
+	}
+	return c
+}
+
+// since says, of a process of the group that SIGKILL has ended since before was
+// counted, whether it was killed for lack of memory, and how that is known; an
+// empty text says that nothing points to it.
+func (c oomCount) since(before oomCount) string {
+	switch {
+	case c.counted && before.counted:
+		if c.kills > before.kills {
+			return "the kernel killed it for lack of memory: its cgroup's count of out-of-memory kills has grown"
+		}
+	case c.group.dir != "" && c.refused > before.refused:
+		return "probably killed for lack of memory: its cgroup was at its limit"
+	case c.group.dir == "" && c.machine > before.machine:
+		return "probably killed for lack of memory: the machine's count of out-of-memory kills has grown"
+	}
+	return ""
+}

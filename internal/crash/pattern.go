@@ -1,0 +1,156 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strings"
+)
+
+// A pattern is the kernel's core_pattern(5): where the kernel puts cores.
+type pattern struct {
+	text    string
+	handler string // the program behind a leading |, which gets the core instead
+	socket  string // the address behind a leading @, which gets the core instead
+	parts   []part // the elements of the path of a core, from / or from the working directory
+	abs     bool
+}
+
+// A part is one element of a path, cut at its specifiers, of each of which only
+// the kernel knows what it stood for: "core.%p" is "core." and "".
+type part []string
+
+// readPattern reads the kernel's settings, as the directory sys (that is
+// /proc/sys/kernel) shows them.
+func readPattern(sys string) (*pattern, error) {
+	text, err := os.ReadFile(path.Join(sys, "core_pattern"))
+	if err != nil {
+		return nil, fmt.Errorf("read the core pattern: %w", err)
+	}
+	usesPID, _ := os.ReadFile(path.Join(sys, "core_uses_pid"))
+	number := strings.TrimSpace(string(usesPID))
+	return parsePattern(strings.TrimSuffix(string(text), "\n"), number != "" && number != "0"), nil
+}
+
+// parsePattern takes a pattern apart. The kernel appends ".PID" to the name if
+// usesPID is set and no %p is in the pattern.
+func parsePattern(text string, usesPID bool) *pattern {
+	p := &pattern{text: text}
+	switch {
+	case strings.HasPrefix(text, "|"):
+		p.handler, _, _ = strings.Cut(strings.TrimLeft(text[1:], " "), " ")
+		return p
+	case strings.HasPrefix(text, "@"):
+		p.socket = strings.TrimLeft(text, "@")
+		return p
+	}
+	p.abs = strings.HasPrefix(text, "/")
+	pid := false
+	now := part{""}
+	literal := func(s string) { now[len(now)-1] += s }
+	end := func() {
+		if len(now) > 1 || now[0] != "" && now[0] != "." {
+			p.parts = append(p.parts, now)
+		}
+		now = part{""}
+	}
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '/':
+			end()
+		case text[i] != '%':
+			literal(text[i : i+1])
+		case i+1 == len(text): // the kernel leaves a last % out
+		case text[i+1] == '%':
+			i++
+			literal("%")
+		default:
+			// A specifier that this kernel does not know stands for nothing, so
+			// a wildcard fits those too. No specifier brings a slash.
+			i++
+			pid = pid || text[i] == 'p'
+			now = append(now, "")
+		}
+	}
+	if usesPID && !pid {
+		literal(".")
+		now = append(now, "")
+	}
+	end()
+	return p
+}
+
+// toFile says whether the kernel writes cores to files by itself.
+func (p *pattern) toFile() bool { return p.handler == "" && p.socket == "" && len(p.parts) > 0 }
+
+// matches says whether a name fits.
+func (p part) matches(name string) bool {
+	if len(p) == 1 {
+		return name == p[0]
+	}
+	name, ok := strings.CutPrefix(name, p[0])
+	if !ok {
+		return false
+	}
+	last := p[len(p)-1]
+	for _, literal := range p[1 : len(p)-1] {
+		i := strings.Index(name, literal)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(literal):]
+	}
+	return strings.HasSuffix(name, last)
+}
+
+// literal is the name, if there is only one that fits.
+func (p part) literal() (string, bool) { return p[0], len(p) == 1 }
+
+// places returns the directories in which cores lie, for a process that worked
+// in one of dirs, and what their names are like.
+func (p *pattern) places(dirs []string) (places []string, name part) {
+	if !p.toFile() {
+		return nil, nil
+	}
+	places = dirs
+	if p.abs {
+		places = []string{"/"}
+	}
+	for _, part := range p.parts[:len(p.parts)-1] {
+		var below []string
+		for _, dir := range places {
+			if name, ok := part.literal(); ok {
+				below = append(below, path.Join(dir, name))
+				continue
+			}
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if part.matches(e.Name()) && len(below) < maxPlaces {
+					below = append(below, path.Join(dir, e.Name()))
+				}
+			}
+		}
+		places = below
+	}
+	return places, p.parts[len(p.parts)-1]
+}
+
+// maxPlaces bounds the directories that are looked into.
+const maxPlaces = 256
+
+// setting is the line that tells how to have cores written where wrapp finds
+// them.
+const setting = "on the host, as root: sysctl -w kernel.core_pattern=/tmp/core.%p"
+
+// without says why there is no core although there could be one, and what to do.
+func (p *pattern) without() string {
+	switch {
+	case p.handler != "":
+		return fmt.Sprintf("the kernel gives cores to %s (kernel.core_pattern); to have a backtrace here set, %s", p.handler, setting)
+	case p.socket != "":
+		return fmt.Sprintf("the kernel gives cores to the socket %s (kernel.core_pattern); to have a backtrace here set, %s", p.socket, setting)
+	case len(p.parts) == 0:
+		return "the kernel writes no cores because kernel.core_pattern is empty; set, " + setting
+	}
+	return ""
+}

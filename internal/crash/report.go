@@ -1,0 +1,192 @@
+package crash
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
+)
+
+// A Kind says what a report is about.
+type Kind string
+
+// The kinds.
+const (
+	Signal    Kind = "signal"    // a signal ended the app
+	Traceback Kind = "traceback" // the app's output has a traceback
+	Hang      Kind = "hang"      // the app lives, and was asked where it is
+	Core      Kind = "core"      // another process of the app's tree left a core
+)
+
+// A Report is one entry of the :crash stream.
+type Report struct {
+	Kind     Kind
+	Run      string // when the run began, as its marker says it
+	PID      int
+	Signal   syscall.Signal // 0: none, or not known
+	ExitCode int            // -1: not ended, or not known
+	CoreFile string         // where the core is, if it is still there
+	Message  string
+}
+
+// Fields are the names and values, in turn, of the entry's fields besides
+// `message`.
+func (r *Report) Fields() []string {
+	f := []string{"kind", string(r.Kind), "run", r.Run, "pid", strconv.Itoa(r.PID)}
+	if r.Signal != 0 {
+		f = append(f, "signal", process.SignalName(r.Signal))
+	}
+	if r.ExitCode >= 0 {
+		f = append(f, "exit_code", strconv.Itoa(r.ExitCode))
+	}
+	if r.CoreFile != "" {
+		f = append(f, "core", r.CoreFile)
+	}
+	return f
+}
+
+// MaxMessage is the most bytes that a report's message has.
+const MaxMessage = 256 << 10
+
+// A page is a message being written.
+type page struct{ strings.Builder }
+
+// row writes a name and its value, if there is one.
+func (p *page) row(name, format string, values ...any) {
+	if value := fmt.Sprintf(format, values...); value != "" {
+		fmt.Fprintf(p, "%-11s %s\n", name, value)
+	}
+}
+
+// block writes a titled text, if there is one.
+func (p *page) block(title, text string) {
+	if text = strings.Trim(text, "\n"); text != "" {
+		fmt.Fprintf(p, "\n--- %s ---\n%s\n", title, text)
+	}
+}
+
+// message is the text without secrets, and with its middle left out if it is too
+// long.
+func (p *page) message(secrets []string) string {
+	return cutMiddle(redact(strings.TrimRight(p.String(), "\n"), secrets), MaxMessage)
+}
+
+// cutMiddle leaves so much of the middle out, in whole lines where it can, that
+// no more than limit bytes are left, and says so in its place.
+func cutMiddle(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const room = 80 // for the words in place of the middle
+	head, tail := text[:(limit-room)*2/3], text[len(text)-(limit-room)/3:]
+	if i := strings.LastIndexByte(head, '\n'); i > len(head)/2 {
+		head = head[:i+1]
+	}
+	if i := strings.IndexByte(tail, '\n'); i >= 0 && i < len(tail)/2 {
+		tail = tail[i+1:]
+	}
+	for len(head) > 0 && !utf8.ValidString(head[max(0, len(head)-utf8.UTFMax):]) {
+		head = head[:len(head)-1]
+	}
+	for len(tail) > 0 && !utf8.RuneStart(tail[0]) {
+		tail = tail[1:]
+	}
+	return fmt.Sprintf("%s\n[… %d bytes left out here …]\n\n%s", head, len(text)-len(head)-len(tail), tail)
+}
+
+// mask stands in place of a secret.
+const mask = "[secret]"
+
+// shownByGDB is how many characters of a string gdb shows; it is `set print
+// elements`.
+const shownByGDB = 64
+
+// redact replaces the secrets. A backtrace may show a string as a literal in C,
+// and only its beginning.
+func redact(text string, secrets []string) string {
+	var forms []string
+	for _, s := range secrets {
+		if len(s) < leastSecret {
+			continue
+		}
+		escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+		for _, f := range []string{s, escaped} {
+			forms = append(forms, f)
+			if len(f) > shownByGDB {
+				forms = append(forms, f[:shownByGDB])
+			}
+		}
+	}
+	// Longer ones first: one secret may be the beginning of another.
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, f := range slices.Compact(forms) {
+		pairs = append(pairs, f, mask)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// leastSecret is the length of the shortest text that is taken for a secret:
+// shorter ones are in every text.
+const leastSecret = 4
+
+// Secrets are the values of those variables of an environment, NAME=VALUE each,
+// of which the names say that they are secret, and the passwords of URLs in it.
+func Secrets(env []string) (secrets []string) {
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			if password, _ := u.User.Password(); password != "" {
+				_, escaped, _ := strings.Cut(u.User.String(), ":")
+				secrets = append(secrets, password, escaped)
+			}
+		}
+		name = strings.ToUpper(name)
+		for _, word := range []string{"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"} {
+			if strings.Contains(name, word) && !filepath.IsAbs(value) && len(value) >= leastValue {
+				secrets = append(secrets, value)
+				break
+			}
+		}
+	}
+	return secrets
+}
+
+// leastValue is the length of the shortest value of a variable that is taken for
+// a secret; DEBUG_TOKEN=true is none.
+const leastValue = 6
+
+// size is a number of bytes in words.
+func size(n int64) string {
+	switch {
+	case n < 0:
+		return "not known"
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// span is a duration in words, with no more digits than matter.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		d = d.Round(time.Millisecond)
+	case d < time.Minute:
+		d = d.Round(10 * time.Millisecond)
+	default:
+		d = d.Round(time.Second)
+	}
+	return d.String()
+}

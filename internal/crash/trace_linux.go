@@ -1,0 +1,125 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Builtin takes the backtrace of a core without gdb: the crashing thread first,
+// then the others. It reads what a crashed program wrote, so it believes nothing.
+type Builtin func(ctx context.Context, core, executable string) (string, error)
+
+// A trace is where the threads were, in sections of text.
+type trace struct {
+	by                                                  string // what took it
+	backtrace, registers, code, threads, libraries, raw string
+}
+
+// newTrace takes what gdb says. Threads are left out if there is only the one that
+// the backtrace is of.
+func newTrace(sections map[string]string) trace {
+	t := trace{
+		by:        "gdb",
+		backtrace: without(sections[sectionBacktrace], "No locals.", "No symbol table info available."),
+		code:      sections[sectionCode],
+		threads:   sections[sectionThreads],
+		libraries: sections[sectionLibraries],
+	}
+	if !strings.Contains(t.backtrace, "#0") {
+		t.backtrace = ""
+	}
+	if strings.Contains(t.backtrace, fmt.Sprintf("\n#%d ", gdbFrames-1)) {
+		t.backtrace += "\n(there are more frames)"
+	}
+	if strings.Count(t.threads, "\nThread ") == 0 {
+		t.threads = ""
+	}
+	t.registers = without(sections[sectionRegisters], "<unavailable>")
+	return t
+}
+
+// without leaves the lines out that have one of the phrases at their end.
+func without(text string, phrases ...string) string {
+	var b strings.Builder
+lines:
+	for line := range strings.Lines(text) {
+		for _, phrase := range phrases {
+			if strings.HasSuffix(strings.TrimSpace(line), phrase) {
+				continue lines
+			}
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// backtrace takes the backtrace of a core. An empty trace comes with the reason.
+func (w *Watch) backtrace(ctx context.Context, c *found) (t trace, without string) {
+	var failures []string
+	if w.opts.Backtrace == "off" {
+		return t, "crash.backtrace is off"
+	}
+	if w.opts.Backtrace != "builtin" {
+		if w.gdb == nil {
+			failures = append(failures, "gdb is not on PATH")
+		} else {
+			sections, err := w.gdb.core(ctx, c.path(), w.executable(c))
+			t = newTrace(sections)
+			if t.backtrace != "" {
+				if err != nil {
+					c.remarks = append(c.remarks, err.Error())
+				}
+				return t, ""
+			}
+			if err == nil {
+				err = errors.New("gdb shows no backtrace")
+			}
+			failures = append(failures, err.Error())
+		}
+	}
+	if w.opts.Backtrace != "gdb" {
+		switch text, err := w.builtin(ctx, c); {
+		case text != "":
+			return trace{by: "wrapp", raw: text}, ""
+		case err != nil:
+			failures = append(failures, err.Error())
+		}
+	}
+	return trace{}, join(failures)
+}
+
+func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {
+	if w.opts.Builtin == nil {
+		return "", errors.New("this version cannot read the core by itself")
+	}
+	type result struct {
+		text string
+		err  error
+	}
+	results := make(chan result, 1)
+	go func() {
+		text, err := w.opts.Builtin(ctx, c.path(), w.executable(c))
+		results <- result{clean([]byte(text)), err}
+	}()
+	select {
+	case r := <-results:
+		if r.err != nil {
+			r.err = fmt.Errorf("read the core: %w", r.err)
+		}
+		return r.text, r.err
+	case <-ctx.Done():
+		return "", errors.New("to read the core took too long")
+	}
+}
+
+// executable is the file that the process of a core had run.
+func (w *Watch) executable(c *found) string {
+	if c.executable == "" && c.pid == w.app.PID() {
+		w.life.mu.Lock()
+		defer w.life.mu.Unlock()
+		return w.life.exe
+	}
+	return c.executable
+}

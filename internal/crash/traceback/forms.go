@@ -1,0 +1,182 @@
+package traceback
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// forms is every form there is. The first whose open says so has the line.
+var forms = []form{
+	goPanic, goSignal, goServed,
+	pythonTraceback, pythonGroup, pythonSyntax, pythonFatal, pythonPreface,
+	rustPanic, rustAbort,
+	javaThread, javaMemory, hashes,
+	nodeUncaught, nodeCollector, nodeFatal,
+	terminate, glibcFatal, glibcMalloc, assertion, musl,
+	sanitizerRule, sanitizerError, sanitizerSignal, threadSanitizer, undefined,
+	glogFatal, glogSignal,
+}
+
+// A start is how a form's first line begins.
+type start struct {
+	prefix string // in which "?" is any byte
+	// The first eight bytes of prefix, or as many as there are: those of a line
+	// that begins with it, taken as a number, are want once they are masked.
+	want, mask uint64
+	form       *form
+}
+
+// starts has, by a line's first byte, the forms it may open; words has those
+// whose first line begins with any word and a colon.
+var starts, words = startTables()
+
+func startTables() (starts [256][]start, words []*form) {
+	for i := range forms {
+		f := &forms[i]
+		if len(f.starts) == 0 {
+			words = append(words, f)
+		}
+		for _, prefix := range f.starts {
+			s := start{prefix: prefix, form: f}
+			for i := range min(len(prefix), 8) {
+				if prefix[i] == '?' {
+					continue
+				}
+				s.want |= uint64(prefix[i]) << (8 * i)
+				s.mask |= 0xff << (8 * i)
+			}
+			starts[prefix[0]] = append(starts[prefix[0]], s)
+		}
+	}
+	return starts, words
+}
+
+func (s *start) begins(line []byte) bool {
+	if len(line) < len(s.prefix) {
+		return false
+	}
+	for i := range len(s.prefix) {
+		if c := s.prefix[i]; c != line[i] && c != '?' {
+			return false
+		}
+	}
+	return true
+}
+
+// wordSize is how long a first word, a path with a line number, may be.
+const wordSize = 256
+
+// mayOpen is what every line of the app is asked: it says no to nearly all, and
+// takes but a few nanoseconds.
+func mayOpen(line []byte) bool {
+	if len(line) < 8 {
+		return len(line) > 0 && len(starts[line[0]]) > 0
+	}
+	if table := starts[line[0]]; len(table) > 0 {
+		head := binary.LittleEndian.Uint64(line)
+		for i := range table {
+			if s := &table[i]; head&s.mask == s.want && (s.form.may == nil || s.form.may(line)) {
+				return true
+			}
+		}
+	}
+	if firstWord(line) > 0 {
+		for _, f := range words {
+			if f.may(line) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// firstWord returns the length of line's first word if it ends in a colon, and
+// 0 otherwise or if line is indented.
+func firstWord(line []byte) int {
+	i := bytes.IndexByte(line[:min(len(line), wordSize)], ' ')
+	if i > 1 && line[i-1] == ':' && line[0] > ' ' {
+		return i
+	}
+	return 0
+}
+
+// opening returns the form that line opens a block of, which it prepares in b,
+// or nil.
+func opening(b *block, line []byte) *form {
+	if !mayOpen(line) {
+		return nil
+	}
+	for _, s := range starts[line[0]] {
+		if s.begins(line) && s.form.opens(b, line) {
+			return s.form
+		}
+	}
+	if firstWord(line) > 0 {
+		for _, f := range words {
+			if f.opens(b, line) {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func (f *form) opens(b *block, line []byte) bool {
+	if f.may != nil && !f.may(line) {
+		return false
+	}
+	b.reset(f.language)
+	return f.open(b, line)
+}
+
+// has says whether line begins with prefix.
+func has(line []byte, prefix string) bool {
+	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
+}
+
+// ends says whether line ends with suffix.
+func ends(line []byte, suffix string) bool {
+	return len(line) >= len(suffix) && string(line[len(line)-len(suffix):]) == suffix
+}
+
+// holds says whether line has s in it.
+func holds(line []byte, s string) bool { return bytes.Contains(line, []byte(s)) }
+
+// isBlank says whether there is nothing but space.
+func isBlank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
+
+// digits returns how many decimal digits line begins with.
+func digits(line []byte) int {
+	n := 0
+	for n < len(line) && '0' <= line[n] && line[n] <= '9' {
+		n++
+	}
+	return n
+}
+
+// cutNumber takes ":" and a number from the end of line, or returns false.
+func cutNumber(line []byte) ([]byte, bool) {
+	n := len(line)
+	for n > 0 && '0' <= line[n-1] && line[n-1] <= '9' {
+		n--
+	}
+	if n == len(line) || n == 0 || line[n-1] != ':' {
+		return line, false
+	}
+	return line[:n-1], true
+}
+
+// name returns the length of the name that line begins with: letters of any
+// script, digits, "_" and the bytes in also.
+func name(line []byte, also string) int {
+	for i, c := range line {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_', c >= 0x80:
+		case '0' <= c && c <= '9' && i > 0:
+		case i > 0 && bytes.IndexByte([]byte(also), c) >= 0:
+		default:
+			return i
+		}
+	}
+	return len(line)
+}

@@ -1,0 +1,124 @@
+package traceback
+
+import "bytes"
+
+// The JVM prints `Exception in thread "main" java.lang.Error: why` and a line
+// for each call, as Kotlin's and Scala's programs do. Without any call, which
+// happens to exceptions made in advance, the class has to look like one of the
+// platform's. An exception that a program prints by itself has no such head and
+// is the program's own affair.
+var (
+	javaThread = form{
+		language: "Java",
+		starts:   []string{javaThreadStart},
+		open: func(b *block, line []byte) bool {
+			class := javaClass(line[len(javaThreadStart):])
+			if class == nil {
+				return false
+			}
+			b.entitle(line)
+			if bytes.IndexByte(class, '.') > 0 && (ends(class, "Error") || ends(class, "Exception") || ends(class, "Throwable")) {
+				b.confirm(false)
+			}
+			return true
+		},
+		next: func(b *block, line []byte) verdict {
+			switch {
+			case has(line, "\tat "):
+				b.confirm(false)
+				return part
+			case has(line, "\t"), has(line, "Caused by: "):
+				return part
+			}
+			return foreign
+		},
+	}
+	// The rest that can be said when there is no memory even to say it.
+	javaMemory = form{
+		language: "Java",
+		starts: []string{
+			"Exception: java.lang.", "Terminating due to java.lang.OutOfMemoryError", "Aborting due to java.lang.OutOfMemoryError",
+		},
+		open: func(b *block, line []byte) bool {
+			b.entitle(line)
+			b.confirm(!has(line, "Exception: "))
+			return b.fatal || holds(line, ` thrown from the UncaughtExceptionHandler in thread "`)
+		},
+		next: func(*block, []byte) verdict { return foreign },
+	}
+	// What the JVM and V8 say as they die is a block of lines that begin with
+	// "#". It points to a file, hs_err_pid*.log, that has the rest.
+	hashes = form{
+		language: "Java",
+		starts:   []string{"#"},
+		may:      func(line []byte) bool { return len(line) == 1 || line[1] == ' ' },
+		open: func(b *block, line []byte) bool {
+			b.follows = true
+			return string(line) == "#" || hashTitle(b, line)
+		},
+		next: nextHash,
+		gap:  slowGap,
+	}
+)
+
+const javaThreadStart = `Exception in thread "`
+
+// javaClass returns the class of the exception in what follows the first quote
+// of `Exception in thread "NAME" CLASS: why`; NAME may have quotes in it.
+func javaClass(rest []byte) []byte {
+	for {
+		i := bytes.Index(rest, []byte(`" `))
+		if i < 0 {
+			return nil
+		}
+		rest = rest[i+2:]
+		if n := name(rest, ".$/"); n > 0 && (n == len(rest) || has(rest[n:], ": ")) {
+			return rest[:n]
+		}
+	}
+}
+
+const (
+	hashOpen   = iota // only "#" so far
+	hashSignal        // the line that names the signal is still to come
+	hashRest
+)
+
+func hashTitle(b *block, line []byte) bool {
+	switch {
+	case string(line) == "# A fatal error has been detected by the Java Runtime Environment:",
+		has(line, "# There is insufficient memory for the Java Runtime Environment"):
+	case has(line, "# Fatal error in "):
+		b.language = "Node.js"
+	default:
+		return false
+	}
+	b.entitle(bytes.TrimSuffix(line[len("# "):], []byte(":")))
+	b.state = hashSignal
+	b.confirm(true)
+	return true
+}
+
+func nextHash(b *block, line []byte) verdict {
+	if len(line) == 0 {
+		return foreign
+	}
+	if b.state == hashOpen {
+		if b.lines > 3 || (string(line) != "#" && !hashTitle(b, line)) {
+			return over
+		}
+		return part
+	}
+	switch {
+	case line[0] == '#':
+		if text := bytes.TrimLeft(line, "# "); b.state == hashSignal && len(text) > 0 {
+			b.subtitle(": ", text)
+			b.state = hashRest
+		}
+		return part
+	case has(line, "[error occurred "), has(line, "[thread "), has(line, "[timeout "), has(line, "[too many errors"),
+		has(line, "=== "), has(line, "==== "), has(line, "-----"), isFrame(line), b.language == "Node.js" && line[0] == ' ':
+		return part
+	}
+	return foreign
+}

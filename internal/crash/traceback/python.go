@@ -1,0 +1,178 @@
+package traceback
+
+import "bytes"
+
+// Python prints "Traceback (most recent call last):", two lines or more a call,
+// and the exception. It is a report once a call is there. Exceptions that led to
+// one another are joined by a sentence. An exception's message may have any
+// number of lines; those past the first count if they are indented or if the
+// sentence follows.
+var (
+	pythonTraceback = form{
+		language: "Python",
+		starts:   []string{traceback},
+		open: func(b *block, line []byte) bool {
+			b.state = pythonCalls
+			return string(line) == traceback
+		},
+		next: nextPython,
+	}
+	pythonGroup = form{
+		language: "Python",
+		starts:   []string{groupTraceback},
+		open: func(b *block, line []byte) bool {
+			b.state = pythonTree
+			return string(line) == groupTraceback
+		},
+		next: nextPython,
+	}
+	// What the compiler refuses has no traceback: `  File "x.py", line 3`, the
+	// source, a caret, the error.
+	pythonSyntax = form{
+		language: "Python",
+		starts:   []string{`  File "`},
+		open: func(b *block, line []byte) bool {
+			const between = `", line `
+			b.state = pythonSource
+			i := bytes.LastIndex(line, []byte(between))
+			return i > 0 && i+len(between) < len(line) && digits(line[i+len(between):]) == len(line)-i-len(between)
+		},
+		next: nextPython,
+	}
+	// What the interpreter, or faulthandler for it, says as it dies.
+	pythonFatal = form{
+		language: "Python",
+		starts:   []string{"Fatal Python error: "},
+		open: func(b *block, line []byte) bool {
+			b.entitle(line)
+			b.state, b.follows = pythonDies, true
+			return true
+		},
+		next: nextPython,
+	}
+	// A line that says where the traceback after it is from.
+	pythonPreface = form{
+		language: "Python",
+		starts:   []string{"Exception in thread ", "Exception ignored ", "Error in atexit", "Error in sys.excepthook:"},
+		open: func(b *block, line []byte) bool {
+			b.state = pythonBefore
+			return !has(line, javaThreadStart)
+		},
+		next: func(b *block, line []byte) verdict {
+			if b.state == pythonBefore && string(line) != traceback {
+				return over
+			}
+			return nextPython(b, line)
+		},
+	}
+)
+
+const (
+	traceback      = "Traceback (most recent call last):"
+	groupTraceback = "  + Exception Group Traceback (most recent call last):"
+)
+
+const (
+	pythonBefore = iota // a traceback follows
+	pythonCalls         // in a traceback
+	pythonAfter         // after the exception
+	pythonJoined        // after the sentence that joins two
+	pythonTree          // in a group of exceptions
+	pythonSource        // of a syntax error
+	pythonDies
+)
+
+func nextPython(b *block, line []byte) verdict {
+	if len(line) == 0 {
+		return foreign
+	}
+	switch b.state {
+	case pythonBefore, pythonJoined:
+		switch {
+		case string(line) == traceback:
+			b.state = pythonCalls
+			return part
+		case string(line) == groupTraceback:
+			b.state = pythonTree
+			return part
+		case b.state == pythonJoined && isException(line):
+			b.entitle(line)
+			b.state = pythonAfter
+			return part
+		}
+	case pythonCalls:
+		switch {
+		case has(line, `  File "`) && holds(line, `, in `):
+			b.confirm(false)
+			return part
+		case !b.confirmed:
+			if b.strays++; b.strays > 2 || line[0] == ' ' {
+				return over
+			}
+			return foreign
+		case has(line, "  "):
+			return part
+		case isException(line):
+			b.entitle(line)
+			b.state = pythonAfter
+			return part
+		}
+	case pythonAfter:
+		if line[0] == ' ' || line[0] == '\t' {
+			return part
+		}
+		return joinsPython(b, line)
+	case pythonTree:
+		rest := bytes.TrimLeft(line, " ")
+		if len(rest) == len(line) || len(rest) == 0 || (rest[0] != '|' && rest[0] != '+') {
+			return joinsPython(b, line)
+		}
+		if has(line, `  |   File "`) {
+			b.confirm(false)
+		}
+		if has(line, "  | ") && isException(line[len("  | "):]) {
+			b.confirm(false)
+			b.entitle(line[len("  | "):])
+		}
+		return part
+	case pythonSource:
+		switch {
+		case has(line, "    ") && b.lines < 8:
+			return part
+		case has(line, "SyntaxError: "), has(line, "IndentationError: "), has(line, "TabError: "):
+			b.entitle(line)
+			b.confirm(false)
+			b.state = pythonAfter
+			return part
+		}
+		return over
+	case pythonDies:
+		switch {
+		case has(line, "Current thread "), has(line, "Thread 0x"), has(line, "Python runtime state: "),
+			has(line, "<no Python frame>"):
+			b.confirm(true)
+			return part
+		case has(line, "  "), has(line, "Extension modules: "), has(line, "<Cannot show "), string(line) == traceback,
+			b.confirmed && isException(line) && holds(line, "Error: "):
+			return part
+		}
+	}
+	return foreign
+}
+
+func joinsPython(b *block, line []byte) verdict {
+	switch string(line) {
+	case "During handling of the above exception, another exception occurred:",
+		"The above exception was the direct cause of the following exception:",
+		"Original exception was:":
+		b.state = pythonJoined
+		return part
+	}
+	return foreign
+}
+
+// isException says whether line is like "package.SomeError: why".
+func isException(line []byte) bool {
+	n := name(line, ".<>")
+	return n > 0 && (n == len(line) || line[n] == ':')
+}

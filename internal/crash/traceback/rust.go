@@ -1,0 +1,110 @@
+package traceback
+
+import "bytes"
+
+// Rust prints "thread 'main' (123) panicked at src/main.rs:2:5:" and the message
+// on the lines that follow; before 1.73 it was "thread 'main' panicked at 'why',
+// src/main.rs:2:5". A note or a backtrace follows the first panic of a process,
+// and any panic if RUST_BACKTRACE says so. Panics that follow one another in one
+// thread are one report: the later ones came of dropping what the first left.
+var (
+	rustPanic = form{
+		language: "Rust",
+		starts:   []string{"thread '"},
+		open: func(b *block, line []byte) bool {
+			thread, ok := rustHead(line)
+			if !ok {
+				return false
+			}
+			b.entitle(bytes.TrimSuffix(line, []byte(":")))
+			b.thread = append(b.thread[:0], thread[:min(len(thread), 256)]...)
+			b.confirm(ends(line, rustOverflow))
+			if ends(line, ":") {
+				b.state = rustMessage
+			}
+			return true
+		},
+		next: nextRust,
+		gap:  slowGap,
+	}
+	rustAbort = form{
+		language: "Rust",
+		starts:   []string{"fatal runtime error: ", "memory allocation of "},
+		open: func(b *block, line []byte) bool {
+			b.entitle(line)
+			b.confirm(true)
+			b.follows = true
+			const allocation = "memory allocation of "
+			if has(line, allocation) {
+				n := digits(line[len(allocation):])
+				return n > 0 && string(line[len(allocation)+n:]) == " bytes failed"
+			}
+			return ends(line, ", aborting")
+		},
+		next: nextRust,
+		gap:  slowGap,
+	}
+)
+
+const (
+	rustOverflow = " has overflowed its stack"
+	rustMessage  = 1 // the state before the message's first line
+)
+
+// rustHead returns what names the thread in the first line of a panic.
+func rustHead(line []byte) ([]byte, bool) {
+	i := bytes.Index(line, []byte(" panicked at "))
+	if i < 0 && ends(line, rustOverflow) {
+		i = len(line) - len(rustOverflow)
+	} else if i < 0 || !isPlace(line[i:]) {
+		return nil, false
+	}
+	thread := line[:i]
+	if ends(thread, ")") {
+		open := bytes.LastIndex(thread, []byte(" ("))
+		if open < 0 || digits(thread[open+2:]) != len(thread)-open-3 {
+			return nil, false
+		}
+		return thread, ends(thread[:open], "'")
+	}
+	return thread, len(thread) > len("thread ''") && ends(thread, "'")
+}
+
+// isPlace says whether line ends in a file, a line and a column, and a colon
+// unless the message came before.
+func isPlace(line []byte) bool {
+	line, colon := bytes.CutSuffix(line, []byte(":"))
+	line, column := cutNumber(line)
+	line, number := cutNumber(line)
+	return column && number && (colon || holds(line, "', "))
+}
+
+func nextRust(b *block, line []byte) verdict {
+	if b.state == rustMessage {
+		b.state = 0
+		if b.again {
+			b.subtitle("; then: ", line)
+		} else {
+			b.subtitle(": ", line)
+		}
+		return part
+	}
+	switch {
+	case len(line) == 0:
+		return foreign
+	case line[0] == ' ', string(line) == "stack backtrace:",
+		has(line, "note: run with `RUST_BACKTRACE="), has(line, "note: Some details are omitted"):
+		return part
+	case has(line, "fatal runtime error: "), ends(line, " aborting."):
+		b.confirm(true)
+		return part
+	}
+	if thread, ok := rustHead(line); ok && bytes.Equal(thread[:min(len(thread), 256)], b.thread) {
+		b.confirm(ends(line, rustOverflow))
+		if ends(line, ":") {
+			b.state, b.again = rustMessage, true
+		}
+		return part
+	}
+	return foreign
+}

@@ -1,0 +1,407 @@
+// Package crash makes one report of each death of an app that is a crash: what
+// happened, where, and what is worth knowing in the morning.
+package crash
+
+import (
+	"context"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
+	"github.com/lpportorino/jettison-base-images/internal/process"
+)
+
+// Options say what a Watch does. All fields but Builtin are needed.
+type Options struct {
+	Name         string // of the app
+	Run          string // when the run began, as its marker says it
+	Core         bool   // look for cores
+	Backtrace    string // "auto", "gdb", "builtin" or "off"
+	Timeout      time.Duration
+	KeepCore     bool
+	ContextLines int
+	Secrets      []string // what no report may show
+	Supervisor   *process.Supervisor
+	Deliver      func(*Report) // called from any goroutine
+	Builtin      Builtin
+}
+
+// A Watch watches one run of an app for crashes.
+type Watch struct {
+	opts    Options
+	pattern *pattern
+	wrong   error // why there is no pattern
+	tail    *tail
+
+	listeners [2]*traceback.Recognizer // of the two pipes
+
+	app    *process.Process
+	cmd    process.Command
+	began  time.Time
+	life   *life
+	finder *finder // looks at files; only one goroutine at a time, under looking
+	gdb    *gdb    // nil: not on PATH
+	last   *death  // the app's; known when run has returned
+
+	looking  sync.Mutex
+	ctx      context.Context // ends when reports have to be ready at once
+	hurry    context.CancelFunc
+	complete chan struct{}  // closed when there is no more output
+	ended    chan struct{}  // closed when run has returned
+	children sync.WaitGroup // reports of other processes of the tree, and Hangs
+	turn     sync.Mutex     // one of them takes a backtrace
+
+	mu        sync.Mutex
+	blocks    []heard
+	own       *found    // the app's core, if it was seen
+	reported  bool      // the app's death
+	hung      time.Time // the last Dump
+	recent    []time.Time
+	skipped   int  // cores of the tree that are not worth another report
+	finishing bool // Finish was called
+}
+
+// heard is a traceback, and when it came.
+type heard struct {
+	Block
+	at time.Time
+}
+
+// sysKernel is where the kernel shows its settings.
+const sysKernel = "/proc/sys/kernel"
+
+// Times.
+const (
+	// settle is how long an app lives on after a traceback that it survives.
+	settle = 2 * time.Second
+
+	// outputGrace is how long a report waits for the last output, if something of
+	// the app's tree still holds its pipes.
+	outputGrace = time.Second
+
+	// stopLimit is how long a report of a crash while stopping may take: whoever
+	// stops us does not wait for long.
+	stopLimit = 5 * time.Second
+
+	// handlerGrace is how long a core may take to appear in a handler's store.
+	handlerGrace = 3 * time.Second
+
+	// lookShare times the time that a look at the living app takes is the least
+	// pause before the next.
+	lookShare = 50
+
+	hangPause    = time.Minute // between two Dumps
+	childrenEach = 10          // reports of cores of the tree in a minute
+)
+
+// New returns a Watch for an app that will be started.
+func New(opts Options) *Watch {
+	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), complete: make(chan struct{}), ended: make(chan struct{})}
+	w.listen()
+	w.ctx, w.hurry = context.WithCancel(context.Background())
+	if opts.Core {
+		w.pattern, w.wrong = readPattern(sysKernel)
+	}
+	return w
+}
+
+// Output tells what was read from the app's standard output (0) or standard
+// error (1). Only one goroutine may call it. It does not keep b.
+func (w *Watch) Output(pipe int, b []byte) {
+	if w.tail != nil {
+		w.tail.add(pipe, b)
+	}
+}
+
+// Traceback tells of a traceback in the output. It is reported soon, or, if the
+// app now ends, with its death.
+func (w *Watch) Traceback(b Block) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blocks = append(w.blocks, heard{b, time.Now()})
+}
+
+// Start begins to watch the app, which was started just now with cmd. Finish
+// ends it.
+func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time) {
+	w.app, w.cmd, w.began = app, cmd, began
+	w.life = newLife(app.PID(), cmd.Path, cmd.Dir)
+	w.finder = &finder{
+		pattern: w.pattern, name: w.opts.Name, began: began, ours: w.life.owns,
+		keep: w.opts.KeepCore, seen: make(map[version]bool),
+	}
+	if w.opts.Backtrace == "auto" || w.opts.Backtrace == "gdb" {
+		w.gdb = findGDB(w.opts.Supervisor, cmd.User)
+	}
+	w.life.look() // it may end soon
+	go w.run()
+}
+
+// Finish is called when the app and its tree are gone and no more output comes.
+// It returns when every report has been delivered, in no more than the timeout
+// for each; a SIGTERM or SIGINT from hurry makes it sooner.
+func (w *Watch) Finish(hurry <-chan os.Signal) {
+	close(w.complete)
+	w.mu.Lock()
+	w.finishing = true
+	w.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-w.ended
+		w.children.Wait()
+		w.end()
+		w.children.Wait()
+	}()
+	defer w.hurry()
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-hurry:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+				w.hurry()
+			}
+		}
+	}
+}
+
+// run watches the app until it ends, and reports its death.
+func (w *Watch) run() {
+	defer close(w.ended)
+	pause := firstLook
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			began := time.Now()
+			w.life.look()
+			if pause == lastLook {
+				w.survived(began.Add(-settle))
+				w.look(w.ctx, false)
+			}
+			pause = min(2*pause, lastLook)
+			timer.Reset(max(pause, lookShare*time.Since(began)))
+			continue
+		case <-w.app.Exited():
+		}
+		break
+	}
+	w.ending()
+}
+
+// look looks for new cores, keeps the app's own and sees to the others' reports.
+func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
+	w.looking.Lock()
+	cores, broken := w.finder.find(ctx, w.life.places(), last)
+	w.looking.Unlock()
+	for _, c := range cores {
+		if c.pid == w.app.PID() {
+			w.mu.Lock()
+			w.own = c
+			w.mu.Unlock()
+			continue
+		}
+		w.children.Go(func() { w.reportCore(c) })
+	}
+	return broken
+}
+
+// ending reports the app's death, if it is a crash.
+func (w *Watch) ending() {
+	limit := w.opts.Timeout
+	if w.app.Stopped() {
+		limit = min(limit, stopLimit)
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, limit)
+	defer cancel()
+	w.last = w.death()
+	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
+		// Somebody may have changed it since.
+		w.looking.Lock()
+		w.pattern, w.finder.pattern = p, p
+		w.looking.Unlock()
+	}
+	broken := w.look(ctx, w.last.status.CoreDumped())
+	if kind, crash := w.last.kind(); !crash || kind != Signal {
+		// What was written last decides.
+		w.awaitOutput(ctx)
+		w.decide(ctx, nil)
+		return
+	}
+	w.awaitHandler(ctx)
+	w.decide(ctx, broken)
+}
+
+// decide reports the death, if it is one to report, once.
+func (w *Watch) decide(ctx context.Context, broken []string) {
+	d := w.last
+	d.block = w.lastBlock()
+	kind, crash := d.kind()
+	if !crash {
+		return
+	}
+	w.mu.Lock()
+	own, again := w.own, w.reported
+	w.reported = true
+	w.mu.Unlock()
+	if again {
+		return
+	}
+	e := evidence{at: d.at, core: own, broken: broken}
+	if own == nil {
+		e.without = w.withoutCore(d.status)
+	} else {
+		e.trace, e.without = w.backtrace(ctx, own)
+	}
+	if own != nil {
+		w.looking.Lock()
+		w.finder.discard(own)
+		w.looking.Unlock()
+	}
+	w.awaitOutput(ctx)
+	d.block = w.lastBlock()
+	w.opts.Deliver(w.deathReport(kind, d, e))
+	if d.block != nil {
+		w.forget()
+	}
+}
+
+// death is what is known of the app's end, just after it.
+func (w *Watch) death() *death {
+	d := &death{at: time.Now(), status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal}
+	if d.status.Signal() == syscall.SIGKILL {
+		w.life.mu.Lock()
+		group, before, asked := w.life.group, w.life.before, w.life.asked
+		w.life.mu.Unlock()
+		if asked {
+			d.oom = countOOM(group).since(before)
+		}
+	}
+	return d
+}
+
+// end reports what is left when the tree is gone.
+func (w *Watch) end() {
+	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+	defer cancel()
+	w.decide(ctx, nil)
+	w.survived(time.Now())
+	w.look(ctx, true)
+	w.children.Wait()
+	if w.skipped > 0 {
+		w.opts.Deliver(w.skippedReport())
+	}
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	if w.own != nil && !w.own.removed {
+		w.finder.discard(w.own) // of a death that is no crash, such as a stop with SIGQUIT
+	}
+}
+
+// awaitOutput waits until the output is complete, but not long.
+func (w *Watch) awaitOutput(ctx context.Context) {
+	select {
+	case <-w.complete:
+	case <-ctx.Done():
+	case <-time.After(outputGrace):
+	}
+}
+
+// awaitHandler waits for a core that a handler may be about to store.
+func (w *Watch) awaitHandler(ctx context.Context) {
+	if w.pattern == nil || w.pattern.handler == "" || !stored() {
+		return
+	}
+	until := time.Now().Add(handlerGrace)
+	for {
+		w.look(ctx, false)
+		w.mu.Lock()
+		there := w.own != nil
+		w.mu.Unlock()
+		if there || w.finder.packed(w.app.PID()) != "" || time.Now().After(until) || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// stored says whether there is a handler's store here.
+func stored() bool {
+	for _, dir := range stores {
+		if _, err := os.Stat(dir); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// lastBlock is the last traceback, if the app did not survive it.
+func (w *Watch) lastBlock() *Block {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.blocks)
+	if n == 0 || w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
+		return nil
+	}
+	b := w.blocks[n-1].Block
+	return &b
+}
+
+// forget drops the last traceback, which has been reported with the death.
+func (w *Watch) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blocks = w.blocks[:len(w.blocks)-1]
+}
+
+// survived reports the tracebacks that came before an instant as such that the
+// app has survived.
+func (w *Watch) survived(before time.Time) {
+	w.mu.Lock()
+	var old []heard
+	for len(w.blocks) > 0 && !w.blocks[0].at.After(before) {
+		old, w.blocks = append(old, w.blocks[0]), w.blocks[1:]
+	}
+	w.mu.Unlock()
+	for _, b := range old {
+		if !b.interrupted() {
+			w.opts.Deliver(w.tracebackReport(b))
+		}
+	}
+}
+
+// reportCore reports a core of another process of the tree.
+func (w *Watch) reportCore(c *found) {
+	w.mu.Lock()
+	now := time.Now()
+	for len(w.recent) > 0 && now.Sub(w.recent[0]) > time.Minute {
+		w.recent = w.recent[1:]
+	}
+	enough := len(w.recent) >= childrenEach
+	skipped := w.skipped
+	if enough {
+		w.skipped++
+	} else {
+		w.recent = append(w.recent, now)
+		w.skipped = 0
+	}
+	w.mu.Unlock()
+	e := evidence{at: c.when, core: c, skipped: skipped}
+	if !enough {
+		ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+		w.turn.Lock()
+		e.trace, e.without = w.backtrace(ctx, c)
+		w.turn.Unlock()
+		cancel()
+	}
+	w.looking.Lock()
+	w.finder.discard(c)
+	w.looking.Unlock()
+	if !enough {
+		w.opts.Deliver(w.coreReport(e))
+	}
+}

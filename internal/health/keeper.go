@@ -1,0 +1,395 @@
+// Package health keeps heartbeat health pools and shows them. A pool is a level
+// that time depletes and heartbeats replenish; at 0 the app counts as dead.
+//
+// The Keeper does it for the app that wrapp runs, and publishes the pools in
+// Redis; the reader is for jettison_health.
+package health
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Options say what a Keeper keeps, and where it publishes that.
+type Options struct {
+	Service  string // before the colon of the pools' keys
+	Interval time.Duration
+	Pools    map[string]config.Pool // by category; output may declare more
+
+	Dial func(context.Context) (*redisconn.Conn, error)
+	Log  *slog.Logger
+}
+
+// App is what a Keeper needs of the app that it judges. The functions are called
+// between Start and End, Drain and Depleted by one goroutine only.
+type App struct {
+	// Drain takes in what the app has written until now, waiting no longer than
+	// limit: its silence is judged only after that.
+	Drain func(limit time.Duration)
+	// Depleted hears that a pool has reached 0.
+	Depleted func(category string)
+	// Exec runs the command of an exec: source and returns nil if it ends with
+	// exit status 0. When Exec returns, which is soon after ctx is done, the
+	// command has ended, and all that it started.
+	Exec func(ctx context.Context, command []string) error
+}
+
+// A Keeper keeps the pools of one run. Between New and Close it takes heartbeats
+// and parameters from any goroutine; the pools live from Start to End.
+type Keeper struct {
+	opts  Options
+	app   App
+	lease time.Duration // how long health lasts in Redis without us
+
+	mu      sync.Mutex
+	pools   []*kept          // in the order in which they were declared
+	by      map[string]*kept // category
+	wrong   map[string]bool  // parameters that were refused, by category and property
+	running bool
+	paused  bool
+	exit    int
+	due     time.Time // when the loop is to look next; zero: when it is told
+
+	rearm chan struct{} // the loop is to look at once
+	end   context.CancelFunc
+	loops sync.WaitGroup // what ends with the app
+	pub   publisher
+}
+
+// kept is a pool and what the Keeper does about it.
+type kept struct {
+	pool
+	category               string
+	marker, output, notify bool // what counts as its heartbeat
+	depleted               bool // the level was 0 when it was looked at last
+}
+
+// New returns a Keeper whose pools are at their start, and publishes nothing
+// yet. Close ends it.
+func New(opts Options) *Keeper {
+	k := &Keeper{
+		opts:  opts,
+		lease: max(5*time.Second, 3*opts.Interval),
+		by:    make(map[string]*kept),
+		wrong: make(map[string]bool),
+		rearm: make(chan struct{}, 1),
+		end:   func() {},
+	}
+	k.pub = publisher{
+		dial:  opts.Dial,
+		log:   opts.Log,
+		state: k.state,
+		news:  make(chan struct{}, 1),
+		quit:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
+		p := opts.Pools[category]
+		k.add(&kept{
+			pool:     pool{params: params{p.Init, p.Cap, p.DepletionRate, p.ReplenishRate}, initSaid: true},
+			category: category,
+			marker:   slices.Contains(p.Beat, "marker"),
+			output:   slices.Contains(p.Beat, "output"),
+			notify:   slices.Contains(p.Beat, "notify"),
+		})
+	}
+	return k
+}
+
+func (k *Keeper) add(p *kept) {
+	k.pools = append(k.pools, p)
+	k.by[p.category] = p
+}
+
+// Start begins the run: the app is there.
+func (k *Keeper) Start(app App) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.mu.Lock()
+	now := time.Now()
+	k.app, k.end = app, cancel
+	k.running, k.due = true, now
+	for _, p := range k.pools {
+		p.start(now)
+		p.depleted = p.level.isZero()
+	}
+	k.mu.Unlock()
+	go k.pub.run()
+	k.loops.Go(func() { k.look(ctx) })
+	k.probeAll(ctx)
+}
+
+// Beat counts a heartbeat that the app's output gave a pool at the instant now.
+func (k *Keeper) Beat(category []byte, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settle(now)
+	if p := k.declared(category, now); p != nil && p.marker {
+		k.beat(p, 1, now)
+	}
+}
+
+// Output counts n lines of output as heartbeats of the pools that want them.
+func (k *Keeper) Output(n int, now time.Time) {
+	k.each(func(p *kept) bool { return p.output }, int64(n), now)
+}
+
+// Notified counts what the app said by sd_notify as a heartbeat.
+func (k *Keeper) Notified(now time.Time) {
+	k.each(func(p *kept) bool { return p.notify }, 1, now)
+}
+
+// beaten counts the success of a probe.
+func (k *Keeper) beaten(category string) {
+	k.each(func(p *kept) bool { return p.category == category }, 1, time.Now())
+}
+
+func (k *Keeper) each(which func(*kept) bool, n int64, now time.Time) {
+	if n == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settle(now)
+	for _, p := range k.pools {
+		if which(p) {
+			k.beat(p, n, now)
+		}
+	}
+}
+
+func (k *Keeper) beat(p *kept, n int64, now time.Time) {
+	p.beat(n, now)
+	if p.depleted && !p.level.isZero() {
+		p.depleted = false
+		ring(k.rearm) // it may be empty again before the next look
+	}
+}
+
+// Trigger empties the pools of the app's notifications: the app says itself
+// that it hangs.
+func (k *Keeper) Trigger(now time.Time) {
+	k.mu.Lock()
+	k.settle(now)
+	for _, p := range k.pools {
+		if p.notify {
+			p.empty(now)
+		}
+	}
+	k.mu.Unlock()
+	ring(k.rearm)
+}
+
+// Hold stops the depletion of the pools of the app's notifications for d.
+func (k *Keeper) Hold(d time.Duration, now time.Time) {
+	k.mu.Lock()
+	k.settle(now)
+	for _, p := range k.pools {
+		if p.notify {
+			p.advance(now)
+			p.hold = now.Add(d)
+		}
+	}
+	k.mu.Unlock()
+}
+
+// Set changes a parameter of a pool, and declares the pool if there is none: what
+// the app has said in its output. A value that cannot be is an error, but only
+// the first time.
+func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		err = fmt.Errorf("%s must be a whole number below 2^63 and not %s", property, value)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settle(now)
+	p := k.declared(category, now)
+	switch {
+	case p == nil:
+		err = fmt.Errorf("there are %d pools already", mostPools)
+	case err == nil:
+		shown := p.complete()
+		if err = p.set(string(property), n, now); !p.level.isZero() {
+			p.depleted = false
+		}
+		if p.complete() != shown {
+			ring(k.pub.news)
+		}
+		ring(k.rearm)
+	}
+	what := string(category) + " " + string(property)
+	if err == nil || k.wrong[what] || len(k.wrong) >= mostPools {
+		return nil
+	}
+	k.wrong[what] = true
+	return fmt.Errorf("health pool %s stays as it is: %v", category, err)
+}
+
+// mostPools is how many pools an app can have: what it writes must not fill our
+// memory.
+const mostPools = 1000
+
+// declared returns a pool, which it makes if there is none; nil if there are too
+// many.
+func (k *Keeper) declared(category []byte, now time.Time) *kept {
+	if p := k.by[string(category)]; p != nil {
+		return p
+	}
+	if len(k.pools) >= mostPools {
+		return nil
+	}
+	p := &kept{category: string(category), marker: true, depleted: true}
+	p.at = now
+	k.add(p)
+	return p
+}
+
+// Pause stops the pools' time, as while a debugger holds the app; Resume lets it
+// go on.
+func (k *Keeper) Pause()  { k.setPaused(true) }
+func (k *Keeper) Resume() { k.setPaused(false) }
+
+func (k *Keeper) setPaused(paused bool) {
+	k.mu.Lock()
+	now := time.Now()
+	k.settle(now)
+	k.advance(now)
+	k.paused = paused
+	k.mu.Unlock()
+	ring(k.rearm)
+}
+
+// advance brings every pool to the instant now, to which settle has seen.
+func (k *Keeper) advance(now time.Time) {
+	for _, p := range k.pools {
+		p.advance(now)
+	}
+}
+
+// settle leaves out of the pools' time what is not the app's silence: time in
+// which the app is held or not there, and wrapp's own lateness, which is the time
+// since a look that is overdue. Every method that brings pools to an instant
+// calls it first.
+func (k *Keeper) settle(now time.Time) {
+	if k.paused || !k.running {
+		for _, p := range k.pools {
+			p.at = now
+		}
+		return
+	}
+	if late := now.Sub(k.due); !k.due.IsZero() && late > k.grace() {
+		for _, p := range k.pools {
+			p.shift(late, now)
+		}
+		k.due = now
+	}
+}
+
+// grace is the lateness that is nothing unusual on a busy machine.
+func (k *Keeper) grace() time.Duration { return k.opts.Interval / 10 }
+
+// look judges the pools every interval, and when one of them may be empty.
+func (k *Keeper) look(ctx context.Context) {
+	next := time.Now() // of the looks that happen every interval
+	for {
+		k.app.Drain(k.opts.Interval / 2)
+		depleted, news := k.judge(&next)
+		if news {
+			ring(k.pub.news)
+		}
+		for _, category := range depleted {
+			k.app.Depleted(category)
+		}
+		k.mu.Lock()
+		due := k.due
+		k.mu.Unlock()
+		var timer <-chan time.Time
+		if !due.IsZero() {
+			timer = time.After(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer:
+		case <-k.rearm:
+		}
+	}
+}
+
+// judge brings the pools to this instant, returns which of them have just become
+// empty, and whether there is something to publish, and says in k.due when to
+// judge again. next is the next of the regular times.
+func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	k.settle(now)
+	k.advance(now)
+	if !next.After(now) {
+		news = true
+		if *next = next.Add(k.opts.Interval); !next.After(now) {
+			*next = now.Add(k.opts.Interval)
+		}
+	}
+	k.due = time.Time{}
+	for _, p := range k.pools {
+		if !p.complete() {
+			continue
+		}
+		if p.level.isZero() && !p.depleted {
+			p.depleted, news = true, true
+			depleted = append(depleted, p.category)
+		}
+		if k.due.IsZero() {
+			k.due = *next
+		}
+		if at, ok := p.emptyAt(); ok && !k.paused && at.Before(k.due) {
+			k.due = at
+		}
+	}
+	return depleted, news
+}
+
+// End says that the app has ended with this exit status, or could not be
+// started. Nothing is asked of it any more; heartbeats that it has left behind
+// are still counted.
+func (k *Keeper) End(exit int) {
+	k.mu.Lock()
+	now := time.Now()
+	k.settle(now)
+	k.advance(now)
+	k.running, k.exit = false, exit
+	k.mu.Unlock()
+	ring(k.pub.news)
+	k.end()
+	k.loops.Wait()
+}
+
+// Close publishes the end of the run, and returns when that is done or cannot be
+// done within patience. Where Redis was never reached it tries once.
+func (k *Keeper) Close(patience time.Duration) error {
+	k.mu.Lock()
+	started := k.app.Drain != nil
+	k.mu.Unlock()
+	if !started {
+		go k.pub.run()
+	}
+	return k.pub.close(patience)
+}
+
+// ring wakes whoever waits for c, or will.
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

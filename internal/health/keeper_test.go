@@ -1,0 +1,325 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// contract is the pool that the contract has as its example.
+func contract(beat ...string) config.Pool {
+	return config.Pool{Init: 1500, Cap: 1000, DepletionRate: 100, ReplenishRate: 15, Beat: beat}
+}
+
+// keep starts a Keeper, with a clock that the test moves and a Redis that is
+// away. What app lacks does nothing.
+func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
+	t.Helper()
+	k := New(Options{
+		Service: "s", Interval: time.Second, Pools: pools,
+		Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
+		Log:  slog.New(slog.DiscardHandler),
+	})
+	if app.Drain == nil {
+		app.Drain = func(time.Duration) {}
+	}
+	if app.Depleted == nil {
+		app.Depleted = func(string) {}
+	}
+	k.Start(app)
+	t.Cleanup(func() {
+		k.End(0)
+		if err := k.Close(time.Second); err == nil && len(k.state()) > 0 {
+			t.Error("published to nowhere")
+		}
+	})
+	synctest.Wait()
+	return k
+}
+
+// value is a property of a pool as it would be published.
+func value(t *testing.T, k *Keeper, category, property string) int64 {
+	t.Helper()
+	for _, s := range k.state() {
+		if s.key == key("s", category, property) {
+			return s.value
+		}
+	}
+	t.Errorf("no %s of %s", property, category)
+	return -1
+}
+
+func wantHealth(t *testing.T, k *Keeper, category string, want int64) {
+	t.Helper()
+	if got := value(t, k, category, "health"); got != want {
+		t.Errorf("health of %s is %d, want %d", category, got, want)
+	}
+}
+
+func TestKeeper(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		depleted := make(chan string, 10)
+		began := time.Now()
+		k := keep(t, map[string]config.Pool{"api": contract("marker"), "io": contract("output")}, App{
+			Depleted: func(category string) {
+				depleted <- fmt.Sprint(category, " ", time.Since(began))
+			},
+		})
+		wantHealth(t, k, "api", 1500)
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		k.Beat([]byte("api"), time.Now())
+		k.Beat([]byte("io"), time.Now()) // takes no markers
+		wantHealth(t, k, "api", 915)
+		wantHealth(t, k, "io", 900)
+		k.Output(2, time.Now())
+		wantHealth(t, k, "io", 930)
+		if n := value(t, k, "io", "beats"); n != 2 {
+			t.Errorf("%d beats", n)
+		}
+		// At the very instant, between two regular looks, and once.
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(depleted) != 2 || <-depleted != "api 15.15s" || <-depleted != "io 15.3s" {
+			t.Error("not depleted when they should be")
+		}
+		k.Beat([]byte("api"), time.Now())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(depleted) != 1 || <-depleted != "api 1m6.15s" {
+			t.Error("not depleted again after another beat")
+		}
+		k.End(137)
+		k.Beat([]byte("api"), time.Now())
+		time.Sleep(time.Minute)
+		for property, want := range map[string]int64{"running": 0, "exit": 137, "health": 0, "beats": 3} {
+			if got := value(t, k, "api", property); got != want {
+				t.Errorf("%s is %d at the end, want %d", property, got, want)
+			}
+		}
+	})
+}
+
+// TestLeases says which keys last how long.
+func TestLeases(t *testing.T) {
+	t.Parallel()
+	for interval, want := range map[time.Duration]time.Duration{time.Second: 5 * time.Second, 2 * time.Second: 6 * time.Second} {
+		k := New(Options{Interval: interval, Pools: map[string]config.Pool{"api": contract("marker")}})
+		k.running = true
+		for i, s := range k.state() {
+			if i != healthProperty && s.lease != 0 || i == healthProperty && s.lease != want {
+				t.Errorf("interval %v: %s has a lease of %v", interval, s.key, s.lease)
+			}
+		}
+		k.running = false
+		for _, s := range k.state() {
+			if s.lease != 0 {
+				t.Errorf("interval %v: %s has a lease at the end", interval, s.key)
+			}
+		}
+	}
+}
+
+// TestLateness has wrapp be late in each way: its lateness is not charged.
+func TestLateness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var stuck atomic.Int64 // nanoseconds
+		var depleted atomic.Bool
+		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{
+			Drain:    func(time.Duration) { time.Sleep(time.Duration(stuck.Load())) },
+			Depleted: func(string) { depleted.Store(true) },
+		})
+		stuck.Store(int64(time.Hour))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		// The look of the first second hangs, so the second one is not charged.
+		wantHealth(t, k, "api", 1400)
+		// Neither is it to what comes in first, before the look.
+		time.Sleep(30 * time.Minute)
+		k.Beat([]byte("api"), time.Now())
+		wantHealth(t, k, "api", 1400)
+		stuck.Store(0)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := value(t, k, "api", "health"); got < 1200 || got > 1400 || depleted.Load() {
+			t.Errorf("health %d after an hour of lateness, depleted %v", got, depleted.Load())
+		}
+	})
+}
+
+func TestPauseHoldTrigger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var depleted atomic.Int64
+		k := keep(t, map[string]config.Pool{"api": contract("marker"), "sd": contract("notify")}, App{
+			Depleted: func(string) { depleted.Add(1) },
+		})
+		time.Sleep(2 * time.Second)
+		k.Pause()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		wantHealth(t, k, "api", 1300)
+		k.Resume()
+		k.Hold(4*time.Second, time.Now())
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		wantHealth(t, k, "api", 800)
+		wantHealth(t, k, "sd", 1200)
+		k.Notified(time.Now())
+		if n := value(t, k, "sd", "beats") + value(t, k, "api", "beats"); n != 1 {
+			t.Errorf("%d beats", n)
+		}
+		k.Trigger(time.Now())
+		synctest.Wait()
+		wantHealth(t, k, "sd", 0)
+		if n := depleted.Load(); n != 1 {
+			t.Errorf("depleted %d times", n)
+		}
+	})
+}
+
+// TestDeclared has the output declare pools.
+func TestDeclared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var depleted atomic.Int64
+		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{Depleted: func(string) { depleted.Add(1) }})
+		set := func(category, property, value string) error {
+			return k.Set([]byte(category), []byte(property), []byte(value), time.Now())
+		}
+		if err := errors.Join(
+			set("own", "depletion_rate", "10"), set("own", "init", "50"), set("own", "replenish_rate", "3"),
+			set("api", "cap", "2000"),
+		); err != nil {
+			t.Error(err)
+		}
+		if len(k.state()) != len(properties) {
+			t.Error("a pool without a cap is shown")
+		}
+		k.Beat([]byte("own"), time.Now())
+		time.Sleep(time.Second)
+		if err := set("own", "cap", "20"); err != nil {
+			t.Error(err)
+		}
+		wantHealth(t, k, "own", 40)
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		wantHealth(t, k, "own", 0)
+		if n := depleted.Load(); n != 1 {
+			t.Errorf("depleted %d times", n)
+		}
+		for _, test := range []struct{ category, property, value, want string }{
+			{"own", "cap", "0", "cap must be at least 1 and not 0"},
+			{"own", "init", "-1", "init must be at least 0 and not -1"},
+			{"own", "replenish_rate", "9223372036854775808", "replenish_rate must be a whole number"},
+			{"own", "depletion_rate", "1.5", "depletion_rate must be a whole number"},
+			{"api", "cap", "0", "health pool api stays as it is"},
+			{"own", "cap", "-7", "<nil>"}, // it was told before
+		} {
+			if err := set(test.category, test.property, test.value); !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("%v: %v", test, err)
+			}
+		}
+		if value(t, k, "own", "cap") != 20 || value(t, k, "api", "cap") != 2000 {
+			t.Error("a refused value was taken")
+		}
+	})
+}
+
+func TestMostPools(t *testing.T) {
+	t.Parallel()
+	k := New(Options{Interval: time.Second})
+	told := 0
+	for i := range 3 * mostPools {
+		category := fmt.Appendf(nil, "c%d", i)
+		k.Beat(category, time.Now())
+		if err := k.Set(category, []byte("cap"), []byte("1"), time.Now()); err != nil {
+			told++
+		}
+	}
+	if len(k.pools) != mostPools || told > mostPools {
+		t.Errorf("%d pools, %d refusals", len(k.pools), told)
+	}
+}
+
+// TestProbes has commands that succeed, fail and hang.
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		running, most := map[string]int{}, 0
+		pool := func(command string) config.Pool {
+			return config.Pool{Init: 0, Cap: 100, ReplenishRate: 1, Beat: []string{command}}
+		}
+		k := keep(t, map[string]config.Pool{
+			"ok": pool("exec:ok"), "bad": pool("exec:bad"), "hang": pool("exec:hang 'a b'"),
+		}, App{Exec: func(ctx context.Context, words []string) error {
+			count := func(n int) {
+				mu.Lock()
+				defer mu.Unlock()
+				running[words[0]] += n
+				most = max(most, running[words[0]])
+			}
+			count(1)
+			defer count(-1)
+			switch words[0] {
+			case "ok":
+				return nil
+			case "bad":
+				return errors.New("exit status 1")
+			}
+			if len(words) != 2 || words[1] != "a b" {
+				t.Errorf("%q", words)
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		for category, want := range map[string]int64{"ok": 11, "bad": 0, "hang": 0} {
+			if got := value(t, k, category, "beats"); got != want {
+				t.Errorf("%s: %d beats, want %d", category, got, want)
+			}
+		}
+		k.End(0)
+		if most != 1 {
+			t.Errorf("%d probes of one source at once", most)
+		}
+		if n := running["hang"]; n != 0 {
+			t.Errorf("%d probes after the end", n)
+		}
+	})
+}
+
+func TestWatchdog(t *testing.T) {
+	t.Parallel()
+	notify := []string{"notify"}
+	for _, test := range []struct {
+		pools map[string]config.Pool
+		want  time.Duration
+	}{
+		{nil, 0},
+		{map[string]config.Pool{"a": contract("marker")}, 0},
+		{map[string]config.Pool{"a": contract("notify")}, 150 * time.Millisecond},
+		{map[string]config.Pool{"a": contract("notify"), "b": {Cap: 10, DepletionRate: 1, ReplenishRate: 100, Beat: notify}}, 150 * time.Millisecond},
+		{map[string]config.Pool{"b": {Cap: 10, DepletionRate: 1, ReplenishRate: 100, Beat: notify}}, 10 * time.Second},
+		{map[string]config.Pool{"a": {Cap: 10, ReplenishRate: 100, Beat: notify}}, 0},
+		{map[string]config.Pool{"a": {Cap: 10, DepletionRate: 1, Beat: notify}}, 0},
+	} {
+		if got := Watchdog(test.pools); got != test.want {
+			t.Errorf("%v: %v, want %v", test.pools, got, test.want)
+		}
+	}
+}

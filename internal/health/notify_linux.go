@@ -1,0 +1,291 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+)
+
+// A Notifier hears what the app says by sd_notify(3): lines of NAME=VALUE in
+// datagrams to the socket that $NOTIFY_SOCKET names. A nil one hears nothing.
+type Notifier struct {
+	dir  string
+	conn *net.UnixConn
+	raw  syscall.RawConn
+
+	keep *Keeper
+	opts NotifyOptions
+	done chan struct{}
+
+	mu            sync.Mutex // held while datagrams are taken in, so that they stay in order
+	text, control []byte     // to read into
+
+	status   string // the last STATUS=
+	said     string // what of it was told
+	saidAt   time.Time
+	refusals int
+}
+
+// NotifyOptions say who may speak to a Notifier, and who hears of it.
+type NotifyOptions struct {
+	Member func(pid int) bool // whether it is a process of the app
+	Status func(text string)  // for what the app says about itself
+	Log    *slog.Logger
+	// Relay is the NOTIFY_SOCKET that wrapp itself was given, if any.
+	Relay string
+}
+
+// Watchdog is how often, at least, the app has to send WATCHDOG=1 for the pools
+// that want its notifications not to be depleted in the long run; that is what
+// $WATCHDOG_USEC says. It is 0 if there is no such period.
+func Watchdog(pools map[string]config.Pool) time.Duration {
+	shortest := time.Duration(math.MaxInt64)
+	for _, p := range pools {
+		if slices.Contains(p.Beat, "notify") && p.DepletionRate > 0 {
+			shortest = min(shortest, units(min(p.ReplenishRate, p.Cap)).lasts(p.DepletionRate))
+		}
+	}
+	if shortest == math.MaxInt64 {
+		return 0
+	}
+	return shortest.Truncate(time.Microsecond)
+}
+
+// NewNotifier makes the socket, which the user uid can write to. Nothing is heard
+// before Listen.
+func NewNotifier(uid, gid int) (*Notifier, error) {
+	var errs []error
+	// The directory keeps other users out. A path of a socket ends at 107 bytes.
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run", os.TempDir(), "/dev/shm"} {
+		if base == "" {
+			continue
+		}
+		n, err := newNotifier(base, uid, gid)
+		if err == nil {
+			return n, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("make a socket for sd_notify: %w", errors.Join(errs...))
+}
+
+func newNotifier(base string, uid, gid int) (n *Notifier, err error) {
+	dir, err := os.MkdirTemp(base, "wrapp-notify-")
+	if err != nil {
+		return nil, err
+	}
+	n = &Notifier{
+		dir:     dir,
+		done:    make(chan struct{}),
+		text:    make([]byte, longestNotice),
+		control: make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostFiles)),
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
+	path := n.Socket()
+	if n.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.conn.Close()
+		}
+	}()
+	if uid != os.Geteuid() {
+		if err := errors.Join(os.Chown(dir, uid, gid), os.Chown(path, uid, gid)); err != nil {
+			return nil, err
+		}
+	}
+	if n.raw, err = n.conn.SyscallConn(); err != nil {
+		return nil, err
+	}
+	var failed error
+	err = n.raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	})
+	return n, errors.Join(err, failed)
+}
+
+// Socket is what $NOTIFY_SOCKET is to be.
+func (n *Notifier) Socket() string { return filepath.Join(n.dir, "notify") }
+
+// Listen begins to hear. Heartbeats go to k.
+func (n *Notifier) Listen(k *Keeper, opts NotifyOptions) {
+	if n == nil {
+		return
+	}
+	n.keep, n.opts = k, opts
+	go func() {
+		defer close(n.done)
+		n.raw.Read(func(fd uintptr) bool {
+			n.take(int(fd))
+			return false // wait for more, until the socket is closed
+		})
+	}()
+}
+
+// Drain takes in what has been said until now.
+func (n *Notifier) Drain() {
+	if n == nil {
+		return
+	}
+	n.raw.Control(func(fd uintptr) { n.take(int(fd)) })
+}
+
+// Close takes in what is there, and ends the hearing.
+func (n *Notifier) Close() {
+	if n == nil {
+		return
+	}
+	if n.keep != nil {
+		n.Drain()
+	}
+	n.conn.Close()
+	if n.keep != nil {
+		<-n.done
+		n.tell(true)
+	}
+	os.RemoveAll(n.dir)
+}
+
+// longestNotice is more than any sender's datagram: systemd takes 4096 bytes.
+const longestNotice = 8 << 10
+
+// mostFiles is how many file descriptors one message can carry (SCM_MAX_FD).
+const mostFiles = 253
+
+// take handles the datagrams that are there.
+func (n *Notifier) take(fd int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for {
+		size, csize, flags, _, err := unix.Recvmsg(fd, n.text, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		sender, files := openControl(n.control[:csize])
+		switch {
+		case flags&unix.MSG_TRUNC != 0:
+			n.refuse("a notification of the app is longer than 8 KiB", sender)
+		case sender == 0 || !n.opts.Member(sender):
+			n.refuse("a notification from outside the app", sender)
+		default:
+			n.handle(string(n.text[:size]), time.Now())
+		}
+		// To close the files is the answer to BARRIER=1, and nothing else is
+		// wanted of them.
+		for _, file := range files {
+			unix.Close(file)
+		}
+	}
+	n.tell(false)
+}
+
+// openControl returns the sender's pid, 0 if it is not known here, and the files
+// that came along.
+func openControl(control []byte) (pid int, files []int) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return 0, nil
+	}
+	for _, m := range messages {
+		if cred, err := unix.ParseUnixCredentials(&m); err == nil {
+			pid = int(cred.Pid)
+		} else if fds, err := unix.ParseUnixRights(&m); err == nil {
+			files = append(files, fds...)
+		}
+	}
+	return pid, files
+}
+
+func (n *Notifier) refuse(what string, pid int) {
+	if n.refusals++; n.refusals == 1 {
+		n.opts.Log.Warn(what+" is not heard; it is told once", "pid", pid)
+	}
+}
+
+// handle acts on one notification, which has the assignments of sd_notify(3), a
+// line each.
+func (n *Notifier) handle(text string, now time.Time) {
+	var relay []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		name, value, _ := strings.Cut(line, "=")
+		switch line {
+		case "WATCHDOG=1":
+			n.keep.Notified(now)
+		case "WATCHDOG=trigger":
+			n.opts.Status("the app triggers its watchdog")
+			n.keep.Trigger(now)
+		case "READY=1":
+			n.opts.Status("the app is ready")
+		case "STOPPING=1":
+			n.opts.Status("the app is stopping")
+		case "RELOADING=1":
+			n.opts.Status("the app is reloading")
+		}
+		switch name {
+		case "STATUS":
+			n.status = value
+		case "EXTEND_TIMEOUT_USEC":
+			if us, err := strconv.ParseUint(value, 10, 64); err == nil {
+				n.keep.Hold(time.Duration(min(us, longestHold))*time.Microsecond, now)
+			}
+		}
+		switch name {
+		case "READY", "STATUS", "STOPPING", "RELOADING", "MONOTONIC_USEC", "EXTEND_TIMEOUT_USEC", "ERRNO":
+			relay = append(relay, line)
+		}
+	}
+	if n.opts.Relay != "" && len(relay) > 0 {
+		n.relay(strings.Join(relay, "\n"))
+	}
+}
+
+// longestHold is the most that one notification extends, in µs: a day.
+const longestHold = 24 * 60 * 60 * 1_000_000
+
+// tell passes the app's STATUS= on, at most once a second.
+func (n *Notifier) tell(last bool) {
+	if n.status == n.said || !last && time.Since(n.saidAt) < time.Second {
+		return
+	}
+	n.said, n.saidAt = n.status, time.Now()
+	if n.status != "" {
+		n.opts.Status("the app says: " + n.status)
+	}
+}
+
+// relay passes on what the app said to who started wrapp. A leading "@" is an
+// abstract socket there as here.
+func (n *Notifier) relay(text string) {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.opts.Relay, Net: "unixgram"})
+	if err == nil {
+		conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = conn.Write([]byte(text))
+		conn.Close()
+	}
+	if err != nil {
+		n.opts.Log.Warn("cannot pass on the app's notification", "error", err)
+	}
+}

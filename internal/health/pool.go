@@ -1,0 +1,129 @@
+package health
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// params are what a pool is told: whole units, whole units a second, and whole
+// units a heartbeat. None is negative.
+type params struct {
+	init, cap, depletionRate, replenishRate int64
+}
+
+// A pool is one health pool, the arithmetic of it: nothing here knows a clock or
+// Redis. Instants come from outside and do not go back.
+type pool struct {
+	params
+	initSaid bool // else init is the first cap
+
+	level level
+	at    time.Time // the instant that level holds for
+	hold  time.Time // there is no depletion until then
+	beats int64
+}
+
+// start begins a run.
+func (p *pool) start(now time.Time) {
+	p.level, p.at, p.beats, p.hold = units(p.init), now, 0, time.Time{}
+}
+
+// complete says whether the pool is one: without a cap it is only being
+// declared.
+func (p *pool) complete() bool { return p.cap > 0 }
+
+// advance brings the level to the instant now.
+func (p *pool) advance(now time.Time) {
+	from := p.at
+	if !now.After(from) {
+		return
+	}
+	p.at = now
+	if p.hold.After(from) {
+		from = p.hold
+	}
+	if elapsed := now.Sub(from); elapsed > 0 {
+		p.level = p.level.minus(times(p.depletionRate, int64(elapsed)))
+	}
+}
+
+// shift leaves excess, which ends at the instant now, out of the pool's time.
+func (p *pool) shift(excess time.Duration, now time.Time) {
+	p.at = p.at.Add(excess)
+	if p.at.After(now) {
+		p.at = now
+	}
+}
+
+// beat counts n heartbeats of the instant now.
+func (p *pool) beat(n int64, now time.Time) {
+	p.advance(now)
+	if p.beats > math.MaxInt64-n {
+		p.beats = math.MaxInt64
+	} else {
+		p.beats += n
+	}
+	// n times level = max(level, min(cap, level + replenish)), in one step.
+	full := units(p.cap)
+	if !p.level.less(full) {
+		return
+	}
+	won := full
+	if p.replenishRate == 0 || n <= math.MaxInt64/p.replenishRate {
+		won = units(n * p.replenishRate)
+	}
+	if p.level = p.level.plus(won); full.less(p.level) {
+		p.level = full
+	}
+}
+
+// set changes a parameter at the instant now.
+func (p *pool) set(property string, value int64, now time.Time) error {
+	least := int64(0)
+	if property == "cap" {
+		least = 1
+	}
+	if value < least {
+		return fmt.Errorf("%s must be at least %d and not %d", property, least, value)
+	}
+	p.advance(now)
+	switch property {
+	case "init":
+		p.init, p.initSaid = value, true
+		if p.beats == 0 {
+			p.level = units(value)
+		}
+	case "cap":
+		if !p.complete() && !p.initSaid {
+			p.init, p.level = value, units(value)
+		}
+		p.cap = value
+	case "depletion_rate":
+		p.depletionRate = value
+	case "replenish_rate":
+		p.replenishRate = value
+	default:
+		return fmt.Errorf("a pool has no %s to set", property)
+	}
+	return nil
+}
+
+// empty takes all that is left.
+func (p *pool) empty(now time.Time) {
+	p.advance(now)
+	p.level = level{}
+}
+
+// emptyAt is when the level reaches 0 if no heartbeat comes; ok is false if it
+// is 0 or never will be.
+func (p *pool) emptyAt() (at time.Time, ok bool) {
+	if p.level.isZero() || p.depletionRate == 0 {
+		return time.Time{}, false
+	}
+	from := p.at
+	if p.hold.After(from) {
+		from = p.hold
+	}
+	return from.Add(p.level.lasts(p.depletionRate)), true
+}

@@ -1,0 +1,83 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+)
+
+// probes are the sources of heartbeats that ask, by how their names begin.
+var probes = []struct {
+	prefix string
+	probe  func(ctx context.Context, k *Keeper, target string) error
+}{
+	{"http://", probeHTTP},
+	{"https://", probeHTTP},
+	{"tcp://", probeTCP},
+	{"exec:", probeExec},
+}
+
+// probeAll starts a goroutine for each source that asks.
+func (k *Keeper) probeAll(ctx context.Context) {
+	for category, p := range k.opts.Pools {
+		for _, source := range p.Beat {
+			for _, probe := range probes {
+				if strings.HasPrefix(source, probe.prefix) {
+					k.loops.Go(func() {
+						k.probe(ctx, category, source, func(ctx context.Context) error { return probe.probe(ctx, k, source) })
+					})
+					break
+				}
+			}
+		}
+	}
+}
+
+// probe asks a source every interval, one question at a time, and gives up on an
+// answer in time for the next.
+func (k *Keeper) probe(ctx context.Context, category, source string, ask func(context.Context) error) {
+	ticker := time.NewTicker(k.opts.Interval)
+	defer ticker.Stop()
+	log := k.opts.Log.With("pool", category, "source", source)
+	failing := 0
+	for {
+		limited, cancel := context.WithTimeout(ctx, k.opts.Interval*9/10)
+		err := ask(limited)
+		if errors.Is(limited.Err(), context.DeadlineExceeded) && err != nil {
+			err = fmt.Errorf("no answer within %v", k.opts.Interval*9/10)
+		}
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			k.beaten(category)
+			if failing > 0 {
+				log.Info("the probe succeeds again", "failures", failing)
+				failing = 0
+			}
+		default:
+			if failing++; failing == 1 {
+				log.Warn("a probe failed", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// probeExec runs a command, which succeeds with exit status 0.
+func probeExec(ctx context.Context, k *Keeper, target string) error {
+	words, err := config.Words(strings.TrimPrefix(target, "exec:"))
+	if err != nil {
+		return err
+	}
+	return k.app.Exec(ctx, words)
+}

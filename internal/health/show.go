@@ -1,0 +1,152 @@
+package health
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// poolJSON is a pool as scripts read it; what is nil is not there.
+type poolJSON struct {
+	Beats         *int64            `json:"beats,omitempty"`
+	Cap           *int64            `json:"cap,omitempty"`
+	DepletionRate *int64            `json:"depletion_rate,omitempty"`
+	Init          *int64            `json:"init,omitempty"`
+	ReplenishRate *int64            `json:"replenish_rate,omitempty"`
+	Running       *int64            `json:"running,omitempty"`
+	Exit          *int64            `json:"exit,omitempty"`
+	Health        *int64            `json:"health,omitempty"`
+	Exists        bool              `json:"exists"`
+	Missing       []string          `json:"missing_keys,omitempty"`
+	Invalid       map[string]string `json:"invalid_keys,omitempty"`
+}
+
+// MarshalJSON gives the pool its place in the document of WriteJSON.
+func (r *Reading) MarshalJSON() ([]byte, error) {
+	p := poolJSON{Exists: r.Exists(), Missing: r.missing(), Invalid: r.invalid}
+	for i, to := range []**int64{&p.Beats, &p.Cap, &p.DepletionRate, &p.Init, &p.ReplenishRate, &p.Running, &p.Exit, &p.Health} {
+		if r.has[i] {
+			*to = &r.values[i]
+		}
+	}
+	return json.Marshal(p)
+}
+
+// WriteJSON writes the one document that jettison_health prints when it could
+// read: {"data": {"<service>:<category>": {…}}}.
+func WriteJSON(w io.Writer, readings []Reading) error {
+	data := make(map[string]*Reading, len(readings))
+	for i := range readings {
+		data[readings[i].String()] = &readings[i]
+	}
+	return writeDocument(w, map[string]any{"data": data})
+}
+
+// WriteFailure writes the document that it prints when it could not. args are the
+// pairs that were asked for.
+func WriteFailure(w io.Writer, what, details string, args []string) error {
+	return writeDocument(w, struct {
+		Error   string   `json:"error"`
+		Details string   `json:"details"`
+		Args    []string `json:"args"`
+	}{what, details, append([]string{}, args...)})
+}
+
+func writeDocument(w io.Writer, document any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(document)
+}
+
+// WriteTable writes a line for each pool, for people.
+func WriteTable(w io.Writer, readings []Reading) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "POOL\tHEALTH\tCAP\t%\tSTATE\tBEATS\tDEPLETION/s\tREPLENISH/beat\tINIT")
+	for i := range readings {
+		r := &readings[i]
+		cell := func(i int) string {
+			if text, ok := r.invalid[properties[i]]; ok {
+				return strconv.Quote(text)
+			}
+			if !r.has[i] {
+				return "-"
+			}
+			return strconv.FormatInt(r.values[i], 10)
+		}
+		percent := "-"
+		if r.has[healthProperty] && r.has[1] && r.values[1] > 0 {
+			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			r, cell(7), cell(1), percent, r.state(), cell(0), cell(2), cell(4), cell(3))
+	}
+	return t.Flush()
+}
+
+// state says in a word or two how the pool's app is.
+func (r *Reading) state() string {
+	const running, exit = 5, 6
+	switch {
+	case r.has == [len(properties)]bool{} && r.invalid == nil:
+		return "no such pool"
+	case !r.has[running]:
+		return "unknown"
+	case r.values[running] == 0 && r.has[exit]:
+		return "ended, exit " + strconv.FormatInt(r.values[exit], 10)
+	case r.values[running] == 0:
+		return "ended"
+	case !r.has[healthProperty]:
+		return "nobody keeps it" // its lease has run out
+	case r.values[healthProperty] == 0:
+		return "dead"
+	default:
+		return "alive"
+	}
+}
+
+// metrics are the Prometheus metrics, one for each property and one for Exists.
+var metrics = []struct{ name, kind, help string }{
+	{"beats_total", "counter", "Heartbeats counted in this run of the app."},
+	{"cap", "gauge", "The most health that heartbeats can give."},
+	{"depletion_rate", "gauge", "Health lost per second."},
+	{"init", "gauge", "Health at the start of a run."},
+	{"replenish_rate", "gauge", "Health won per heartbeat."},
+	{"running", "gauge", "1 while the app runs, 0 after it has ended."},
+	{"exit", "gauge", "Exit status of the app, 128+N for a signal; 0 while it runs."},
+	{"health", "gauge", "Health that is left; 0 means dead."},
+	{"exists", "gauge", "1 if every key of the pool is in Redis and holds an integer."},
+}
+
+// WritePrometheus writes the pools in Prometheus's text format (version 0.0.4).
+// A value that is missing or no integer has no sample.
+func WritePrometheus(w io.Writer, readings []Reading) error {
+	var b strings.Builder
+	for i, m := range metrics {
+		name := "jettison_health_pool_" + m.name
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, m.help, name, m.kind)
+		for j := range readings {
+			r := &readings[j]
+			var value int64
+			if i < len(properties) {
+				if !r.has[i] {
+					continue
+				}
+				value = r.values[i]
+			} else if r.Exists() {
+				value = 1
+			}
+			fmt.Fprintf(&b, "%s{category=\"%s\",service=\"%s\"} %d\n", name, label(r.Category), label(r.Service), value)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// label is a label's value, which has to be UTF-8.
+func label(s string) string { return labelEscapes.Replace(strings.ToValidUTF8(s, "\uFFFD")) }

@@ -1,0 +1,124 @@
+package markers
+
+import "bytes"
+
+// blockLimit is the most that is held of a block, in bytes.
+const blockLimit = 10 << 20
+
+var (
+	blockOpens  = []byte(">>|")
+	blockCloses = []byte("|<<")
+)
+
+// A Reader reads the lines of one pipe: it takes markers out of them, and makes one
+// text of everything between ">>|" and "|<<", over however many lines. What stands
+// before and behind a block on its lines are texts of their own.
+//
+// Text of which markers and the ends of blocks leave nothing but blanks is none. A
+// block longer than 10 MiB is given as it stands, and what follows is ordinary
+// text again.
+type Reader struct {
+	mark  func(Marker)
+	text  func(text []byte, partial bool)
+	limit int // bytes of a block
+
+	begun bool   // the line goes on of which pieces were given
+	open  bool   // in a block
+	inset bool   // in a block, the line goes on
+	block []byte // of the block
+}
+
+// NewReader returns a Reader that calls mark for each marker, and text for each
+// text or piece of one; partial says that the text goes on with the next call. The
+// bytes are the Reader's, and of use during the call only.
+func NewReader(mark func(Marker), text func(text []byte, partial bool)) *Reader {
+	return &Reader{mark: mark, text: text, limit: blockLimit}
+}
+
+// Line reads one line, or a piece of one that goes on if partial is true. It
+// changes the bytes of line.
+func (r *Reader) Line(line []byte, partial bool) {
+	cut := false // line is what a block has left of it
+	for {
+		if r.open {
+			i := bytes.Index(line, blockCloses)
+			segment := line
+			if i >= 0 {
+				segment = line[:i]
+			}
+			if !r.add(segment, i < 0 && partial) {
+				r.give()
+				cut = true
+				continue // the rest is ordinary text
+			}
+			if i < 0 {
+				return
+			}
+			r.give()
+			line, cut = line[i+len(blockCloses):], true
+		}
+		i := bytes.Index(line, blockOpens)
+		if i < 0 {
+			r.ordinary(line, partial, cut)
+			return
+		}
+		r.ordinary(line[:i], false, true)
+		line, cut = line[i+len(blockOpens):], true
+		r.open, r.inset = true, true
+	}
+}
+
+// End gives what an open block has, at the end of the input.
+func (r *Reader) End() {
+	if r.open {
+		r.give()
+	}
+}
+
+// ordinary gives text outside of blocks. cut says that a block stands beside it.
+func (r *Reader) ordinary(text []byte, partial, cut bool) {
+	text, marked := Take(text, r.mark)
+	if (marked || cut) && !partial && !r.begun && blank(text) {
+		text = text[:0]
+	}
+	// The pieces of a line end with one that is not partial, even if nothing is
+	// left for it.
+	if len(text) > 0 || r.begun && !partial {
+		r.begun = partial
+		r.text(text, partial)
+	}
+}
+
+// add adds a segment of a line to the block; goes on says that the line does. It
+// returns false, and adds nothing, if that would be too much.
+func (r *Reader) add(segment []byte, goesOn bool) bool {
+	size := len(r.block) + len(segment)
+	if !r.inset {
+		size++
+	}
+	if size > r.limit {
+		return false
+	}
+	text, marked := Take(segment, r.mark)
+	if !marked || !blank(text) || r.inset {
+		if !r.inset {
+			r.block = append(r.block, '\n')
+		}
+		r.block = append(r.block, text...)
+	}
+	r.inset = goesOn
+	return true
+}
+
+// give gives the block, and ends it.
+func (r *Reader) give() {
+	r.open, r.inset = false, false
+	if !blank(r.block) {
+		r.text(r.block, false)
+	}
+	if r.block = r.block[:0]; cap(r.block) > longest {
+		r.block = nil
+	}
+}
+
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }

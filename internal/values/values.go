@@ -1,0 +1,188 @@
+// Package values writes what an app counts and sets with markers in its output,
+// {{key}} and {{key:42}}, to Redis: added up, in the background, and each count
+// once, even where the answer to a write was lost.
+package values
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Options say where Values are written.
+type Options struct {
+	Name string // of the app: keys are wrapp:<name>:<key>
+	Dial func(context.Context) (*redisconn.Conn, error)
+	Log  *slog.Logger
+	// Refused hears, once for each key, why Redis does not take it.
+	Refused func(reason string)
+}
+
+const (
+	// gather is how long what comes is added up before it is written.
+	gather = 50 * time.Millisecond
+
+	// mostKeys is how many keys may wait to be written: what an app writes must
+	// not fill our memory while Redis is away. A key has at most some hundred
+	// bytes, or longestKey.
+	mostKeys   = 10_000
+	longestKey = 256
+)
+
+// Values takes counts and settings from any goroutine, never waits for Redis, and
+// connects to it once there is something to write.
+type Values struct {
+	w writer
+
+	mu      sync.Mutex
+	waiting map[string]*change
+	order   []string // of the keys in waiting
+	dropped int      // counts and settings that found no room
+	news    chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+// A change is what becomes of one key: it is set if there is a value, and then
+// incremented.
+type change struct {
+	set     string // "" to leave it
+	add     int64
+	decimal bool // what there is may have a fraction
+}
+
+// New returns Values; Close ends them.
+func New(opts Options) *Values {
+	v := &Values{
+		w:       writer{opts: opts, refused: make(map[string]bool)},
+		waiting: make(map[string]*change),
+		news:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	go v.run()
+	return v
+}
+
+// Count increments a value by 1.
+func (v *Values) Count(key []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.of(key); c != nil {
+		c.add++
+	}
+}
+
+// Set sets a value, as the app wrote it.
+func (v *Values) Set(key, value []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.of(key); c != nil {
+		*c = change{set: string(value)}
+	}
+}
+
+// of returns the change of key that waits, nil if there is no room for one.
+func (v *Values) of(key []byte) *change {
+	if c := v.waiting[string(key)]; c != nil {
+		return c
+	}
+	if len(v.order) >= mostKeys || len(key) > longestKey {
+		v.dropped++
+		return nil
+	}
+	c := new(change)
+	name := string(key)
+	v.waiting[name] = c
+	v.order = append(v.order, name)
+	select {
+	case v.news <- struct{}{}:
+	default:
+	}
+	return c
+}
+
+// take returns the next batch of changes, the oldest first, and how many were
+// dropped since the last one.
+func (v *Values) take() (batch []named, dropped int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := min(len(v.order), mostInBatch)
+	for _, name := range v.order[:n] {
+		batch = append(batch, named{name, *v.waiting[name]})
+		delete(v.waiting, name)
+	}
+	v.order = append(v.order[:0], v.order[n:]...)
+	dropped, v.dropped = v.dropped, 0
+	return batch, dropped
+}
+
+// run writes what waits, until it is told to quit.
+func (v *Values) run() {
+	defer close(v.done)
+	for {
+		select {
+		case <-v.quit:
+			return
+		case <-v.news:
+		}
+		select {
+		case <-v.quit:
+			return
+		case <-time.After(gather):
+		}
+		v.write(v.quit)
+	}
+}
+
+// write writes until nothing waits, or until quit is closed while Redis does not
+// take it.
+func (v *Values) write(quit <-chan struct{}) {
+	for {
+		if len(v.w.batch) == 0 {
+			batch, dropped := v.take()
+			if dropped > 0 {
+				v.w.opts.Refused(fmt.Sprintf("%d markers are not counted: Redis has taken no values while there were %d different keys, or a key was longer than %d bytes", dropped, mostKeys, longestKey))
+			}
+			if len(batch) == 0 {
+				return
+			}
+			v.w.begin(batch)
+		}
+		if err := v.w.write(); err == nil {
+			continue
+		}
+		select {
+		case <-quit:
+			return
+		case <-time.After(v.w.wait()):
+		}
+	}
+}
+
+// Close writes what waits and returns when that is done, or cannot be done within
+// patience. unwritten is the number of keys whose last changes are lost then, and
+// why what Redis had against them. Where Redis was never reached it tries once.
+func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
+	close(v.quit)
+	<-v.done
+	quit := make(chan struct{})
+	if v.w.ever {
+		timer := time.AfterFunc(patience, func() { close(quit) })
+		defer timer.Stop()
+	} else {
+		close(quit)
+	}
+	v.write(quit)
+	v.w.hangUp()
+	unwritten = len(v.w.batch) + len(v.order)
+	if unwritten > 0 && v.w.why == nil {
+		v.w.why = errors.New("it has not answered")
+	}
+	return unwritten, v.w.why
+}

@@ -1,0 +1,286 @@
+package values
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// open returns Values of the app "a" in database 2, and what they refuse.
+func open(s *redistest.Server, wrap func(*redisconn.Conn) *redisconn.Conn) (*Values, func() []string) {
+	var mu sync.Mutex
+	var refused []string
+	v := New(Options{
+		Name: "a",
+		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
+			c, err := redisconn.Dial(ctx, &s.Config().Redis, 2)
+			if err == nil && wrap != nil {
+				c = wrap(c)
+			}
+			return c, err
+		},
+		Log: slog.New(slog.DiscardHandler),
+		Refused: func(reason string) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, reason)
+		},
+	})
+	return v, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(refused)
+	}
+}
+
+// say does what the markers "key" and "key:value" say.
+func say(v *Values, markers ...string) {
+	for _, m := range markers {
+		if key, value, ok := strings.Cut(m, ":"); ok {
+			v.Set([]byte(key), []byte(value))
+		} else {
+			v.Count([]byte(m))
+		}
+	}
+}
+
+func closed(t *testing.T, v *Values) {
+	t.Helper()
+	if n, err := v.Close(10 * time.Second); n > 0 || err != nil {
+		t.Errorf("%d keys unwritten: %v", n, err)
+	}
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	const large = "9223372036854775807"
+	for i, test := range []struct{ before, markers, want string }{
+		{"", "k", "1"},
+		{"", "k k k", "3"},
+		{"41", "k", "42"},
+		{"-1", "k", "0"},
+		{"5", "k:42", "42"},
+		{"5", "k:42 k k", "44"},
+		{"5", "k k k:42", "42"},
+		{"5", "k k:7 k:8 k", "9"},
+		{"", "k:-3 k", "-2"},
+		{"", "k:007", "007"},
+		{"", "k:1.50", "1.50"},
+		{"", "k:1.50 k", "2.5"},
+		{"1.25", "k k", "3.25"},
+		{"", "k:-0.5 k k", "1.5"},
+		{"", "k:" + large, large},
+		{"", "k:99999999999999999999", "99999999999999999999"},
+	} {
+		key := fmt.Sprintf("wrapp:a:k%d", i)
+		if test.before != "" {
+			if _, err := c.Do("SET", key, test.before); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, refused := open(s, nil)
+		say(v, strings.Fields(strings.ReplaceAll(test.markers, "k", fmt.Sprint("k", i)))...)
+		closed(t, v)
+		if got, err := redis.String(c.Do("GET", key)); err != nil || got != test.want || len(refused()) > 0 {
+			t.Errorf("%q, then %q: %q, %v, %q", test.before, test.markers, got, err, refused())
+		}
+	}
+}
+
+// TestWrittenInTime waits for what was said while the app goes on.
+func TestWrittenInTime(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	v, _ := open(s, nil)
+	c := s.Dial(2)
+	for i := range 3 {
+		say(v, "n")
+		for until := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if n, _ := redis.Int(c.Do("GET", "wrapp:a:n")); n == i+1 {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatal("not written")
+			}
+		}
+	}
+	closed(t, v)
+}
+
+// TestRefused has a key that is no number, and one that is no string.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	c.Do("SET", "wrapp:a:text", "abc")
+	c.Do("RPUSH", "wrapp:a:list", "abc")
+	v, refused := open(s, nil)
+	for range 3 {
+		say(v, "text", "list", "fine")
+		time.Sleep(2 * gather)
+	}
+	closed(t, v)
+	got := refused()
+	slices.Sort(got)
+	if len(got) != 2 || !strings.Contains(got[0], "wrapp:a:list: WRONGTYPE") || !strings.Contains(got[1], "wrapp:a:text: ERR value is not a valid float") {
+		t.Errorf("%q", got)
+	}
+	if n, err := redis.Int(c.Do("GET", "wrapp:a:fine")); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// A leaky connection is lost in the middle of things, now and then.
+type leaky struct {
+	net.Conn
+	next func() bool // whether to lose it before this read or write
+}
+
+var errLeak = errors.New("lost on purpose")
+
+func (l *leaky) Read(b []byte) (int, error) {
+	if l.next() {
+		l.Close()
+		return 0, errLeak
+	}
+	return l.Conn.Read(b[:min(len(b), 100)])
+}
+
+// TestOnceEach loses connections at every place, and the server, and counts.
+func TestOnceEach(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	c := s.Dial(2)
+	step, lost := 0, 0
+	v, refused := open(s, func(conn *redisconn.Conn) *redisconn.Conn {
+		l := &leaky{conn.Net, func() bool {
+			if step++; step%7 == 0 && lost < 60 {
+				lost++
+				return true
+			}
+			return false
+		}}
+		return &redisconn.Conn{Conn: redis.NewConn(l, time.Second, time.Second), Net: l}
+	})
+	const n = 4000
+	for i := range n {
+		say(v, "n", fmt.Sprint("key", i%40), fmt.Sprint("last:", i))
+		if i%40 == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if i == n/2 {
+			c.Close()
+			s.Down()
+			s.Up()
+		}
+	}
+	closed(t, v)
+	c = s.Dial(2)
+	for key, want := range map[string]int{"n": n, "last": n - 1, "key0": n / 40, "key39": n / 40} {
+		if got, err := redis.Int(c.Do("GET", "wrapp:a:"+key)); got != want {
+			t.Errorf("%s: %d, %v, want %d", key, got, err, want)
+		}
+	}
+	if lost < 8 || len(refused()) > 0 {
+		t.Errorf("%d connections lost, refused %q", lost, refused())
+	}
+}
+
+// TestOldConnection has a transaction of a connection that was given up arrive
+// when it was sent again already.
+func TestOldConnection(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dial := func(context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
+	}
+	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	w.begin([]named{{"n", change{add: 1}}})
+	old, err := dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if _, err := old.Do("WATCH", w.tokenKey()); err != nil {
+		t.Fatal(err)
+	}
+	token := w.token
+	if err := w.write(); err != nil {
+		t.Fatal(err)
+	}
+	old.Do("MULTI")
+	old.Do("INCRBY", "wrapp:a:n", 1)
+	old.Do("SET", "wrapp-token:a", token)
+	if answer, err := old.Do("EXEC"); answer != nil || err != nil {
+		t.Errorf("the old transaction was carried out: %v, %v", answer, err)
+	}
+	// Sent again although it has landed, it is not carried out either.
+	w.batch, w.token = []named{{"n", change{add: 1}}}, token
+	if err := w.write(); err != nil || len(w.batch) > 0 {
+		t.Error(err)
+	}
+	w.hangUp()
+	if n, err := redis.Int(s.Dial(2).Do("GET", "wrapp:a:n")); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestAway has no Redis, more keys than there is room for, and an end in time.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	v, _ := open(s, nil)
+	for i := range mostKeys + 5 {
+		say(v, fmt.Sprint("key", i))
+	}
+	say(v, strings.Repeat("k", longestKey+1))
+	if len(v.order) > mostKeys {
+		t.Errorf("%d keys wait", len(v.order))
+	}
+	if n, err := v.Close(time.Hour); n != mostKeys || err == nil {
+		t.Errorf("%d unwritten, %v", n, err)
+	}
+}
+
+// TestDropped tells what found no room.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	v, refused := open(s, nil)
+	for i := range mostKeys + 5 {
+		say(v, fmt.Sprint("key", i))
+	}
+	s.Up()
+	closed(t, v)
+	// The writer may have taken a batch already when there was no more room.
+	if got := refused(); len(got) > 1 || len(got) == 1 && !strings.Contains(got[0], "5 markers are not counted") {
+		t.Errorf("%q", got)
+	}
+	if n, err := redis.Int(s.Dial(2).Do("DBSIZE")); n < mostKeys || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+}
+
+func BenchmarkCount(b *testing.B) {
+	v := New(Options{Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errLeak }, Log: slog.New(slog.DiscardHandler)})
+	defer v.Close(0)
+	key := []byte("frames")
+	b.ReportAllocs()
+	for b.Loop() {
+		v.Count(key)
+	}
+}
