@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,19 @@ const lockName = "lock"
 // ErrInUse says that another process uses the spool.
 var ErrInUse = errors.New("another wrapp uses it")
 
+// lockPatience is how long a lock may be held by what is just ending: a process
+// that was being started when its owner closed it has it until it runs.
+const lockPatience = 300 * time.Millisecond
+
+func flock(f *os.File) (err error) {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
 // lockDir takes the lock of a spool, which ends with the process.
 func lockDir(dir string) (*os.File, error) {
 	name := filepath.Join(dir, lockName)
@@ -22,7 +36,7 @@ func lockDir(dir string) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the spool: %w", err)
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = flock(f)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = ErrInUse
 		}
