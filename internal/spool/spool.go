@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -108,7 +109,8 @@ func Open(dir string, size int64) (*Spool, *Left, error) {
 		return nil, nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	left := s.left
-	left.Notes = s.notes
+	left.Notes = s.notes // with arrays of its own: Note changes ours
+	left.Notes.Renumbered, left.Notes.Settled = slices.Clone(s.notes.Renumbered), slices.Clone(s.notes.Settled)
 	left.Next = max(left.Next, s.notes.Done)
 	for _, n := range s.notes.Renumbered {
 		left.Next = max(left.Next, n.Upto)
