@@ -92,7 +92,9 @@ func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 	}
 	for _, r := range o.q.doubtful(stream) {
 		if r.Is(spool.Behind) {
+			o.q.mu.Lock() // it may just be being copied to the spool
 			r.Set(spool.Landed)
+			o.q.mu.Unlock()
 		} else if r.Is(spool.Refused) && idRefused {
 			o.leap[stream] = min(max(1000, 2*o.leap[stream]), 1<<62)
 			floor := entry.ID{Ms: min(r.ID().Ms, 1<<62) + o.leap[stream]}
