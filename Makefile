@@ -1,5 +1,5 @@
 # The same targets serve a person and CI.
-.PHONY: build demo test lint bench fuzz tools clean
+.PHONY: build demo test lint bench torture fuzz tools clean
 
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -23,6 +23,10 @@ lint:
 
 bench: tools ## the figures, as ratios in one run
 	go run ./bench
+
+TORTURE = -for 10m
+torture: tools ## every line accounted for through random faults; TORTURE="-seed N -for 1m"
+	go run ./torture $(TORTURE)
 
 FUZZTIME = 60s
 fuzz: ## every fuzz target there is, each for FUZZTIME

@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", // write what is seen, to be read by a person
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("WRAPP_SPOOL_DIR", env.WorkDir+"/.spool")
 			env.Setenv("REDIS", shared.URL())
 			env.Setenv("REDIS_PORT", fmt.Sprint(shared.Port))
 			env.Setenv("LOCKED", locked.URL())

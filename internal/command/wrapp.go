@@ -255,7 +255,7 @@ func acl(args []string, std run.Streams) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +set +get +incrby +incrbyfloat +watch +multi +exec ~logs:app:%[1]s:* ~wrapp:%[1]s:* ~wrapp-token:%[1]s ~%[1]s:__healthpool__*\n", args[0])
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info +set +get +incrby +incrbyfloat +watch +multi +exec ~logs:app:%[1]s:* ~wrapp:%[1]s:* ~wrapp-token:%[1]s ~%[1]s:__healthpool__*\n", args[0])
 	return err
 }
 

@@ -37,7 +37,7 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), beWrapp+"="+name)
+	cmd.Env = append(os.Environ(), beWrapp+"="+name, "WRAPP_SPOOL_DIR="+t.TempDir())
 	cmd.Dir = t.TempDir()
 	return cmd
 }
@@ -312,7 +312,7 @@ func TestPID1(t *testing.T) {
 }
 
 // TestRedisGoneInTheMiddle kills Redis under an app that goes on writing more
-// than the memory holds; the streams have the beginning and the end, and :status
+// than the memory holds, without a spool; the streams have the beginning and the end, and :status
 // the number of what is missing.
 func TestRedisGoneInTheMiddle(t *testing.T) {
 	t.Parallel()
@@ -322,6 +322,7 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	const n = 400_000
 	cmd := wrapp(t, "--redis", s.URL(), "--name", "middle", "--max-entries", "1000000", "--", "sh", "-c",
 		fmt.Sprintf(`echo begin; while [ ! -e %s ]; do sleep 0.01; done; seq 1 %d; touch %s; while [ -e %s ]; do sleep 0.01; done; echo end`, goOn, n, done, goOn))
+	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR=/dev/null")
 	stderr := filepath.Join(dir, "stderr")
 	file, err := os.Create(stderr)
 	if err != nil {

@@ -14,14 +14,6 @@ var pending = []struct {
 		func(c, d *Config) bool { return c.Redis.Cluster != nil },
 		"redis.cluster is not supported yet",
 	},
-	{
-		func(c, d *Config) bool { return c.Spool.Dir != d.Spool.Dir },
-		"spool.dir has no effect yet: what cannot be delivered is kept in memory only",
-	},
-	{
-		func(c, d *Config) bool { return c.Spool.Size != d.Spool.Size },
-		"spool.size has no effect yet: 4 MiB are kept, in memory only",
-	},
 }
 
 // Pending returns one sentence, which begins with the key, for each thing c says

@@ -70,8 +70,8 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"logs.passthrough", "Whether lines go to wrapp's own stdout and stderr as well: `auto` (on a terminal), `always` or `never`.", ""},
 
 	{"spool", "What becomes of lines that cannot be delivered yet.", ""},
-	{"spool.dir", "Directory to keep them in.", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp/<name>`, else the user's state directory; if it cannot be written: memory only"},
-	{"spool.size", "How much is kept. 1MiB or more.", ""},
+	{"spool.dir", "Directory that has the spools, each in a directory named after its app; see [delivery.md](delivery.md).", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp`, else `wrapp` in the user's state directory; if it cannot be written: memory only"},
+	{"spool.size", "How much is kept on disk. 1MiB or more.", ""},
 	{"spool.when_full", "`drop_oldest`: the oldest go, and are counted. `block`: the app waits.", ""},
 
 	{"health", "The health pools that wrapp keeps for the app.", ""},

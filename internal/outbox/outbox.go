@@ -4,7 +4,9 @@
 // What is added is copied into a bounded queue. One goroutine sends from the
 // queue as a pipeline of XADD commands with explicit IDs and another collects
 // the answers. An entry leaves the queue when Redis has answered for it, or when
-// a look into the stream has shown that it landed.
+// a look into the stream has shown that it landed. While Redis is away or slow
+// the queue goes to a spool on disk, if there is one, and is sent from there;
+// what is left there at the end is for the next process that opens the spool.
 package outbox
 
 import (
@@ -13,20 +15,28 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// Options say what an Outbox delivers where. All fields are needed.
+// Options say what an Outbox delivers where. All fields but those of the spool
+// are needed.
 type Options struct {
 	Keys       [entry.Streams]string
 	MaxEntries int  // XADD MAXLEN ~
-	Limit      int  // bytes of entries that may wait
-	Block      bool // when the queue is full, wait even if Redis is away
+	Limit      int  // bytes of entries that may wait in memory
+	Block      bool // when there is no room, wait even if Redis is away
 	Dial       func(context.Context) (*redisconn.Conn, error)
 	Log        *slog.Logger
+
+	Spool     *spool.Spool // nil: memory only; the outbox closes it
+	Left      *spool.Left  // what was in it
+	SpoolSize int64        // bytes that it may have
 }
 
 // An Outbox takes entries from any goroutine and delivers them.
@@ -38,8 +48,20 @@ type Outbox struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when deliver has returned
 
-	lost [entry.Streams]int  // entries that Redis will never take; only collect counts
+	lost     [entry.Streams]int    // entries that Redis will never take; only collect counts
+	lostKept [entry.Streams]int    // of them, among the dead letters
+	leap     [entry.Streams]uint64 // milliseconds; see blind
+	deadTold bool                  // that not all of them are
+
 	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
+	seen sightings
+
+	chunk    []byte    // what is being written to the spool
+	noted    uint64    // how far its journal says that we are
+	diskTold time.Time // that it cannot be written
+	untold   atomic.Bool
+	keepers  sync.WaitGroup // watchAll, spillAll, syncAll
+	stop     chan struct{}  // ends them
 
 	why error // the end of the last connection, or why there was none; read it after done
 
@@ -57,11 +79,38 @@ func New(opts Options, conn *redisconn.Conn) *Outbox {
 		done:    make(chan struct{}),
 		reached: make(chan struct{}),
 		closing: make(chan struct{}),
+		stop:    make(chan struct{}),
 	}
 	o.q.away = conn == nil
+	if opts.Spool != nil {
+		o.inherit()
+		o.keepers.Go(func() { o.spillAll(o.stop) })
+		o.keepers.Go(func() { o.syncAll(o.stop) })
+	}
+	o.keepers.Go(func() { o.watchAll(o.stop) })
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go o.deliver(conn)
 	return o
+}
+
+// inherit takes over what an earlier process left in the spool.
+func (o *Outbox) inherit() {
+	left := o.opts.Left
+	records := o.q.inherit(o.opts.Spool, o.opts.SpoolSize, left)
+	o.q.mu.Lock()
+	defer o.q.mu.Unlock()
+	for _, found := range left.Found {
+		o.opts.Log.Warn(found)
+		o.q.say(found)
+	}
+	if left.Missing > 0 {
+		o.q.say(fmt.Sprintf("%d entries in the spool are lost to damage", left.Missing))
+	}
+	if records > 0 {
+		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", o.opts.Spool.Dir())
+		// This stands behind them: when it can be read they have been delivered.
+		o.q.say(fmt.Sprintf("%d entries delivered from the spool, where an earlier run left them", records))
+	}
 }
 
 // A Batch adds entries that were read at one instant. It holds the outbox's
@@ -93,7 +142,7 @@ func (b Batch) End() {
 // and values, in turn, of fields besides `message`.
 func (o *Outbox) Say(stream entry.Stream, message string, fields ...string) {
 	o.q.mu.Lock()
-	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, stateKept)
+	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, spool.Kept)
 	o.q.mu.Unlock()
 	o.q.signal()
 }
@@ -109,16 +158,17 @@ func (o *Outbox) Unblock() {
 
 // Close waits until everything has been delivered, and gives up when nothing
 // has for as long as patience; where Redis was never reached there is one more
-// attempt and no waiting. It returns the number of entries not delivered, and
-// what Redis or the way to it had against them last.
-func (o *Outbox) Close(patience time.Duration) (undelivered int, why error) {
+// attempt and no waiting. What was not delivered then is kept in the spool for
+// the next run, as far as there is one. Close returns the numbers of entries that
+// are lost and kept, and what Redis or the way to it had against them last.
+func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	close(o.closing)
 	idle := time.NewTicker(patience)
 	defer idle.Stop()
 	for head := o.q.position(); ; {
 		select {
 		case <-o.q.emptied:
-			if !o.q.empty() {
+			if !o.lastWords() {
 				continue
 			}
 		case <-o.done:
@@ -133,10 +183,122 @@ func (o *Outbox) Close(patience time.Duration) (undelivered int, why error) {
 	o.q.close()
 	o.cancel()
 	<-o.done
-	if undelivered = o.q.len(); undelivered > 0 && o.why == nil {
-		o.why = errors.New("it has not answered")
+	n := o.q.len()
+	why = o.why
+	if n > 0 && why == nil {
+		why = errors.New("it has not answered")
 	}
-	return undelivered, o.why
+	// A disk that hangs must not keep wrapp from ending.
+	left := make(chan [2]int, 1)
+	go func() {
+		lost := o.putAway(n)
+		left <- [2]int{lost, o.q.len() - lost} // what was dropped to make room is in neither
+	}()
+	select {
+	case l := <-left:
+		return l[0], l[1], why
+	case <-time.After(2 * closingDisk):
+		o.opts.Log.Warn("the spool's disk does not answer")
+		return n, 0, why
+	}
+}
+
+// lastWords closes the queue if there is nothing in it and nothing more to say.
+func (o *Outbox) lastWords() (closed bool) {
+	q := o.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.drained() {
+		return false
+	}
+	o.tellEpisode(time.Now())
+	if q.closed = q.drained(); !q.closed {
+		q.signal()
+	}
+	return q.closed
+}
+
+// putAway ends the work with the spool, in which n entries are to be kept. It
+// returns how many it could not keep.
+func (o *Outbox) putAway(n int) (lost int) {
+	if n > 0 {
+		lost = o.keep()
+	}
+	close(o.stop)
+	o.keepers.Wait()
+	if o.opts.Spool == nil {
+		return lost
+	}
+	if n == 0 {
+		o.q.mu.Lock()
+		for _, s := range o.q.slabs {
+			o.q.unsave(s)
+		}
+		o.q.mu.Unlock()
+		o.spillOnce() // removes what is not needed any more
+	}
+	o.noted = 0
+	o.note()
+	if err := o.opts.Spool.Close(); err != nil {
+		o.opts.Log.Warn("close the spool", "error", err)
+	}
+	return lost
+}
+
+// keep writes everything that was not delivered to the spool and makes it
+// durable. It returns how many entries it could not write.
+func (o *Outbox) keep() (lost int) {
+	q := o.q
+	q.mu.Lock()
+	if q.store == nil {
+		q.mu.Unlock()
+		return q.len()
+	}
+	q.broken = time.Time{}
+	q.block = false // there is nobody any more who could wait for room
+	q.full = false
+	q.beginSpooling("the end")
+	poke(q.spill)
+	q.mu.Unlock()
+	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		q.mu.Lock()
+		done := q.written == q.end() || !q.spooling || q.full
+		q.mu.Unlock()
+		if done {
+			break
+		}
+	}
+	// What has landed in between is not to come again.
+	var landed []spool.Span
+	q.mu.Lock()
+	q.each(q.head, q.end(), func(r record, _ position) bool {
+		if r.Is(spool.Landed) {
+			landed = addOrdinal(landed, r.Ordinal())
+		}
+		return true
+	})
+	for p := q.written; p.before(q.end()); p = (position{p.slab + 1, 0}) {
+		q.each(p, position{p.slab + 1, 0}, func(r record, _ position) bool {
+			if !r.Is(spool.Landed) {
+				lost++
+			}
+			return true
+		})
+	}
+	dropped, done := q.dropped, q.headOrdinal()
+	q.mu.Unlock()
+	err := q.store.Sync()
+	err = errors.Join(err, q.store.Note(true, func(n *spool.Notes) {
+		n.Done = done
+		n.Settled = append(n.Settled, landed...)
+		for s, count := range dropped {
+			n.Dropped[s] = uint64(count)
+		}
+	}))
+	if err != nil {
+		o.opts.Log.Warn("what is kept in the spool may not outlive a power cut", "error", err)
+	}
+	return lost
 }
 
 // Back-off between attempts to connect: doubled from the first to the last,
@@ -189,7 +351,7 @@ func (o *Outbox) deliver(conn *redisconn.Conn) {
 		// A connection that can be had again at once is not worth a word.
 		if !told && backoff > firstBackoff {
 			told = true
-			o.opts.Log.Warn("redis is away; entries wait in memory", "error", err)
+			o.opts.Log.Warn("redis is away; entries wait", "error", err)
 		}
 		wait := backoff/2 + rand.N(backoff)
 		backoff = min(2*backoff, lastBackoff)
@@ -224,17 +386,18 @@ func closed(c <-chan struct{}) bool {
 
 // welcome tells that Redis is back, and what that has cost.
 func (o *Outbox) welcome(away time.Time, told bool) {
-	o.q.mu.Lock()
-	dropped := o.q.dropped
-	o.q.dropped = 0
-	o.q.mu.Unlock()
 	gone := time.Since(away).Round(time.Millisecond)
+	why := fmt.Sprintf("Redis was away for %v", gone)
+	if away.IsZero() {
+		why = "Redis was away"
+	}
+	o.q.mu.Lock()
+	dropped := o.tellDropped(why)
+	o.q.mu.Unlock()
 	if told {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)
 	}
-	if dropped > 0 {
-		o.Say(entry.Status, fmt.Sprintf("%d lines dropped: Redis was away for %v and the memory for entries (%d KiB) was full", dropped, gone, o.opts.Limit>>10))
-	}
+	o.q.signal()
 }
 
 // serve delivers over one connection until it breaks or Redis refuses entries
@@ -246,8 +409,8 @@ func (o *Outbox) serve(conn *redisconn.Conn, refused bool, ready func()) error {
 		o.q.setAway(false)
 		ready()
 	}
-	for {
-		if err := o.reconcile(conn); err != nil {
+	for again := false; ; again = true {
+		if err := o.reconcile(conn, again); err != nil {
 			return err
 		}
 		if takes != nil && !refused {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
 // Bounds of what is sent and not answered. A batch is sent when no other is
@@ -31,10 +32,13 @@ type refusedError struct{ reply string }
 
 func (e *refusedError) Error() string { return "redis refuses entries for now: " + e.reply }
 
-// A batch is what went to Redis in one write.
+// A batch is what went to Redis in one write: looks, then records.
 type batch struct {
+	looks      []look
 	records    int
 	start, end position
+	last       [entry.Streams]entry.ID // of its records
+	counts     [entry.Streams]int
 }
 
 // A pipeline is one connection's traffic.
@@ -45,6 +49,8 @@ type pipeline struct {
 	answered atomic.Int64 // batches
 	trouble  atomic.Bool  // stop sending
 	taken    func()       // called, if not nil, when the first batch has been taken
+
+	landed [entry.Streams]int // how many entries the streams have got, at least; only collect counts
 }
 
 // pump sends what waits and collects the answers until the connection breaks,
@@ -80,10 +86,13 @@ func (o *Outbox) pump(conn *redisconn.Conn, taken func()) error {
 func (p *pipeline) send() error {
 	q := p.o.q
 	var (
-		spans []span
-		buf   []byte
-		sent  int64
-		seen  int64 // of answered, when we last sent
+		spans   []span
+		buf     []byte
+		sent    int64
+		seen    int64                   // of answered, when we last sent
+		last    [entry.Streams]entry.ID // sent on this connection
+		looked  = time.Now()            // reconcile has just done so
+		missing *slab
 	)
 	for !p.trouble.Load() {
 		answered := p.answered.Load()
@@ -99,15 +108,35 @@ func (p *pipeline) send() error {
 			}
 		}
 		var b batch
-		spans, b.records, b.start, b.end = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
+		spans, b.records, b.start, b.end, missing = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
+		if missing != nil {
+			p.o.load(missing)
+			continue
+		}
 		buf = buf[:0]
+		if now := time.Now(); now.Sub(looked) >= lookEvery {
+			looked = now
+			for s, id := range last {
+				if id != (entry.ID{}) && !p.o.told[s] {
+					buf = p.o.enc.appendLook(buf, entry.Stream(s))
+					b.looks = append(b.looks, look{entry.Stream(s), id})
+				}
+			}
+		}
 		for _, s := range spans {
 			for at := 0; at < len(s.buf); {
-				r := recordAt(s.buf, at)
+				r := spool.At(s.buf, at)
 				at += len(r)
-				if !r.is(stateLanded) {
+				if !r.Is(spool.Landed) {
 					buf = p.o.enc.append(buf, r)
+					b.last[r.Stream()] = r.ID()
+					b.counts[r.Stream()]++
 				}
+			}
+		}
+		for s, n := range b.counts {
+			if n > 0 {
+				last[s] = b.last[s]
 			}
 		}
 		// The answers are collected while the write goes on: neither side can
@@ -115,6 +144,9 @@ func (p *pipeline) send() error {
 		p.inflight <- b
 		sent++
 		seen = answered
+		if len(buf) == 0 {
+			continue // all of it had landed
+		}
 		if _, err := p.conn.Write(buf); err != nil {
 			return fmt.Errorf("write to redis: %w", err)
 		}
@@ -132,20 +164,31 @@ func (p *pipeline) collect() error {
 	var result error
 	for b := range p.inflight {
 		var refusals []refusal
+		for _, l := range b.looks {
+			last, length, refusal, err := replies.info()
+			if err != nil {
+				p.settle(b, 0, nil)
+				return fmt.Errorf("read from redis: %w", stalled(err))
+			}
+			p.looked(l, last, length, refusal)
+		}
 		for i := range b.records {
 			text, err := replies.next()
 			if err != nil {
 				p.settle(b, i, refusals)
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					err = fmt.Errorf("no answer for %v", stallTimeout)
-				}
-				return fmt.Errorf("read from redis: %w", err)
+				return fmt.Errorf("read from redis: %w", stalled(err))
 			}
 			if text != "" {
 				refusals = append(refusals, refusal{i, text})
 			}
 		}
 		if refusals == nil && result == nil {
+			for s, n := range b.counts {
+				if n > 0 {
+					p.o.seen.acknowledged(entry.Stream(s), b.last[s], n)
+					p.landed[s] += n
+				}
+			}
 			p.o.q.release(b.end)
 			if p.taken != nil {
 				p.taken()
@@ -161,6 +204,13 @@ func (p *pipeline) collect() error {
 	return result
 }
 
+func stalled(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("no answer for %v", stallTimeout)
+	}
+	return err
+}
+
 // A refusal is an error reply to the i-th record of a batch.
 type refusal struct {
 	i    int
@@ -174,17 +224,20 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 	q := p.o.q
 	var lost [entry.Streams]int
 	var why [entry.Streams]string
+	var dead []record
 	i := 0
 	q.mu.Lock()
 	q.each(b.start, b.end, func(r record, _ position) bool {
-		if r.is(stateLanded) {
+		if r.Is(spool.Landed) {
 			return true
 		}
 		if i == n {
 			return false
 		}
 		if len(refusals) == 0 || refusals[0].i != i {
-			r.set(stateLanded)
+			r.Set(spool.Landed)
+			p.o.seen.acknowledged(r.Stream(), r.ID(), 1)
+			p.landed[r.Stream()]++
 		} else {
 			text := refusals[0].text
 			refusals = refusals[1:]
@@ -192,30 +245,37 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 			case strings.HasPrefix(text, "ERR The ID specified in XADD"):
 				// Sent for the first time, it is behind another writer's entry;
 				// sent again, its first copy may have landed meanwhile.
-				if r.is(stateResent) {
-					r.set(stateBehind)
+				if r.Is(spool.Resent) {
+					r.Set(spool.Behind)
 				} else {
-					r.set(stateRefused)
+					r.Set(spool.Refused)
 				}
 				if rest == nil {
 					rest = errIDRefused
 				}
 			case redisconn.Passing(text) || strings.HasPrefix(text, "NOAUTH "):
-				r.set(stateRefused)
+				r.Set(spool.Refused)
 				rest = &refusedError{text}
 			default:
-				r.set(stateLanded)
-				lost[r.stream()]++
-				why[r.stream()] = text
+				r.Set(spool.Landed | spool.Lost)
+				lost[r.Stream()]++
+				why[r.Stream()] = text
+				dead = append(dead, r)
 			}
 		}
 		i++
 		return true
 	})
 	q.mu.Unlock()
+	var kept [entry.Streams]int
+	for _, r := range dead {
+		if p.o.setAside(r, why[r.Stream()]) {
+			kept[r.Stream()]++
+		}
+	}
 	for s, n := range lost {
 		if n > 0 {
-			p.o.lose(entry.Stream(s), n, why[s])
+			p.o.lose(entry.Stream(s), n, kept[s], why[s])
 		}
 	}
 	q.releaseLanded()

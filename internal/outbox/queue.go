@@ -1,77 +1,39 @@
 package outbox
 
 import (
-	"encoding/binary"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// A record is one entry as the queue keeps it: a header, then the message, then
-// further fields. It is written once, when the entry is added; only its ID and
-// its state change afterwards.
-//
-//	 0  uint32  size of the whole record, in bytes
-//	 4  uint32  length of the message
-//	 8  uint8   stream
-//	 9  uint8   entry.Flags
-//	10  uint8   state
-//	11  uint8   number of further fields
-//	12  uint32  sequence number of the ID
-//	16  uint64  milliseconds of the ID
-//	24          message; then, for each further field, name and value, each
-//	            behind its length as a uint32
-type record []byte
-
-const headerSize = 24
-
-const (
-	stateLanded  = 1 << iota // it is in its stream, or will never be: not to be sent
-	stateRefused             // Redis answered that it did not take it, and never had it before
-	stateResent              // it was sent before, and what came of that is not known
-	stateBehind              // sent again, Redis answered that the stream has this ID or a later one
-	stateKept                // wrapp's own words: not dropped to make room
-)
-
-func (r record) message() []byte      { return r[headerSize:][:binary.LittleEndian.Uint32(r[4:])] }
-func (r record) stream() entry.Stream { return entry.Stream(r[8]) }
-func (r record) flags() entry.Flags   { return entry.Flags(r[9]) }
-func (r record) is(state byte) bool   { return r[10]&state != 0 }
-func (r record) set(state byte)       { r[10] |= state }
-func (r record) clear(state byte)     { r[10] &^= state }
-
-func (r record) id() entry.ID {
-	return entry.ID{Ms: binary.LittleEndian.Uint64(r[16:]), Seq: uint64(binary.LittleEndian.Uint32(r[12:]))}
-}
-
-func (r record) setID(id entry.ID) {
-	binary.LittleEndian.PutUint32(r[12:], uint32(id.Seq))
-	binary.LittleEndian.PutUint64(r[16:], id.Ms)
-}
-
-// fields are all fields of the entry but `message`, names and values in turn.
-func (r record) fields() []string {
-	fields := r.flags().Fields()
-	rest := r[headerSize+len(r.message()):]
-	for range 2 * int(r[11]) {
-		n := binary.LittleEndian.Uint32(rest)
-		fields = append(fields, string(rest[4:4+n]))
-		rest = rest[4+n:]
-	}
-	return fields
-}
+type record = spool.Record
 
 // slabSize is the room of one slab in bytes; a record that is larger has a slab
 // to itself.
-const slabSize = 64 << 10
+const slabSize = spool.RunSize
+
+// retainBytes is how much of what has landed is kept in memory, in bytes, for
+// the case that the server loses it.
+const retainBytes = 1 << 20
 
 // A slab holds records one behind the other. Its bytes never move, so a record
 // may be read without the queue's lock once it has been added.
 type slab struct {
-	buf     []byte
+	buf     []byte // nil while only the spool has it
+	size    int    // of buf, also while there is none
 	records int
-	kept    bool // only stateKept records are left in it
+	kept    bool     // only spool.Kept records are left in it, and nothing is added
+	left    bool     // an earlier process left it: its records are in doubt, and nothing is added
+	ordinal uint64   // of its first record
+	first   entry.ID // of its first record as the spool has it
+
+	place     spool.Place // where the spool has savedFrom
+	savedFrom int         // the spool has the bytes [savedFrom, saved)
+	saved     int
+	writing   bool // it is just being written to the spool
 }
 
 // A position is a place between two records: an offset in the slab with that
@@ -87,34 +49,53 @@ func (p position) before(q position) bool {
 
 // queue is the bounded FIFO of all that is not yet known to be in Redis: first
 // what has been sent and not answered, then what waits. It owns the bytes: add
-// copies. When it is full, add waits for room while Redis is taking entries,
-// and drops the oldest waiting lines while it is not; what is dropped is
-// counted. wrapp's own entries are never dropped: they are few.
+// copies. Its slabs are in memory, in the spool, or both; see spilling. When the
+// memory is full and there is no spool to take it, add waits for room while
+// Redis is taking entries, and drops the oldest waiting lines while it is not;
+// what is dropped is counted. wrapp's own entries are the last to be dropped.
 type queue struct {
 	mu   sync.Mutex
-	room sync.Cond // something left the queue, or away or closed changed
+	room sync.Cond // something left the queue or its memory, or away or closed changed
 
-	slabs []*slab
+	slabs []*slab  // those before head have landed and are retained
 	first uint64   // number of slabs[0]
 	head  position // first record not known to have landed
 	next  position // first record not sent on the present connection
 	doubt position // first record never sent on any connection
 	free  []*slab  // empty slabs of slabSize, for use again
 
-	held    int // bytes of the slabs' records
-	limit   int // bytes; only what add brings beyond it waits or drops
-	block   bool
-	away    bool // Redis is not taking entries
-	closed  bool // nobody will take from the queue any more
-	dropped int  // entries dropped, ever
+	held     int // bytes of the records in memory that are not known to have landed
+	retained int // bytes of the slabs before head
+	limit    int // of held; only what add brings beyond it waits or drops
+	block    bool
+	away     bool // Redis is not taking entries
+	closed   bool // nobody will take from the queue any more
+	dropped  [entry.Streams]int
 
-	last    entry.ID      // of the newest record
+	ordinal    uint64   // of the next record
+	last       entry.ID // of the newest record
+	clock      uint64   // milliseconds of the newest instant that add was given
+	renumbered []renumbering
+	settled    []spool.Span // merged: left records that have landed, or were dropped
+
+	spilling
+
 	wake    chan struct{} // there is something for the sender to look at
 	emptied chan struct{} // everything has landed
 }
 
+// A renumbering with its origin.
+type renumbering struct {
+	spool.Renumbering
+	ours bool // nothing was sent under the new IDs before this process
+}
+
 func newQueue(limit int, block bool) *queue {
-	q := &queue{limit: limit, block: block, away: true, wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1)}
+	q := &queue{
+		limit: limit, block: block, away: true, ordinal: 1,
+		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1),
+	}
+	q.spilling.init()
 	q.room.L = &q.mu
 	return q
 }
@@ -130,20 +111,27 @@ func poke(c chan<- struct{}) {
 	}
 }
 
+// clockStep is how far, in milliseconds, the clock must go back to be worth a word.
+const clockStep = 1000
+
 // add appends one entry read at the given instant. Its ID is that instant's
 // millisecond, or just after the last ID where the clock has not moved on. The
 // caller holds mu, which add gives up while it waits.
 func (q *queue) add(stream entry.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
-	size := headerSize + len(message)
-	for _, f := range fields {
-		size += 4 + len(f)
-	}
-	if state&stateKept == 0 {
+	size := spool.Size(message, fields)
+	if state&spool.Kept == 0 {
 		q.makeRoom(size)
 	}
 	if q.closed {
-		q.dropped++
+		q.dropped[stream]++
 		return
+	}
+	if state&spool.Kept == 0 {
+		if back := time.Duration(q.clock-ms) * time.Millisecond; ms+clockStep < q.clock {
+			q.say(fmt.Sprintf("the clock went back by %v; the IDs of entries go on from where they were", back))
+			q.clock = ms
+		}
+		q.clock = max(q.clock, ms)
 	}
 	id := entry.ID{Ms: ms}
 	if !q.last.Less(id) {
@@ -153,19 +141,21 @@ func (q *queue) add(stream entry.Stream, flags entry.Flags, ms uint64, message [
 
 	s := q.tail(size)
 	at := len(s.buf)
-	s.buf = s.buf[:at+size]
-	r := record(s.buf[at:])
-	binary.LittleEndian.PutUint32(r, uint32(size))
-	binary.LittleEndian.PutUint32(r[4:], uint32(len(message)))
-	r[8], r[9], r[10], r[11] = byte(stream), byte(flags), state, byte(len(fields)/2)
-	r.setID(id)
-	n := headerSize + copy(r[headerSize:], message)
-	for _, f := range fields {
-		binary.LittleEndian.PutUint32(r[n:], uint32(len(f)))
-		n += 4 + copy(r[n+4:], f)
+	if at == 0 {
+		s.ordinal, s.first = q.ordinal, id
 	}
+	s.buf = s.buf[:at+size]
+	s.size = len(s.buf)
+	record(s.buf[at:]).Fill(q.ordinal, id, stream, flags, state, message, fields)
+	q.ordinal++
 	s.records++
 	q.held += size
+	q.watched()
+}
+
+// say adds an entry of wrapp's own to the status stream. The caller holds mu.
+func (q *queue) say(message string) {
+	q.add(entry.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Kept)
 }
 
 // following is the ID we give after id. A record keeps 32 bits of sequence
@@ -181,7 +171,19 @@ func following(id entry.ID) entry.ID {
 // whole queue is let in when nothing else is.
 func (q *queue) makeRoom(size int) {
 	for q.held > 0 && q.held+size > q.limit && !q.closed {
-		if q.away && !q.block {
+		switch {
+		case q.usable():
+			if q.away {
+				q.beginSpooling("Redis is away")
+			}
+			if q.spooling && (q.evict() || !q.block && q.slow && q.dropOldest()) {
+				continue
+			}
+			if q.spooling && q.written == q.end() {
+				return // what is in memory is in doubt: Redis may have it or not
+			}
+			poke(q.spill)
+		case q.away && !q.block:
 			if !q.dropOldest() {
 				return // all that is left is in doubt or wrapp's own
 			}
@@ -195,7 +197,7 @@ func (q *queue) makeRoom(size int) {
 // tail returns the last slab, with room for size bytes.
 func (q *queue) tail(size int) *slab {
 	if n := len(q.slabs); n > 0 {
-		if s := q.slabs[n-1]; cap(s.buf)-len(s.buf) >= size && !s.kept {
+		if s := q.slabs[n-1]; s.buf != nil && cap(s.buf)-len(s.buf) >= size && !s.kept && !s.left {
 			return s
 		}
 	}
@@ -213,56 +215,25 @@ func (q *queue) tail(size int) *slab {
 	return s
 }
 
-// dropOldest drops the oldest slab's worth of lines that were never sent: of
-// those, and only those, it is certain that they are not in Redis. What wrapp
-// itself had to say stays. It returns false when there is nothing to drop.
-func (q *queue) dropOldest() bool {
-	for i, s := range q.slabs {
-		number := q.first + uint64(i)
-		if s.kept || number < q.doubt.slab || number == q.doubt.slab && q.doubt.offset > 0 {
-			continue
-		}
-		var kept slab
-		for at := 0; at < len(s.buf); {
-			r := recordAt(s.buf, at)
-			at += len(r)
-			if r.is(stateKept) {
-				kept.buf = append(kept.buf, r...)
-				kept.records++
-			}
-		}
-		q.dropped += s.records - kept.records
-		q.held -= len(s.buf) - len(kept.buf)
-		kept.kept = true
-		q.recycle(s)
-		q.slabs[i] = &kept
-		return true
-	}
-	return false
-}
-
 func (q *queue) recycle(s *slab) {
-	if cap(s.buf) == slabSize {
-		*s = slab{buf: s.buf[:0]}
-		q.free = append(q.free, s)
+	if cap(s.buf) == slabSize && len(q.free) < 32 {
+		q.free = append(q.free, &slab{buf: s.buf[:0]})
 	}
 }
 
-// recordAt is the record that begins at offset at of buf.
-func recordAt(buf []byte, at int) record {
-	return record(buf[at:][:binary.LittleEndian.Uint32(buf[at:])])
-}
-
-// each calls f for the records between two positions, until f returns false.
-// The caller holds mu.
+// each calls f for the records in memory between two positions, until f returns
+// false. The caller holds mu.
 func (q *queue) each(from, to position, f func(record, position) bool) {
 	for p := from; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
+		if !p.before(to) {
+			return
+		}
 		buf := q.slabs[p.slab-q.first].buf
 		for p.offset < len(buf) {
 			if !p.before(to) {
 				return
 			}
-			r := recordAt(buf, p.offset)
+			r := spool.At(buf, p.offset)
 			p.offset += len(r)
 			if !f(r, p) {
 				return
@@ -274,7 +245,7 @@ func (q *queue) each(from, to position, f func(record, position) bool) {
 // end is the position behind the newest record.
 func (q *queue) end() position {
 	if n := len(q.slabs); n > 0 {
-		return position{q.first + uint64(n-1), len(q.slabs[n-1].buf)}
+		return position{q.first + uint64(n-1), q.slabs[n-1].size}
 	}
 	return position{q.first, 0}
 }
@@ -284,26 +255,34 @@ type span struct{ buf []byte }
 
 // take appends to spans what is to be sent next, up to some bytes and records,
 // and marks it as sent. It returns the number of records that are to be sent,
-// and the positions before and behind them.
-func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, start, end position) {
+// and the positions before and behind them; or, if it could take nothing, the
+// slab that has to be read from the spool first.
+func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, start, end position, missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	bytes := 0
 	start, end = q.next, q.next
-	for bytes < maxBytes && records < maxRecords && end.slab-q.first < uint64(len(q.slabs)) {
+	limit := q.end()
+	if q.settling() {
+		limit = q.written
+	}
+	for bytes < maxBytes && records < maxRecords && end.before(limit) {
 		s := q.slabs[end.slab-q.first]
-		if end.offset == len(s.buf) {
-			if end.slab-q.first+1 == uint64(len(q.slabs)) {
-				break
-			}
+		if end.offset == s.size {
 			end = position{end.slab + 1, 0}
 			continue
 		}
+		if s.buf == nil {
+			if end == q.next {
+				return spans, 0, start, end, s
+			}
+			break
+		}
 		from := end.offset
-		for end.offset < len(s.buf) && bytes < maxBytes && records < maxRecords {
-			r := recordAt(s.buf, end.offset)
+		for end.offset < len(s.buf) && bytes < maxBytes && records < maxRecords && end.before(limit) {
+			r := spool.At(s.buf, end.offset)
 			end.offset += len(r)
-			if !r.is(stateLanded) {
+			if !r.Is(spool.Landed) {
 				bytes += len(r)
 				records++
 			}
@@ -314,22 +293,28 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 	if q.doubt.before(end) {
 		q.doubt = end
 	}
-	return spans, records, start, end
+	return spans, records, start, end, nil
 }
 
-// waiting is the number of bytes that have not been sent, roughly: it counts
-// whole slabs and the part of the first.
+// waiting is the number of bytes that have not been sent. It stops counting when
+// there are enough for a batch.
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.settling() && !q.next.before(q.written) {
+		return 0
+	}
 	n := -q.next.offset
 	for i := q.next.slab - q.first; i < uint64(len(q.slabs)); i++ {
-		n += len(q.slabs[i].buf)
+		n += q.slabs[i].size
+		if n >= flushBytes {
+			break
+		}
 	}
 	return n
 }
 
-// release forgets everything before end: it has landed.
+// release lets go of everything before end: it has landed.
 func (q *queue) release(end position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -337,28 +322,37 @@ func (q *queue) release(end position) {
 		return
 	}
 	for q.head.slab < end.slab {
-		s := q.slabs[0]
-		q.held -= len(s.buf) - q.head.offset
-		q.slabs = q.slabs[1:]
-		q.first++
-		q.head = position{q.first, 0}
-		q.recycle(s)
+		s := q.slabs[q.head.slab-q.first]
+		if s.buf != nil {
+			q.held -= s.size - q.head.offset
+			q.retained += s.size
+		}
+		q.unsave(s)
+		q.head = position{q.head.slab + 1, 0}
 	}
 	q.held -= end.offset - q.head.offset
 	q.head.offset = end.offset
-	if s := q.slabs[0]; len(q.slabs) == 1 && end.offset == len(s.buf) && q.next == end {
-		// Nothing is left: the slab starts again from its beginning.
-		q.slabs = q.slabs[:0]
+	for q.retained > retainBytes && q.first < q.head.slab {
+		s := q.slabs[0]
+		if s.buf != nil {
+			q.retained -= s.size
+			q.recycle(s)
+		}
+		q.slabs = q.slabs[1:]
 		q.first++
-		q.head = position{q.first, 0}
-		q.next, q.doubt = q.head, q.head
-		q.recycle(s)
 	}
-	if q.held == 0 {
+	if q.drained() {
 		poke(q.emptied)
+	}
+	if q.settling() && !q.head.before(q.written) {
+		poke(q.spill)
 	}
 	q.room.Broadcast()
 }
+
+// drained says whether there is no record from head on: there may be slabs of
+// which everything was dropped. The caller holds mu.
+func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
 
 // position is that of the first record not known to have landed.
 func (q *queue) position() position {
@@ -367,15 +361,15 @@ func (q *queue) position() position {
 	return q.head
 }
 
-// releaseLanded forgets the records at the head that are marked as landed.
+// releaseLanded lets go of the records at the head that are marked as landed.
 func (q *queue) releaseLanded() {
 	q.mu.Lock()
 	end := q.head
 	q.each(q.head, q.doubt, func(r record, behind position) bool {
-		if r.is(stateLanded) {
+		if r.Is(spool.Landed) {
 			end = behind
 		}
-		return r.is(stateLanded)
+		return r.Is(spool.Landed)
 	})
 	q.mu.Unlock()
 	q.release(end)
@@ -386,39 +380,58 @@ func (q *queue) rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.each(q.head, q.next, func(r record, _ position) bool {
-		if !r.is(stateRefused) {
-			r.set(stateResent)
+		if !r.Is(spool.Refused) {
+			r.Set(spool.Resent)
 		}
-		r.clear(stateRefused | stateBehind)
+		r.Clear(spool.Refused | spool.Behind)
 		return true
 	})
 	q.next = q.head
 }
 
-// renumber gives the records of a stream that have not landed IDs above floor,
-// where they are not above it already, and makes later ones follow. It returns
-// how many IDs changed.
-func (q *queue) renumber(stream entry.Stream, floor entry.ID) (changed int) {
+// replay has those records that landed and that the server has lost again, as
+// far as they are retained, wait to be sent under the same IDs: those with IDs
+// above what lost says of their stream. It returns how many there are of each
+// stream, and the oldest ID retained of each.
+func (q *queue) replay(lost [entry.Streams]*entry.ID) (again [entry.Streams]int, oldest [entry.Streams]entry.ID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.each(q.head, q.end(), func(r record, _ position) bool {
-		if r.stream() != stream || r.is(stateLanded) {
+	was := q.head
+	var head position
+	found := false
+	begin := position{q.first, 0}
+	q.each(begin, was, func(r record, behind position) bool {
+		s := r.Stream()
+		if oldest[s] == (entry.ID{}) {
+			oldest[s] = r.ID()
+		}
+		if lost[s] == nil || !lost[s].Less(r.ID()) || r.Is(spool.Lost) {
+			r.Set(spool.Landed)
 			return true
 		}
-		if id := r.id(); floor.Less(id) {
-			return false // and so are all that follow
+		r.Clear(spool.Landed | spool.Refused | spool.Resent | spool.Behind)
+		again[s]++
+		if !found {
+			found = true
+			head = position{behind.slab, behind.offset - len(r)}
 		}
-		floor = following(floor)
-		r.setID(floor)
-		r.clear(stateResent | stateBehind)
-		r.set(stateRefused) // nothing with this ID was ever sent
-		changed++
 		return true
 	})
-	if q.last.Less(floor) {
-		q.last = floor
+	if !found {
+		return again, oldest
 	}
-	return changed
+	for p := head; p.slab < was.slab; p = (position{p.slab + 1, 0}) {
+		if s := q.slabs[p.slab-q.first]; s.buf != nil {
+			q.held += s.size - p.offset
+			q.retained -= s.size
+		}
+	}
+	q.held += was.offset
+	if head.slab == was.slab {
+		q.held -= head.offset
+	}
+	q.head = head // rewind sees to what was sent behind it
+	return again, oldest
 }
 
 // setAway says whether Redis is taking entries.
@@ -442,8 +455,13 @@ func (q *queue) close() {
 func (q *queue) len() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for i := q.head.slab - q.first; i < uint64(len(q.slabs)); i++ {
+		if s := q.slabs[i]; s.buf == nil && s.size > 0 {
+			n += s.records
+		}
+	}
 	q.each(q.head, q.end(), func(r record, _ position) bool {
-		if !r.is(stateLanded) {
+		if !r.Is(spool.Landed) {
 			n++
 		}
 		return true
@@ -455,7 +473,7 @@ func (q *queue) len() (n int) {
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.held == 0
+	return q.drained()
 }
 
 // milliseconds is t as an entry's ID counts it.

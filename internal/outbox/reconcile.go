@@ -11,6 +11,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
 // reconcile looks into the streams to learn which entries landed whose answers
@@ -20,23 +21,49 @@ import (
 // Redis may still execute what it had read from an earlier connection after
 // this look. That is harmless: those entries come again under the same IDs, so
 // one of the two is refused, and the refusal leads back here.
-func (o *Outbox) reconcile(conn *redisconn.Conn) error {
+//
+// idRefused says that it is done because Redis has just refused an ID.
+func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
+	runID, other, err := o.identify(conn)
+	if err != nil {
+		return err
+	}
+	var last [entry.Streams]entry.ID
+	var known [entry.Streams]bool
 	for s := range entry.Streams {
-		last, err := lastID(conn, o.opts.Keys[s])
-		if err == nil {
-			err = o.findLanded(conn, s, last)
-		}
-		var reply redis.Error
-		if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
-			o.blind(s, err)
+		last[s], err = lastID(conn, o.opts.Keys[s])
+		if known[s] = err == nil; known[s] {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("look into %s: %w", o.opts.Keys[s], err)
+		if err = o.blindFor(s, err, idRefused); err != nil {
+			return err
 		}
-		if n := o.q.renumber(s, last); n > 0 {
+	}
+	o.compare(last, known, other)
+	o.seen.runID = runID
+	for s := range entry.Streams {
+		if !known[s] {
+			continue
+		}
+		err := o.findLanded(conn, s, last[s])
+		var behind uint64
+		if err == nil {
+			behind, err = o.findLeft(conn, s, last[s])
+		}
+		if err != nil {
+			if err = o.blindFor(s, err, idRefused); err != nil {
+				return err
+			}
+			continue
+		}
+		n, err := o.renumber(s, last[s], behind)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
 			o.opts.Log.Info("entries renumbered: the stream has later ones of another writer or clock",
-				"stream", o.opts.Keys[s], "entries", n, "after", last)
+				"stream", o.opts.Keys[s], "entries", n, "after", last[s])
+			o.foreign(s, last[s])
 		}
 	}
 	o.q.releaseLanded()
@@ -44,18 +71,39 @@ func (o *Outbox) reconcile(conn *redisconn.Conn) error {
 	return nil
 }
 
+// blindFor takes an error of looking into a stream: it returns nil, and what can
+// be done is done, if Redis does not let us look.
+func (o *Outbox) blindFor(stream entry.Stream, err error, idRefused bool) error {
+	var reply redis.Error
+	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
+		return o.blind(stream, err, idRefused)
+	}
+	return fmt.Errorf("look into %s: %w", o.opts.Keys[stream], err)
+}
+
 // blind does what can be done for a stream that Redis does not let us look into:
-// an entry that was sent twice and whose ID the stream is past has landed.
-func (o *Outbox) blind(stream entry.Stream, why error) {
+// an entry that was sent twice and whose ID the stream is past has landed. One
+// that was sent once is behind another writer, who knows how far: it leaps, each
+// time twice as far as before.
+func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 	if !o.told[stream] {
 		o.told[stream] = true
 		o.opts.Log.Warn("cannot look into the stream, which is needed after a lost connection (see wrapp acl)", "stream", o.opts.Keys[stream], "error", why)
 	}
 	for _, r := range o.q.doubtful(stream) {
-		if r.is(stateBehind) {
-			r.set(stateLanded)
+		if r.Is(spool.Behind) {
+			o.q.mu.Lock() // it may just be being copied to the spool
+			r.Set(spool.Landed)
+			o.q.mu.Unlock()
+		} else if r.Is(spool.Refused) && idRefused {
+			o.leap[stream] = min(max(1000, 2*o.leap[stream]), 1<<62)
+			floor := entry.ID{Ms: min(r.ID().Ms, 1<<62) + o.leap[stream]}
+			o.foreign(stream, floor)
+			_, err := o.renumber(stream, floor, 0)
+			return err
 		}
 	}
+	return nil
 }
 
 // lastID is the last ID that the stream at key ever had, zero if there is none.
@@ -91,33 +139,15 @@ const pageEntries = 256
 // said, when the entry was sent again, that the stream was past it.
 func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID) error {
 	doubtful := o.q.doubtful(stream)
-	if len(doubtful) == 0 || last.Less(doubtful[0].id()) {
+	if len(doubtful) == 0 || last.Less(doubtful[0].ID()) {
 		return nil
 	}
 	key := o.opts.Keys[stream]
-	var newest entry.ID // the newest of ours that is known to have landed
-	var landed []record
-	rest := doubtful
-	for from := doubtful[0].id(); len(rest) > 0; {
-		page, err := readRange(conn, key, from.String(), doubtful[len(doubtful)-1].id().String(), pageEntries)
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			for len(rest) > 0 && rest[0].id().Less(e.id) {
-				rest = rest[1:]
-			}
-			if len(rest) > 0 && rest[0].id() == e.id && same(rest[0], e.fields) {
-				newest = e.id
-				landed = append(landed, rest[0])
-			}
-		}
-		if len(page) < pageEntries {
-			break
-		}
-		from = page[len(page)-1].id.Next()
+	landed, newest, err := find(conn, key, doubtful)
+	if err != nil {
+		return err
 	}
-	if i := slices.IndexFunc(doubtful, func(r record) bool { return r.id() == last }); i >= 0 {
+	if i := slices.IndexFunc(doubtful, func(r record) bool { return r.ID() == last }); i >= 0 {
 		newest = last
 	}
 	oldest, err := readRange(conn, key, "-", "+", 1)
@@ -127,15 +157,42 @@ func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID)
 	o.q.mu.Lock()
 	defer o.q.mu.Unlock()
 	for _, r := range landed {
-		r.set(stateLanded)
+		r.Set(spool.Landed)
+		o.seen.acknowledged(stream, r.ID(), 1)
 	}
 	for _, r := range doubtful {
-		trimmed := len(oldest) == 0 || r.id().Less(oldest[0].id)
-		if trimmed && !r.is(stateRefused) && (r.is(stateBehind) || !newest.Less(r.id())) {
-			r.set(stateLanded)
+		trimmed := len(oldest) == 0 || r.ID().Less(oldest[0].id)
+		if trimmed && !r.Is(spool.Refused) && (r.Is(spool.Behind) || !newest.Less(r.ID())) {
+			r.Set(spool.Landed)
 		}
 	}
 	return nil
+}
+
+// find returns those of some records, in order, that are in the stream at key,
+// and the ID of the newest of them.
+func find(conn redis.Conn, key string, records []record) (landed []record, newest entry.ID, err error) {
+	rest := records
+	for from := records[0].ID(); len(rest) > 0; {
+		page, err := readRange(conn, key, from.String(), records[len(records)-1].ID().String(), pageEntries)
+		if err != nil {
+			return nil, newest, err
+		}
+		for _, e := range page {
+			for len(rest) > 0 && rest[0].ID().Less(e.id) {
+				rest = rest[1:]
+			}
+			if len(rest) > 0 && rest[0].ID() == e.id && same(rest[0], e.fields) {
+				newest = e.id
+				landed = append(landed, rest[0])
+			}
+		}
+		if len(page) < pageEntries {
+			break
+		}
+		from = page[len(page)-1].id.Next()
+	}
+	return landed, newest, nil
 }
 
 // A stored entry is one as XRANGE shows it.
@@ -171,8 +228,8 @@ func readRange(conn redis.Conn, key, from, to string, count int) ([]stored, erro
 
 // same says whether a record is what is stored.
 func same(r record, fields [][]byte) bool {
-	want := r.fields()
-	if len(fields) != 2+len(want) || string(fields[0]) != "message" || !bytes.Equal(fields[1], r.message()) {
+	want := r.Fields()
+	if len(fields) != 2+len(want) || string(fields[0]) != "message" || !bytes.Equal(fields[1], r.Message()) {
 		return false
 	}
 	for i, f := range want {
@@ -189,23 +246,10 @@ func (q *queue) doubtful(stream entry.Stream) (records []record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.each(q.head, q.doubt, func(r record, _ position) bool {
-		if r.stream() == stream && !r.is(stateLanded) {
+		if r.Stream() == stream && !r.Is(spool.Landed) {
 			records = append(records, r)
 		}
 		return true
 	})
 	return records
-}
-
-// lose tells, once for each stream, that entries will never be taken.
-func (o *Outbox) lose(stream entry.Stream, n int, why string) {
-	first := o.lost[stream] == 0
-	o.lost[stream] += n
-	if !first {
-		return
-	}
-	o.opts.Log.Error("redis will not take entries; they are lost", "stream", o.opts.Keys[stream], "reply", why)
-	if stream != entry.Error {
-		o.Say(entry.Error, fmt.Sprintf("%s takes no entries: %s", o.opts.Keys[stream], why))
-	}
 }

@@ -20,6 +20,8 @@ import (
 type encoder struct {
 	// prefix[stream] is `XADD key MAXLEN ~ n` without the array header.
 	prefix [entry.Streams][]byte
+	// looks[stream] is XINFO STREAM key.
+	looks [entry.Streams][]byte
 	// suffix[flags] are the fields that the flags stand for.
 	suffix [entry.FlagSets][]byte
 	ms     uint64 // whose digits are in msText
@@ -31,6 +33,10 @@ func newEncoder(keys [entry.Streams]string, maxEntries int) *encoder {
 	for s, key := range keys {
 		for _, arg := range []string{"XADD", key, "MAXLEN", "~", strconv.Itoa(maxEntries)} {
 			e.prefix[s] = appendBulk(e.prefix[s], arg)
+		}
+		e.looks[s] = appendHeader(nil, '*', 3)
+		for _, arg := range []string{"XINFO", "STREAM", key} {
+			e.looks[s] = appendBulk(e.looks[s], arg)
 		}
 	}
 	for f := range e.suffix {
@@ -50,19 +56,24 @@ func flagArgs(flags entry.Flags) int { return 2 * bits.OnesCount8(uint8(flags)) 
 
 // append appends the command that adds r.
 func (e *encoder) append(b []byte, r record) []byte {
-	flags, extra := r.flags(), int(r[11])
+	flags, extra := r.Flags(), r.Extra()
 	b = appendHeader(b, '*', prefixArgs+flagArgs(flags)+2*extra)
-	b = append(b, e.prefix[r.stream()]...)
-	b = e.appendID(b, r.id())
+	b = append(b, e.prefix[r.Stream()]...)
+	b = e.appendID(b, r.ID())
 	b = append(b, "$7\r\nmessage\r\n"...)
-	b = appendBulk(b, r.message())
+	b = appendBulk(b, r.Message())
 	b = append(b, e.suffix[flags]...)
 	if extra > 0 {
-		for _, f := range r.fields()[flagArgs(flags):] {
+		for _, f := range r.Fields()[flagArgs(flags):] {
 			b = appendBulk(b, f)
 		}
 	}
 	return b
+}
+
+// appendLook appends the command that looks at a stream.
+func (e *encoder) appendLook(b []byte, stream entry.Stream) []byte {
+	return append(b, e.looks[stream]...)
 }
 
 // appendID appends an ID; entries that follow each other mostly share their
@@ -135,6 +146,80 @@ func (p *replies) next() (refusal string, err error) {
 		return string(line[1:]), nil
 	}
 	return "", fmt.Errorf("read from redis: no reply to XADD: %q", line)
+}
+
+// info reads the reply to XINFO STREAM.
+func (p *replies) info() (last entry.ID, length int, refusal string, err error) {
+	line, err := p.line()
+	if err != nil {
+		return last, 0, "", err
+	}
+	if line[0] == '-' {
+		return last, 0, string(line[1:]), nil
+	}
+	n, err := strconv.Atoi(string(line[1:]))
+	if err != nil || line[0] != '*' {
+		return last, 0, "", fmt.Errorf("read from redis: no reply to XINFO: %q", line)
+	}
+	name := ""
+	for range n {
+		text, err := p.value(0)
+		if err != nil {
+			return last, 0, "", err
+		}
+		switch name {
+		case "last-generated-id":
+			last, err = entry.ParseID(text)
+		case "length":
+			length, err = strconv.Atoi(text)
+		}
+		if err != nil {
+			return last, 0, "", err
+		}
+		name = text
+	}
+	return last, length, "", nil
+}
+
+// value reads a reply of any kind. It returns the text of a short one.
+func (p *replies) value(depth int) (string, error) {
+	line, err := p.line()
+	if err != nil {
+		return "", err
+	}
+	if depth > 8 {
+		return "", fmt.Errorf("read from redis: no reply: %q", line)
+	}
+	switch line[0] {
+	case '$':
+		n, err := strconv.Atoi(string(line[1:]))
+		if err != nil || n < -1 {
+			return "", fmt.Errorf("read from redis: no reply: %q", line)
+		}
+		if n < 0 {
+			return "", nil
+		}
+		if n > 64 {
+			_, err = p.r.Discard(n + 2)
+			return "", err
+		}
+		text := make([]byte, n+2)
+		_, err = io.ReadFull(p.r, text)
+		return string(text[:n]), err
+	case ':':
+		return string(line[1:]), nil
+	case '*':
+		n, err := strconv.Atoi(string(line[1:]))
+		if err != nil {
+			return "", fmt.Errorf("read from redis: no reply: %q", line)
+		}
+		for range n {
+			if _, err := p.value(depth + 1); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", nil
 }
 
 func (p *replies) line() ([]byte, error) {

@@ -57,8 +57,8 @@ func BenchmarkIntake(b *testing.B) {
 			}
 			stdout.Close()
 			<-in.done
-			if n, err := out.Close(patience); n > 0 {
-				b.Fatal(fmt.Errorf("%d entries not delivered: %w", n, err))
+			if lost, _, err := out.Close(patience); lost > 0 {
+				b.Fatal(fmt.Errorf("%d entries not delivered: %w", lost, err))
 			}
 			b.StopTimer()
 			vals.Close(patience)

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	// memoryLimit is what may wait for Redis, in bytes.
+	// memoryLimit is what may wait for Redis in memory, in bytes.
 	memoryLimit = 4 << 20
 
 	// patience is how long the end of wrapp waits for Redis to take another
@@ -52,9 +52,10 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		return process.ExitFailed, err
 	}
 	if err != nil {
-		log.Warn("redis is not there; the app starts all the same and entries wait in memory", "error", err)
+		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
 	name := cfg.Name()
+	store, left, noSpool := openSpool(cfg)
 	out := outbox.New(outbox.Options{
 		Keys:       entry.Keys(name),
 		MaxEntries: cfg.Logs.MaxEntries,
@@ -62,6 +63,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 		Block:      cfg.Spool.WhenFull == "block",
 		Dial:       dial,
 		Log:        log,
+		Spool:      store,
+		Left:       left,
+		SpoolSize:  int64(cfg.Spool.Size),
 	}, conn)
 
 	dialValues := func(ctx context.Context) (*redisconn.Conn, error) {
@@ -85,6 +89,10 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 	})
 
 	began := mark(out, "{{__NEW_RUN_%s}}")
+	if noSpool != nil {
+		log.Info("no spool; entries wait in memory only", "error", noSpool)
+		out.Say(entry.Status, "no spool; entries wait in memory only: "+noSpool.Error())
+	}
 	exit, err = runApp(cfg, began, std, log, sinks{out: out, values: vals, pools: pools}, signals)
 	if err != nil {
 		out.Say(entry.Error, err.Error())
@@ -102,8 +110,15 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error
 			log.Error("redis did not take every value; the last changes are lost", "keys", n, "error", why)
 		}
 	})
-	if n, why := out.Close(patience); n > 0 {
-		log.Error("redis did not take everything; entries are lost", "entries", n, "error", why)
+	lost, kept, why := out.Close(patience)
+	if refused, aside := out.Refused(); refused > 0 {
+		log.Warn("redis refused entries for good", "entries", refused, "set aside", aside)
+	}
+	if kept > 0 {
+		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", store.Dir(), "error", why)
+	}
+	if lost > 0 {
+		log.Error("redis did not take everything; entries are lost", "entries", lost, "error", why)
 	}
 	ends.Wait()
 	return exit, err

@@ -1,0 +1,234 @@
+package outbox
+
+import (
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// dropSegment makes room in the spool: the oldest segment goes of which nothing
+// was sent. What wrapp itself had to say stays, unless nothing else is left.
+func (o *Outbox) dropSegment() bool {
+	q := o.q
+	for _, keep := range []bool{true, false} {
+		q.mu.Lock()
+		seg, slabs := q.droppable(keep)
+		if seg == 0 {
+			q.mu.Unlock()
+			continue
+		}
+		was := make([]slab, len(slabs))
+		for i, s := range slabs {
+			was[i] = *s
+		}
+		q.mu.Unlock()
+		images := make([][]byte, len(slabs))
+		for i, s := range was {
+			if s.buf == nil && s.size > 0 {
+				// One that cannot be read is lost anyway, and is counted below.
+				images[i], _ = q.store.Read(s.place, s.size, s.ordinal, nil)
+			}
+		}
+		q.mu.Lock()
+		if again, same := q.droppable(keep); again != seg || len(same) != len(slabs) {
+			q.mu.Unlock()
+			return true // some of it is being sent now
+		}
+		var run []byte
+		var gone []spool.Span
+		var kept []*slab
+		for i, s := range slabs {
+			data := s.buf
+			switch {
+			case data != nil:
+				q.held -= s.size
+			case s.size > 0:
+				data = images[i]
+				q.revive(data, s.left)
+				q.unloaded--
+				if data == nil {
+					q.dropped[entry.Info] += s.records
+				}
+			}
+			var k *slab
+			var spans []spool.Span
+			if keep {
+				k, spans = q.keep(data)
+			} else {
+				k = &slab{kept: true}
+				for at := 0; at < len(data); {
+					r := spool.At(data, at)
+					at += len(r)
+					if !r.Is(spool.Landed) {
+						q.dropped[r.Stream()]++
+					}
+					spans = addOrdinal(spans, r.Ordinal())
+				}
+			}
+			for _, span := range spans {
+				if n := len(gone); n > 0 && gone[n-1].Upto == span.From {
+					gone[n-1].Upto = span.Upto
+				} else {
+					gone = append(gone, span)
+				}
+			}
+			k.left = s.left
+			if k.size > 0 {
+				k.place.Offset = int64(len(run)) // within run, until it is written
+				run = append(run, k.buf...)
+				kept = append(kept, k)
+			}
+			q.held += k.size
+			q.replaceSlab(s, k)
+		}
+		delete(q.refs, seg)
+		dropped := q.dropped
+		q.mu.Unlock()
+
+		var place spool.Place
+		var err error
+		if len(kept) > 0 {
+			if place, err = q.store.Replace(seg, run); err != nil {
+				q.store.Remove(seg)
+			}
+		} else {
+			err = q.store.Remove(seg)
+		}
+		if err != nil {
+			o.opts.Log.Warn("cannot make room in the spool as it should be", "error", err)
+		}
+		q.mu.Lock()
+		for _, k := range kept {
+			if place.Segment != 0 && q.has(k) {
+				k.place = spool.Place{Segment: seg, Offset: place.Offset + k.place.Offset}
+				k.saved = k.size
+				q.refs[seg]++
+			} else {
+				k.place = spool.Place{}
+			}
+		}
+		q.mu.Unlock()
+		q.store.Note(false, func(n *spool.Notes) {
+			n.Settled = append(n.Settled, gone...)
+			for s, count := range dropped {
+				n.Dropped[s] = uint64(count)
+			}
+		})
+		q.room.Broadcast()
+		return true
+	}
+	return false
+}
+
+// droppable returns the oldest segment of which no record was ever sent and
+// which is not being written, with its slabs. With keep it passes those over
+// that have nothing but wrapp's own words in them. The caller holds mu.
+func (q *queue) droppable(keep bool) (seg uint64, slabs []*slab) {
+	for i := q.unsent(); i < len(q.slabs) && q.first+uint64(i) < q.written.slab; i++ {
+		s := q.slabs[i]
+		if s.place.Segment == 0 {
+			continue
+		}
+		if s.place.Segment != seg {
+			if seg != 0 && len(slabs) == q.refs[seg] && !(keep && allKept(slabs)) {
+				return seg, slabs
+			}
+			seg, slabs = s.place.Segment, nil
+		}
+		slabs = append(slabs, s)
+	}
+	if seg != 0 && len(slabs) == q.refs[seg] && !(keep && allKept(slabs)) {
+		return seg, slabs
+	}
+	return 0, nil
+}
+
+func allKept(slabs []*slab) bool {
+	for _, s := range slabs {
+		if !s.kept {
+			return false
+		}
+	}
+	return true
+}
+
+// replaceSlab puts one slab into another's place.
+func (q *queue) replaceSlab(old, by *slab) {
+	for i, s := range q.slabs {
+		if s == old {
+			by.ordinal = max(by.ordinal, old.ordinal)
+			q.slabs[i] = by
+			return
+		}
+	}
+}
+
+// has says whether a slab is in the queue and not released.
+func (q *queue) has(s *slab) bool {
+	for i := q.head.slab - q.first; i < uint64(len(q.slabs)); i++ {
+		if q.slabs[i] == s {
+			return true
+		}
+	}
+	return false
+}
+
+// dropOldest drops the oldest slab's worth of lines that were never sent and are
+// not in the spool: of those, and only those, it is certain that they are not in
+// Redis. What wrapp itself had to say stays. It returns false when there is
+// nothing to drop.
+func (q *queue) dropOldest() bool {
+	for i := q.unsent(); i < len(q.slabs); i++ {
+		s := q.slabs[i]
+		if s.kept || s.buf == nil || s.size == 0 || s.saved > 0 || s.writing {
+			continue
+		}
+		kept, _ := q.keep(s.buf)
+		q.held -= s.size - kept.size
+		q.recycle(s)
+		q.slabs[i] = kept
+		return true
+	}
+	return false
+}
+
+// unsent is the index of the first slab of which no record was ever sent.
+func (q *queue) unsent() int {
+	number := max(q.doubt.slab, q.next.slab)
+	if q.doubt.slab == number && q.doubt.offset > 0 || q.next.slab == number && q.next.offset > 0 {
+		number++
+	}
+	return int(number - q.first)
+}
+
+// keep returns a slab of the records in buf that are wrapp's own. The others are
+// counted as dropped, and their ordinals returned.
+func (q *queue) keep(buf []byte) (kept *slab, gone []spool.Span) {
+	kept = &slab{kept: true}
+	for at := 0; at < len(buf); {
+		r := spool.At(buf, at)
+		at += len(r)
+		if r.Is(spool.Kept) {
+			if kept.records == 0 {
+				kept.ordinal, kept.first = r.Ordinal(), r.ID()
+			}
+			kept.buf = append(kept.buf, r...)
+			kept.records++
+			continue
+		}
+		if !r.Is(spool.Landed) {
+			q.dropped[r.Stream()]++
+		}
+		gone = addOrdinal(gone, r.Ordinal())
+	}
+	kept.size = len(kept.buf)
+	return kept, gone
+}
+
+// addOrdinal adds an ordinal, larger than all that are there, to spans.
+func addOrdinal(spans []spool.Span, ordinal uint64) []spool.Span {
+	if n := len(spans); n > 0 && spans[n-1].Upto == ordinal {
+		spans[n-1].Upto++
+		return spans
+	}
+	return append(spans, spool.Span{From: ordinal, Upto: ordinal + 1})
+}

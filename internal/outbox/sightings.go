@@ -1,0 +1,193 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// sightings are what is known of the server and its streams, to notice when
+// somebody else has had a hand in them.
+type sightings struct {
+	mu    sync.Mutex
+	runID string // of the server that we last talked to
+	blind bool   // it does not tell
+	acked [entry.Streams]entry.ID
+	// counts[s] are how many entries of ours had been acknowledged up to some
+	// IDs, so that what a server has lost can be counted.
+	counts  [entry.Streams][]milestone
+	foreign [entry.Streams]bool // told that somebody else writes there
+}
+
+// A milestone is how many entries had been acknowledged up to an ID.
+type milestone struct {
+	id entry.ID
+	n  int
+}
+
+// maxMilestones bounds counts.
+const maxMilestones = 4096
+
+// acknowledged notes that n more entries of a stream have landed, up to id.
+func (k *sightings) acknowledged(stream entry.Stream, id entry.ID, n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.acked[stream].Less(id) {
+		k.acked[stream] = id
+	}
+	c := k.counts[stream]
+	total := n
+	if len(c) > 0 {
+		total += c[len(c)-1].n
+	}
+	if len(c) == maxMilestones {
+		// Every other one will do for what is longer ago.
+		half := c[:0]
+		for i := 0; i < len(c); i += 2 {
+			half = append(half, c[i])
+		}
+		c = half
+	}
+	k.counts[stream] = append(c, milestone{id, total})
+}
+
+// since is how many entries were acknowledged behind an ID, at most.
+func (k *sightings) since(stream entry.Stream, id entry.ID) int {
+	c := k.counts[stream]
+	if len(c) == 0 {
+		return 0
+	}
+	n := c[len(c)-1].n
+	for i := len(c) - 1; i >= 0; i-- {
+		if !id.Less(c[i].id) {
+			return n - c[i].n
+		}
+	}
+	return n
+}
+
+// identify asks the server who it is. other says that it is not, or no longer,
+// the process that we talked to before.
+func (o *Outbox) identify(conn redis.Conn) (id string, other bool, err error) {
+	text, err := redis.String(conn.Do("INFO", "server"))
+	var reply redis.Error
+	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
+		if !o.seen.blind && strings.HasPrefix(string(reply), "NOPERM") {
+			o.seen.blind = true
+			o.opts.Log.Warn("redis does not say who it is, which is needed to notice that it has lost data (see wrapp acl)", "error", err)
+		}
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("ask redis who it is: %w", err)
+	}
+	_, rest, _ := strings.Cut(text, "\nrun_id:")
+	id, _, _ = strings.Cut(rest, "\r")
+	return id, o.seen.runID != "" && id != o.seen.runID, nil
+}
+
+// compare looks whether the streams, whose last IDs are given, still have what
+// was acknowledged. What another server, or this one before it was started
+// again, has lost is sent again as far as it is retained; what somebody deleted
+// is not.
+func (o *Outbox) compare(last [entry.Streams]entry.ID, known [entry.Streams]bool, other bool) {
+	k := &o.seen
+	k.mu.Lock()
+	var lost [entry.Streams]*entry.ID
+	var counts [entry.Streams]int
+	some := false
+	var deleted []string
+	for s := range entry.Streams {
+		if !known[s] || !last[s].Less(k.acked[s]) {
+			continue
+		}
+		if other {
+			lost[s] = &last[s]
+			counts[s] = k.since(s, last[s])
+			some = true
+		} else {
+			deleted = append(deleted, o.opts.Keys[s])
+		}
+		k.acked[s] = last[s]
+		k.counts[s] = nil
+	}
+	k.mu.Unlock()
+	if len(deleted) > 0 {
+		o.deleted(deleted)
+	}
+	if !some {
+		return
+	}
+	again, oldest := o.q.replay(lost)
+	var texts []string
+	for s := range entry.Streams {
+		if lost[s] == nil {
+			continue
+		}
+		text := fmt.Sprintf("%d entries of :%v are sent again", again[s], s)
+		if gap := counts[s] - again[s]; gap > 0 && (oldest[s] == (entry.ID{}) || lost[s].Less(oldest[s])) {
+			text += fmt.Sprintf(" and up to %d are lost", gap)
+		}
+		texts = append(texts, text)
+	}
+	message := "Redis has lost entries that it had taken: " + strings.Join(texts, ", ")
+	o.opts.Log.Warn(message)
+	o.Say(entry.Status, message)
+}
+
+func (o *Outbox) deleted(keys []string) {
+	text := "somebody deleted " + strings.Join(keys, ", ")
+	if len(keys) > 1 {
+		text += " (DEL, FLUSHDB or FLUSHALL)"
+	}
+	o.Say(entry.Status, text)
+}
+
+// foreign tells, once for each stream, that somebody else writes to it.
+func (o *Outbox) foreign(stream entry.Stream, last entry.ID) {
+	o.seen.mu.Lock()
+	told := o.seen.foreign[stream]
+	o.seen.foreign[stream] = true
+	o.seen.mu.Unlock()
+	if !told {
+		o.Say(entry.Status, fmt.Sprintf("%s has entries of another writer or clock, up to ID %v; the IDs of ours go on from there", o.opts.Keys[stream], last))
+	}
+}
+
+// lookEvery is how often, while entries are sent, the streams are looked at to
+// notice that somebody has deleted them or writes to them.
+const lookEvery = time.Second
+
+// A look is an XINFO STREAM within the pipeline.
+type look struct {
+	stream entry.Stream
+	sent   entry.ID // of our last entry before it
+}
+
+// looked takes the answer to a look: the last ID of the stream and its length.
+func (p *pipeline) looked(l look, last entry.ID, length int, refusal string) {
+	s, o := l.stream, p.o
+	switch {
+	case refusal != "" && !strings.HasPrefix(refusal, "ERR no such key"):
+		return
+	case refusal != "" || last.Less(l.sent):
+		o.seen.mu.Lock()
+		o.seen.acked[s] = last
+		o.seen.counts[s] = nil
+		o.seen.mu.Unlock()
+		o.deleted([]string{o.opts.Keys[s]})
+	case length < min(p.landed[s], o.opts.MaxEntries):
+		// Trimming leaves no fewer than MaxEntries.
+		o.deleted([]string{fmt.Sprintf("%s or entries of it: %d are there", o.opts.Keys[s], length)})
+	case l.sent.Less(last):
+		o.foreign(s, last)
+	}
+	p.landed[s] = length
+}

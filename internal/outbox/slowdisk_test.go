@@ -1,0 +1,86 @@
+package outbox
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// Of linux/fs.h.
+const (
+	fiFreeze = 0xc0045877
+	fiThaw   = 0xc0045878
+)
+
+// TestFrozenDisk freezes the spool's file system under the writer, so that
+// nothing is written until it is thawed: nobody waits for that, and what had to
+// be dropped is counted.
+func TestFrozenDisk(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a file system wants root")
+	}
+	image, mount := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"mkfs.ext4", "-q", "-F", image}, {"mount", "-o", "loop", image, mount}} {
+		if text, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("%s: %v: %s", args[0], err, text)
+		}
+	}
+	disk, err := os.Open(mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0)
+		disk.Close()
+		if text, err := exec.Command("umount", "-l", mount).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, text)
+		}
+	})
+	s := redistest.Prepare(t)
+	o := openSpooled(t, s, filepath.Join(mount, "spool"), 32<<20, func(opts *Options) { opts.Block = false })
+	number(o, 0, 10_000)
+	eventually(t, "spooling has begun", func() bool { return len(segments(t, filepath.Join(mount, "spool"))) > 0 })
+	if err := unix.IoctlSetInt(int(disk.Fd()), fiFreeze, 0); err != nil {
+		t.Skipf("freeze: %v", err)
+	}
+	const n = 300_000
+	number(o, 10_000, n) // would never return
+	if err := unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Up()
+	eventually(t, "all is delivered", o.q.empty)
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	before, told := -1, 0
+	for _, m := range got {
+		var i int
+		fmt.Sscanf(m, "line %d", &i)
+		if i <= before {
+			t.Fatalf("%q behind line %d", m, before)
+		}
+		before = i
+	}
+	for _, m := range said(s, "lines dropped") {
+		var k int
+		fmt.Sscanf(m, "%d lines dropped", &k)
+		told += k
+	}
+	if told == 0 || told+len(got) != n {
+		t.Errorf("%d there and %d told as dropped of %d", len(got), told, n)
+	}
+}

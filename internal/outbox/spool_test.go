@@ -1,0 +1,540 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// openSpooled is open with a spool of some bytes in dir, and memory for 1 MiB.
+func openSpooled(t *testing.T, s *redistest.Server, dir string, size int64, change func(*Options)) *Outbox {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, left, err := spool.Open(dir, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, s, func(opts *Options) {
+		opts.Limit = 1 << 20
+		opts.Spool, opts.Left, opts.SpoolSize = store, left, size
+		if change != nil {
+			change(opts)
+		}
+	})
+}
+
+func segments(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// said are the entries of :status that have some text in them.
+func said(s *redistest.Server, text string) (found []string) {
+	for _, m := range s.Messages(entry.Keys("t")[entry.Status]) {
+		if strings.Contains(m, text) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// eventually waits until f is true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	const limit = time.Minute
+	for until := time.Now().Add(limit); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
+// TestSpooled has no server while much more is written than memory holds, and
+// then has one: all of it comes, in order, and nothing is left on disk.
+func TestSpooled(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 64<<20, nil)
+	const n = 200_000
+	number(o, 0, n)
+	if len(segments(t, dir)) == 0 {
+		t.Error("nothing is in the spool")
+	}
+	if o.q.held > 2<<20 {
+		t.Errorf("%d bytes are held in memory", o.q.held)
+	}
+	s.Up()
+	number(o, n, n+1000)
+	closeAll(t, o)
+	checkNumbered(t, s, n+1000)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the spool is still there: %v", err)
+	}
+	if len(said(s, "lines dropped")) > 0 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestHealthy writes nothing to disk while Redis takes what comes. A machine
+// that stalls for 100 ms is not healthy, so there are several attempts.
+func TestHealthy(t *testing.T) {
+	s := redistest.Start(t)
+	for range 100 {
+		dir := filepath.Join(t.TempDir(), "spool")
+		o := openSpooled(t, s, dir, 64<<20, nil)
+		number(o, 0, 20_000)
+		eventually(t, "all is answered", o.q.empty)
+		o.q.mu.Lock()
+		spooled := o.q.spooled
+		o.q.mu.Unlock()
+		written := len(segments(t, dir))
+		closeAll(t, o)
+		if spooled == 0 && written == 0 {
+			return
+		}
+	}
+	t.Error("entries were spooled in each attempt")
+}
+
+// TestNextRun ends three runs without a server; the fourth delivers what they
+// left, before its own.
+func TestNextRun(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	const n = 50_000
+	for i := range 3 {
+		o := openSpooled(t, s, dir, 64<<20, nil)
+		number(o, i*n, (i+1)*n)
+		lost, kept, why := o.Close(time.Hour)
+		// Each run says on :status what the ones before it left.
+		if want := (i+1)*n + i; lost != 0 || kept != want || why == nil {
+			t.Errorf("%d entries lost, %d kept, want %d: %v", lost, kept, want, why)
+		}
+	}
+	s.Up()
+	o := openSpooled(t, s, dir, 64<<20, nil)
+	number(o, 3*n, 4*n)
+	closeAll(t, o)
+	checkNumbered(t, s, 4*n)
+	if got := said(s, fmt.Sprintf("%d entries delivered from the spool", 3*n+2)); len(got) != 1 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestStalledAndSpooled stops a server in its tracks: nobody waits for it.
+func TestStalledAndSpooled(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 64<<20, nil)
+	number(o, 0, 1000)
+	s.Pause()
+	number(o, 1000, 200_000) // would never return
+	s.Resume()
+	number(o, 200_000, 201_000)
+	closeAll(t, o)
+	checkNumbered(t, s, 201_000)
+}
+
+// TestDropped fills a small spool: the oldest lines go and are counted, what
+// wrapp itself said stays.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 2<<20, func(opts *Options) { opts.Block = false })
+	o.Say(entry.Info, "run marker")
+	const n = 300_000
+	number(o, 0, n)
+	eventually(t, "the spool has all of it", func() bool {
+		o.q.mu.Lock()
+		defer o.q.mu.Unlock()
+		return o.q.written == o.q.end()
+	})
+	size := int64(0)
+	for _, file := range segments(t, dir) {
+		info, err := os.Stat(file)
+		if err == nil {
+			size += info.Size()
+		}
+	}
+	if size > 2<<20+slabSize || size < 1<<20 {
+		t.Errorf("the spool has %d bytes", size)
+	}
+	s.Up()
+	closeAll(t, o)
+	checkDropped(t, s, n)
+}
+
+// checkDropped fails unless the stream has a run marker and the last of n lines,
+// and :status says how many are missing.
+func checkDropped(t *testing.T, s *redistest.Server, n int) {
+	t.Helper()
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	if got[0] != "run marker" {
+		t.Errorf("the first entry is %q", got[0])
+	}
+	dropped := n - (len(got) - 1)
+	if dropped < n/2 || dropped == n {
+		t.Errorf("%d lines dropped of %d", dropped, n)
+	}
+	for i, m := range got[1:] {
+		if want := fmt.Sprintf("line %d", dropped+i); m != want {
+			t.Fatalf("line %q, want %q", m, want)
+		}
+	}
+	told := 0
+	for _, m := range said(s, "lines dropped") {
+		var k int
+		fmt.Sscanf(m, "%d lines dropped", &k)
+		told += k
+	}
+	if told != dropped {
+		t.Errorf("%d dropped, and status says %d: %q", dropped, told, s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestDroppedAndNextRun is TestDropped with the end of a run in between.
+func TestDroppedAndNextRun(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 2<<20, func(opts *Options) { opts.Block = false })
+	o.Say(entry.Info, "run marker")
+	const n = 300_000
+	number(o, 0, n)
+	lost, kept, _ := o.Close(time.Hour)
+	if lost != 0 || kept == 0 {
+		t.Errorf("%d lost, %d kept", lost, kept)
+	}
+	s.Up()
+	o = openSpooled(t, s, dir, 2<<20, func(opts *Options) { opts.Block = false })
+	eventually(t, "all is delivered", o.q.empty)
+	closeAll(t, o)
+	checkDropped(t, s, n)
+}
+
+// TestBlocked fills a small spool that is not to drop anything: adding waits.
+func TestBlocked(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 2<<20, nil)
+	const n = 300_000
+	var added atomic.Int64
+	go func() {
+		for i := 0; i < n; i += 1000 {
+			number(o, i, i+1000)
+			added.Add(1000)
+		}
+	}()
+	eventually(t, "the spool is full", func() bool {
+		o.q.mu.Lock()
+		defer o.q.mu.Unlock()
+		return o.q.full
+	})
+	for before := int64(-1); before != added.Load(); time.Sleep(200 * time.Millisecond) {
+		before = added.Load()
+	}
+	if added.Load() >= n {
+		t.Error("nothing waits")
+	}
+	s.Up()
+	eventually(t, "all is added", func() bool { return added.Load() == n })
+	closeAll(t, o)
+	checkNumbered(t, s, n)
+}
+
+// TestDiskFull has a disk that is full before the spool is: that is told, and
+// nobody waits.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk wants root")
+	}
+	mount := t.TempDir()
+	if err := unix.Mount("none", mount, "tmpfs", 0, "size=512k"); err != nil {
+		t.Skipf("mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(mount, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := redistest.Prepare(t)
+	o := openSpooled(t, s, filepath.Join(mount, "spool"), 64<<20, func(opts *Options) { opts.Block = false })
+	const n = 200_000
+	number(o, 0, n)
+	s.Up()
+	eventually(t, "all is delivered", o.q.empty)
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	before := -1
+	for _, m := range got {
+		var i int
+		fmt.Sscanf(m, "line %d", &i)
+		if i <= before {
+			t.Fatalf("%q behind line %d", m, before)
+		}
+		before = i
+	}
+	told := 0
+	for _, m := range said(s, "lines dropped") {
+		var k int
+		fmt.Sscanf(m, "%d lines dropped", &k)
+		told += k
+	}
+	if told+len(got) != n || before != n-1 {
+		t.Errorf("%d there and %d told as dropped of %d, the last is %d", len(got), told, n, before)
+	}
+	if len(said(s, "no space left on device")) != 1 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestForeignWriterAndSpool has entries in the spool, and somebody else write
+// IDs far ahead of theirs before they can be delivered.
+func TestForeignWriterAndSpool(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var open atomic.Bool
+	dir := filepath.Join(t.TempDir(), "spool")
+	gate := func(opts *Options) {
+		dial := opts.Dial
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			if !open.Load() {
+				return nil, errors.New("not yet")
+			}
+			return dial(ctx)
+		}
+	}
+	const n = 100_000
+	o := openSpooled(t, s, dir, 64<<20, gate)
+	number(o, 0, n/2)
+	o.Close(time.Hour)
+	o = openSpooled(t, s, dir, 64<<20, gate)
+	number(o, n/2, n)
+	key := entry.Keys("t")[entry.Info]
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	c := s.Dial(1)
+	for i := range 10 {
+		if _, err := c.Do("XADD", key, entry.ID{Ms: ahead + uint64(i)*1000, Seq: 1<<64 - 1}, "message", "foreign"); err != nil {
+			t.Fatal(err)
+		}
+		open.Store(true)
+		time.Sleep(20 * time.Millisecond)
+	}
+	closeAll(t, o)
+	i := 0
+	for _, m := range s.Messages(key) {
+		if m == "foreign" {
+			continue
+		}
+		if want := fmt.Sprintf("line %d", i); m != want {
+			t.Fatalf("%q, want %q", m, want)
+		}
+		i++
+	}
+	if i != n {
+		t.Errorf("%d entries of ours, want %d", i, n)
+	}
+	if len(said(s, "another writer")) == 0 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestServerLosesData restarts a server that has saved nothing: what it had
+// taken comes again, as far as memory has it, and it is told.
+func TestServerLosesData(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	key := entry.Keys("t")[entry.Info]
+	number(o, 0, 5000)
+	eventually(t, "all is there", func() bool { return len(s.Messages(key)) == 5000 })
+	eventually(t, "and answered", o.q.empty)
+	ids := fmt.Sprint(s.Stream(key)[4990:])
+	s.Down()
+	s.Up()
+	number(o, 5000, 6000)
+	closeAll(t, o)
+	checkNumbered(t, s, 6000)
+	if got := fmt.Sprint(s.Stream(key)[4990:5000]); got != ids {
+		t.Errorf("the IDs are others: %s, were %s", got, ids)
+	}
+	if got := said(s, "Redis has lost entries that it had taken: 5000 entries of :info are sent again"); len(got) != 1 || strings.Contains(got[0], "are lost") {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestServerLosesMore is TestServerLosesData with more than is retained.
+func TestServerLosesMore(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	const n = 100_000
+	number(o, 0, n)
+	eventually(t, "all is answered", o.q.empty)
+	s.Down()
+	s.Up()
+	number(o, n, n+1000)
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	gone := n + 1000 - len(got)
+	for i, m := range got {
+		if want := fmt.Sprintf("line %d", gone+i); m != want {
+			t.Fatalf("%q, want %q", m, want)
+		}
+	}
+	told := said(s, "Redis has lost entries")
+	var again, lost int
+	if len(told) == 1 {
+		fmt.Sscanf(told[0], "Redis has lost entries that it had taken: %d entries of :info are sent again and up to %d are lost", &again, &lost)
+	}
+	if again != n-gone || lost != gone || gone == 0 {
+		t.Errorf("%d are gone of %d; status: %q", gone, n, told)
+	}
+}
+
+// TestDeletedIsTold deletes streams under a writer that stays connected.
+func TestDeletedIsTold(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{"DEL": "somebody deleted logs:app:t:info", "FLUSHALL": "somebody deleted logs:app:t:info"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			c := s.Dial(1)
+			o := open(t, s, nil)
+			add(o, "before")
+			eventually(t, "it is answered", o.q.empty)
+			args := []any{}
+			if command == "DEL" {
+				args = append(args, entry.Keys("t")[entry.Info])
+			}
+			if _, err := c.Do(command, args...); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is told", func() bool {
+				add(o, "after")
+				time.Sleep(50 * time.Millisecond)
+				return len(said(s, want)) == 1
+			})
+			closeAll(t, o)
+		})
+	}
+}
+
+// TestClockGoesBack adds entries of an hour ago behind entries of now.
+func TestClockGoesBack(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	at := time.Now()
+	for i := range 3000 {
+		if i == 1000 {
+			at = at.Add(-time.Hour)
+		}
+		b := o.Begin(at.Add(time.Duration(i) * time.Millisecond))
+		b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d", i))
+		b.End()
+	}
+	closeAll(t, o)
+	checkNumbered(t, s, 3000)
+	if got := said(s, "the clock went back by 59m59."); len(got) != 1 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestDeadLetters writes to a key that holds something else: the entries are set
+// aside, and the other streams go on.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	keys := entry.Keys("t")
+	if _, err := s.Dial(1).Do("SET", keys[entry.Info], "no stream"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 64<<20, nil)
+	number(o, 0, 5000)
+	o.Say(entry.Status, "still here")
+	closeAll(t, o)
+	if got := said(s, "still here"); len(got) != 1 {
+		t.Error("the status is not there")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, spool.DeadLetters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) != 5000 || !strings.Contains(lines[4999], `"message":"line 4999"`) || !strings.Contains(lines[0], `"reply":"WRONGTYPE `) {
+		t.Errorf("%d letters, the last %s", len(lines), lines[len(lines)-1])
+	}
+	if got := s.Messages(keys[entry.Error]); len(got) != 1 || !strings.Contains(got[0], dir) {
+		t.Errorf("error: %q", got)
+	}
+}
+
+// TestTooLarge sends an entry that is larger than the server takes, which then
+// ends the connection: what follows comes all the same.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--proto-max-bulk-len", "1mb")
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 64<<20, nil)
+	add(o, "before", strings.Repeat("x", 2<<20), "after")
+	closeAll(t, o)
+	if got := s.Messages(entry.Keys("t")[entry.Info]); fmt.Sprint(got) != "[before after]" {
+		t.Errorf("%d entries", len(got))
+	}
+	if info, err := os.Stat(filepath.Join(dir, spool.DeadLetters)); err != nil || info.Size() < 2<<20 {
+		t.Errorf("the dead letters: %v", err)
+	}
+}
+
+// TestBlindAndForeign has a user who may not read, and another writer ahead.
+func TestBlindAndForeign(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(0).Do("ACL", "SETUSER", "blind", "on", ">pw", "~*", "-@all", "+select", "+xadd"); err != nil {
+		t.Fatal(err)
+	}
+	key := entry.Keys("t")[entry.Info]
+	ahead := uint64(time.Now().Add(time.Hour).UnixMilli())
+	if _, err := s.Dial(1).Do("XADD", key, entry.ID{Ms: ahead}, "message", "foreign"); err != nil {
+		t.Fatal(err)
+	}
+	o := open(t, s, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			r := s.Config().Redis
+			if err := r.SetURL("redis://blind:pw@" + s.Addr()); err != nil {
+				return nil, err
+			}
+			return redisconn.Dial(ctx, &r, 1)
+		}
+	})
+	number(o, 0, 5000)
+	closeAll(t, o)
+	if got := s.Messages(key); len(got) != 5001 || got[0] != "foreign" || got[1] != "line 0" || got[5000] != "line 4999" {
+		t.Errorf("%d entries, the first %q", len(got), got[:min(3, len(got))])
+	}
+}

@@ -1,0 +1,109 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// DeadLetters is the name of the file, in a spool's directory, of entries that
+// Redis refused for good: one JSON object a line.
+const DeadLetters = "dead-letters.jsonl"
+
+// maxDeadLetters bounds the file of dead letters, in bytes; a quarter of the
+// spool's size bounds it too.
+const maxDeadLetters = 16 << 20
+
+// errDeadFull says that the file of dead letters is as large as it may be.
+var errDeadFull = errors.New("the file of dead letters is full")
+
+type deadLetters struct {
+	mu    sync.Mutex
+	name  string
+	limit int64
+	file  *os.File
+	size  int64
+}
+
+// A deadLetter is a line of the file.
+type deadLetter struct {
+	Time    time.Time         `json:"time"`
+	Stream  string            `json:"stream"`
+	ID      string            `json:"id"`
+	Reply   string            `json:"reply"` // what Redis had against it
+	Message *string           `json:"message,omitempty"`
+	Base64  []byte            `json:"message_base64,omitempty"` // instead, if it is no UTF-8
+	Fields  map[string]string `json:"fields,omitempty"`
+}
+
+func (d *deadLetters) open(dir string, size int64) {
+	d.name = filepath.Join(dir, DeadLetters)
+	d.limit = min(size/4, maxDeadLetters)
+}
+
+// SetAside writes an entry that Redis will never take into the file of dead
+// letters, as long as that is not full.
+func (s *Spool) SetAside(stream string, r Record, reply string) error {
+	letter := deadLetter{Time: time.Now().UTC(), Stream: stream, ID: r.ID().String(), Reply: reply}
+	if m := string(r.Message()); utf8.ValidString(m) {
+		letter.Message = &m
+	} else {
+		letter.Base64 = r.Message()
+	}
+	if fields := r.Fields(); len(fields) > 0 {
+		letter.Fields = make(map[string]string)
+		for i := 0; i+1 < len(fields); i += 2 {
+			letter.Fields[fields[i]] = fields[i+1]
+		}
+	}
+	line, err := json.Marshal(letter)
+	if err != nil {
+		return fmt.Errorf("set an entry aside: %w", err)
+	}
+	return s.dead.write(append(line, '\n'))
+}
+
+func (d *deadLetters) write(line []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return fmt.Errorf("set an entry aside: %w", err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return fmt.Errorf("set an entry aside: %w", err)
+		}
+		d.file, d.size = f, info.Size()
+	}
+	if d.size+int64(len(line)) > d.limit {
+		return fmt.Errorf("set an entry aside: %w (%s)", errDeadFull, d.name)
+	}
+	n, err := d.file.Write(line)
+	d.size += int64(n)
+	if err != nil {
+		if n > 0 && d.file.Truncate(d.size-int64(n)) == nil {
+			d.size -= int64(n)
+		}
+		return fmt.Errorf("set an entry aside: %w", err)
+	}
+	return nil
+}
+
+func (d *deadLetters) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file != nil {
+		d.file.Sync()
+		d.file.Close()
+	}
+}

@@ -1,0 +1,64 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const lockName = "lock"
+
+// ErrInUse says that another process uses the spool.
+var ErrInUse = errors.New("another wrapp uses it")
+
+// lockPatience is how long a lock may be held by what is just ending: a process
+// that was being started when its owner closed it has it until it runs.
+const lockPatience = 300 * time.Millisecond
+
+func flock(f *os.File) (err error) {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+// lockDir takes the lock of a spool, which ends with the process.
+func lockDir(dir string) (*os.File, error) {
+	name := filepath.Join(dir, lockName)
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the spool: %w", err)
+		}
+		err = flock(f)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrInUse
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock the spool %s: %w", dir, err)
+		}
+		// Whoever had it may have removed it as the last thing it did.
+		ours, err1 := f.Stat()
+		there, err2 := os.Stat(name)
+		if err1 == nil && err2 == nil && os.SameFile(ours, there) {
+			return f, nil
+		}
+		f.Close()
+		if errors.Is(err2, os.ErrNotExist) {
+			if _, err := os.Stat(dir); err != nil {
+				return nil, fmt.Errorf("lock the spool: %w", err)
+			}
+			continue
+		}
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("lock the spool: %w", err)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const damagedPrefix = "damaged-"
+
+// maxDamaged is how many damaged segments are kept for a look.
+const maxDamaged = 4
+
+// recover reads the segments that are there.
+func (s *Spool) recover() error {
+	names, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	var numbers []uint64
+	for _, name := range names {
+		if n, ok := segmentNumber(name.Name()); ok {
+			numbers = append(numbers, n)
+			s.next = max(s.next, n+1)
+		}
+		if strings.HasSuffix(name.Name(), ".new") {
+			os.Remove(filepath.Join(s.dir, name.Name()))
+		}
+	}
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		if err := s.recoverSegment(n, i == len(numbers)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recoverSegment reads one segment. Newest says that it is the one that was
+// written to last: what follows its last whole record is a write that was not
+// finished, and is cut off.
+func (s *Spool) recoverSegment(number uint64, newest bool) error {
+	file := s.segmentFile(number)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	start, err := salt(data, segmentMagic)
+	var version *versionError
+	if errors.As(err, &version) {
+		return fmt.Errorf("%s: %w", filepath.Base(file), err)
+	}
+	if err != nil {
+		if newest && len(data) < fileHeaderSize {
+			return os.Remove(file) // it was just being made
+		}
+		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.setAside(file, true))
+		return nil
+	}
+	runs := len(s.left.Runs)
+	damaged, tail := scan(data, start, func(at int, r Record) { s.recoverRecord(number, at, r) })
+	size := int64(len(data))
+	if newest {
+		size -= int64(tail)
+	} else {
+		damaged += tail
+	}
+	if damaged > 0 {
+		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.setAside(file, false))
+	}
+	if len(s.left.Runs) == runs {
+		return os.Remove(file) // nothing in it is needed
+	}
+	g := &segment{number: number, salt: start, size: size}
+	s.segments[number] = g
+	s.size += size
+	if newest && damaged == 0 {
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		if err := f.Truncate(size); err != nil {
+			f.Close()
+			return err
+		}
+		g.file = f
+		s.last = g
+	}
+	return nil
+}
+
+// recoverRecord adds a record to what was left.
+func (s *Spool) recoverRecord(number uint64, at int, r Record) {
+	l := s.left
+	ordinal, id := r.Ordinal(), r.ID()
+	stored := id
+	for _, n := range s.notes.Renumbered {
+		if n.Stream == r.Stream() {
+			id = n.Apply(ordinal, id)
+		}
+	}
+	if l.Last.Less(id) {
+		l.Last = id
+	}
+	if ordinal < l.Next {
+		return // a copy of what was there already, or no record of ours
+	}
+	if len(l.Runs) > 0 && ordinal > l.Next {
+		l.Missing += s.unsettled(l.Next, ordinal)
+	}
+	l.Next = ordinal + 1
+	if ordinal < s.notes.Done {
+		return
+	}
+	if n := len(l.Runs); n > 0 {
+		run := &l.Runs[n-1]
+		if run.Segment == number && run.Offset+int64(run.Bytes) == int64(at) && run.Bytes+len(r) <= RunSize {
+			run.Bytes += len(r)
+			run.Records++
+			return
+		}
+	}
+	l.Runs = append(l.Runs, Run{Place{number, int64(at)}, len(r), 1, ordinal, stored})
+}
+
+// unsettled is how many of the ordinals in [from, upto) nothing is known of.
+func (s *Spool) unsettled(from, upto uint64) uint64 {
+	from = max(from, s.notes.Done)
+	if from >= upto {
+		return 0
+	}
+	n := upto - from
+	for _, span := range s.notes.Settled {
+		if a, b := max(from, span.From), min(upto, span.Upto); a < b {
+			n -= b - a
+		}
+	}
+	return n
+}
+
+// setAside keeps a damaged segment for a look, or a copy of it, and returns its
+// new name.
+func (s *Spool) setAside(file string, whole bool) string {
+	name := damagedPrefix + filepath.Base(file)
+	to := filepath.Join(s.dir, name)
+	var err error
+	if whole {
+		err = os.Rename(file, to)
+	} else {
+		os.Remove(to)
+		err = os.Link(file, to)
+	}
+	if err != nil {
+		name = "nothing: " + err.Error()
+	}
+	kept, _ := filepath.Glob(filepath.Join(s.dir, damagedPrefix+"*"))
+	slices.Sort(kept)
+	for len(kept) > maxDamaged {
+		os.Remove(kept[0])
+		kept = kept[1:]
+	}
+	return name
+}

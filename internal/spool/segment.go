@@ -1,0 +1,118 @@
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A file of a spool, segment or journal, begins with a header:
+//
+//	 0  8 bytes  "wrappseg" or "wrappjnl"
+//	 8  uint32   version of the format
+//	12  uint32   0
+//	16  8 bytes  salt: random, so that no bytes an app wrote can pass for a record
+//	24  uint32   0
+//	28  uint32   CRC32C of the 28 bytes before
+//
+// Behind it come records, one behind the other. Version 1 is the first.
+const (
+	segmentMagic   = "wrappseg"
+	journalMagic   = "wrappjnl"
+	formatVersion  = 1
+	fileHeaderSize = 32
+)
+
+func newHeader(magic string) []byte {
+	h := make([]byte, fileHeaderSize)
+	copy(h, magic)
+	binary.LittleEndian.PutUint32(h[8:], formatVersion)
+	rand.Read(h[16:24])
+	binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli))
+	return h
+}
+
+// salt is where the CRCs of a file with this header begin. The error says what
+// is wrong with the header.
+func salt(header []byte, magic string) (uint32, error) {
+	if len(header) < fileHeaderSize {
+		return 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
+	}
+	h := header[:fileHeaderSize]
+	if string(h[:8]) != magic || binary.LittleEndian.Uint32(h[28:]) != crc32.Checksum(h[:28], castagnoli) {
+		return 0, fmt.Errorf("the header is damaged")
+	}
+	if v := binary.LittleEndian.Uint32(h[8:]); v != formatVersion {
+		return 0, &versionError{v}
+	}
+	return crc32.Checksum(h[16:24], castagnoli), nil
+}
+
+// A versionError says that a file was written by another wrapp, whose work is
+// not to be touched.
+type versionError struct{ version uint32 }
+
+func (e *versionError) Error() string {
+	return fmt.Sprintf("format version %d, and this wrapp knows %d", e.version, formatVersion)
+}
+
+const segmentSuffix = ".seg"
+
+func (s *Spool) segmentFile(number uint64) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
+}
+
+// segmentNumber is the number in a segment's file name.
+func segmentNumber(file string) (n uint64, ok bool) {
+	digits, ok := strings.CutSuffix(file, segmentSuffix)
+	if !ok || len(digits) != 16 {
+		return 0, false
+	}
+	_, err := fmt.Sscanf(digits, "%016x", &n)
+	return n, err == nil && fmt.Sprintf("%016x", n) == digits
+}
+
+// maxSearch bounds, in bytes, what is looked at to find the next record behind
+// a damaged one.
+const maxSearch = 64 << 20
+
+// scan calls found for the whole records of a segment's bytes, with their
+// offsets. damaged is the number of bytes before the last whole record that
+// belong to none; tail is how many come after it.
+func scan(data []byte, salt uint32, found func(at int, r Record)) (damaged, tail int) {
+	budget := maxSearch
+	end := fileHeaderSize // behind the last whole record
+	for at := fileHeaderSize; at < len(data); {
+		if r := parse(data[at:], salt); r != nil {
+			damaged += at - end
+			found(at, r)
+			at += len(r)
+			end = at
+			continue
+		}
+		if len(data)-at >= HeaderSize {
+			if size := int(binary.LittleEndian.Uint32(data[at+4:])); size >= HeaderSize && size <= len(data)-at {
+				budget -= size
+			}
+		}
+		at++
+		if budget < 0 {
+			break
+		}
+	}
+	return damaged, len(data) - end
+}
+
+// syncDir makes a directory's entries durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,72 @@
+// Torture runs a real wrapp in front of a real, durable Redis and does to both
+// what can be done: kills, stops, cuts, delays, black holes, deletions. The app
+// writes numbered lines, and every one of them is accounted for at the end: none
+// is lost, none comes twice, and they are in order. What wrapp had read in the
+// last moment before its own SIGKILL is the exception, and is counted.
+//
+//	go run ./torture -seed 7 -for 10m
+//
+// The same seed does the same things in the same order.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	if dir := os.Getenv(appEnv); dir != "" {
+		app(dir)
+		return
+	}
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what happens, and in which order")
+	duration := flag.Duration("for", time.Minute, "how long")
+	keep := flag.Bool("keep", false, "leave the directory of the run behind")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *seed, *duration, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "torture: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, seed uint64, duration time.Duration, keep bool) error {
+	dir, err := os.MkdirTemp("", "torture-")
+	if err != nil {
+		return err
+	}
+	if keep {
+		fmt.Println("directory:", dir)
+	} else {
+		defer os.RemoveAll(dir)
+	}
+	wrapp := filepath.Join(dir, "wrapp")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", wrapp, "github.com/lpportorino/jettison-base-images/cmd/wrapp")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build wrapp: %w\n%s", err, text)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("seed %d, %v\n", seed, duration)
+	r, err := newRig(dir, wrapp, self, seed)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := r.torment(ctx, duration); err != nil {
+		return err
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	return r.report()
+}

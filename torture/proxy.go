@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A proxy stands between wrapp and Redis and spoils the traffic.
+type proxy struct {
+	l     net.Listener
+	to    string
+	cut   atomic.Int64 // bytes of replies that still pass; then one is written by half and the connection reset
+	delay atomic.Int64 // nanoseconds before anything passes
+	hole  atomic.Bool  // nothing passes
+	cuts  atomic.Int64
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+const never = 1 << 60
+
+func newProxy(to string) (*proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{l: l, to: to, conns: make(map[net.Conn]bool)}
+	p.cut.Store(never)
+	go p.accept()
+	return p, nil
+}
+
+func (p *proxy) addr() string { return p.l.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.to)
+		if err != nil {
+			client.(*net.TCPConn).SetLinger(0)
+			client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[client], p.conns[server] = true, true
+		p.mu.Unlock()
+		go p.pass(server, client, false)
+		go p.pass(client, server, true)
+	}
+}
+
+// pass copies one way, until there is nothing more to copy or it is cut.
+func (p *proxy) pass(to, from net.Conn, replies bool) {
+	defer func() {
+		// What the server has read it executes, whatever becomes of us.
+		to.Close()
+		from.Close()
+		p.mu.Lock()
+		delete(p.conns, to)
+		delete(p.conns, from)
+		p.mu.Unlock()
+	}()
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if d := p.delay.Load(); d > 0 {
+			time.Sleep(time.Duration(d))
+		}
+		for p.hole.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if replies && p.cut.Add(-int64(n)) < 0 {
+			p.cut.Store(never)
+			p.cuts.Add(1)
+			to.Write(buf[:n/2])
+			to.(*net.TCPConn).SetLinger(0)
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// reset cuts all connections at once.
+func (p *proxy) reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+}
