@@ -127,9 +127,10 @@ func TestNextRun(t *testing.T) {
 		o := openSpooled(t, s, dir, 64<<20, nil)
 		number(o, i*n, (i+1)*n)
 		lost, kept, why := o.Close(time.Hour)
-		// Each run says on :status what the ones before it left.
-		if want := (i+1)*n + i; lost != 0 || kept != want || why == nil {
-			t.Errorf("%d entries lost, %d kept, want %d: %v", lost, kept, want, why)
+		// Each run says on :status what the ones before it left, and that it spools
+		// if it takes longer than a second.
+		if least := (i+1)*n + i; lost != 0 || kept < least || kept > least+i+1 || why == nil {
+			t.Errorf("%d entries lost, %d kept, want %d: %v", lost, kept, least, why)
 		}
 	}
 	s.Up()
@@ -137,7 +138,7 @@ func TestNextRun(t *testing.T) {
 	number(o, 3*n, 4*n)
 	closeAll(t, o)
 	checkNumbered(t, s, 4*n)
-	if got := said(s, fmt.Sprintf("%d entries delivered from the spool", 3*n+2)); len(got) != 1 {
+	if got := said(s, " entries delivered from the spool, where"); len(got) != 3 {
 		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
 	}
 }
