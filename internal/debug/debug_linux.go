@@ -316,6 +316,11 @@ func (d *Debugger) watch() {
 		}
 		now := state == 't' || state == 'T' && !d.freed
 		s := d.session
+		// Ctrl-C at a terminal goes to the app, and is to end a paused one too.
+		if now && s == nil && d.app.Pending(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM) {
+			d.freed = true
+			d.app.Forward(syscall.SIGCONT)
+		}
 		d.mu.Unlock()
 		d.setup.Unlock()
 		if now != held {
