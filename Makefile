@@ -25,12 +25,12 @@ bench: tools ## the figures, as ratios in one run
 	go run ./bench
 
 FUZZTIME = 60s
-fuzz: ## every fuzz target for FUZZTIME
-	go test -run '^$$' -fuzz FuzzSplit -fuzztime $(FUZZTIME) ./internal/lines
-	go test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/config
-	go test -run '^$$' -fuzz FuzzReadCore -fuzztime $(FUZZTIME) ./internal/crash
-	go test -run '^$$' -fuzz FuzzPattern -fuzztime $(FUZZTIME) ./internal/crash
-	go test -run '^$$' -fuzz FuzzBreakpoints -fuzztime $(FUZZTIME) ./internal/debug
+fuzz: ## every fuzz target there is, each for FUZZTIME
+	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s ./$$(dirname $$file) || exit 1; \
+		done; \
+	done
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
 	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ gdb:gdb gdbserver:gdbserver ss:iproute2

@@ -176,7 +176,7 @@ func (s *store) forget() {
 			return
 		}
 		for cursor := "0"; ; {
-			answer, err := redis.Values(conn.Do("SCAN", cursor, "MATCH", "*"+s.name+":*", "COUNT", 1000))
+			answer, err := redis.Values(conn.Do("SCAN", cursor, "MATCH", "*"+s.name+"*", "COUNT", 1000))
 			var keys []string
 			if err == nil {
 				_, err = redis.Scan(answer, &cursor, &keys)

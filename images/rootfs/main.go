@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -66,7 +66,11 @@ func write(dir string) error {
 // zones unpacks the time zones that come with Go, so that they do not depend on
 // what else the builder has.
 func zones(dir string) error {
-	archive, err := zip.OpenReader(filepath.Join(runtime.GOROOT(), "lib/time/zoneinfo.zip"))
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return fmt.Errorf("time zones: go env GOROOT: %w", err)
+	}
+	archive, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib/time/zoneinfo.zip"))
 	if err != nil {
 		return fmt.Errorf("time zones: %w", err)
 	}

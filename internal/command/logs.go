@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 // retry is how long `wrapp logs -f` waits before it connects again.
 const retry = time.Second
 
+const logsUsage = "wrapp logs [--config FILE | --redis URL] [-f] [-n N] [--since TIME] [--level LEVEL] [--grep REGEXP] [--json] NAME"
+
 // logs prints the streams of an app.
 func logs(args []string, std run.Streams) error {
 	cfg := config.Default()
@@ -29,29 +32,26 @@ func logs(args []string, std run.Streams) error {
 	follow := fs.Bool("f", false, "")
 	n := fs.Int("n", -1, "")
 	url := fs.String("redis", "", "")
-	opts := journal.Options{Terminal: run.IsTerminal(std.Stdout)}
-	fs.BoolVar(&opts.JSON, "json", false, "")
+	raw := fs.Bool("json", false, "")
+	var since time.Time
+	fs.Func("since", "", func(s string) (err error) {
+		since, err = journal.ParseSince(s, time.Now())
+		return err
+	})
+	var filter journal.Filter
 	fs.Func("level", "", func(s string) (err error) {
-		var ok bool
-		if opts.Level, ok = entry.ParseLevel(s); !ok {
-			err = errors.New("must be debug, info, warn or error")
-		}
+		filter.Level, err = entry.ParseLevel(s)
 		return err
 	})
 	fs.Func("grep", "", func(s string) (err error) {
-		opts.Grep, err = regexp.Compile(s)
-		return err
-	})
-	var since time.Time
-	fs.Func("since", "", func(s string) (err error) {
-		since, err = instant(s, time.Now())
+		filter.Grep, err = regexp.Compile(s)
 		return err
 	})
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if fs.NArg() > 1 {
-		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: wrapp logs [FLAGS] NAME; see wrapp help"}
+		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: " + logsUsage}
 	}
 	if *file != "" {
 		var err error
@@ -69,7 +69,7 @@ func logs(args []string, std run.Streams) error {
 		name = cfg.Name()
 	}
 	if name == "" {
-		return &usageError{"logs wants the name of an app", "wrapp logs [--config FILE | --redis URL] [-f] [-n N] NAME; see wrapp help"}
+		return &usageError{"logs wants the name of an app", logsUsage}
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -80,31 +80,40 @@ func logs(args []string, std run.Streams) error {
 	}
 	defer func() { conn.Close() }()
 	reader := journal.NewReader(name)
-	reader.Since = since
-	printer := journal.NewPrinter(std.Stdout, opts)
-	read := *n
-	if opts.Level != entry.NoLevel || opts.Grep != nil {
-		read = -1 // the last n of those that are wanted
+	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), *raw)
+	joiner := journal.Joiner{Pieces: *raw}
+	unwanted := func(l journal.Line) bool { return !filter.Wants(&l) }
+	ask := *n
+	if !filter.All() {
+		ask = -1 // the last n that are wanted may be far back
 	}
-	entries, err := reader.Last(conn, read)
+	entries, err := reader.Last(conn, ask, since)
 	if err != nil {
 		return err
 	}
-	if err := printer.PrintLast(entries, *n); err != nil {
-		return quiet(err)
-	}
-	if !*follow {
-		if len(entries) == 0 && since.IsZero() {
-			return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
+	if len(entries) == 0 && !*follow {
+		if older, err := journal.NewReader(name).Last(conn, 1, time.Time{}); err != nil || len(older) > 0 {
+			return err
 		}
-		return quiet(printer.Finish())
+		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
+	}
+	lines := joiner.Add(entries)
+	if !*follow {
+		lines = append(lines, joiner.Rest()...)
+	}
+	lines = slices.DeleteFunc(lines, unwanted)
+	if *n >= 0 && len(lines) > *n {
+		lines = lines[len(lines)-*n:]
+	}
+	if err := printer.Print(lines); err != nil || !*follow {
+		return quiet(err)
 	}
 	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
 	away := false
 	for ctx.Err() == nil {
 		entries, err := reader.Next(ctx, conn)
 		if err == nil {
-			if err := printer.Print(entries); err != nil {
+			if err := printer.Print(slices.DeleteFunc(joiner.Add(entries), unwanted)); err != nil {
 				return quiet(err)
 			}
 			continue
@@ -124,27 +133,7 @@ func logs(args []string, std run.Streams) error {
 			away = false
 		}
 	}
-	return quiet(printer.Finish())
-}
-
-// instant reads --since: how long before now, or a time of day, a day, or both, in
-// local time unless a zone is said.
-func instant(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	for _, layout := range []string{"15:04:05", "15:04"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			y, m, d := now.Date()
-			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.Local), nil
-		}
-	}
-	return time.Time{}, errors.New("must be a duration such as 10m, or a time such as 20:15 or 2026-11-23 20:15")
+	return quiet(printer.Print(slices.DeleteFunc(joiner.Rest(), unwanted)))
 }
 
 // quiet is err but for a reader of ours that went away, as head does.

@@ -39,9 +39,9 @@ flags of wrapp logs:
   -n N                         the last N only
   -f                           go on with what comes
   --level LEVEL                debug, info, warn or error, and what is worse
-  --since WHEN                 10m, 20:15, 2026-11-23 20:15
+  --since TIME                 10m, 2d, 20:15, 2026-11-23 20:15
   --grep REGEXP                what matches
-  --json                       one JSON object a line
+  --json                       messages as they are
 exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 126 not executable; 125 wrapp itself failed, and then the app was not started.
 `

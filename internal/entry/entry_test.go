@@ -32,26 +32,3 @@ func TestID(t *testing.T) {
 		}
 	}
 }
-
-func TestLevelOf(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		line string
-		want Level
-	}{
-		{"", NoLevel},
-		{"all is well", NoLevel},
-		{"error handling works", NoLevel}, // a word, not a level
-		{"ERRORS found", NoLevel},
-		{"ERROR: no disk", Severe},
-		{"2026-11-23 20:15:01,123 [WARNING] slow", Warning},
-		{"2026/11/23 20:15:01 INFO started", Information},
-		{`time=2026-11-23T20:15:01Z level=error msg="x"`, Severe},
-		{`level="debug"`, Debug},
-		{"[E] INFO", Information},
-	} {
-		if got := LevelOf([]byte(tt.line)); got != tt.want {
-			t.Errorf("%q: level %d, want %d", tt.line, got, tt.want)
-		}
-	}
-}

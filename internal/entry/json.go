@@ -7,252 +7,321 @@ import (
 	"unicode/utf8"
 )
 
-// JSON makes JSON objects of an app's lines. It is for one goroutine.
+// Meta is what is known of a line beside its text.
+type Meta struct {
+	Received time.Time
+	Seq      uint64 // counts the lines of a run
+	Stderr   bool
+	Partial  bool // more pieces of the same line follow
+}
+
+// A JSON makes the messages of a run's entries in the JSON format, which
+// docs/logs.md describes. It is for one goroutine: what it remembers makes it
+// fast.
 type JSON struct {
-	fixed   [2][]byte // service, source, run, pid; by whether it is stderr
-	list    []member
-	scratch []byte
+	loc     *time.Location
+	tail    [2][]byte // what stands between msg and seq; stdout, stderr
+	begun   [2]head   // of a line whose last piece has not come
+	members []member
+	text    []byte // scratch
+	second  int64  // the second that stamp is of
+	stamp   []byte // 2006-01-02T15:04:05, then the zone
+	zone    int    // where in stamp the zone begins
 }
 
-// NewJSON returns a JSON for one run of an app; run is the time in its run
-// markers.
-func NewJSON(service, run string, pid int) *JSON {
-	j := new(JSON)
-	for i, source := range []string{"stdout", "stderr"} {
-		b := appendString([]byte(`,"service":`), []byte(service))
-		b = appendString(append(b, `,"source":`...), []byte(source))
-		b = appendString(append(b, `,"run":`...), []byte(run))
-		j.fixed[i] = strconv.AppendInt(append(b, `,"pid":`...), int64(pid), 10)
-	}
-	return j
+// A head is what the first piece of a line said for all of them.
+type head struct {
+	on    bool
+	time  time.Time // zero if the line states none
+	level Level
 }
 
-// ours are the names of what we say; what the app says under one of them gets
-// "app." in front.
-var ours = []string{"time", "level", "msg", "service", "source", "run", "pid", "seq"}
+// Context is what all entries of a run have in common.
+type Context struct {
+	Service string
+	Run     string         // as in the run's markers
+	PID     int            // the app's
+	Zone    *time.Location // of times that state none, and of those written; nil is time.Local
+}
 
-// stampLayout is RFC 3339 with nanoseconds, always nine digits, so that times of
-// one zone sort as text.
-const stampLayout = "2006-01-02T15:04:05.000000000Z07:00"
+// NewJSON returns a JSON for one run.
+func NewJSON(c Context) *JSON {
+	f := &JSON{loc: c.Zone, second: -1 << 63}
+	if f.loc == nil {
+		f.loc = time.Local
+	}
+	for i, source := range [2]string{"stdout", "stderr"} {
+		b := appendString([]byte(`,"service":`), []byte(c.Service))
+		b = append(b, `,"source":"`+source+`","run":`...)
+		b = appendString(b, []byte(c.Run))
+		b = strconv.AppendInt(append(b, `,"pid":`...), int64(c.PID), 10)
+		f.tail[i] = append(b, `,"seq":`...)
+	}
+	return f
+}
 
-// Append appends one JSON object for a line that was read at an instant, and
-// returns the level that the line states, or NoLevel. The keys are those of
-// log/slog, time, level and msg, then service, source, run, pid and seq; then,
-// if the line is a JSON object itself, its members as they stand. docs/logs.md has
-// the rules.
-func (j *JSON) Append(dst, line []byte, at time.Time, stderr bool, seq uint64) ([]byte, Level) {
-	line = j.clean(line)
-	list, isObject := members(j.list[:0], line)
-	j.list = list
-	stamp, level, message := at, NoLevel, line
-	var timeAt, levelAt, messageAt int // places in list, from 1; 0: none
-	if isObject {
-		message = nil
-		timeAt = find(list, timeKeys, func(_, value []byte) (ok bool) {
-			t, ok := timeValue(value, at)
-			if ok {
-				stamp = t
-			}
-			return ok
-		})
-		levelAt = find(list, levelKeys, func(name, value []byte) bool {
-			l := levelValue(name, value)
-			if l != NoLevel {
-				level = l
-			}
-			return l != NoLevel
-		})
-		messageAt = find(list, messageKeys, func(_, value []byte) (ok bool) {
-			message, ok = unquote(value)
-			return ok
-		})
-	} else {
-		level = LevelOf(line)
-		if t, ok := stampOf(line, at); ok {
-			stamp = t
-		}
-		if len(line) > 0 && line[0] == '<' {
-			_, n := priority(line)
-			message = line[n:]
-		}
-	}
-	shown := level
-	if shown == NoLevel {
-		shown = Information
-	}
-	dst = append(dst, `{"time":"`...)
-	dst = stamp.AppendFormat(dst, stampLayout)
-	dst = append(append(append(dst, `","level":"`...), shown.String()...), `","msg":`...)
-	if messageAt > 0 && bytes.IndexByte(message, 0x1b) < 0 {
-		dst = append(dst, list[messageAt-1].value...)
-	} else {
-		dst = appendString(dst, j.clean(message))
-	}
+// keep is how much scratch memory is held on to, in bytes or members; one huge
+// line shall not cost memory for ever.
+const keep = 64 << 10
+
+// Append appends the message for a line, one JSON object without a line end, and
+// tells the line's level, NoLevel if it states none. line may hold anything and
+// is not kept.
+func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level Level) {
 	source := 0
-	if stderr {
+	if m.Stderr {
 		source = 1
 	}
-	dst = append(dst, j.fixed[source]...)
-	dst = strconv.AppendUint(append(dst, `,"seq":`...), seq, 10)
-	if isObject {
-		for i, m := range list {
-			if i+1 == timeAt || i+1 == messageAt || i+1 == levelAt && exact(m.value) {
-				continue
+	begun := f.begun[source]
+	f.begun[source] = head{}
+	if !begun.on && !m.Partial && looksObject(line) {
+		if !utf8.Valid(line) {
+			line = []byte(string([]rune(string(line)))) // each bad byte is U+FFFD
+		}
+		var ok bool
+		f.members, ok = object(f.members[:0], line)
+		if ok {
+			dst, level, ok = f.appendObject(dst, line, m, source)
+		}
+		if cap(f.members) > keep/16 {
+			f.members = nil
+		}
+		if ok {
+			return dst, level
+		}
+	}
+	if bytes.IndexByte(line, 0x1b) >= 0 {
+		f.text = appendWithoutEscapes(f.text[:0], line, len(line))
+		line = f.text
+		if cap(f.text) > keep {
+			f.text = nil
+		}
+	}
+	if !begun.on {
+		begun.level = textLevel(line)
+		c := clock{m.Received, f.loc}
+		begun.time, _ = c.inLine(line)
+		if len(line) > 3 && line[0] == '<' && line[2] == '>' && line[1] >= '0' && line[1] <= '7' {
+			line = line[3:]
+		}
+	}
+	begun.on = true
+	if m.Partial {
+		f.begun[source] = begun
+	}
+	dst = f.appendHead(dst, begun.time, begun.level, m)
+	dst = appendString(dst, line)
+	dst = append(dst, f.tail[source]...)
+	dst = strconv.AppendUint(dst, m.Seq, 10)
+	return append(dst, '}'), begun.level
+}
+
+// looksObject reports whether it is worth while to read line as an object.
+func looksObject(line []byte) bool {
+	for i, c := range line {
+		switch c {
+		case ' ', '\t', '\n', '\r':
+		case '{':
+			for n := len(line) - 1; n > i; n-- {
+				switch line[n] {
+				case ' ', '\t', '\n', '\r':
+				default:
+					return line[n] == '}'
+				}
 			}
-			dst = append(dst, ',')
-			dst = j.appendName(dst, m.name)
-			dst = append(append(dst, ':'), m.value...)
-		}
-	}
-	return append(dst, '}'), level
-}
-
-// find returns the place, from 1, of the member with the foremost of the names
-// that take takes, 0 if there is none.
-func find(list []member, names []string, take func(name, value []byte) bool) int {
-	for from := 0; ; from++ {
-		best, at := len(names), 0
-		for i, m := range list {
-			name, _ := unquote(m.name)
-			if r := rank(names[from:], name); r >= 0 && from+r < best {
-				best, at = from+r, i+1
-			}
-		}
-		if at == 0 {
-			return 0
-		}
-		if take([]byte(names[best]), list[at-1].value) {
-			return at
-		}
-		from = best
-	}
-}
-
-// appendName appends the name of a member of the app's, with "app." in front if it
-// is one of ours, or one that another member got by that.
-func (j *JSON) appendName(dst, name []byte) []byte {
-	plain, ok := unquote(name)
-	base, inner := plain, plain
-	for bytes.HasPrefix(base, appDot) {
-		base = base[len(appDot):]
-	}
-	if !ok || rank(ours, base) < 0 {
-		return append(dst, name...)
-	}
-	if inner, ok = bytes.CutPrefix(plain, appDot); ok && !j.has(inner) {
-		return append(dst, name...)
-	}
-	return append(append(append(dst, `"app.`...), plain...), '"')
-}
-
-var appDot = []byte("app.")
-
-// has says whether the app has a member of this name.
-func (j *JSON) has(name []byte) bool {
-	for _, m := range j.list {
-		if plain, _ := unquote(m.name); bytes.Equal(plain, name) {
-			return true
+			return false
+		default:
+			return false
 		}
 	}
 	return false
 }
 
-// clean is line without terminal sequences, good until the next call. It is line
-// itself if it has none.
-func (j *JSON) clean(line []byte) []byte {
-	at := bytes.IndexByte(line, 0x1b)
-	if at < 0 {
-		return line
+// appendHead appends the object's beginning, up to where the message comes.
+func (f *JSON) appendHead(dst []byte, t time.Time, level Level, m Meta) []byte {
+	if t.IsZero() {
+		t = m.Received
 	}
-	clean := append(j.scratch[:0], line[:at]...)
-	for at < len(line) {
-		if n := sequence(line[at:]); n > 0 {
-			at += n
-			continue
-		}
-		clean = append(clean, line[at])
-		at++
+	if level == NoLevel {
+		level = Information
 	}
-	j.scratch = clean
-	return clean
+	dst = append(dst, `{"time":"`...)
+	dst = f.appendTime(dst, t)
+	dst = append(dst, `","level":"`...)
+	dst = append(dst, levelNames[level]...)
+	return append(dst, `","msg":`...)
 }
 
-// sequence is the length of the control sequence of ECMA-48 that text begins with,
-// 0 if it begins with none.
-func sequence(text []byte) int {
-	if len(text) < 2 || text[0] != 0x1b {
-		return 0
+// appendTime appends t as RFC 3339 writes it, with nine decimals always, so that
+// times of one zone sort as text.
+func (f *JSON) appendTime(dst []byte, t time.Time) []byte {
+	if s := t.Unix(); s != f.second || f.stamp == nil {
+		t := t.In(f.loc)
+		f.stamp = t.AppendFormat(f.stamp[:0], "2006-01-02T15:04:05")
+		f.zone = len(f.stamp)
+		f.stamp = t.AppendFormat(f.stamp, "Z07:00")
+		f.second = s
 	}
-	switch c := text[1]; {
-	case c == '[': // CSI: parameters, then a final byte
-		for i := 2; i < len(text); i++ {
-			if c := text[i]; c >= 0x40 && c <= 0x7e {
-				return i + 1
-			} else if c < 0x20 || c > 0x7e {
-				return i
-			}
-		}
-		return len(text)
-	case c == ']' || c == 'P' || c == '_' || c == '^': // OSC and others: up to BEL or ST
-		for i := 2; i < len(text); i++ {
-			if text[i] == 0x07 {
-				return i + 1
-			}
-			if text[i] == 0x1b && i+1 < len(text) && text[i+1] == '\\' {
-				return i + 2
-			}
-		}
-		return 2 // it has no end: the rest is text
-	case c >= 0x20 && c <= 0x2f: // intermediate bytes, then a final one
-		for i := 2; i < len(text); i++ {
-			if text[i] >= 0x30 {
-				return i + 1
-			}
-		}
-		return len(text)
-	case c >= 0x30 && c <= 0x7e:
-		return 2
+	dst = append(dst, f.stamp[:f.zone]...)
+	n := t.Nanosecond()
+	dst = append(dst, ".000000000"...)
+	for i := len(dst) - 1; n > 0; i-- {
+		dst[i] += byte(n % 10)
+		n /= 10
 	}
-	return 0
+	return append(dst, f.stamp[f.zone:]...)
 }
+
+// maxPrefixes is how many times "app." is put before a key of ours at most. An
+// object that needs more is text: the prefixes would blow it up.
+const maxPrefixes = 4
+
+// appendObject appends the message for a line that is an object, whose members
+// are in f.members. If ok is false it appends nothing.
+func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, level Level, ok bool) {
+	c := clock{m.Received, f.loc}
+	var t time.Time
+	var takes [msgRole + 1]struct {
+		rank   int
+		member *member // that says no more than the role does
+	}
+	msg := []byte(nil)
+	syslog := false // GELF's numbers are
+	prefixes := 1   // how many times "app." makes a key of ours free
+	for i := range f.members {
+		key := f.members[i].plain(line)
+		syslog = syslog || string(key) == "short_message"
+		n := 1
+		for bytes.HasPrefix(key, []byte("app.")) {
+			key = key[len("app."):]
+			n++
+		}
+		if n > prefixes && ours(key) {
+			prefixes = n
+		}
+	}
+	if prefixes > maxPrefixes {
+		return dst, NoLevel, false
+	}
+	for i := range f.members {
+		mem := &f.members[i]
+		key := mem.plain(line)
+		r, rank := recognise(key)
+		take := &takes[r]
+		if r == noRole || take.rank != 0 && take.rank <= rank {
+			continue
+		}
+		value, exact, ok := mem.value(line), true, false
+		switch r {
+		case timeRole:
+			var at time.Time
+			if at, exact, ok = c.value(value); ok {
+				t = at
+			}
+		case levelRole:
+			var l Level
+			if l, exact = levelValue(key, value, syslog && string(key) == "level"); l != NoLevel {
+				level, ok = l, true
+			}
+		case msgRole:
+			if ok = value[0] == '"'; ok {
+				msg, exact = value, rank < 6 // a template is not the message
+			}
+		}
+		if ok {
+			take.rank, take.member = rank, nil
+			if exact {
+				take.member = mem
+			}
+		}
+	}
+	for _, take := range takes {
+		if take.member != nil {
+			take.member.taken = true
+		}
+	}
+
+	dst = f.appendHead(dst, t, level, m)
+	dst = appendMessage(dst, msg)
+	dst = append(dst, f.tail[source]...)
+	dst = strconv.AppendUint(dst, m.Seq, 10)
+	for i := range f.members {
+		mem := &f.members[i]
+		if mem.taken {
+			continue
+		}
+		dst = append(dst, ',', '"')
+		if ours(mem.plain(line)) {
+			for range prefixes {
+				dst = append(dst, "app."...)
+			}
+		}
+		dst = append(dst, mem.key(line)...)
+		dst = append(dst, '"', ':')
+		dst = append(dst, mem.value(line)...)
+	}
+	return append(dst, '}'), level, true
+}
+
+// appendMessage appends a message that is a JSON string already, without
+// terminal sequences; nil is an empty one.
+func appendMessage(dst, value []byte) []byte {
+	if value == nil {
+		return append(dst, `""`...)
+	}
+	if bytes.Contains(value, []byte(`\u001b`)) || bytes.Contains(value, []byte(`\u001B`)) {
+		text := unquote(value)
+		return appendString(dst, appendWithoutEscapes(nil, text, len(text)))
+	}
+	return append(dst, value...)
+}
+
+// safe are the bytes that stand for themselves in a JSON string.
+var safe = func() (safe [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		safe[c] = c != '"' && c != '\\' && c != 0x7f
+	}
+	return safe
+}()
 
 // appendString appends text as a JSON string. What is not UTF-8 becomes U+FFFD.
 func appendString(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	start := 0
 	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf && c != 0x7f {
-			i++
-			continue
+		n := i
+		for n < len(text) && safe[text[n]] {
+			n++
 		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(text[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-			dst = append(append(dst, text[start:i]...), "\uFFFD"...)
-			i++
-			start = i
-			continue
+		dst = append(dst, text[i:n]...)
+		if i = n; i == len(text) {
+			break
 		}
-		dst = append(dst, text[start:i]...)
-		switch c {
-		case '"', '\\':
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-		case '\n':
+		case c == '\n':
 			dst = append(dst, '\\', 'n')
-		case '\r':
+		case c == '\r':
 			dst = append(dst, '\\', 'r')
-		case '\t':
+		case c == '\t':
 			dst = append(dst, '\\', 't')
-		default:
+		case c < ' ' || c == 0x7f:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			r, size := utf8.DecodeRune(text[i:])
+			switch {
+			case r == utf8.RuneError && size == 1:
+				dst = append(dst, "\ufffd"...)
+			case r < 0xa0: // C1 controls, which a terminal may obey
+				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+			default:
+				dst = append(dst, text[i:i+size]...)
+			}
+			i += size
+			continue
 		}
 		i++
-		start = i
 	}
-	return append(append(dst, text[start:]...), '"')
+	return append(dst, '"')
 }

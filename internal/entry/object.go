@@ -1,187 +1,248 @@
 package entry
 
-import (
-	"bytes"
-	"encoding/json"
-	"strconv"
-	"unicode/utf8"
-)
+import "bytes"
 
-// A member is one member of a JSON object; both are as they stand in the text, the
-// name with its quotes.
-type member struct{ name, value []byte }
+// maxDepth is how deep an app's JSON may nest. What is deeper is text, so that
+// no reader of ours is made to recurse.
+const maxDepth = 256
 
-// members reads text as one JSON object and appends its members to list. ok is
-// false if text is anything else.
-func members(list []member, text []byte) (_ []member, ok bool) {
-	text = bytes.TrimRight(bytes.TrimLeft(text, " \t"), " \t")
-	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' || !json.Valid(text) || !utf8.Valid(text) {
-		return list, false
-	}
-	// The text is valid, so that only the structure is left to be found.
-	rest := bytes.TrimLeft(text[1:], " \t\r\n")
-	for rest[0] != '}' {
-		n := valueSize(rest)
-		name := rest[:n]
-		rest = bytes.TrimLeft(rest[n:], " \t\r\n:")
-		n = valueSize(rest)
-		list = append(list, member{name, rest[:n]})
-		rest = bytes.TrimLeft(rest[n:], " \t\r\n,")
-	}
-	return list, true
+// A member of an object, as offsets into the line. The key's are those of what
+// is between its quotes.
+type member struct {
+	keyStart, keyEnd int
+	start, end       int
+	escaped          bool // the key has a backslash in it
+	taken            bool // time, level or msg says it
 }
 
-// valueSize is the length of the JSON value that text begins with; text that is no
-// JSON has some length up to its own.
-func valueSize(text []byte) int {
-	if len(text) == 0 {
-		return 0
+func (m *member) key(line []byte) []byte   { return line[m.keyStart:m.keyEnd] }
+func (m *member) value(line []byte) []byte { return line[m.start:m.end] }
+
+// plain is the key without escapes.
+func (m *member) plain(line []byte) []byte {
+	if m.escaped {
+		return unquote(line[m.keyStart-1 : m.keyEnd+1])
 	}
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; c {
-		case '"':
-			i += stringSize(text[i:]) - 1
-			if depth == 0 {
-				return min(i+1, len(text))
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\r', '\n', ':':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return len(text)
+	return m.key(line)
 }
 
-// stringSize is the length of the JSON string that text begins with.
-func stringSize(text []byte) int {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(text)
+// A scanner reads JSON (RFC 8259) as strictly as encoding/json does, without
+// allocating. i is where it is.
+type scanner struct {
+	b []byte
+	i int
 }
 
-// unquote is what a JSON string says; it is a part of it where it can be.
-func unquote(text []byte) (s []byte, ok bool) {
-	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
-		return nil, false
+// object appends the members of the one JSON object that line is. ok is false
+// if it is anything else.
+func object(members []member, line []byte) (_ []member, ok bool) {
+	s := scanner{b: line}
+	if !s.open() {
+		return members, false
 	}
-	s = text[1 : len(text)-1]
-	if bytes.IndexByte(s, '\\') < 0 {
-		return s, true
-	}
-	var plain string
-	if json.Unmarshal(text, &plain) != nil {
-		return nil, false
-	}
-	return []byte(plain), true
-}
-
-// The names under which loggers write what every line has, the most certain first.
-var (
-	timeKeys = []string{
-		"time", "timestamp", "@timestamp", "ts", "@t", "Timestamp", "timeMillis", "asctime", "datetime", "date", "eventTime", "instant",
-	}
-	levelKeys = []string{
-		"level", "severity", "log.level", "levelname", "lvl", "@l", "Level", "loglevel", "log_level", "priority", "PRIORITY", "severityText", "severityNumber",
-	}
-	messageKeys = []string{
-		"msg", "message", "@m", "short_message", "event", "RenderedMessage", "@mt", "Message", "MessageTemplate", "textPayload", "body",
-	}
-)
-
-// rank is the place of name in names, -1 if it is not there.
-func rank(names []string, name []byte) int {
-	for i, n := range names {
-		if n == string(name) {
-			return i
+	for first := true; ; first = false {
+		m, more, ok := s.member(first)
+		if !ok {
+			return members, false
 		}
-	}
-	return -1
-}
-
-// levelValue is the level that a JSON value stands for under a name: a word, or a
-// number of bunyan and pino (10 to 60), of syslog, Google Cloud or OpenTelemetry
-// where the name says so.
-func levelValue(name, value []byte) Level {
-	if s, ok := unquote(value); ok {
-		// slog writes INFO+2 for what lies between its levels.
-		if i := bytes.IndexAny(s, "+-"); i > 0 {
-			s = s[:i]
+		if !more {
+			s.space()
+			return members, s.i == len(s.b)
 		}
-		if level := named(s); level != NoLevel {
-			return level
-		}
-		value = s
-	}
-	n, err := strconv.ParseUint(string(value), 10, 16)
-	if err != nil {
-		return NoLevel
-	}
-	switch string(name) {
-	case "priority", "PRIORITY":
-		if n <= 7 {
-			return syslogLevel(int(n))
-		}
-	case "severityNumber":
-		return step(n, 1, 9, 13, 17, 24)
-	case "severity":
-		if n <= 7 {
-			return syslogLevel(int(n))
-		}
-		return step(n, 100, 200, 400, 500, 800)
-	case "level", "lvl":
-		return step(n, 10, 30, 40, 50, 60)
-	}
-	return NoLevel
-}
-
-// step is the level of a number by where the levels begin; last is the largest
-// number there is.
-func step(n, debug, info, warning, severe, last uint64) Level {
-	switch {
-	case n < debug || n > last:
-		return NoLevel
-	case n < info:
-		return Debug
-	case n < warning:
-		return Information
-	case n < severe:
-		return Warning
-	default:
-		return Severe
+		members = append(members, m)
 	}
 }
 
-// exact says whether a level's value says no more than the level itself, so that
-// nothing is lost without it.
-func exact(value []byte) bool {
-	s, ok := unquote(value)
-	if !ok {
-		switch string(value) {
-		case "20", "30", "40", "50":
-			return true
-		}
-		return false
+// open reads what an object begins with.
+func (s *scanner) open() bool {
+	s.space()
+	return s.take('{')
+}
+
+// member reads the next member, and the comma before it. more is false at the
+// object's end.
+func (s *scanner) member(first bool) (m member, more, ok bool) {
+	s.space()
+	if s.take('}') {
+		return m, false, true
 	}
-	switch string(bytes.ToUpper(s)) {
-	case "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "INFORMATION", "ERR":
+	if !first {
+		if !s.take(',') {
+			return m, false, false
+		}
+		s.space()
+	}
+	m.keyStart = s.i + 1
+	if m.escaped, ok = s.text(); !ok {
+		return m, false, false
+	}
+	m.keyEnd = s.i - 1
+	s.space()
+	if !s.take(':') {
+		return m, false, false
+	}
+	s.space()
+	m.start = s.i
+	if !s.value() {
+		return m, false, false
+	}
+	m.end = s.i
+	return m, true, true
+}
+
+func (s *scanner) space() {
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case ' ', '\t', '\n', '\r':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) take(c byte) bool {
+	if s.i < len(s.b) && s.b[s.i] == c {
+		s.i++
 		return true
 	}
 	return false
+}
+
+// text reads a string with its quotes.
+func (s *scanner) text() (escaped, ok bool) {
+	if !s.take('"') {
+		return false, false
+	}
+	for s.i < len(s.b) {
+		c := s.b[s.i]
+		s.i++
+		switch {
+		case c == '"':
+			return escaped, true
+		case c < ' ':
+			return escaped, false
+		case c == '\\':
+			escaped = true
+			if s.i == len(s.b) {
+				return escaped, false
+			}
+			c = s.b[s.i]
+			s.i++
+			if c == 'u' {
+				for range 4 {
+					if s.i == len(s.b) || !isHex(s.b[s.i]) {
+						return escaped, false
+					}
+					s.i++
+				}
+			} else if bytes.IndexByte([]byte(`"\/bfnrt`), c) < 0 {
+				return escaped, false
+			}
+		}
+	}
+	return escaped, false
+}
+
+func isHex(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+// value reads a value of any kind.
+func (s *scanner) value() bool {
+	var objects [maxDepth / 64]uint64 // a bit a level: an object, not an array
+	for depth := 0; ; {
+		// Here a value begins.
+		s.space()
+		switch {
+		case s.i == len(s.b):
+			return false
+		case s.b[s.i] == '{' || s.b[s.i] == '[':
+			if depth == maxDepth {
+				return false
+			}
+			isObject := s.b[s.i] == '{'
+			s.i++
+			s.space()
+			if isObject && s.take('}') || !isObject && s.take(']') {
+				break
+			}
+			if isObject {
+				objects[depth/64] |= 1 << (depth % 64)
+				if !s.name() {
+					return false
+				}
+			} else {
+				objects[depth/64] &^= 1 << (depth % 64)
+			}
+			depth++
+			continue
+		case s.b[s.i] == '"':
+			if _, ok := s.text(); !ok {
+				return false
+			}
+		default:
+			if !s.literal() && !s.number() {
+				return false
+			}
+		}
+		// Here one has ended.
+		for ; depth > 0; depth-- {
+			isObject := objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
+			s.space()
+			if s.take(',') {
+				s.space()
+				if isObject && !s.name() {
+					return false
+				}
+				break
+			}
+			if isObject && !s.take('}') || !isObject && !s.take(']') {
+				return false
+			}
+		}
+		if depth == 0 {
+			return true
+		}
+	}
+}
+
+// name reads a key and its colon.
+func (s *scanner) name() bool {
+	if _, ok := s.text(); !ok {
+		return false
+	}
+	s.space()
+	return s.take(':')
+}
+
+func (s *scanner) literal() bool {
+	for _, word := range [...]string{"true", "false", "null"} {
+		if len(s.b)-s.i >= len(word) && string(s.b[s.i:s.i+len(word)]) == word {
+			s.i += len(word)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scanner) number() bool {
+	s.take('-')
+	n := digits(s.b[s.i:])
+	if n == 0 || n > 1 && s.b[s.i] == '0' {
+		return false
+	}
+	s.i += n
+	if s.take('.') {
+		if n = digits(s.b[s.i:]); n == 0 {
+			return false
+		}
+		s.i += n
+	}
+	if s.take('e') || s.take('E') {
+		_ = s.take('+') || s.take('-')
+		if n = digits(s.b[s.i:]); n == 0 {
+			return false
+		}
+		s.i += n
+	}
+	return true
 }

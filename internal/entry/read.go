@@ -1,69 +1,77 @@
 package entry
 
 import (
+	"bytes"
 	"time"
 )
 
-// A Line is what a JSON object that JSON made says.
-type Line struct {
-	Time  time.Time
-	Level Level
-	Msg   []byte
-	// Fields are the names and values of the app's own members; a value that is
-	// a string is without quotes.
+// A Message is what a message in the JSON format says.
+type Message struct {
+	Time   time.Time
+	Level  Level
+	Stderr bool
+	Text   []byte // msg
 	Fields []Field
 }
 
-// A Field is one member of a JSON object.
-type Field struct {
-	Name, Value []byte
-	IsString    bool
-}
+// A Field is a field of the app's own; Value is its JSON as it was written.
+type Field struct{ Key, Value []byte }
 
-// ReadLine reads an object that JSON has made. ok is false for any other text.
-func ReadLine(text []byte) (line Line, ok bool) {
-	list, ok := members(nil, text)
-	if !ok || len(list) < len(ours) {
-		return Line{}, false
+// made are the keys of a message in the JSON format, in the order in which
+// Append writes them.
+var made = [...]string{"time", "level", "msg", "service", "source", "run", "pid", "seq"}
+
+// ReadJSON reads a message that a JSON made. ok is false for anything else, and
+// for an object that the app wrote and nobody changed. The result shares memory
+// with message.
+func ReadJSON(message []byte) (m Message, ok bool) {
+	if !bytes.HasPrefix(message, []byte(`{"time":"`)) {
+		return m, false
 	}
-	for i, name := range ours {
-		if got, _ := unquote(list[i].name); string(got) != name {
-			return Line{}, false
+	members, ok := object(nil, message)
+	if !ok || len(members) < len(made) {
+		return m, false
+	}
+	for i, key := range made {
+		v := members[i].value(message)
+		if string(members[i].key(message)) != key || i < 6 && v[0] != '"' {
+			return m, false
 		}
 	}
-	stamp, _ := unquote(list[0].value)
-	level, _ := unquote(list[1].value)
-	var err error
-	if line.Time, err = time.Parse(time.RFC3339Nano, string(stamp)); err != nil {
-		return Line{}, false
+	t, err := time.Parse(time.RFC3339Nano, string(unquote(members[0].value(message))))
+	if err != nil {
+		return m, false
 	}
-	line.Level = capitals(level)
-	line.Msg, _ = unquote(list[2].value)
-	for _, m := range list[len(ours):] {
-		f := Field{Value: m.value}
-		f.Name, _ = unquote(m.name)
-		if s, ok := unquote(m.value); ok {
-			f.Value, f.IsString = s, true
+	m.Time = t
+	if m.Level, _ = levelWord(unquote(members[1].value(message))); m.Level == NoLevel {
+		return m, false
+	}
+	m.Text = unquote(members[2].value(message))
+	m.Stderr = string(members[4].value(message)) == `"stderr"`
+	for _, mem := range members[len(made):] {
+		m.Fields = append(m.Fields, Field{mem.plain(message), mem.value(message)})
+	}
+	return m, true
+}
+
+// AppendText appends the value as a person reads it: a string without its
+// quotes, unless it would not be clear then where it ends.
+func (f Field) AppendText(dst []byte) []byte {
+	if f.Value[0] == '"' {
+		text := unquote(f.Value)
+		if len(text) == 0 || bytes.ContainsFunc(text, unclear) {
+			return append(dst, f.Value...)
 		}
-		line.Fields = append(line.Fields, f)
+		return append(dst, text...)
 	}
-	return line, true
+	for _, c := range f.Value {
+		if c != '\n' && c != '\r' && c != '\t' { // these stand between values only
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
 
-// ParseLevel reads the name of a level in any case: debug, info, warn or warning,
-// error.
-func ParseLevel(s string) (Level, bool) {
-	level := named([]byte(s))
-	return level, level != NoLevel
-}
-
-// AppendPlain appends a JSON object for text that is none: what wrapp itself said,
-// or a line that was stored as text. source says where it comes from.
-func AppendPlain(dst, text []byte, at time.Time, level Level, source string) []byte {
-	dst = append(dst, `{"time":"`...)
-	dst = at.AppendFormat(dst, stampLayout)
-	dst = append(append(append(dst, `","level":"`...), level.String()...), `","msg":`...)
-	dst = appendString(dst, text)
-	dst = appendString(append(dst, `,"source":`...), []byte(source))
-	return append(dst, '}')
+func unclear(r rune) bool {
+	return r <= ' ' || r == '"' || r == '=' || r >= 0x7f && r < 0xa0 || r == 0xfffd
 }

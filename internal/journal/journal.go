@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -21,8 +22,7 @@ type Entry struct {
 	Message []byte
 	Stderr  bool
 	Partial bool
-
-	object *entry.Line // what the message says, if it is a JSON object of wrapp's
+	Level   entry.Level // as the field `level` says it
 }
 
 // Time is when the entry's line was read.
@@ -31,8 +31,6 @@ func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 // A Reader reads the streams of one app, each entry once, in the order of their
 // IDs.
 type Reader struct {
-	Since time.Time // what is older is not read; zero: everything
-
 	keys [entry.Streams]string
 	seen [entry.Streams]entry.ID // the last entry given out of each stream
 }
@@ -40,13 +38,14 @@ type Reader struct {
 // NewReader returns a Reader of the app called name.
 func NewReader(name string) *Reader { return &Reader{keys: entry.Keys(name)} }
 
-// Last returns the last n entries of all streams together, or all there are if
-// n is negative. What comes after them is for Next.
-func (r *Reader) Last(conn redis.Conn, n int) ([]Entry, error) {
+// Last returns the last n entries of all streams together that came at since or
+// later, or all of these if n is negative. What comes after them is for Next.
+func (r *Reader) Last(conn redis.Conn, n int, since time.Time) ([]Entry, error) {
 	var all []Entry
-	oldest := "-"
-	if !r.Since.IsZero() {
-		oldest = strconv.FormatInt(max(0, r.Since.UnixMilli()), 10)
+	oldest, before := "-", entry.ID{}
+	if ms := since.UnixMilli(); ms > 0 {
+		oldest = strconv.FormatInt(ms, 10)
+		before = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
 	}
 	for s, key := range r.keys {
 		args := []any{key, "+", oldest}
@@ -61,6 +60,7 @@ func (r *Reader) Last(conn redis.Conn, n int) ([]Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
+		r.seen[s] = before
 		if len(entries) > 0 {
 			r.seen[s] = entries[0].ID
 		}
@@ -162,6 +162,8 @@ func parse(stream entry.Stream, list []any) ([]Entry, error) {
 				e.Message = fields[i+1]
 			case "source":
 				e.Stderr = string(fields[i+1]) == "stderr"
+			case "level":
+				e.Level, _ = entry.ParseLevel(string(fields[i+1]))
 			case "partial":
 				e.Partial = string(fields[i+1]) == "1"
 			}

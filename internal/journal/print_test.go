@@ -33,14 +33,15 @@ func TestPrint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var text strings.Builder
-			p := NewPrinter(&text, Options{Terminal: tt.terminal})
-			// Print may be given the entries in any portions.
+			p := NewPrinter(&text, tt.terminal, false)
+			var j Joiner
+			// Entries may come in any portions.
 			for i := range entries {
-				if err := p.Print(entries[i : i+1]); err != nil {
+				if err := p.Print(j.Add(entries[i : i+1])); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := p.Finish(); err != nil {
+			if err := p.Print(j.Rest()); err != nil {
 				t.Fatal(err)
 			}
 			got := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")

@@ -57,8 +57,9 @@ type inlet struct {
 	flags entry.Flags
 	split *lines.Splitter
 	read  *markers.Reader
-	tee   *tee // nil: not copied
-	begun bool // the text goes on of which pieces were added
+	tee   *tee        // nil: not copied
+	begun bool        // the text goes on of which pieces were added
+	level entry.Level // of that text
 }
 
 // number is 0 for standard output and 1 for standard error.
@@ -295,21 +296,22 @@ func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 // add adds one text, or a piece of one, to the outbox.
 func (in *intake) add(p *inlet, text []byte, partial bool) {
 	flags := p.flags
-	var level entry.Level
-	if in.json != nil {
-		in.seq++
-		in.text, level = in.json.Append(in.text[:0], text, in.at, flags&entry.Stderr != 0, in.seq)
-		text = in.text
-	} else if !p.begun { // a level stands where a line begins
-		level = entry.LevelOf(text)
-	}
-	if level == entry.Severe {
-		flags |= entry.Alarm
-	}
 	if partial {
 		flags |= entry.Partial
 	}
+	if in.json != nil {
+		in.seq++
+		in.text, p.level = in.json.Append(in.text[:0], text, entry.Meta{
+			Received: in.at, Seq: in.seq, Stderr: flags&entry.Stderr != 0, Partial: partial,
+		})
+		text = in.text
+	} else if !p.begun { // a level stands where a line begins
+		p.level = entry.LevelOf(text)
+	}
 	p.begun = partial
+	if p.level == entry.Severe {
+		flags |= entry.Alarm
+	}
 	in.batch.Add(entry.Info, flags, text)
 }
 

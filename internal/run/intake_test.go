@@ -41,7 +41,7 @@ func BenchmarkIntake(b *testing.B) {
 			defer in.close()
 			stderr.Close()
 			if format == "json" {
-				in.json = entry.NewJSON("bench", "2026-11-23_20-15-01", 7)
+				in.json = entry.NewJSON(entry.Context{Service: "bench", Run: "2026-11-23_20-15-01", PID: 7})
 			}
 			go in.run()
 			line := append(bytes.Repeat([]byte("a line of 92 bytes "), 5)[:92], '\n')

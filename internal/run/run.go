@@ -158,7 +158,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
 	if cfg.Logs.Format == "json" {
-		in.json = entry.NewJSON(cfg.Name(), run, app.PID())
+		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: run, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
 	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)

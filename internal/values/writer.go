@@ -21,8 +21,9 @@ const mostInBatch = 500
 // timeout is how long Redis may take to answer a batch.
 const timeout = 2 * time.Second
 
-// tokenLife is how long a token stays in Redis, for what is sent again.
-const tokenLife = time.Hour
+// tokenLife is how long a token stays in Redis. It goes by even while the server
+// is away, so it is longer than that may take.
+const tokenLife = 24 * time.Hour
 
 // A named change is a change and its key, without the wrapp:<name>: in front.
 type named struct {

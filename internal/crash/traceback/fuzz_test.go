@@ -64,7 +64,12 @@ func checkAny(t *testing.T, output []byte) {
 			t.Fatalf("%+v in reads of %d bytes, %+v at once", again, size, reports)
 		}
 	}
-	came := bytes.ReplaceAll(output, []byte("\r\n"), newline)
+	// What a carriage return overwrites does not come.
+	var came []byte
+	for line := range bytes.Lines(output) {
+		line = bytes.TrimRight(line, "\r\n")
+		came = append(append(came, line[bytes.LastIndexByte(line, '\r')+1:]...), '\n')
+	}
 	for _, r := range reports {
 		switch {
 		case len(r.Text) == 0 || len(r.Text) > headSize+tailSize+100:

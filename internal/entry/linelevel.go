@@ -1,0 +1,329 @@
+package entry
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// textLevel reads the level out of a line of text, one without terminal
+// sequences.
+func textLevel(line []byte) Level {
+	if len(line) == 0 {
+		return NoLevel
+	}
+	head := line
+	if n := levelReach; len(line) > n {
+		for n > 0 && isLetter(line[n-1]) && isLetter(line[n]) {
+			n-- // half a word is none
+		}
+		head = line[:n]
+	}
+	if len(head) == 0 {
+		return NoLevel
+	}
+	if head[0] == '<' {
+		if level, _ := priority(head); level != NoLevel {
+			return level
+		}
+	}
+	if head[0] >= 'D' && head[0] <= 'W' {
+		if level := glogLevel(head); level != NoLevel {
+			return level
+		}
+	}
+	if len(head) > 3 && head[0] == '[' && head[2] == ' ' && isDigit(head[3]) {
+		if level := letterLevel(head[1]); level != NoLevel {
+			return level // [I 2006-01-02 15:04:05 App], Jupyter's
+		}
+	}
+	if i := bytes.IndexByte(head, '='); i > 0 {
+		if level := logfmtLevel(head); level != NoLevel {
+			return level
+		}
+	}
+	if capitals(head) || marked(head) {
+		return wordLevel(head)
+	}
+	return NoLevel
+}
+
+// capitals reports whether two capital letters stand together in b, as in each
+// level that is recognised by its capitals. It looks at eight bytes at a time.
+func capitals(b []byte) bool {
+	const (
+		all  = 0x0101010101010101
+		high = 0x80 * all
+	)
+	var carry uint64
+	for len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		y := x &^ high
+		// The high bit of each byte says whether it is in A to Z.
+		upper := (y + (0x80-'A')*all) &^ (y + (0x80-'Z'-1)*all) &^ x & high
+		if upper&(upper<<8|carry) != 0 {
+			return true
+		}
+		carry = upper >> 56
+		b = b[8:]
+	}
+	was := carry != 0
+	for _, c := range b {
+		is := c >= 'A' && c <= 'Z'
+		if was && is {
+			return true
+		}
+		was = is
+	}
+	return false
+}
+
+// marked reports whether a level may stand before a colon in b, as in "error: "
+// and "file.c:1:5: warning: ", or a word in brackets, as in "[info ]".
+func marked(b []byte) bool {
+	for rest := b; ; {
+		i := bytes.IndexByte(rest, ':')
+		if i < 0 {
+			break
+		}
+		n := i
+		for n > 0 && isLetter(rest[n-1]) {
+			n--
+		}
+		if i-n >= 3 {
+			if level, _ := levelText(rest[n:i]); level != NoLevel {
+				return true
+			}
+		}
+		rest = rest[i+1:]
+	}
+	for rest := b; ; {
+		i := bytes.IndexByte(rest, '[')
+		if i < 0 {
+			return false
+		}
+		rest = bytes.TrimLeft(rest[i+1:], " ")
+		if len(rest) > 0 && isLetter(rest[0]) {
+			return true
+		}
+	}
+}
+
+// wordLevel is the level that the first words of a line name: in capitals, in
+// brackets, or before a colon. Three words of prose end the search.
+func wordLevel(head []byte) Level {
+	gstreamer := len(head) > 8 && head[1] == ':' && head[4] == ':' && head[7] == '.'
+	prose := 0
+	bracket := -1 // where the last opening bracket is
+	for i := 0; i < len(head); {
+		c := head[i]
+		if !isLetter(c) {
+			if c == '[' {
+				bracket = i
+			}
+			if c != ' ' {
+				prose = 0
+			}
+			i++
+			continue
+		}
+		n := i + 1
+		capital, small := c < 'a', c >= 'a'
+		for n < len(head) && isLetter(head[n]) {
+			capital = capital && head[n] < 'a'
+			n++
+		}
+		w := head[i:n]
+		before, after := byte(' '), byte(' ')
+		if i > 0 {
+			before = head[i-1]
+		}
+		if n < len(head) {
+			after = head[n]
+		}
+		if len(w) >= 3 && len(w) <= len("informational") {
+			if capital && opens(before) && closes(after) {
+				if level, _ := levelWord(w); level != NoLevel {
+					return level
+				}
+				if level := lineWord(w, after, gstreamer); level != NoLevel {
+					return level
+				}
+			}
+			if inBracket(head, bracket, i, n) || after == ':' && (n+1 == len(head) || head[n+1] == ' ') && leads(head[:i]) {
+				if level, _ := levelText(w); level != NoLevel {
+					return level
+				}
+			}
+		}
+		if small && (before == ' ' || before == '\t') && after == ' ' {
+			if prose++; prose == 3 {
+				return NoLevel
+			}
+		} else {
+			prose = 0
+		}
+		i = n
+	}
+	return NoLevel
+}
+
+// lineWord is the level of words that mean one in some lines only: GStreamer's,
+// and PostgreSQL's "LOG:".
+func lineWord(w []byte, after byte, gstreamer bool) Level {
+	switch string(w) {
+	case "LOG":
+		if gstreamer {
+			return Debug
+		}
+		if after == ':' {
+			return Information
+		}
+	case "MEMDUMP":
+		if gstreamer {
+			return Debug
+		}
+	case "FIXME":
+		if gstreamer {
+			return Warning
+		}
+	}
+	return NoLevel
+}
+
+// opens reports whether a level in capitals can stand behind c.
+func opens(c byte) bool {
+	switch c {
+	case ' ', '\t', '[', '(', '<', '|', ':', '*', ']', '"':
+		return true
+	}
+	return false
+}
+
+// closes reports whether a level in capitals can stand before c.
+func closes(c byte) bool {
+	switch c {
+	case ' ', '\t', ']', ')', '>', '|', ':', '*', '[', '/', ',', '(':
+		return true
+	}
+	return false
+}
+
+// inBracket reports whether head[i:n] is all that is between the bracket and a
+// closing one, but for blanks and, as in Apache's [core:error], a module.
+func inBracket(head []byte, bracket, i, n int) bool {
+	if bracket < 0 || i-bracket > 32 {
+		return false
+	}
+	for n < len(head) && head[n] == ' ' {
+		n++
+	}
+	if n == len(head) || head[n] != ']' {
+		return false
+	}
+	for i--; head[i] == ' '; i-- {
+	}
+	return head[i] == '[' || head[i] == ':'
+}
+
+// leads reports whether a level before a colon can stand behind b: at the start
+// of the line, or behind the name of a program or a place and a colon.
+func leads(b []byte) bool {
+	n := len(b)
+	if n == 0 {
+		return true
+	}
+	return n >= 2 && b[n-1] == ' ' && (b[n-2] == ':' || b[n-2] == ']')
+}
+
+// glogLevel is the level of a line that begins as glog's and klog's do:
+// E1123 20:15:01.
+func glogLevel(head []byte) Level {
+	if len(head) < 9 || head[5] != ' ' || head[8] != ':' || digits(head[1:5]) != 4 {
+		return NoLevel
+	}
+	return letterLevel(head[0])
+}
+
+func letterLevel(c byte) Level {
+	switch c {
+	case 'D':
+		return Debug
+	case 'I':
+		return Information
+	case 'W':
+		return Warning
+	case 'E', 'F', 'C':
+		return Severe
+	}
+	return NoLevel
+}
+
+// priority reads the syslog priority that b begins with, as in <3> or <165>. It
+// is NoLevel if there is none, or if its facility is said and no syslog header
+// follows. n is the length of <N>.
+func priority(b []byte) (level Level, n int) {
+	d := 0
+	if len(b) > 2 && b[0] == '<' {
+		d = digits(b[1:min(len(b), 5)])
+	}
+	if d == 0 || d > 3 || 1+d >= len(b) || b[1+d] != '>' {
+		return NoLevel, 0
+	}
+	p := number(b[1 : 1+d])
+	if p > 191 {
+		return NoLevel, 0
+	}
+	n = d + 2
+	if p > 7 || d > 1 {
+		rest := b[n:]
+		if !bytes.HasPrefix(rest, []byte("1 ")) && month(rest) == 0 && (len(rest) < 5 || digits(rest[:4]) != 4) {
+			return NoLevel, 0
+		}
+	}
+	return syslogLevel(p & 7), n
+}
+
+// syslogLevel is the level of a syslog severity, 0 to 7.
+func syslogLevel(severity int) Level {
+	switch {
+	case severity < 0 || severity > 7:
+		return NoLevel
+	case severity <= 3:
+		return Severe
+	case severity == 4:
+		return Warning
+	case severity <= 6:
+		return Information
+	}
+	return Debug
+}
+
+// logfmtLevel is the level after level=, lvl= or severity=.
+func logfmtLevel(head []byte) Level {
+	for i := 0; i < len(head); i++ {
+		n := bytes.IndexByte(head[i:], '=')
+		if n < 0 {
+			return NoLevel
+		}
+		i += n
+		start := i
+		for start > 0 && (isLetter(head[start-1]) || head[start-1] == '_') {
+			start--
+		}
+		if start > 0 && head[start-1] != ' ' && head[start-1] != '\t' {
+			continue
+		}
+		switch string(head[start:i]) {
+		case "level", "lvl", "severity", "loglevel", "log_level", "levelname", "LEVEL":
+			value := bytes.TrimLeft(head[i+1:], `"`)
+			n := 0
+			for n < len(value) && isLetter(value[n]) {
+				n++
+			}
+			if level, _ := levelWord(value[:n]); level != NoLevel {
+				return level
+			}
+		}
+	}
+	return NoLevel
+}

@@ -1,0 +1,250 @@
+package entry
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// A role is what a member of the app's object is recognised as.
+type role uint8
+
+const (
+	noRole role = iota
+	timeRole
+	levelRole
+	msgRole
+)
+
+// recognise is what a key stands for among loggers. Of several keys with one
+// role, the one with the least rank is taken whose value makes sense.
+func recognise(key []byte) (role, int) {
+	switch string(key) {
+	case "time": // slog, zerolog, logrus, bunyan, pino, GCP
+		return timeRole, 1
+	case "ts": // zap
+		return timeRole, 2
+	case "timestamp": // structlog, winston, GCP
+		return timeRole, 3
+	case "@timestamp": // ECS, logback
+		return timeRole, 4
+	case "@t", "Timestamp", "instant", "timeMillis", "asctime", "datetime", "t", "T", "eventTime",
+		"timestampSeconds", "__REALTIME_TIMESTAMP":
+		return timeRole, 5
+
+	case "levelname", "level_name", "severity_text", "severityText", "SeverityText": // words beside a number
+		return levelRole, 1
+	case "level":
+		return levelRole, 2
+	case "severity": // GCP
+		return levelRole, 3
+	case "log.level", "log": // ECS, flat or nested
+		return levelRole, 4
+	case "@l", "Level", "LogLevel", "lvl", "L", "loglevel", "log_level", "PRIORITY", "levelno",
+		"severity_number", "severityNumber", "SeverityNumber", "level_value", "level_number":
+		return levelRole, 5
+
+	case "msg": // slog, zap, logrus, bunyan, pino
+		return msgRole, 1
+	case "message": // zerolog, winston, log4j, GCP, ECS
+		return msgRole, 2
+	case "@m", "RenderedMessage": // Serilog
+		return msgRole, 3
+	case "event": // structlog
+		return msgRole, 4
+	case "short_message", "Message", "MESSAGE", "M", "Body":
+		return msgRole, 5
+	case "@mt", "MessageTemplate":
+		return msgRole, 6
+	}
+	return noRole, 0
+}
+
+// ours reports whether a key is one that each entry has of its own.
+func ours(key []byte) bool {
+	switch string(key) {
+	case "time", "level", "msg", "service", "source", "run", "pid", "seq":
+		return true
+	}
+	return false
+}
+
+// levelValue reads a level out of a JSON value. exact means that the level says
+// all that the value did. syslog tells how a small number is to be read.
+func levelValue(key, value []byte, syslog bool) (level Level, exact bool) {
+	switch c := value[0]; {
+	case string(key) == "log":
+		return objectLevelIn(value), false
+	case c == '"':
+		text := unquote(value)
+		if bytes.IndexByte(text, 0x1b) >= 0 {
+			text = appendWithoutEscapes(nil, text, len(text))
+		}
+		if len(text) > 0 && digits(text) == len(text) {
+			level, _ = levelNumber(key, text, syslog || string(key) == "PRIORITY")
+			return level, false
+		}
+		return levelText(text)
+	case isDigit(c):
+		return levelNumber(key, value, syslog)
+	}
+	return NoLevel, false
+}
+
+// levelText reads a level's name, as in "warning", "INFO+2" or "severity_error".
+func levelText(text []byte) (level Level, exact bool) {
+	text = bytes.TrimSpace(text)
+	if level, exact = levelWord(text); level != NoLevel {
+		return level, exact
+	}
+	if n := bytes.IndexAny(text, "+-"); n > 0 && n+1 < len(text) && digits(text[n+1:]) == len(text)-n-1 {
+		level, _ = levelWord(text[:n]) // slog's levels between the levels
+		return level, false
+	}
+	switch {
+	case bytes.EqualFold(text, []byte("silly")) || bytes.EqualFold(text, []byte("http")): // npm's
+		return Debug, false
+	case bytes.EqualFold(text, []byte("default")): // GCP's
+		return Information, false
+	}
+	return NoLevel, false
+}
+
+// levelNumber reads a level that is a number. Which scale it is on is known by
+// the key, by syslog, or by its size.
+func levelNumber(key, value []byte, syslog bool) (level Level, exact bool) {
+	if len(value) > 5 || digits(value) != len(value) {
+		return NoLevel, false
+	}
+	n := number(value)
+	scale := []int{10, 30, 40, 50, 70} // bunyan, pino, Python: where each level begins
+	switch k := string(key); {
+	case syslog || k == "PRIORITY":
+		return syslogLevel(n), false
+	case strings.HasSuffix(strings.ToLower(k), "number") && k != "level_number":
+		scale = []int{1, 9, 13, 17, 25} // OpenTelemetry
+	case k == "level_value":
+		scale = []int{5000, 20000, 30000, 40000, 50001} // logback
+	case k == "levelno" || k == "level_number":
+		scale = []int{1, 20, 30, 40, 51} // Python
+	case k == "severity" && n >= 100:
+		scale = []int{100, 200, 400, 500, 801} // GCP
+	case n >= 100:
+		scale = []int{100, 200, 300, 400, 601} // Monolog
+	default:
+		exact = n == 20 || n == 30 || n == 40 || n == 50
+	}
+	for i := len(scale) - 2; i >= 0; i-- {
+		if n >= scale[i] && n < scale[len(scale)-1] {
+			return Debug + Level(i), exact
+		}
+	}
+	return NoLevel, false
+}
+
+// objectLevel is the level that the object states which line begins with. It
+// stops at the first member that tells, so that a line is not read to its end
+// for it. ok is false if the line is no object as far as it was read.
+func objectLevel(line []byte) (level Level, ok bool) {
+	s := scanner{b: line}
+	if !s.open() {
+		return NoLevel, false
+	}
+	for first := true; ; first = false {
+		m, more, ok := s.member(first)
+		if !ok || !more {
+			return NoLevel, ok
+		}
+		if r, _ := recognise(m.key(line)); r == levelRole {
+			if level, _ := levelValue(m.key(line), m.value(line), false); level != NoLevel {
+				return level, true
+			}
+		}
+	}
+}
+
+// objectLevelIn is the member "level" of an object.
+func objectLevelIn(value []byte) Level {
+	s := scanner{b: value}
+	if !s.open() {
+		return NoLevel
+	}
+	for first := true; ; first = false {
+		m, more, ok := s.member(first)
+		if !ok || !more {
+			return NoLevel
+		}
+		if v := m.value(value); string(m.key(value)) == "level" && v[0] == '"' {
+			level, _ := levelText(unquote(v))
+			return level
+		}
+	}
+}
+
+// value reads a time out of a JSON value. exact means that nothing of it is
+// lost when it is written anew.
+func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
+	switch first := value[0]; {
+	case first == '"':
+		text := bytes.TrimSpace(unquote(value))
+		if t, n := c.at(text); n > 0 && n == len(text) {
+			return t, true, true
+		}
+		return epoch(text)
+	case isDigit(first):
+		if bytes.ContainsAny(value, "eE") {
+			var seconds float64
+			if json.Unmarshal(value, &seconds) != nil || seconds < 1e8 || seconds >= 1e11 {
+				return t, false, false
+			}
+			return time.Unix(int64(seconds), 0), false, true
+		}
+		return epoch(value)
+	case first == '{':
+		t, ok = instant(value)
+		return t, false, ok
+	}
+	return t, false, false
+}
+
+// instant reads a time that is an object: log4j's epochSecond and nanoOfSecond,
+// GCP's seconds and nanos.
+func instant(value []byte) (t time.Time, ok bool) {
+	s := scanner{b: value}
+	if !s.open() {
+		return t, false
+	}
+	nanos := 0
+	for first := true; ; first = false {
+		m, more, good := s.member(first)
+		if !good {
+			return t, false
+		}
+		if !more {
+			return t.Add(time.Duration(nanos)), ok
+		}
+		v := m.value(value)
+		switch string(m.key(value)) {
+		case "epochSecond", "seconds":
+			t, _, ok = epoch(v)
+		case "nanoOfSecond", "nanos":
+			if len(v) <= 9 && digits(v) == len(v) {
+				nanos = number(v)
+			}
+		}
+	}
+}
+
+// unquote is the text of a JSON string that was scanned.
+func unquote(value []byte) []byte {
+	inner := value[1 : len(value)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return inner
+	}
+	return []byte(text)
+}

@@ -1,0 +1,86 @@
+package journal
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+)
+
+// A Line is what a person reads as one: an entry, or the pieces of a line that
+// was split.
+type Line struct {
+	Stream entry.Stream
+	Stderr bool
+	Time   time.Time
+	Level  entry.Level // NoLevel if the line states none
+	Text   []byte
+	JSON   bool          // the entry is in the JSON format
+	Fields []entry.Field // the app's own, of an entry in the JSON format
+	Raw    []byte        // the message as it is; of the pieces of a line, the last one's
+}
+
+// A Joiner makes lines of entries. The pieces of a line that was split come out
+// with the last of them.
+type Joiner struct {
+	Pieces bool     // each piece is a line of its own
+	held   [2]*Line // a line whose last piece has not come; stdout, stderr
+}
+
+// Add makes lines of entries and of what is held of earlier ones.
+func (j *Joiner) Add(entries []Entry) (lines []Line) {
+	for i := range entries {
+		e := &entries[i]
+		line := read(e)
+		if e.Stream == entry.Info && !j.Pieces {
+			held := &j.held[0]
+			if line.Stderr {
+				held = &j.held[1]
+			}
+			if first := *held; first != nil {
+				first.Text = append(first.Text, line.Text...)
+				first.Raw = line.Raw
+				first.Level = max(first.Level, e.Level)
+				line = *first
+			}
+			*held = nil
+			if e.Partial {
+				*held = &line
+				continue
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// Rest is what there is of lines whose last piece did not come.
+func (j *Joiner) Rest() (lines []Line) {
+	for i, held := range j.held {
+		if held != nil {
+			lines = append(lines, *held)
+			j.held[i] = nil
+		}
+	}
+	return lines
+}
+
+// read makes a line of an entry.
+func read(e *Entry) Line {
+	line := Line{Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message}
+	if m, ok := entry.ReadJSON(e.Message); ok {
+		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields
+		line.Level = max(line.Level, m.Level)
+		line.Stderr = e.Stderr || m.Stderr
+		return line
+	}
+	if line.Level == entry.NoLevel {
+		switch e.Stream {
+		case entry.Info:
+			line.Level = entry.LevelOf(e.Message)
+		case entry.Error, entry.Crash:
+			line.Level = entry.Severe
+		}
+	}
+	return line
+}
