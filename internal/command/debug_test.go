@@ -407,6 +407,10 @@ func TestDebugAddress(t *testing.T) {
 			}
 			d.term()
 			d.ends(128 + 15)
+			status := strings.Join(s.Messages("logs:app:"+d.name+":status"), "\n")
+			if got, want := strings.Contains(status, "is not the loopback address"), host == "0.0.0.0" || host == "::"; got != want {
+				t.Errorf("the warning is in :status: %v, want %v", got, want)
+			}
 		})
 	}
 }

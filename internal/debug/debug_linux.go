@@ -42,6 +42,7 @@ type Debugger struct {
 	opts      Options
 	gdbserver string // its path
 	listener  net.Listener
+	exposed   string // the warning about where it listens, if there is one
 	app       *process.Process
 	cmd       *process.Command
 	ambient   []uintptr // capabilities that gdbserver needs to attach
@@ -90,7 +91,7 @@ func Listen(opts Options) (*Debugger, error) {
 		return nil, failed("see debug.host and debug.port", "%v", err)
 	}
 	if !ip.IsLoopback() {
-		opts.Log.Warn(exposed(address, opts.Port))
+		d.exposed = exposed(address, opts.Port)
 	}
 	return d, nil
 }
@@ -137,9 +138,11 @@ func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 		<-app.Gone()
 		return nil, err
 	}
+	if d.exposed != "" {
+		d.warn(d.exposed)
+	}
 	if privileged(cmd.Path) && (cmd.User != nil && cmd.User.UID != 0 || os.Geteuid() != 0) {
-		d.opts.Log.Warn(lostRights(cmd.Path))
-		d.opts.Status(lostRights(cmd.Path))
+		d.warn(lostRights(cmd.Path))
 	}
 	d.opts.Hold()
 	d.work.Go(d.watch)
@@ -205,6 +208,7 @@ func (d *Debugger) attachOnce() error {
 		return err
 	}
 	s.kill()
+	s.conn.Close()
 	for until := time.Now().Add(time.Second); d.app.State() != 'T' && time.Now().Before(until); {
 		time.Sleep(time.Millisecond) // it is on its way back
 	}
@@ -316,6 +320,11 @@ func (d *Debugger) watch() {
 		}
 		now := state == 't' || state == 'T' && !d.freed
 		s := d.session
+		// Ctrl-C at a terminal goes to the app, and is to end a paused one too.
+		if now && s == nil && d.app.Pending(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM) {
+			d.freed = true
+			d.app.Forward(syscall.SIGCONT)
+		}
 		d.mu.Unlock()
 		d.setup.Unlock()
 		if now != held {
@@ -357,6 +366,12 @@ func (d *Debugger) Close() {
 	}
 	d.end()
 	d.work.Wait()
+}
+
+// warn says a warning where tell says the rest.
+func (d *Debugger) warn(text string) {
+	d.opts.Status(text)
+	d.opts.Log.Warn(text)
 }
 
 // tell says something on stderr and in :status.

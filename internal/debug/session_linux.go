@@ -217,6 +217,7 @@ func (d *Debugger) copy(s *session) {
 	}
 	select {
 	case <-s.server.Exited():
+		s.client.SetWriteDeadline(time.Now().Add(quitTimeout))
 		<-fromServer // what it said last is through
 		s.client.Close()
 		<-fromClient
@@ -224,8 +225,8 @@ func (d *Debugger) copy(s *session) {
 	case <-time.After(leaveTimeout):
 	}
 	s.client.Close()
+	s.conn.SetDeadline(time.Now()) // what else is said is between it and us
 	<-fromClient
-	s.conn.SetReadDeadline(time.Now()) // what else it says is for us
 	<-fromServer
 	d.part(s)
 }
@@ -292,7 +293,7 @@ func (d *Debugger) part(s *session) {
 		}
 	}
 	s.conn.SetDeadline(time.Now().Add(quitTimeout))
-	if err := s.points.remove(s.conn); err != nil {
+	if err := s.points.remove(s.conn); err != nil && !d.app.Dead() {
 		d.opts.Log.Warn("breakpoints may be left in the app", "error", err)
 	}
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -74,6 +75,24 @@ func (p *Process) State() byte {
 		return 0
 	}
 	return stat.state
+}
+
+// Pending says whether a signal waits for the app to act on it, as each but
+// SIGKILL and SIGCONT does while the app is stopped.
+func (p *Process) Pending(signals ...syscall.Signal) bool {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] != p {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "status"))
+	if err != nil {
+		return false
+	}
+	_, mask, _ := bytes.Cut(text, []byte("\nShdPnd:\t"))
+	mask, _, _ = bytes.Cut(mask, []byte("\n"))
+	pending, err := strconv.ParseUint(string(mask), 16, 64)
+	return err == nil && slices.ContainsFunc(signals, func(sig syscall.Signal) bool { return pending&(1<<(sig-1)) != 0 })
 }
 
 // Dead says whether the app and all of its threads have ended, reaped or not: a
