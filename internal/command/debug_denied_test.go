@@ -221,7 +221,7 @@ func (d *debugged) gdbserver() string {
 func TestDebugSame(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	const script = `env | grep -v -e ^PWD= -e ^_= | sort; pwd; id; umask; ulimit -a; cat /proc/self/limits; readlink /proc/self/fd/0
+	const script = `env | grep -v -e ^PWD= -e ^_= -e ^WRAPP_SPOOL_DIR= | sort; pwd; id; umask; ulimit -a; cat /proc/self/limits; readlink /proc/self/fd/0
 ps -o ppid=,pgid=,pid= -p $$ | awk '{ print ($2 == $3) }'; grep -E '^(Uid|Gid|Groups|NoNewPrivs|Seccomp|Sig(Blk|Ign|Cgt)|Cap|TracerPid|CoreDumping)' /proc/self/status
 cat /proc/self/personality; for fd in /proc/self/fd/*; do readlink $fd; done | sed 's/[0-9]//g' | sort; exit 3`
 	users := [][]string{nil}

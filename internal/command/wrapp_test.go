@@ -528,7 +528,7 @@ func TestMarkers(t *testing.T) {
 		echo 'x{{fps:29.97}}y'
 		echo '{{__healthpool__api_beats}}'
 		printf '{{spl'; sleep 0.1; printf 'it:7}}\n'
-		echo 'before>>|'; echo '  first{{total}}'; echo 'other' >&2; echo ''; echo 'second|<<after'
+		echo 'before>>|'; echo '  first{{total}}'; echo 'other' >&2; sleep 0.2; echo ''; echo 'second|<<after'
 		head -c 300 /dev/zero | tr '\0' x; printf '{{long}}%s\n' "$(head -c 300 /dev/zero | tr '\0' y)"
 		i=0; while [ $i -lt 2000 ]; do echo "{{many}}{{last:$i}}"; i=$((i+1)); done
 		printf '>>|open'`
