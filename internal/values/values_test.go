@@ -248,10 +248,14 @@ func TestAway(t *testing.T) {
 		say(v, fmt.Sprint("key", i))
 	}
 	say(v, strings.Repeat("k", longestKey+1))
-	if len(v.order) > mostKeys {
-		t.Errorf("%d keys wait", len(v.order))
+	v.mu.Lock()
+	waiting := len(v.order)
+	v.mu.Unlock()
+	if waiting > mostKeys {
+		t.Errorf("%d keys wait", waiting)
 	}
-	if n, err := v.Close(time.Hour); n != mostKeys || err == nil {
+	// The writer may have taken a batch already when there was no more room.
+	if n, err := v.Close(time.Hour); n < mostKeys || n > mostKeys+5 || err == nil {
 		t.Errorf("%d unwritten, %v", n, err)
 	}
 }
