@@ -18,10 +18,9 @@ type Line struct {
 	Partial bool
 }
 
-// readSize is the least room that Space offers, in bytes. A pipe gives at most
-// its capacity in one read; 64 KiB is Linux's default capacity, and larger
-// reads measured no faster (bench/).
-const readSize = 64 << 10
+// readSize is the least room that Space offers, in bytes. With lines of 10 MB, 64 KiB
+// measured 5 % slower (bench/), with ordinary ones the same.
+const readSize = 128 << 10
 
 // A Splitter turns what is read from one pipe into lines. It owns its buffer:
 // the caller reads into Space, says with Filled how much came, and takes lines
@@ -49,15 +48,16 @@ func NewSplitter(max int, tail func(piece []byte) int) *Splitter {
 	return &Splitter{max: max, tail: tail, buf: make([]byte, 2*readSize)}
 }
 
-// Space returns where to read to: at least 64 KiB, past all that is held. It
-// ends the validity of the lines given before.
+// Space returns where to read to: at least 128 KiB, past all that is held. It
+// ends the validity of the lines given before. What is held is moved only when the
+// room behind it is used up.
 func (s *Splitter) Space() []byte {
 	held := s.end - s.start
-	if s.start > 0 {
+	if s.start > 0 && (held == 0 || len(s.buf)-s.end < readSize) {
 		copy(s.buf, s.buf[s.start:s.end])
 		s.start, s.scanned, s.end = 0, s.scanned-s.start, held
 	}
-	if len(s.buf)-held < readSize {
+	if len(s.buf)-s.end < readSize {
 		grown := make([]byte, min(2*len(s.buf), s.max+utf8.UTFMax+readSize))
 		copy(grown, s.buf[:held])
 		s.buf = grown

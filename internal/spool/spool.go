@@ -26,8 +26,9 @@ import (
 )
 
 // RunSize is the size in bytes up to which consecutive records are kept
-// together; a larger record is a run of its own.
-const RunSize = 64 << 10
+// together; a larger record is a run of its own. It has room for a message of
+// 64 KiB, the longest by default.
+const RunSize = 72 << 10
 
 // A Place is where a run of records begins on disk.
 type Place struct {
