@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // userTimeout is how long written bytes may stay without the peer's
@@ -94,8 +95,12 @@ func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (
 		return errors.Join(err, failed)
 	}}
 	c, err := dialer.DialContext(ctx, network, address)
-	if err != nil || tlsConfig == nil {
-		return c, err
+	if err != nil {
+		return nil, err
+	}
+	c = sysio.Conn(c)
+	if tlsConfig == nil {
+		return c, nil
 	}
 	secure := tls.Client(c, tlsConfig)
 	if err := secure.HandshakeContext(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
@@ -28,19 +29,20 @@ const pipeSize = 1 << 20
 // which they became readable, so that an app's standard output and error stay in
 // the order in which it wrote them as far as two pipes can tell.
 type intake struct {
-	epoll int
-	bell  int                // an eventfd: somebody asks, or the end has come
-	asks  chan chan struct{} // to be closed when what is in the pipes now was read
-	to    sinks
-	json  *entry.JSON  // nil: entries are text
-	seq   uint64       // of the last JSON object
-	text  []byte       // of it
-	at    time.Time    // when what is being given was read
-	batch outbox.Batch // of what is being given
-	wrong []string     // what a pool was told in vain since then
-	pipes [2]*inlet
-	ended chan struct{} // closed by finish
-	done  chan struct{} // closed when run has returned
+	poll   *poller
+	bell   int                // an eventfd: somebody asks, or the end has come
+	asks   chan chan struct{} // to be closed when what is in the pipes now was read
+	to     sinks
+	json   *entry.JSON  // nil: entries are text
+	seq    uint64       // of the last JSON object
+	text   []byte       // of it
+	at     time.Time    // when what is being given was read
+	batch  outbox.Batch // of what is being given
+	wrong  []string     // what a pool was told in vain since then
+	pipes  [2]*inlet
+	rested []int
+	ended  chan struct{} // closed by finish
+	done   chan struct{} // closed when run has returned
 }
 
 // sinks are where an intake takes what it reads.
@@ -53,13 +55,16 @@ type sinks struct {
 
 // An inlet is one pipe.
 type inlet struct {
-	fd    int // -1 once it has ended
-	flags entry.Flags
-	split *lines.Splitter
-	read  *markers.Reader
-	tee   *tee        // nil: not copied
-	begun bool        // the text goes on of which pieces were added
-	level entry.Level // of that text
+	fd      int // -1 once it has ended
+	flags   entry.Flags
+	split   *lines.Splitter
+	read    *markers.Reader
+	tee     *tee        // nil: not copied
+	begun   bool        // the text goes on of which pieces were added
+	level   entry.Level // of that text
+	when    time.Time   // something was read last
+	quick   int         // how many reads were so soon after the one before
+	resting bool        // see pace
 }
 
 // number is 0 for standard output and 1 for standard error.
@@ -69,7 +74,6 @@ func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr)
 // caller closes once the app has them.
 func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err error) {
 	in = &intake{
-		epoll: -1,
 		bell:  -1,
 		asks:  make(chan chan struct{}, 1),
 		to:    to,
@@ -83,13 +87,13 @@ func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err 
 			stderr.Close()
 		}
 	}()
-	if in.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return in, nil, nil, fmt.Errorf("make an epoll instance: %w", err)
+	if in.poll, err = newPoller(); err != nil {
+		return in, nil, nil, err
 	}
 	if in.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return in, nil, nil, fmt.Errorf("make an eventfd: %w", err)
 	}
-	if err = in.watch(in.bell); err != nil {
+	if err = in.poll.add(in.bell); err != nil {
 		return in, nil, nil, err
 	}
 	if stdout, err = in.pipe(0, 0, maxLine); err != nil {
@@ -117,15 +121,7 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 		w.Close()
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
-	return w, in.watch(fds[0])
-}
-
-func (in *intake) watch(fd int) error {
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
-	if err := unix.EpollCtl(in.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		return fmt.Errorf("watch a pipe: %w", err)
-	}
-	return nil
+	return w, in.poll.add(fds[0])
 }
 
 // copyTo has what comes from the app's standard output or error copied as well,
@@ -141,26 +137,25 @@ func (in *intake) copyTo(stdout, stderr *os.File, passthrough string, log *slog.
 // run reads until both pipes have no writer any more, or until finish.
 func (in *intake) run() {
 	defer close(in.done)
-	var events [3]unix.EpollEvent
 	for open := len(in.pipes); open > 0; {
-		wait := -1
+		limit := time.Duration(0)
 		if in.to.crashes.Idle(time.Now()) {
-			wait = 1000 // ms; a traceback ends when no more of it comes
+			limit = time.Second // a traceback ends when no more of it comes
 		}
-		n, err := unix.EpollWait(in.epoll, events[:], wait)
-		if err != nil && !errors.Is(err, unix.EINTR) {
+		ready, err := in.wait(limit)
+		if err != nil {
 			in.to.out.Say(entry.Error, "wait for the app's output: "+err.Error())
 			break
 		}
-		for _, event := range events[:max(n, 0)] {
-			if int(event.Fd) == in.bell {
+		for _, fd := range ready {
+			if fd == in.bell {
 				if in.answer() {
 					return
 				}
 				continue
 			}
 			for _, p := range in.pipes {
-				if p.fd == int(event.Fd) && in.read(p, math.MaxInt) == 0 {
+				if p.fd == fd && in.read(p, math.MaxInt) == 0 {
 					in.end(p)
 					open--
 				}
@@ -219,10 +214,7 @@ func (in *intake) ring() { unix.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
-	n, err := unix.Read(p.fd, space)
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.Read(p.fd, space)
-	}
+	n, err := sysio.Read(p.fd, space)
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
 	}
@@ -230,6 +222,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		in.to.out.Say(entry.Error, "read the app's output: "+err.Error())
 		return 0
 	}
+	in.paced(p, n)
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])
@@ -344,7 +337,8 @@ func (in *intake) finish() {
 
 // close gives the descriptors back.
 func (in *intake) close() {
-	fds := []int{in.epoll, in.bell}
+	in.poll.close()
+	fds := []int{in.bell}
 	for _, p := range in.pipes {
 		if p != nil {
 			fds = append(fds, p.fd)

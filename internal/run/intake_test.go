@@ -5,7 +5,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +21,64 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
+
+// TestIntakeOrder has one pipe trickle, which is then left alone for a pace after
+// each read, and speaks on the other: what was written first is delivered first.
+func TestIntakeOrder(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &s.Config().Redis, 1)
+	}
+	log := slog.New(slog.DiscardHandler)
+	out := outbox.New(outbox.Options{Keys: entry.Keys("order"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial, Log: log}, nil)
+	vals := values.New(values.Options{Name: "order", Dial: dial, Log: log})
+	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	go in.run()
+	var want []string
+	say := func(f *os.File, line string) {
+		want = append(want, line)
+		if _, err := unix.Write(int(f.Fd()), []byte(line+"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		say(stdout, fmt.Sprint("trickle ", i))
+		if i%10 == 9 {
+			time.Sleep(pace / 8) // into the middle of a rest, mostly
+			say(stdout, fmt.Sprint("before ", i))
+			say(stderr, fmt.Sprint("after ", i))
+			in.catchUp(time.Minute)
+			continue
+		}
+		time.Sleep(pace / 8)
+	}
+	stdout.Close()
+	stderr.Close()
+	<-in.done
+	if lost, _, err := out.Close(time.Minute); lost > 0 {
+		t.Fatal(err)
+	}
+	vals.Close(patience)
+	var got []string
+	instants := map[string]bool{}
+	for _, e := range s.Stream(entry.Keys("order")[entry.Info]) {
+		got = append(got, e.Message())
+		ms, _, _ := strings.Cut(e.ID, "-")
+		instants[ms] = true
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	// Without a pace they would be read in some 200 different milliseconds.
+	if len(instants) > 150 {
+		t.Errorf("%d lines were read at %d instants: none of them together", len(want), len(instants))
+	}
+}
 
 // BenchmarkIntake takes lines of 92 bytes from a pipe to a real Redis; allocations
 // are those of everything on the way.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -192,7 +193,9 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
 		Exec:     prober(supervisor, cmd),
 	})
+	cores := useOneCore()
 	forward(app, pools, signals, out, log)
+	runtime.GOMAXPROCS(cores)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
 
@@ -202,6 +205,18 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	log.Debug(ended)
 	crashes.Finish(signals)
 	return status.ExitCode(), nil
+}
+
+// useOneCore has one goroutine run at a time, unless the environment says
+// otherwise, and returns how many could before: one core does more than Redis can
+// take, and goroutines that wake each other across cores cost more than they gain.
+// The start and the end are chains of short system calls, which are faster with
+// two. docs/adr/0005 has the figures.
+func useOneCore() (before int) {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return 0 // which changes nothing
+	}
+	return runtime.GOMAXPROCS(1)
 }
 
 func failed(err error) (int, error) {

@@ -1,0 +1,92 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
+)
+
+// A poller waits for any of a few descriptors to become readable. It is an epoll
+// instance that the runtime's own poller waits for, so that no thread is blocked
+// in a system call meanwhile.
+type poller struct {
+	file   *os.File
+	raw    syscall.RawConn
+	events [4]unix.EpollEvent
+	ready  [4]int
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // os.NewFile has only such a one polled
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make an epoll instance: %w", err)
+	}
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("make an epoll instance: %w", err)
+	}
+	return p, nil
+}
+
+// add has fd waited for from now on, until it is closed.
+func (p *poller) add(fd int) error { return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN) }
+
+// mute has fd not waited for, but for its end, and unmute undoes that.
+func (p *poller) mute(fd int) error   { return p.control(unix.EPOLL_CTL_MOD, fd, 0) }
+func (p *poller) unmute(fd int) error { return p.control(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN) }
+
+func (p *poller) control(op, fd int, events uint32) error {
+	event := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	var failed error
+	err := p.raw.Control(func(epoll uintptr) {
+		failed = sysio.EpollCtl(int(epoll), op, fd, &event)
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return fmt.Errorf("watch a pipe: %w", err)
+	}
+	return nil
+}
+
+// wait returns the descriptors that are readable or have ended, in the order in
+// which they became so, once there are any, or none after limit; a limit of 0 is
+// none. What it returns is valid until the next call.
+func (p *poller) wait(limit time.Duration) ([]int, error) {
+	var deadline time.Time
+	if limit > 0 {
+		deadline = time.Now().Add(limit)
+	}
+	if err := p.file.SetReadDeadline(deadline); err != nil {
+		return nil, err
+	}
+	var n int
+	var failed error
+	err := p.raw.Read(func(epoll uintptr) bool {
+		n, failed = sysio.EpollWait(int(epoll), p.events[:])
+		return n != 0 && !errors.Is(failed, unix.EINTR)
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, nil
+	}
+	if err := errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	for i, event := range p.events[:n] {
+		p.ready[i] = int(event.Fd)
+	}
+	return p.ready[:n], nil
+}
+
+func (p *poller) close() {
+	if p != nil {
+		p.file.Close()
+	}
+}
