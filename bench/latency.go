@@ -16,13 +16,13 @@ import (
 // latency is the time from the writing of a line to a blocked XREAD that has it,
 // at 100 lines a second and at half of what goes through, and the same for a
 // client that does XADD itself.
-func latency(s *server, wrapp string, fullRate float64) ([]row, error) {
-	slow, err := s.throughWrapp(wrapp, 100, 500)
+func latency(s *server, wrapp, steady string, fullRate float64) ([]row, error) {
+	slow, err := s.throughWrapp(wrapp, steady, 100, 500)
 	if err != nil {
 		return nil, err
 	}
 	half := int(fullRate/2) / 1000 * 1000
-	fast, err := s.throughWrapp(wrapp, half, 3*half)
+	fast, err := s.sample(wrapp, steady, half, 3*time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -47,14 +47,38 @@ func quantile(d []time.Duration, q float64) time.Duration {
 func micros(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
 
 // throughWrapp has an app write n lines at a rate, and reads them.
-func (s *server) throughWrapp(wrapp string, rate, n int) ([]time.Duration, error) {
-	self, err := os.Executable()
+func (s *server) throughWrapp(wrapp, steady string, rate, n int) ([]time.Duration, error) {
+	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-latency", "--passthrough=never", "--max-entries=1000000", "--",
+		steady, strconv.Itoa(rate), strconv.Itoa(n))
+	return s.follow("logs:app:bench-latency:info", n, cmd.Start, cmd.Wait)
+}
+
+// sample has an app write lines at a rate that a reader of all of them could not
+// follow without taking the CPU that is measured. It waits with XREAD for the next
+// line, looks how old it is, and so on every millisecond.
+func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (ages []time.Duration, err error) {
+	const key = "logs:app:bench-sample:info"
+	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-latency", "--passthrough=never", "--max-entries=1000000", "--",
-		self, emitArg, strconv.Itoa(rate), strconv.Itoa(n))
-	return s.follow("logs:app:bench-latency:info", n, cmd.Start, cmd.Wait)
+	defer conn.Close()
+	if _, err := conn.Do("DEL", key); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-sample", "--passthrough=never", "--",
+		steady, strconv.Itoa(rate), strconv.Itoa(int(seconds.Seconds()*float64(rate))))
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	for until := time.Now().Add(seconds * 9 / 10); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		answer, err := redis.Values(conn.Do("XREAD", "COUNT", 1, "BLOCK", 10_000, "STREAMS", key, "$"))
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", key, err)
+		}
+		ages = appendAges(ages, answer, time.Now())
+	}
+	return ages, cmd.Wait()
 }
 
 // direct adds n lines itself.
@@ -98,33 +122,45 @@ func (s *server) follow(key string, n int, start, wait func() error) (ages []tim
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
-		now := time.Now()
-		stream, _ := redis.Values(answer[0], nil)
-		entries, _ := redis.Values(stream[1], nil)
-		for _, e := range entries {
-			pair, _ := redis.Values(e, nil)
-			last, _ = redis.String(pair[0], nil)
-			fields, _ := redis.Strings(pair[1], nil)
-			stamp, _, _ := strings.Cut(fields[1], " ")
-			if ns, err := strconv.ParseInt(stamp, 10, 64); err == nil {
-				ages = append(ages, now.Sub(time.Unix(0, ns)))
-			}
-		}
+		ages = appendAges(ages, answer, time.Now())
+		last = lastID(answer)
 	}
 	return ages, wait()
 }
 
-// many runs 50 wrapps at once, each with 2,000 lines a second for 10 s.
-func many(s *server, wrapp string) ([]row, error) {
-	const wrapps, rate, seconds = 50, 2000, 10
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// appendAges appends how old the lines in an answer to XREAD were at an instant.
+func appendAges(ages []time.Duration, answer []any, now time.Time) []time.Duration {
+	for _, e := range entriesOf(answer) {
+		pair, _ := redis.Values(e, nil)
+		fields, _ := redis.Strings(pair[1], nil)
+		stamp, _, _ := strings.Cut(fields[1], " ")
+		if ns, err := strconv.ParseInt(stamp, 10, 64); err == nil {
+			ages = append(ages, now.Sub(time.Unix(0, ns)))
+		}
 	}
+	return ages
+}
+
+func lastID(answer []any) string {
+	entries := entriesOf(answer)
+	pair, _ := redis.Values(entries[len(entries)-1], nil)
+	id, _ := redis.String(pair[0], nil)
+	return id
+}
+
+func entriesOf(answer []any) []any {
+	stream, _ := redis.Values(answer[0], nil)
+	entries, _ := redis.Values(stream[1], nil)
+	return entries
+}
+
+// many runs 50 wrapps at once, each with 2,000 lines a second for 10 s.
+func many(s *server, wrapp, steady string) ([]row, error) {
+	const wrapps, rate, seconds = 50, 2000, 10
 	var cmds []*exec.Cmd
 	for i := range wrapps {
 		cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), fmt.Sprintf("--name=bench-many-%d", i), "--passthrough=never", "--",
-			self, emitArg, strconv.Itoa(rate), strconv.Itoa(rate*seconds))
+			steady, strconv.Itoa(rate), strconv.Itoa(rate*seconds))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 		if err := cmd.Start(); err != nil {
 			return nil, err

@@ -19,35 +19,41 @@ type row struct {
 	met                                bool
 }
 
+// A group is rows that are measured together, in turns.
+type group struct {
+	name    string
+	measure func() ([]row, error)
+}
+
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == emitArg {
-		if err := emit(os.Args[2:]); err != nil {
-			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
-			os.Exit(1)
-		}
-		return
-	}
 	file := flag.String("write", "", "also write the table to this Markdown `FILE`")
+	only := flag.String("only", "", "measure only these `GROUPS`, separated by commas")
+	wrapp := flag.String("wrapp", "", "measure this `BINARY` rather than one built now")
 	lines := flag.Int("lines", 1_000_000, "lines of 92 bytes a run")
 	rounds := flag.Int("rounds", 5, "runs of each kind")
 	flag.Parse()
-	if err := run(*file, *lines, *rounds); err != nil {
+	if err := run(*file, *only, *wrapp, *lines, *rounds); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(file string, lines, rounds int) error {
+func run(file, only, wrapp string, lines, rounds int) error {
 	dir, err := os.MkdirTemp("", "jettison-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	wrapp, err := buildWrapp(dir, "amd64")
+	if wrapp == "" {
+		if wrapp, err = buildWrapp(dir, "amd64"); err != nil {
+			return err
+		}
+	}
+	wrappARM, err := buildWrapp(dir, "arm64")
 	if err != nil {
 		return err
 	}
-	wrappARM, err := buildWrapp(dir, "arm64")
+	steady, err := buildSteady(dir)
 	if err != nil {
 		return err
 	}
@@ -58,21 +64,25 @@ func run(file string, lines, rounds int) error {
 	defer server.stop()
 
 	var rows []row
-	var rate float64 // lines of 92 bytes a second
-	for _, f := range []func() ([]row, error){
-		func() (rows []row, err error) {
+	rate := 600_000.0 // lines of 92 bytes a second, where they are not measured
+	groups := []group{
+		{"throughput", func() (rows []row, err error) {
 			rows, rate, err = throughput(server, wrapp, dir, lines, rounds)
 			return rows, err
-		},
-		func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) },
-		func() ([]row, error) { return latency(server, wrapp, rate) },
-		func() ([]row, error) { return many(server, wrapp) },
-		func() ([]row, error) { return start(server, wrapp, 21) },
-		func() ([]row, error) { return reading(server, wrapp, dir, 21) },
-		func() ([]row, error) { return publishing(server, wrapp, dir) },
-		func() ([]row, error) { return sizes(wrapp, wrappARM) },
-	} {
-		more, err := f()
+		}},
+		{"other", func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) }},
+		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
+		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
+		{"start", func() ([]row, error) { return start(server, wrapp, 21) }},
+		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
+		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
+		{"size", func() ([]row, error) { return sizes(wrapp, wrappARM) }},
+	}
+	for _, g := range groups {
+		if only != "" && !slices.Contains(strings.Split(only, ","), g.name) {
+			continue
+		}
+		more, err := g.measure()
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+	"golang.org/x/sys/unix"
 )
 
 const lineBytes = 92
@@ -291,7 +292,7 @@ func (s *server) roundTrips(n int) (float64, error) {
 // bytes, each against a pipeline of such messages encoded beforehand.
 func otherLines(s *server, wrapp, dir string, rounds int) (rows []row, err error) {
 	const n, size, piece = 10, 10 << 20, 64 << 10
-	const short, shortBytes = 3_000_000, 8
+	const short, shortBytes = 10_000_000, 8
 	var huge, small bytes.Buffer
 	for range n {
 		huge.Write(bytes.Repeat([]byte("x"), size))
@@ -312,9 +313,9 @@ func otherLines(s *server, wrapp, dir string, rounds int) (rows []row, err error
 		if err := os.WriteFile(file, kind.text, 0o600); err != nil {
 			return nil, err
 		}
-		var rates, limits []float64
+		var rates, limits, pipes []float64
 		peak := 0
-		for range rounds {
+		for range min(rounds, 3) {
 			c, err := s.cat(wrapp, file, kind.entries)
 			if err != nil {
 				return nil, err
@@ -326,13 +327,46 @@ func otherLines(s *server, wrapp, dir string, rounds int) (rows []row, err error
 				return nil, err
 			}
 			limits = append(limits, limit)
+			took, err := throughPipe(file)
+			if err != nil {
+				return nil, err
+			}
+			pipes = append(pipes, float64(kind.entries)/took.Seconds())
 		}
-		rate, limit := median(rates), median(limits)
+		rate, limit, pipe := median(rates), median(limits), median(pipes)
 		rows = append(rows,
 			row{kind.name + ", entries a second", thousands(rate), "pipeline encoded beforehand: " + thousands(limit), ratio(rate, limit), "0.8 or more", rate >= 0.8*limit},
+			row{"the same", thousands(rate), "cat to a pipe alone: " + thousands(pipe), ratio(rate, pipe), "", false},
 			row{"peak memory with them", megabytes(peak), "", "", "40 MB or less", peak <= 40<<20})
 	}
 	return rows, nil
+}
+
+// throughPipe is how long `cat FILE` takes to write to a pipe of 1 MiB, as wrapp's are,
+// of which everything is read and thrown away.
+func throughPipe(file string) (time.Duration, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	defer w.Close()
+	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
+	cmd := exec.Command("cat", file)
+	cmd.Stdout = w
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	w.Close()
+	buf := make([]byte, 128<<10)
+	for err == nil {
+		_, err = r.Read(buf)
+	}
+	if !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return time.Since(began), cmd.Wait()
 }
 
 // start compares /bin/true under wrapp with /bin/true alone.
@@ -379,9 +413,15 @@ func sizes(files ...string) (rows []row, err error) {
 	return rows, nil
 }
 
-func thousands(f float64) string { return fmt.Sprintf("%d,%03d", int(f)/1000, int(f)%1000) }
-func ratio(a, b float64) string  { return fmt.Sprintf("%.2f", a/b) }
-func megabytes(n int) string     { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+func thousands(f float64) string {
+	if f >= 1e6 {
+		return fmt.Sprintf("%d,%03d,%03d", int(f)/1e6, int(f)/1000%1000, int(f)%1000)
+	}
+	return fmt.Sprintf("%d,%03d", int(f)/1000, int(f)%1000)
+}
+
+func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
+func megabytes(n int) string    { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
