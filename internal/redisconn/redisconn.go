@@ -1,4 +1,5 @@
-// Package redisconn knows how to reach Redis: address, TLS, user, database.
+// Package redisconn knows how to reach Redis: address, TLS, user, database,
+// Sentinel, Cluster.
 package redisconn
 
 import (
@@ -59,28 +60,44 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
 	defer cancel()
 
+	network, address := r.Address()
+	if network == "" {
+		return nil, errors.New("dial redis: no address")
+	}
+	return dialServer(ctx, r, network, address, db)
+}
+
+// dialServer connects to the server at one address.
+func dialServer(ctx context.Context, r *config.Redis, network, address string, db int) (*Conn, error) {
 	username, password, err := r.Credentials()
 	if err != nil {
 		return nil, err
 	}
+	conn, err := dialTLS(ctx, r, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := introduce(ctx, conn, username, password, db); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("dial redis %s: %w", address, explain(err, r))
+	}
+	return conn, nil
+}
+
+// dialTLS connects to an address, with TLS if r says so.
+func dialTLS(ctx context.Context, r *config.Redis, network, address string) (*Conn, error) {
 	tlsConfig, err := r.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
-	network, address := r.Address()
-	if network == "" {
-		return nil, errors.New("dial redis: redis.sentinel and redis.cluster are not supported by this version")
+	if tlsConfig != nil && tlsConfig.ServerName == "" {
+		tlsConfig.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	c, err := dial(ctx, network, address, tlsConfig)
 	if err != nil {
-		return nil, fmt.Errorf("dial redis: %w", err)
+		return nil, fmt.Errorf("dial redis: %w", explain(err, r))
 	}
-	conn := &Conn{redis.NewConn(c, replyTimeout, replyTimeout), c}
-	if err := introduce(ctx, conn.Conn, username, password, db); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("dial redis %s: %w", address, err)
-	}
-	return conn, nil
+	return &Conn{Conn: redis.NewConn(c, replyTimeout, replyTimeout), Net: c}, nil
 }
 
 func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (net.Conn, error) {
@@ -110,28 +127,35 @@ func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (
 	return secure, nil
 }
 
-// introduce says who we are and which database we want.
+// introduce says who we are and which database we want; none if db is negative.
 func introduce(ctx context.Context, conn redis.Conn, username, password string, db int) error {
-	command := func(name string, args ...any) error {
-		_, err := redis.DoContext(conn, ctx, name, args...)
-		var reply redis.Error
-		if errors.As(err, &reply) && !Passing(string(reply)) {
-			return &RefusedError{Reply: name + " answered " + string(reply)}
-		}
-		return err
-	}
 	if password != "" {
 		args := []any{password}
 		if username != "" {
 			args = []any{username, password}
 		}
-		if err := command("AUTH", args...); err != nil {
+		if _, err := ask(ctx, conn, "AUTH", args...); err != nil {
 			return err
 		}
 	}
+	if db < 0 {
+		return nil
+	}
 	// SELECT is asked even for database 0: it is the first command that needs
 	// the credentials, so a Redis that wants some says so now.
-	return command("SELECT", db)
+	_, err := ask(ctx, conn, "SELECT", db)
+	return err
+}
+
+// ask carries out a command. A refusal that does not go away by itself is a
+// *RefusedError.
+func ask(ctx context.Context, conn redis.Conn, name string, args ...any) (any, error) {
+	answer, err := redis.DoContext(conn, ctx, name, args...)
+	var reply redis.Error
+	if errors.As(err, &reply) && !Passing(string(reply)) {
+		return nil, &RefusedError{Reply: name + " answered " + string(reply)}
+	}
+	return answer, err
 }
 
 // passing are the beginnings of Redis error replies that go away by themselves.

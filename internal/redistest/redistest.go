@@ -2,6 +2,7 @@
 package redistest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ type Server struct {
 	Port int
 	Dir  string
 	args []string
+	file []string    // in place of args: a configuration file and what comes behind it
+	tls  *tls.Config // nil without TLS
 	cmd  *exec.Cmd
 }
 
@@ -62,10 +65,13 @@ func (s *Server) Up() {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	args := append([]string{
-		"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir,
-		"--save", "", "--appendonly", "no",
-	}, s.args...)
+	args := s.file
+	if args == nil {
+		args = append([]string{
+			"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--dir", s.Dir,
+			"--save", "", "--appendonly", "no",
+		}, s.args...)
+	}
 	s.cmd = exec.Command("redis-server", args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -73,7 +79,7 @@ func (s *Server) Up() {
 		s.t.Fatalf("start redis-server (make test installs it): %v", err)
 	}
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		c, err := redis.Dial("tcp", s.Addr())
+		c, err := redis.Dial("tcp", s.Addr(), s.options()...)
 		if err == nil {
 			_, err = c.Do("PING")
 			c.Close()
@@ -101,13 +107,21 @@ func (s *Server) Down() {
 func (s *Server) Pause()  { s.cmd.Process.Signal(syscall.SIGSTOP) }
 func (s *Server) Resume() { s.cmd.Process.Signal(syscall.SIGCONT) }
 
+// options are what redis.Dial needs to reach the server.
+func (s *Server) options() []redis.DialOption {
+	if s.tls == nil {
+		return nil
+	}
+	return []redis.DialOption{redis.DialUseTLS(true), redis.DialTLSConfig(s.tls)}
+}
+
 // Addr is host:port.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
 
 // URL is the server's address as --redis takes it.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// Config is a configuration that reaches the server.
+// Config is a configuration that reaches the server, but for TLS.
 func (s *Server) Config() *config.Config {
 	c := config.Default()
 	c.Redis.Host, c.Redis.Port = "127.0.0.1", s.Port
@@ -117,7 +131,7 @@ func (s *Server) Config() *config.Config {
 // Dial connects to a database of the server.
 func (s *Server) Dial(db int, options ...redis.DialOption) redis.Conn {
 	s.t.Helper()
-	c, err := redis.Dial("tcp", s.Addr(), append(options, redis.DialDatabase(db))...)
+	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), append(options, redis.DialDatabase(db))...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -137,10 +151,7 @@ func (e Entry) Message() string { return e.Fields["message"] }
 // Stream reads a whole stream of database 1.
 func (s *Server) Stream(key string) []Entry {
 	s.t.Helper()
-	c, err := redis.Dial("tcp", s.Addr(), redis.DialDatabase(1))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	c := s.Dial(1)
 	defer c.Close()
 	values, err := redis.Values(c.Do("XRANGE", key, "-", "+"))
 	if err != nil {

@@ -1,0 +1,82 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// Wait waits until done says true.
+func (s *Server) Wait(what string, done func() bool) {
+	s.t.Helper()
+	for until := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
+			s.t.Fatalf("%s: %s does not come about\n%s", s.Addr(), what, log[max(0, len(log)-2000):])
+		}
+	}
+}
+
+// Info is a section of INFO.
+func (s *Server) Info(section string) string {
+	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(time.Second))...)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	text, _ := redis.String(c.Do("INFO", section))
+	return text
+}
+
+// IsMaster says whether the server is there and says that it is a master.
+func (s *Server) IsMaster() bool { return strings.Contains(s.Info("replication"), "role:master") }
+
+// StartReplica starts a replica of master and waits until it has its data.
+func StartReplica(t testing.TB, master *Server, args ...string) *Server {
+	t.Helper()
+	s := Prepare(t, append([]string{"--replicaof", "127.0.0.1 " + fmt.Sprint(master.Port), "--repl-diskless-sync-delay", "0"}, args...)...)
+	s.Up()
+	s.Wait("the replica's link", func() bool { return strings.Contains(s.Info("replication"), "master_link_status:up") })
+	return s
+}
+
+// StartSentinels starts n sentinels that watch master, which has one replica,
+// under the name "mymaster". They take half a second to find that it is down.
+// Each line of more goes into their configuration.
+func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Server {
+	t.Helper()
+	var all []*Server
+	for range n {
+		s := Prepare(t)
+		file := filepath.Join(s.Dir, "sentinel.conf")
+		text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\n"+
+			"sentinel monitor mymaster 127.0.0.1 %d %d\n"+
+			"sentinel down-after-milliseconds mymaster 500\n"+
+			"sentinel failover-timeout mymaster 2000\n%s\n", s.Port, s.Dir, master.Port, n/2+1, strings.Join(more, "\n"))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.file = []string{file, "--sentinel"}
+		s.Up()
+		all = append(all, s)
+	}
+	for _, s := range all {
+		s.Wait("the sentinels' knowing each other", func() bool {
+			return strings.Contains(s.Info("sentinel"), fmt.Sprintf("slaves=1,sentinels=%d", n))
+		})
+	}
+	return all
+}
+
+// Addrs are the addresses of servers.
+func Addrs(servers []*Server) (addrs []string) {
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr())
+	}
+	return addrs
+}
