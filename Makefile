@@ -22,7 +22,7 @@ lint:
 	go run $(STATICCHECK) ./...
 
 bench: tools ## the figures, as ratios in one run
-	go run ./bench
+	go run ./bench -write docs/performance.md
 
 TORTURE = -for 10m
 torture: tools ## every line accounted for through random faults; TORTURE="-seed N -for 1m"

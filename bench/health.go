@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -51,10 +53,9 @@ func reading(s *server, wrapp, dir string, rounds int) ([]row, error) {
 		}
 	}
 	a, p := median(asked), median(pinged)
-	return []row{{
-		"jettison_health, 1,000 pools", milliseconds(a), "redis-cli ping: " + milliseconds(p),
-		ratio(a.Seconds(), p.Seconds()), "under 12", a < 12*p,
-	}}, nil
+	return []row{figure("jettison_health, 1,000 pools", milliseconds(a)).
+		against("redis-cli ping: "+milliseconds(p), a.Seconds(), p.Seconds()).
+		atMost("under 12", a.Seconds()/p.Seconds(), 12)}, nil
 }
 
 // publishing is the CPU time that ten pools cost while the app sleeps: with them,
@@ -87,7 +88,57 @@ func publishing(s *server, wrapp, dir string) ([]row, error) {
 	}
 	share := float64(with-without) / float64(seconds*time.Second) * 100
 	return []row{
-		{"publishing 10 pools every second, of one core", fmt.Sprintf("%.2f %%", share), "", "", "under 0.5 %", share < 0.5},
-		{"a run of 20 s without pools, CPU time of all of it", milliseconds(without), "", "", "", false},
+		figure("publishing 10 pools every second, of one core", fmt.Sprintf("%.2f %%", share)).atMost("under 0.5 %", share, 0.5),
+		figure("a run of 20 s without pools, CPU time of all of it", milliseconds(without)),
 	}, nil
+}
+
+// idle is what wrapp costs around an app that says nothing, with one pool, once its
+// start is over: CPU time, wake-ups and memory.
+func idle(s *server, wrapp, dir string) ([]row, error) {
+	const seconds = 20
+	file := filepath.Join(dir, "idle.toml")
+	text := fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\napp.executable = 'sleep'\napp.args = ['%d']\n[health.pools.p]\ncap = 1000\ndepletion_rate = 1\n", s.port, seconds+3)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(wrapp, file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	time.Sleep(2 * time.Second)
+	pid := cmd.Process.Pid
+	cpu, woken := onCPU(pid)
+	time.Sleep(seconds * time.Second)
+	cpuLater, wokenLater := onCPU(pid)
+	resident := 0
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status); m != nil {
+		resident, _ = strconv.Atoi(string(m[1]))
+		resident <<= 10
+	}
+	if err := cmd.Wait(); err != nil {
+		return nil, err
+	}
+	share := float64(cpuLater-cpu) / float64(seconds*time.Second) * 100
+	return []row{
+		figure("idle with a pool published every second, of one core", fmt.Sprintf("%.3f %%", share)).atMost("0.1 % or less", share, 0.1),
+		figure("idle, times that a thread was put to run, a second", fmt.Sprintf("%.1f", float64(wokenLater-woken)/seconds)),
+		figure("idle, memory resident", megabytes(resident)).atMost("12 MB or less", float64(resident), 12<<20),
+	}, nil
+}
+
+// onCPU is how long, and how many times, the threads of a process have run:
+// /proc/PID/task/TID/schedstat, in nanoseconds.
+func onCPU(pid int) (used time.Duration, times int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, f := range files {
+		text, _ := os.ReadFile(f)
+		var ran, waited, slices int
+		fmt.Sscan(string(text), &ran, &waited, &slices)
+		used += time.Duration(ran)
+		times += slices
+	}
+	return used, times
 }

@@ -7,17 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 )
-
-// A row is one line of the table.
-type row struct {
-	figure, value, anchor, ratio, goal string
-	met                                bool
-}
 
 // A group is rows that are measured together, in turns.
 type group struct {
@@ -75,6 +70,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
 		{"start", func() ([]row, error) { return start(server, wrapp, 21) }},
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
+		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, wrappARM) }},
 	}
@@ -88,42 +84,41 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		}
 		rows = append(rows, more...)
 	}
-	table := render(rows)
-	fmt.Print(table)
+	text := table(rows)
+	fmt.Print(text)
 	if file == "" {
 		return nil
 	}
-	return os.WriteFile(file, []byte(page(server, table)), 0o644)
+	return publish(file, fmt.Sprintf("Measured %s on %s (%d CPUs), %s, %s, %s.\n\n%s",
+		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), plot(rows))
 }
 
-// render is the table in Markdown.
-func render(rows []row) string {
-	var b strings.Builder
-	b.WriteString("| figure | value | anchor | ratio | goal | met |\n|---|---|---|---|---|---|\n")
-	for _, r := range rows {
-		met := "yes"
-		switch {
-		case r.goal == "":
-			met = ""
-		case !r.met:
-			met = "**no**"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.figure, r.value, r.anchor, r.ratio, r.goal, met)
+// The figures stand between these lines of docs/performance.md; the rest of it is
+// written by hand.
+const (
+	beginFigures = "<!-- figures: written by bench -->\n"
+	endFigures   = "<!-- end of figures -->\n"
+)
+
+// publish writes the figures into a Markdown file, and the plot beside it in img/.
+func publish(file, figures, plot string) error {
+	page, err := os.ReadFile(file)
+	if err != nil {
+		return err
 	}
-	return b.String()
-}
-
-// page is docs/performance.md.
-func page(server *server, table string) string {
-	return fmt.Sprintf(`# Performance
-
-Written by `+"`make bench`"+`. Each ratio is of medians of runs taken in turns on one machine;
-the absolute numbers are that machine's, the ratios are what to compare. bench/README.md
-says how each row is measured.
-
-Measured %s on %s (%d CPUs), %s, %s, %s.
-
-%s`, time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), table)
+	before, rest, found := strings.Cut(string(page), beginFigures)
+	_, after, ended := strings.Cut(rest, endFigures)
+	if !found || !ended {
+		return fmt.Errorf("%s has no lines %q and %q for the figures to stand between", file, beginFigures, endFigures)
+	}
+	images := filepath.Join(filepath.Dir(file), "img")
+	if err := os.MkdirAll(images, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(images, "performance.svg"), []byte(plot), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(before+beginFigures+figures+endFigures+after), 0o644)
 }
 
 func cpuModel() string {

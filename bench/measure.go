@@ -213,16 +213,19 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 	}
 	rate = median(rates)
 	bench := median(anchor)
-	lim, old, with := median(limit), median(roundTrip), median(markedRates)
+	lim, old, with, js := median(limit), median(roundTrip), median(markedRates), median(jsonRates)
 	perLine := float64(median(cpu)) / float64(lines) / float64(time.Microsecond)
 	return []row{
-		{"lines of 92 bytes a second", thousands(rate), "redis-benchmark -P 512: " + thousands(bench), ratio(rate, bench), "0.6 or more", rate >= 0.6*bench},
-		{"the same", thousands(rate), "pipeline encoded beforehand: " + thousands(lim), ratio(rate, lim), "0.9 or more", rate >= 0.9*lim},
-		{"the same", thousands(rate), "a round trip a line: " + thousands(old), ratio(rate, old), "", false},
-		{"with a marker in every tenth line", thousands(with), "redis-benchmark -P 512: " + thousands(bench), ratio(with, bench), "0.55 or more", with >= 0.55*bench},
-		{"as JSON", thousands(median(jsonRates)), "redis-benchmark -P 512: " + thousands(bench), ratio(median(jsonRates), bench), "0.35 or more", median(jsonRates) >= 0.35*bench},
-		{"CPU time a line, user and system", fmt.Sprintf("%.2f µs", perLine), "", "", "0.8 µs or less", perLine <= 0.8},
-		{"peak memory under that load", megabytes(peak), "", "", "24 MB or less", peak <= 24<<20},
+		figure("lines of 92 bytes a second", thousands(rate)).
+			against("pipeline encoded beforehand: "+thousands(lim), rate, lim).atLeast("0.9 or more", rate/lim, 0.9),
+		figure("the same", thousands(rate)).against("redis-benchmark -P 512: "+thousands(bench), rate, bench),
+		figure("the same", thousands(rate)).against("a round trip a line: "+thousands(old), rate, old),
+		figure("with a marker in every tenth line", thousands(with)).
+			against("redis-benchmark -P 512: "+thousands(bench), with, bench).atLeast("0.55 or more", with/bench, 0.55),
+		figure("as JSON", thousands(js)).
+			against("redis-benchmark -P 512: "+thousands(bench), js, bench).atLeast("0.35 or more", js/bench, 0.35),
+		figure("CPU time a line, user and system", fmt.Sprintf("%.2f µs", perLine)).atMost("0.8 µs or less", perLine, 0.8),
+		figure("peak memory at full load", megabytes(peak)).atMost("24 MB or less", float64(peak), 24<<20),
 	}, rate, nil
 }
 
@@ -335,9 +338,10 @@ func otherLines(s *server, wrapp, dir string, rounds int) (rows []row, err error
 		}
 		rate, limit, pipe := median(rates), median(limits), median(pipes)
 		rows = append(rows,
-			row{kind.name + ", entries a second", thousands(rate), "pipeline encoded beforehand: " + thousands(limit), ratio(rate, limit), "0.8 or more", rate >= 0.8*limit},
-			row{"the same", thousands(rate), "cat to a pipe alone: " + thousands(pipe), ratio(rate, pipe), "", false},
-			row{"peak memory with them", megabytes(peak), "", "", "40 MB or less", peak <= 40<<20})
+			figure(kind.name+", entries a second", thousands(rate)).
+				against("pipeline encoded beforehand: "+thousands(limit), rate, limit).atLeast("0.8 or more", rate/limit, 0.8),
+			figure("the same", thousands(rate)).against("cat to a pipe alone: "+thousands(pipe), rate, pipe),
+			figure(kind.name+", peak memory", megabytes(peak)).atMost("40 MB or less", float64(peak), 40<<20))
 	}
 	return rows, nil
 }
@@ -392,12 +396,15 @@ func start(s *server, wrapp string, rounds int) ([]row, error) {
 			times[i] = append(times[i], time.Since(began))
 		}
 	}
-	alone, there, away := median(times[0]), median(times[1]), median(times[2])
-	base := "alone: " + milliseconds(alone)
-	return []row{
-		{"/bin/true under wrapp", milliseconds(there), base, "", "10 ms above or less", there-alone <= 10*time.Millisecond},
-		{"the same, no Redis there", milliseconds(away), base, "", "10 ms above or less", away-alone <= 10*time.Millisecond},
-	}, nil
+	alone := median(times[0])
+	rows := make([]row, 0, 2)
+	for i, name := range []string{"/bin/true under wrapp", "/bin/true under wrapp, no Redis there"} {
+		took := median(times[i+1])
+		rows = append(rows, figure(name, milliseconds(took)).
+			against("alone: "+milliseconds(alone), took.Seconds(), alone.Seconds()).
+			atMost("10 ms above or less", (took-alone).Seconds(), 0.010))
+	}
+	return rows, nil
 }
 
 func sizes(files ...string) (rows []row, err error) {
@@ -408,7 +415,8 @@ func sizes(files ...string) (rows []row, err error) {
 		}
 		_, arch, _ := strings.Cut(filepath.Base(file), "-")
 		goal := map[string]int64{"amd64": 6_500_000, "arm64": 6_000_000}[arch]
-		rows = append(rows, row{"the stripped binary, " + arch, fmt.Sprintf("%.2f MB", float64(info.Size())/1e6), "", "", fmt.Sprintf("%.1f MB or less", float64(goal)/1e6), info.Size() <= goal})
+		rows = append(rows, figure("the stripped binary, "+arch, fmt.Sprintf("%.2f MB", float64(info.Size())/1e6)).
+			atMost(fmt.Sprintf("%.1f MB or less", float64(goal)/1e6), float64(info.Size()), float64(goal)))
 	}
 	return rows, nil
 }
