@@ -119,7 +119,7 @@ func (p *pipeline) send() error {
 			for s, id := range last {
 				if id != (entry.ID{}) && !p.o.told[s] {
 					buf = p.o.enc.appendLook(buf, entry.Stream(s))
-					b.looks = append(b.looks, look{entry.Stream(s), id})
+					b.looks = append(b.looks, look{stream: entry.Stream(s), sent: id})
 				}
 			}
 		}
@@ -164,14 +164,15 @@ func (p *pipeline) collect() error {
 	var result error
 	for b := range p.inflight {
 		var refusals []refusal
-		for _, l := range b.looks {
-			last, length, refusal, err := replies.info()
-			if err != nil {
+		for i := range b.looks {
+			l := &b.looks[i]
+			var err error
+			if l.last, l.length, l.refusal, err = replies.info(); err != nil {
 				p.settle(b, 0, nil)
 				return fmt.Errorf("read from redis: %w", stalled(err))
 			}
-			p.looked(l, last, length, refusal)
 		}
+		passing := false
 		for i := range b.records {
 			text, err := replies.next()
 			if err != nil {
@@ -180,6 +181,14 @@ func (p *pipeline) collect() error {
 			}
 			if text != "" {
 				refusals = append(refusals, refusal{i, text})
+				passing = passing || redisconn.Passing(text)
+			}
+		}
+		if !passing {
+			// What does not take entries may be a master no more: what it lacks,
+			// another has.
+			for _, l := range b.looks {
+				p.looked(l)
 			}
 		}
 		if refusals == nil && result == nil {

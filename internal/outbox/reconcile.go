@@ -24,7 +24,7 @@ import (
 //
 // idRefused says that it is done because Redis has just refused an ID.
 func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
-	runID, other, err := o.identify(conn)
+	servers, other, err := o.identify(conn)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 		}
 	}
 	o.compare(last, known, other)
-	o.seen.runID = runID
+	o.seen.servers = servers
 	for s := range entry.Streams {
 		if !known[s] {
 			continue

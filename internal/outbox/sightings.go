@@ -16,10 +16,10 @@ import (
 // sightings are what is known of the server and its streams, to notice when
 // somebody else has had a hand in them.
 type sightings struct {
-	mu    sync.Mutex
-	runID string // of the server that we last talked to
-	blind bool   // it does not tell
-	acked [entry.Streams]entry.ID
+	mu      sync.Mutex
+	servers [entry.Streams]string // that had the streams when we last looked
+	blind   bool                  // they do not tell who they are
+	acked   [entry.Streams]entry.ID
 	// counts[s] are how many entries of ours had been acknowledged up to some
 	// IDs, so that what a server has lost can be counted.
 	counts  [entry.Streams][]milestone
@@ -73,31 +73,43 @@ func (k *sightings) since(stream entry.Stream, id entry.ID) int {
 	return n
 }
 
-// identify asks the server who it is. other says that it is not, or no longer,
-// the process that we talked to before.
-func (o *Outbox) identify(conn redis.Conn) (id string, other bool, err error) {
-	text, err := redis.String(conn.Do("INFO", "server"))
+// identify asks the servers of the streams who they are. other says of which
+// streams it is not, or no longer, the one that we talked to before.
+func (o *Outbox) identify(conn *redisconn.Conn) (ids [entry.Streams]string, other [entry.Streams]bool, err error) {
+	for s := range entry.Streams {
+		if s > 0 && !conn.InCluster() {
+			ids[s] = ids[0]
+		} else if ids[s], err = o.identifyFor(conn, s); err != nil {
+			return ids, other, err
+		}
+		was := o.seen.servers[s]
+		other[s] = ids[s] != "" && was != "" && ids[s] != was
+	}
+	return ids, other, nil
+}
+
+// identifyFor asks the server of one stream. The answer is empty if it may not be asked.
+func (o *Outbox) identifyFor(conn *redisconn.Conn, stream entry.Stream) (string, error) {
+	id, err := conn.Server(o.opts.Keys[stream])
 	var reply redis.Error
 	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
 		if !o.seen.blind && strings.HasPrefix(string(reply), "NOPERM") {
 			o.seen.blind = true
 			o.opts.Log.Warn("redis does not say who it is, which is needed to notice that it has lost data (see wrapp acl)", "error", err)
 		}
-		return "", false, nil
+		return "", nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("ask redis who it is: %w", err)
+		return "", fmt.Errorf("ask redis who it is: %w", err)
 	}
-	_, rest, _ := strings.Cut(text, "\nrun_id:")
-	id, _, _ = strings.Cut(rest, "\r")
-	return id, o.seen.runID != "" && id != o.seen.runID, nil
+	return id, nil
 }
 
 // compare looks whether the streams, whose last IDs are given, still have what
 // was acknowledged. What another server, or this one before it was started
 // again, has lost is sent again as far as it is retained; what somebody deleted
 // is not.
-func (o *Outbox) compare(last [entry.Streams]entry.ID, known [entry.Streams]bool, other bool) {
+func (o *Outbox) compare(last [entry.Streams]entry.ID, known, other [entry.Streams]bool) {
 	k := &o.seen
 	k.mu.Lock()
 	var lost [entry.Streams]*entry.ID
@@ -108,7 +120,7 @@ func (o *Outbox) compare(last [entry.Streams]entry.ID, known [entry.Streams]bool
 		if !known[s] || !last[s].Less(k.acked[s]) {
 			continue
 		}
-		if other {
+		if other[s] {
 			lost[s] = &last[s]
 			counts[s] = k.since(s, last[s])
 			some = true
@@ -169,11 +181,17 @@ const lookEvery = time.Second
 type look struct {
 	stream entry.Stream
 	sent   entry.ID // of our last entry before it
+
+	// The answer: the last ID of the stream and its length, or an error reply.
+	last    entry.ID
+	length  int
+	refusal string
 }
 
-// looked takes the answer to a look: the last ID of the stream and its length.
-func (p *pipeline) looked(l look, last entry.ID, length int, refusal string) {
+// looked takes the answer to a look.
+func (p *pipeline) looked(l look) {
 	s, o := l.stream, p.o
+	last, length, refusal := l.last, l.length, l.refusal
 	switch {
 	case refusal != "" && !strings.HasPrefix(refusal, "ERR no such key"):
 		return

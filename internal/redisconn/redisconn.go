@@ -33,6 +33,16 @@ const replyTimeout = 5 * time.Second
 type Conn struct {
 	redis.Conn
 	Net net.Conn
+	end func() // ends what runs beside the connection, if not nil
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	if c.end != nil {
+		c.end()
+	}
+	return err
 }
 
 // DoContext is redis.DoContext on the connection, which embedding an interface
@@ -44,6 +54,29 @@ func (c *Conn) DoContext(ctx context.Context, command string, args ...any) (any,
 // ReceiveContext is redis.ReceiveContext on the connection.
 func (c *Conn) ReceiveContext(ctx context.Context) (any, error) {
 	return redis.ReceiveContext(c.Conn, ctx)
+}
+
+// InCluster says whether the connection is to a Redis Cluster.
+func (c *Conn) InCluster() bool { return false }
+
+// Server says which server holds a key: its process, and the history of its
+// data, which is another one after a failover. That of a replica, which takes no
+// entries, is of no use: it is an error that passes.
+func (c *Conn) Server(key string) (string, error) {
+	var id []string
+	for _, what := range [][2]string{{"server", "run_id"}, {"replication", "master_replid"}} {
+		text, err := redis.String(c.Do("INFO", what[0]))
+		if err != nil {
+			return "", err
+		}
+		if strings.Contains(text, "\nslave_read_only:1") {
+			return "", redis.Error("READONLY this is a replica")
+		}
+		_, rest, _ := strings.Cut(text, "\n"+what[1]+":")
+		value, _, _ := strings.Cut(rest, "\r")
+		id = append(id, value)
+	}
+	return strings.Join(id, " "), nil
 }
 
 // A RefusedError says that Redis was reached and does not want us as we are:
@@ -60,6 +93,9 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
 	defer cancel()
 
+	if r.Sentinel != nil {
+		return dialSentinel(ctx, r, db)
+	}
 	network, address := r.Address()
 	if network == "" {
 		return nil, errors.New("dial redis: no address")

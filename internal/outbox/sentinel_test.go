@@ -1,0 +1,155 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// steadily adds the lines "from" to "to"-1, without end until the returned
+// function is called, which returns how many there are.
+func steadily(o *Outbox) (stop func() int) {
+	quit, count := make(chan bool), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-quit:
+				count <- n
+				return
+			default:
+			}
+			number(o, n, n+20)
+			n += 20
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	return func() int {
+		close(quit)
+		return <-count
+	}
+}
+
+// acknowledged waits until n more lines have landed.
+func acknowledged(t *testing.T, o *Outbox, n int) {
+	t.Helper()
+	until := time.Now().Add(60 * time.Second)
+	for from := landed(o); landed(o) < from+n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("no line lands")
+		}
+	}
+}
+
+// landed is the ordinal up to which everything has landed.
+func landed(o *Outbox) int {
+	o.q.mu.Lock()
+	defer o.q.mu.Unlock()
+	return int(o.q.headOrdinal())
+}
+
+// TestFailover kills one master after the other while numbered lines flow, and
+// has the last one demoted.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	servers := []*redistest.Server{redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")}
+	servers = append(servers, redistest.StartReplica(t, servers[0], "--appendonly", "yes", "--appendfsync", "always"))
+	sentinels := redistest.StartSentinels(t, servers[0], 3)
+	r := config.Default().Redis
+	r.Host, r.Port = "", 0
+	r.Sentinel = &config.Sentinel{Master: "mymaster", Addrs: redistest.Addrs(sentinels)}
+	o := open(t, servers[0], func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 1) }
+	})
+	stop := steadily(o)
+	acknowledged(t, o, 5000)
+	servers[0].Down()
+	acknowledged(t, o, 5000)
+	servers[1].Wait("the promotion", servers[1].IsMaster)
+
+	// The first comes back as a replica, and takes over without a death: the
+	// other is still there, and read-only.
+	servers[0].Up()
+	servers[0].Wait("the demotion", func() bool { return !servers[0].IsMaster() })
+	c := sentinels[0].Dial(0)
+	servers[0].Wait("the failover", func() bool {
+		_, err := c.Do("SENTINEL", "FAILOVER", "mymaster")
+		return err == nil
+	})
+	servers[0].Wait("the promotion", servers[0].IsMaster)
+	// What the demoted one takes until it knows is lost with it, unless it can be
+	// sent again: so the outbox must not end before it has moved.
+	streams := servers[0].Dial(1)
+	length := func() int {
+		n, _ := redis.Int(streams.Do("XLEN", entry.Keys("t")[entry.Info]))
+		return n
+	}
+	there := length()
+	servers[0].Wait("entries from elsewhere than the old master", func() bool { return length() > there+1000 })
+	n := stop()
+	closeAll(t, o)
+	checkNumbered(t, servers[0], n)
+}
+
+// TestReadOnly demotes a master, for a while, without telling any sentinel.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.StartReplica(t, master)
+	o := open(t, master, nil)
+	stop := steadily(o)
+	acknowledged(t, o, 1000)
+	for range 3 {
+		c := master.Dial(0)
+		if _, err := c.Do("REPLICAOF", "127.0.0.1", replica.Port); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // lines go on coming
+		if _, err := c.Do("REPLICAOF", "NO", "ONE"); err != nil {
+			t.Fatal(err)
+		}
+		acknowledged(t, o, 1000)
+	}
+	n := stop()
+	closeAll(t, o)
+	checkNumbered(t, master, n)
+}
+
+// TestLostByFailover has a master take entries that its replica never gets, and
+// die: they come again from what is retained, under the same IDs.
+func TestLostByFailover(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.StartReplica(t, master)
+	address := master
+	o := open(t, master, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			return redisconn.Dial(ctx, &address.Config().Redis, 1)
+		}
+	})
+	number(o, 0, 1000)
+	key := entry.Keys("t")[entry.Info]
+	replica.Wait("replication", func() bool { return len(replica.Messages(key)) == 1000 })
+	if _, err := replica.Dial(0).Do("REPLICAOF", "NO", "ONE"); err != nil {
+		t.Fatal(err)
+	}
+	number(o, 1000, 3000)
+	master.Wait("the entries", func() bool { return len(master.Messages(key)) == 3000 })
+	address = replica
+	master.Down()
+	number(o, 3000, 4000)
+	closeAll(t, o)
+	checkNumbered(t, replica, 4000)
+	said := fmt.Sprint(replica.Messages(entry.Keys("t")[entry.Status]))
+	if want := "Redis has lost entries that it had taken: 2000 entries of :info are sent again"; said != "["+want+"]" {
+		t.Errorf("said %s", said)
+	}
+}
