@@ -80,6 +80,7 @@ func logs(args []string, std run.Streams) error {
 	}
 	defer func() { conn.Close() }()
 	reader := journal.NewReader(name)
+	reader.Poll = conn.InCluster()
 	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), *raw)
 	joiner := journal.Joiner{Pieces: *raw}
 	unwanted := func(l journal.Line) bool { return !filter.Wants(&l) }

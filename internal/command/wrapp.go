@@ -63,9 +63,6 @@ func Wrapp(args []string, std run.Streams) int {
 		return complain(std.Stderr, "wrapp", err)
 	}
 	log := slog.New(newSpeaker(std.Stderr, "wrapp", verbose))
-	for _, pending := range cfg.Pending() {
-		log.Warn(pending)
-	}
 	exit, err := run.Run(cfg, std, log)
 	if err != nil {
 		complain(std.Stderr, "wrapp", err)
@@ -236,9 +233,6 @@ func check(args []string, std run.Streams) error {
 		return err
 	}
 	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
-	for _, pending := range cfg.Pending() {
-		log.Warn(pending)
-	}
 	if err := cfg.CheckRun(); err != nil {
 		// A file for jettison_health alone has no app in it.
 		log.Warn(err.Error())

@@ -244,9 +244,6 @@ func TestReferenceExamples(t *testing.T) {
 		if err := c.CheckRun(); err != nil {
 			t.Error(err)
 		}
-		if pending := c.Pending(); pending != nil {
-			t.Errorf("has no effect yet: %q", pending)
-		}
 		if examples[format] != nil {
 			t.Errorf("more than one example in %s", format)
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -115,29 +114,5 @@ func TestWriteTellsOfTheWriter(t *testing.T) {
 	t.Parallel()
 	if err := Default().Write(brokenPipe{}); !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestPending(t *testing.T) {
-	t.Parallel()
-	if got := Default().Pending(); got != nil {
-		t.Errorf("the defaults: %q", got)
-	}
-	keys := func(file string) (keys []string) {
-		for _, sentence := range mustLoad(t, file).Pending() {
-			key, _, _ := strings.Cut(sentence, " ")
-			keys = append(keys, key)
-		}
-		return keys
-	}
-	// Every row of the table comes up in one of these.
-	got := slices.Concat(keys("sentinel.toml"), keys("cluster.toml"), keys("other.toml"))
-	if len(got) != len(pending) {
-		t.Errorf("got %q for %d rows", got, len(pending))
-	}
-	for _, key := range got {
-		if !slices.Contains(knownKeys(), key) {
-			t.Errorf("a sentence begins with %q, which is no key", key)
-		}
 	}
 }

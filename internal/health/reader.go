@@ -82,18 +82,19 @@ func (r *Reading) Above(t Threshold) bool {
 	}
 }
 
-// Read reads pools, all of them in one round trip, in the order of the pairs.
+// Read reads pools, all of them in one round trip to each server, in the order of the
+// pairs.
 func Read(ctx context.Context, conn *redisconn.Conn, pairs []Pair) ([]Reading, error) {
 	if len(pairs) == 0 {
 		return nil, nil
 	}
-	keys := make([]any, 0, len(pairs)*len(properties))
+	keys := make([]string, 0, len(pairs)*len(properties))
 	for _, p := range pairs {
 		for _, property := range properties {
 			keys = append(keys, key(p.Service, p.Category, property))
 		}
 	}
-	values, err := redis.Values(conn.DoContext(ctx, "MGET", keys...))
+	values, err := conn.MGet(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -132,23 +133,9 @@ func reading(p Pair, values []any) Reading {
 // their own if there is the pool itself.
 func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 	found := make(map[Pair]bool)
-	for cursor := "0"; ; {
-		answer, err := redis.Values(conn.DoContext(ctx, "SCAN", cursor, "MATCH", "*:"+poolInfix+"*", "COUNT", 1000))
-		if err != nil {
-			return nil, err
-		}
-		var keys []string
-		if _, err := redis.Scan(answer, &cursor, &keys); err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			if p, ok := pairOf(k); ok {
-				found[p] = true
-			}
-		}
-		if cursor == "0" {
-			break
-		}
+	err := conn.EachMaster(ctx, func(one *redisconn.Conn) error { return scan(ctx, one, found) })
+	if err != nil {
+		return nil, err
 	}
 	pairs := make([]Pair, 0, len(found))
 	for p := range found {
@@ -159,6 +146,28 @@ func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 	}
 	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
 	return pairs, nil
+}
+
+// scan adds the pools of which one server has keys.
+func scan(ctx context.Context, conn *redisconn.Conn, found map[Pair]bool) error {
+	for cursor := "0"; ; {
+		answer, err := redis.Values(conn.DoContext(ctx, "SCAN", cursor, "MATCH", "*:"+poolInfix+"*", "COUNT", 1000))
+		if err != nil {
+			return err
+		}
+		var keys []string
+		if _, err := redis.Scan(answer, &cursor, &keys); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if p, ok := pairOf(k); ok {
+				found[p] = true
+			}
+		}
+		if cursor == "0" {
+			return nil
+		}
+	}
 }
 
 // pairOf returns the pool that a key belongs to.

@@ -31,6 +31,10 @@ func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 // A Reader reads the streams of one app, each entry once, in the order of their
 // IDs.
 type Reader struct {
+	// Poll has Next look now and then, at one stream after the other, and not wait
+	// in Redis for all of them: in a cluster they are on several servers.
+	Poll bool
+
 	keys [entry.Streams]string
 	seen [entry.Streams]entry.ID // the last entry given out of each stream
 }
@@ -73,20 +77,66 @@ func (r *Reader) Last(conn redis.Conn, n int, since time.Time) ([]Entry, error) 
 	return all, nil
 }
 
-// wait is how long Next waits in Redis for an entry.
-const wait = 2 * time.Second
+const (
+	wait      = 2 * time.Second        // how long Next waits in Redis for an entry
+	pollEvery = 100 * time.Millisecond // how long it waits where it looks now and then
+
+	atOnce = 1000 // entries of a stream that it asks for
+)
 
 // Next waits a while for entries that have not been given out, and returns none
 // if none came.
 func (r *Reader) Next(ctx context.Context, conn redis.Conn) ([]Entry, error) {
-	args := []any{"BLOCK", wait.Milliseconds(), "COUNT", 1000, "STREAMS"}
+	if r.Poll {
+		return r.poll(ctx, conn)
+	}
+	args := []any{"BLOCK", wait.Milliseconds(), "COUNT", atOnce, "STREAMS"}
 	for _, key := range r.keys {
 		args = append(args, key)
 	}
 	for _, id := range r.seen {
 		args = append(args, id)
 	}
-	reply, err := redis.Values(redis.DoContext(conn, ctx, "XREAD", args...))
+	all, err := r.take(redis.DoContext(conn, ctx, "XREAD", args...))
+	order(all)
+	return all, err
+}
+
+// poll is Next for streams on several servers.
+func (r *Reader) poll(ctx context.Context, conn redis.Conn) ([]Entry, error) {
+	for s, key := range r.keys {
+		if err := conn.Send("XREAD", "COUNT", atOnce, "STREAMS", key, r.seen[s]); err != nil {
+			return nil, fmt.Errorf("read the streams: %w", err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return nil, fmt.Errorf("read the streams: %w", err)
+	}
+	var all []Entry
+	var first error
+	for range r.keys {
+		entries, err := r.take(redis.ReceiveContext(conn, ctx))
+		if first == nil {
+			first = err
+		}
+		all = append(all, entries...)
+	}
+	if len(all) > 0 {
+		order(all)
+		return all, nil // an error comes again
+	}
+	if first == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollEvery):
+		}
+	}
+	return nil, first
+}
+
+// take takes the answer to XREAD.
+func (r *Reader) take(answer any, err error) ([]Entry, error) {
+	reply, err := redis.Values(answer, err)
 	if errors.Is(err, redis.ErrNil) {
 		return nil, nil
 	}
@@ -117,7 +167,6 @@ func (r *Reader) Next(ctx context.Context, conn redis.Conn) ([]Entry, error) {
 		}
 		all = append(all, entries...)
 	}
-	order(all)
 	return all, nil
 }
 

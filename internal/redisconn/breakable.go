@@ -3,6 +3,7 @@ package redisconn
 import (
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // A breakable is a connection that we may end ourselves, with a reason that
@@ -33,4 +34,12 @@ func (b *breakable) Read(p []byte) (int, error) {
 func (b *breakable) Write(p []byte) (int, error) {
 	n, err := b.Conn.Write(p)
 	return n, b.reason(err)
+}
+
+func (b *breakable) SetDeadline(t time.Time) error { return b.reason(b.Conn.SetDeadline(t)) }
+
+func (b *breakable) SetReadDeadline(t time.Time) error { return b.reason(b.Conn.SetReadDeadline(t)) }
+
+func (b *breakable) SetWriteDeadline(t time.Time) error {
+	return b.reason(b.Conn.SetWriteDeadline(t))
 }

@@ -32,8 +32,9 @@ const replyTimeout = 5 * time.Second
 // go on with the bare Net instead.
 type Conn struct {
 	redis.Conn
-	Net net.Conn
-	end func() // ends what runs beside the connection, if not nil
+	Net     net.Conn
+	cluster *cluster // nil if it is to one server
+	end     func()   // ends what runs beside the connection, if not nil
 }
 
 // Close closes the connection.
@@ -56,16 +57,17 @@ func (c *Conn) ReceiveContext(ctx context.Context) (any, error) {
 	return redis.ReceiveContext(c.Conn, ctx)
 }
 
-// InCluster says whether the connection is to a Redis Cluster.
-func (c *Conn) InCluster() bool { return false }
-
 // Server says which server holds a key: its process, and the history of its
 // data, which is another one after a failover. That of a replica, which takes no
 // entries, is of no use: it is an error that passes.
 func (c *Conn) Server(key string) (string, error) {
+	at, err := c.At(context.Background(), key)
+	if err != nil {
+		return "", err
+	}
 	var id []string
 	for _, what := range [][2]string{{"server", "run_id"}, {"replication", "master_replid"}} {
-		text, err := redis.String(c.Do("INFO", what[0]))
+		text, err := redis.String(at.Do("INFO", what[0]))
 		if err != nil {
 			return "", err
 		}
@@ -93,6 +95,9 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
 	defer cancel()
 
+	if r.Cluster != nil {
+		return dialCluster(ctx, r)
+	}
 	if r.Sentinel != nil {
 		return dialSentinel(ctx, r, db)
 	}

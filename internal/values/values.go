@@ -180,7 +180,7 @@ func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	}
 	v.write(quit)
 	v.w.hangUp()
-	unwritten = len(v.w.batch) + len(v.order)
+	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
 	if unwritten > 0 && v.w.why == nil {
 		v.w.why = errors.New("it has not answered")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -215,7 +216,7 @@ func TestOldConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if _, err := old.Do("WATCH", w.tokenKey()); err != nil {
+	if _, err := old.Do("WATCH", "wrapp-token:a"); err != nil {
 		t.Fatal(err)
 	}
 	token := w.token
@@ -236,6 +237,109 @@ func TestOldConnection(t *testing.T) {
 	w.hangUp()
 	if n, err := redis.Int(s.Dial(2).Do("GET", "wrapp:a:n")); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// A deaf connection hears a number of answers, and is lost with the next.
+type deaf struct {
+	net.Conn
+	hears int
+}
+
+func (d *deaf) Read(b []byte) (int, error) {
+	n, err := d.Conn.Read(b)
+	if d.hears--; d.hears < 0 && err == nil {
+		d.Close()
+		return 0, errLeak
+	}
+	return n, err
+}
+
+// TestDecimalAnswerLost loses the answer to a transaction in which Redis could
+// not increment a decimal number as a whole one.
+func TestDecimalAnswerLost(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	c.Do("SET", "wrapp:a:decimal", "1.5")
+	c.Do("RPUSH", "wrapp:a:list", "1")
+	hears := 1 // the answers to WATCH and GET
+	var refused []string
+	w := writer{refused: make(map[string]bool), opts: Options{
+		Name: "a",
+		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
+			conn, err := redisconn.Dial(ctx, &s.Config().Redis, 2)
+			if err != nil || hears == 0 {
+				return conn, err
+			}
+			d := &deaf{conn.Net, hears}
+			hears = 0
+			return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
+		},
+		Log:     slog.New(slog.DiscardHandler),
+		Refused: func(reason string) { refused = append(refused, reason) },
+	}}
+	defer w.hangUp()
+	w.begin([]named{{"whole", change{add: 2}}, {"decimal", change{add: 2}}, {"list", change{add: 2}}, {"set", change{set: "7", add: 2}}, {"fresh", change{set: "0.5", add: 2}}})
+	if err := w.write(); !errors.Is(err, errLeak) {
+		t.Fatalf("the answer was not lost: %v", err)
+	}
+	if n, err := redis.Int(c.Do("GET", "wrapp:a:whole")); n != 2 {
+		t.Fatalf("it has not landed: %d, %v", n, err)
+	}
+	for range 2 {
+		if err := w.write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, want := range map[string]string{"whole": "2", "decimal": "3.5", "set": "9", "fresh": "2.5"} {
+		if got, err := redis.String(c.Do("GET", "wrapp:a:"+key)); got != want {
+			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
+		}
+	}
+	if len(w.batch) > 0 || len(refused) != 1 || !strings.Contains(refused[0], "wrapp:a:list: WRONGTYPE") {
+		t.Errorf("%v, refused %q", w.batch, refused)
+	}
+}
+
+// TestCluster counts in a cluster of which slots move, and loses connections.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, false)
+	r := config.Default().Redis
+	r.Host, r.Port = "", 0
+	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
+	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
+	v := New(Options{
+		Name: "a", Dial: dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Refused: func(reason string) { t.Error(reason) },
+	})
+	const n = 4000
+	for i := range n {
+		say(v, "n", fmt.Sprint("key", i%40), fmt.Sprint("last:", i), "decimal")
+		if i == 0 {
+			say(v, "decimal:0.5")
+		}
+		if i%400 == 100 {
+			slot := cluster.Slot("wrapp:a:n")
+			from, to := cluster.Owner(slot), cluster.Masters[i/400%3]
+			if from != to {
+				cluster.Move(slot, from, to, func() { time.Sleep(2 * gather) })
+			}
+		}
+	}
+	closed(t, v)
+	conn, err := dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for key, want := range map[string]string{
+		"n": fmt.Sprint(n), "last": fmt.Sprint(n - 1), "key0": fmt.Sprint(n / 40), "key39": fmt.Sprint(n / 40), "decimal": fmt.Sprint(n-1) + ".5",
+	} {
+		if got, err := redis.String(conn.Do("GET", "wrapp:a:"+key)); got != want {
+			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
+		}
 	}
 }
 

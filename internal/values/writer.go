@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,11 +40,15 @@ type named struct {
 // transaction, on every connection. So a transaction that Redis still had from a
 // lost connection, and one that was sent again, cannot both be carried out,
 // whichever comes first.
+//
+// In a cluster a transaction is of one slot. There a batch is one key, and its
+// token has the slot of the key.
 type writer struct {
 	opts Options
 	conn *redisconn.Conn
 
 	batch  []named // what is being written
+	rest   []named // what comes after it
 	token  string  // of the batch
 	number int     // of batches
 
@@ -62,8 +67,23 @@ func (w *writer) begin(batch []named) {
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
 
-// tokenKey is no key that a marker can name.
-func (w *writer) tokenKey() string { return "wrapp-token:" + w.opts.Name }
+// tokenKey is that of the batch's token. It is no key that a marker can name.
+func (w *writer) tokenKey() string {
+	key := "wrapp-token:" + w.opts.Name
+	if w.conn.InCluster() {
+		key += ":{" + w.key(w.batch[0].name) + "}"
+	}
+	return key
+}
+
+// next makes what is left the one to write.
+func (w *writer) next() {
+	w.batch = nil
+	if rest := w.rest; len(rest) > 0 {
+		w.rest = nil
+		w.begin(rest)
+	}
+}
 
 // Back-off between attempts, doubled from the first to the last, each with a random
 // half of it added.
@@ -81,7 +101,7 @@ func (w *writer) wait() time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// write tries to write the batch, which is empty once it has landed.
+// write tries to write the batch, which is another, or empty, once it has landed.
 func (w *writer) write() error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -115,20 +135,27 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	answers, err := w.exchange(ctx, []any{"WATCH", w.tokenKey()}, []any{"GET", w.tokenKey()})
+	if w.conn.InCluster() && len(w.batch) > 1 {
+		// None of it was ever sent.
+		w.batch, w.rest = w.batch[:1:1], slices.Concat(w.batch[1:], w.rest)
+	}
+	conn, err := w.conn.At(ctx, w.key(w.batch[0].name))
+	if err != nil {
+		return err
+	}
+	answers, err := exchange(ctx, conn, []any{"WATCH", w.tokenKey()}, []any{"GET", w.tokenKey()})
 	if err != nil {
 		return err
 	}
 	if token, _ := redis.String(answers[1], nil); token == w.token {
-		w.batch = nil // it had landed
-		return nil
+		return w.landed(ctx, conn)
 	}
 	commands := [][]any{{"MULTI"}}
 	for _, c := range w.batch {
 		commands = append(commands, w.commands(c)...)
 	}
 	commands = append(commands, []any{"SET", w.tokenKey(), w.token, "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
-	answers, err = w.exchange(ctx, commands...)
+	answers, err = exchange(ctx, conn, commands...)
 	if err != nil {
 		return err
 	}
@@ -140,21 +167,55 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	return nil
 }
 
-// exchange sends commands in one pipeline and returns their answers. An answer
-// that is an error is one.
-func (w *writer) exchange(ctx context.Context, commands ...[]any) ([]any, error) {
+// landed settles the batch, which has landed although the answer was lost. What
+// Redis then could not increment shows in what is there: no whole number.
+func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
+	var results []any
+	var gets [][]any
+	var at []int // the results that are for gets to say
+	for _, c := range w.batch {
+		for _, command := range w.commands(c) {
+			if command[0] == "INCRBY" {
+				gets = append(gets, []any{"GET", command[1]})
+				at = append(at, len(results))
+			}
+			results = append(results, nil)
+		}
+	}
+	answers, err := exchange(ctx, conn, gets...)
+	var reply redis.Error
+	if err != nil && (!errors.As(err, &reply) || redisconn.Passing(string(reply))) {
+		return err
+	}
+	for i, answer := range answers {
+		if reply, ok := answer.(redis.Error); ok {
+			results[at[i]] = reply
+		} else if _, err := redis.Int64(answer, nil); err != nil && answer != nil {
+			results[at[i]] = notWhole
+		}
+	}
+	w.settle(results)
+	return nil
+}
+
+// notWhole is how Redis refuses to increment what is no whole number.
+const notWhole = redis.Error("ERR value is not an integer or out of range")
+
+// exchange sends commands in one pipeline and returns their answers. The first
+// answer that is an error is one.
+func exchange(ctx context.Context, conn *redisconn.Conn, commands ...[]any) ([]any, error) {
 	for _, c := range commands {
-		if err := w.conn.Send(c[0].(string), c[1:]...); err != nil {
+		if err := conn.Send(c[0].(string), c[1:]...); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.conn.Flush(); err != nil {
+	if err := conn.Flush(); err != nil {
 		return nil, err
 	}
 	answers := make([]any, len(commands))
 	var first error
 	for i := range commands {
-		answer, err := w.conn.ReceiveContext(ctx)
+		answer, err := conn.ReceiveContext(ctx)
 		var reply redis.Error
 		if err != nil && !errors.As(err, &reply) {
 			return nil, err
@@ -163,7 +224,9 @@ func (w *writer) exchange(ctx context.Context, commands ...[]any) ([]any, error)
 		if err != nil && first == nil {
 			first = fmt.Errorf("%v: %w", commands[i][:min(2, len(commands[i]))], err)
 		}
-		answers[i] = answer
+		if answers[i] = answer; err != nil {
+			answers[i] = reply
+		}
 	}
 	return answers, first
 }
@@ -198,7 +261,7 @@ func (w *writer) settle(results []any) {
 			i++
 			switch {
 			case !failed:
-			case !c.decimal && strings.HasPrefix(string(err), "ERR value is not an integer"):
+			case !c.decimal && err == notWhole:
 				again = append(again, named{c.name, change{add: c.add, decimal: true}})
 			case !w.refused[c.name]:
 				if len(w.refused) < mostKeys {
@@ -208,8 +271,6 @@ func (w *writer) settle(results []any) {
 			}
 		}
 	}
-	w.batch = nil
-	if len(again) > 0 {
-		w.begin(again)
-	}
+	w.rest = append(again, w.rest...)
+	w.next()
 }
