@@ -428,8 +428,7 @@ func thousands(f float64) string {
 	return fmt.Sprintf("%d,%03d", int(f)/1000, int(f)%1000)
 }
 
-func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
-func megabytes(n int) string    { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+func megabytes(n int) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
