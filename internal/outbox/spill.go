@@ -288,11 +288,11 @@ func (o *Outbox) spillOnce() bool {
 		return false
 	}
 	o.chunk = chunk
-	from := q.written
+	from, block := q.written, q.block
 	q.mu.Unlock()
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
-		if q.block || !o.dropSegment() {
+		if block || !o.dropSegment() {
 			q.mu.Lock()
 			q.full = true
 			q.mu.Unlock()
