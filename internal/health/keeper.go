@@ -94,13 +94,15 @@ func New(opts Options) *Keeper {
 	}
 	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
 		p := opts.Pools[category]
-		k.add(&kept{
+		pool := &kept{
 			pool:     pool{params: params{p.Init, p.Cap, p.DepletionRate, p.ReplenishRate}, initSaid: true},
 			category: category,
 			marker:   slices.Contains(p.Beat, "marker"),
 			output:   slices.Contains(p.Beat, "output"),
 			notify:   slices.Contains(p.Beat, "notify"),
-		})
+		}
+		pool.start(time.Now())
+		k.add(pool)
 	}
 	return k
 }
@@ -110,7 +112,8 @@ func (k *Keeper) add(p *kept) {
 	k.by[p.category] = p
 }
 
-// Start begins the run: the app is there.
+// Start begins the run: the app is there. What it has said before, which is not
+// much, counts.
 func (k *Keeper) Start(app App) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
@@ -118,7 +121,7 @@ func (k *Keeper) Start(app App) {
 	k.app, k.end = app, cancel
 	k.running, k.due = true, now
 	for _, p := range k.pools {
-		p.start(now)
+		p.at = now
 		p.depleted = p.level.isZero()
 	}
 	k.mu.Unlock()

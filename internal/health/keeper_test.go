@@ -323,3 +323,32 @@ func TestWatchdog(t *testing.T) {
 		}
 	}
 }
+
+// TestSaidBeforeStart has an app that is faster than wrapp: what it says before
+// wrapp has got to Start counts.
+func TestSaidBeforeStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := New(Options{
+			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"api": contract("marker")},
+			Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
+			Log:  slog.New(slog.DiscardHandler),
+		})
+		k.Beat([]byte("api"), time.Now())
+		if err := k.Set([]byte("other"), []byte("cap"), []byte("2000"), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // it is not there yet, and not silent
+		k.Start(App{Drain: func(time.Duration) {}, Depleted: func(string) {}})
+		t.Cleanup(func() {
+			k.End(0)
+			k.Close(time.Second)
+		})
+		synctest.Wait()
+		if beats := value(t, k, "api", "beats"); beats != 1 {
+			t.Errorf("%d beats", beats)
+		}
+		wantHealth(t, k, "api", 1500)
+		wantHealth(t, k, "other", 2000)
+	})
+}

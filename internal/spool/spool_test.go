@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
@@ -347,5 +348,34 @@ func TestPrepare(t *testing.T) {
 		if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
 			t.Error("another user's directory is taken")
 		}
+	}
+}
+
+// TestReaders has readers of different segments, of which one file stays open.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 3000)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, left := open(t, dir)
+	var readers sync.WaitGroup
+	for from := range 4 {
+		readers.Go(func() {
+			space := make([]byte, RunSize)
+			for i := range 2000 {
+				run := left.Runs[(from+i)%len(left.Runs)]
+				if _, err := s.Read(run.Place, len(make1(run.Ordinal)), run.Ordinal, space); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
