@@ -69,7 +69,7 @@ func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
 	w.output(&p)
 	p.block("memory and limits at the end", w.memory(d.status.MaxRSS()))
 	w.coreBlock(&p, r, exe, e)
-	r.Message = p.message(w.opts.Secrets)
+	r.Message = p.message(w.secrets())
 	return r
 }
 
@@ -97,7 +97,7 @@ func (w *Watch) coreReport(e evidence) *Report {
 	w.output(&p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
 	w.coreBlock(&p, r, c.executable, e)
-	r.Message = p.message(w.opts.Secrets)
+	r.Message = p.message(w.secrets())
 	return r
 }
 
@@ -117,7 +117,7 @@ func (w *Watch) tracebackReport(b heard) *Report {
 	p.row("run", "%s", w.opts.Run)
 	p.row("process", "%d%s", r.PID, w.who())
 	p.block("traceback in the output", clean([]byte(b.Text)))
-	r.Message = p.message(w.opts.Secrets)
+	r.Message = p.message(w.secrets())
 	return r
 }
 

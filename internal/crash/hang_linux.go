@@ -137,7 +137,7 @@ func (w *Watch) hangReport(why string, at time.Time, states string, t trace, wit
 	p.block("libraries", t.libraries)
 	w.output(&p)
 	p.block("memory and limits", w.memory(0))
-	r.Message = p.message(w.opts.Secrets)
+	r.Message = p.message(w.secrets())
 	return r
 }
 

@@ -159,6 +159,14 @@ func Secrets(env []string) (secrets []string) {
 	return secrets
 }
 
+// secrets are what a report of now may not show.
+func (w *Watch) secrets() []string {
+	if w.opts.Secrets == nil {
+		return nil
+	}
+	return w.opts.Secrets()
+}
+
 // leastValue is the length of the shortest value of a variable that is taken for
 // a secret; DEBUG_TOKEN=true is none.
 const leastValue = 6

@@ -22,7 +22,7 @@ type Options struct {
 	Timeout      time.Duration
 	KeepCore     bool
 	ContextLines int
-	Secrets      []string // what no report may show
+	Secrets      func() []string // what no report may show; called for each, from any goroutine
 	Supervisor   *process.Supervisor
 	Deliver      func(*Report) // called from any goroutine
 	Builtin      Builtin

@@ -30,15 +30,23 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 	})
 }
 
-// secrets are what no report may show: the passwords we know, and what the app's
-// environment says is secret.
-func secrets(cfg *config.Config, env []string) []string {
-	secrets := crash.Secrets(env)
+// secrets returns what says which texts no report may show: what the environment
+// of the app says is secret, and the passwords of Redis and its sentinels as they
+// are now and as they were at the start, because their files may be renewed.
+func secrets(cfg *config.Config, env []string) func() []string {
+	first := append(crash.Secrets(env), crash.Secrets([]string{"=" + cfg.Redis.URL.Reveal()})...)
+	first = append(first, passwords(cfg)...)
+	return func() []string { return append(slices.Clip(first), passwords(cfg)...) }
+}
+
+func passwords(cfg *config.Config) (all []string) {
 	if _, password, err := cfg.Redis.Credentials(); err == nil {
-		secrets = append(secrets, password)
+		all = append(all, password)
 	}
 	if s := cfg.Redis.Sentinel; s != nil {
-		secrets = append(secrets, s.Password.Reveal())
+		if _, password, err := s.Credentials(); err == nil {
+			all = append(all, password)
+		}
 	}
-	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
 }

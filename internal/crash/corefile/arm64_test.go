@@ -19,7 +19,7 @@ func emulate(t *testing.T, exe string) (core, root string) {
 	qemu, err := exec.LookPath("qemu-aarch64-static")
 	if err != nil {
 		if qemu, err = exec.LookPath("qemu-aarch64"); err != nil {
-			t.Skipf("needs qemu-aarch64: %v", err)
+			t.Fatalf("%v; `make tools` installs it", err)
 		}
 	}
 	root = "/usr/aarch64-linux-gnu"
@@ -35,7 +35,7 @@ func emulate(t *testing.T, exe string) (core, root string) {
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "qemu_*.core"))
 	if err != nil || len(found) != 1 {
-		t.Skipf("qemu wrote no core (%v, %s)\n%s", err, cmd.ProcessState, out)
+		t.Fatalf("qemu wrote no core (%v, %s)\n%s", err, cmd.ProcessState, out)
 	}
 	return found[0], root
 }

@@ -15,14 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// compile builds a program of testdata/src and returns its path. The test is
-// skipped where the compiler is missing. The compiler "go arm64" is Go's for
+// compile builds a program of testdata/src and returns its path. The compiler "go arm64" is Go's for
 // another machine, "go cgo" is Go's with C in it.
 func compile(t testing.TB, compiler string, source string, args ...string) string {
 	t.Helper()
 	compiler, arch, _ := strings.Cut(compiler, " ")
 	if _, err := exec.LookPath(compiler); err != nil {
-		t.Skipf("needs %s: %v", compiler, err)
+		t.Fatalf("%v; `make tools` installs it", err)
 	}
 	dir := t.TempDir()
 	exe := filepath.Join(dir, "program")
@@ -116,7 +115,7 @@ func crashUnderGDB(t testing.TB, exe string, args ...string) string {
 func gdb(t testing.TB, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("gdb"); err != nil {
-		t.Skipf("needs gdb: %v", err)
+		t.Fatalf("%v; `make tools` installs it", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

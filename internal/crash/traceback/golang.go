@@ -84,6 +84,8 @@ func nextGo(b *block, line []byte) verdict {
 		b.state = goDies
 		b.confirm(true)
 		return part
+	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && (has(line, "fatal error: ") || has(line, "runtime: ")):
+		return over // the first was a compiler's, say
 	case has(line, "fatal error: "):
 		if !b.confirmed {
 			b.entitle(line)

@@ -99,7 +99,7 @@ func TestMain(m *testing.M) {
 }
 
 // output builds the program, runs it and returns what it wrote. It skips the
-// test where the language is not installed.
+// test where the language is too old, or a library is missing.
 func (p *program) output(t *testing.T, args, env []string) (stdout, stderr []byte) {
 	t.Helper()
 	p.once.Do(func() { p.make(t) })
@@ -130,7 +130,11 @@ func (p *program) output(t *testing.T, args, env []string) (stdout, stderr []byt
 
 func (p *program) make(t *testing.T) {
 	for _, need := range p.needs {
-		if err := exec.Command(need[0], need[1:]...).Run(); err != nil {
+		if _, err := exec.LookPath(need[0]); err != nil {
+			p.broken = err.Error() + "; `make tools` installs it"
+			return
+		}
+		if err := exec.Command(need[0], need[1:]...).Run(); err != nil { // it is too old
 			p.skip = need[0] + ": " + err.Error()
 			return
 		}
