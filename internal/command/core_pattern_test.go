@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
@@ -118,10 +119,34 @@ func TestCrashHandler(t *testing.T) {
 	if _, err := os.Stat(r.Fields["core"]); err != nil || filepath.Dir(r.Fields["core"]) != store {
 		t.Errorf("%v, and the field says %q", files, r.Fields["core"])
 	}
-	if err := os.WriteFile("/proc/sys/kernel/core_pattern", []byte("|"+handler+" %e %P .zst\n"), 0); err != nil {
-		t.Fatal(err)
+	stores := func(end, pack string) {
+		t.Helper()
+		script := "#!/bin/sh\n" + pack + " >" + store + "/.part.wrapp-test && mv " + store + "/.part.wrapp-test " + store + "/core.$1.0.wrapp-test.$2.123" + end + "\n"
+		if err := os.WriteFile(handler, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	contains(t, crash(t, s, "packed", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "SIGSEGV")
+	zstd, err := exec.LookPath("zstd")
+	if err != nil {
+		t.Fatalf("%v; `make tools` installs it", err)
+	}
+	unpacked, _ := filepath.Glob(os.TempDir() + "/core-unpacked-*")
+	stores(".zst", zstd+" -q")
+	for name, settings := range map[string]string{"zst": "", "zst-builtin": "[crash]\nbacktrace = 'builtin'", "zst-user": "user = 'nobody'"} {
+		r := crash(t, s, name, settings, nil, debug, "segv").one(t)
+		contains(t, r, "SEGV_MAPERR", "innermost", "dying.c:", " when unpacked\nto open it: coredumpctl debug "+r.Fields["pid"])
+		if _, err := os.Stat(r.Fields["core"]); err != nil || !strings.HasSuffix(r.Fields["core"], ".zst") {
+			t.Errorf("the field says %q: %v", r.Fields["core"], err)
+		}
+	}
+	contains(t, crash(t, s, "zst-off", "[crash]\nbacktrace = 'off'", nil, debug, "segv").one(t), "none: crash.backtrace is off")
+	stores(".zst", zstd+" -q | head -c 9999")
+	contains(t, crash(t, s, "cut", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "SIGSEGV")
+	stores(".lz4", "cat")
+	contains(t, crash(t, s, "lz4", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "wrapp does not unpack .lz4; to open it: coredumpctl debug", "SIGSEGV")
+	if now, _ := filepath.Glob(os.TempDir() + "/core-unpacked-*"); len(now) > len(unpacked) {
+		t.Errorf("left behind: %q", now)
+	}
 }
 
 // TestDump has a pool that gets no heartbeat dump the app, which goes on or is

@@ -160,6 +160,12 @@ func (w *Watch) coreBlock(p *page, r *Report, exe string, e evidence) {
 		return
 	}
 	var text strings.Builder
+	if c.packed != "" {
+		r.CoreFile = c.packed
+		fmt.Fprintf(&text, "%s, %s when unpacked\nto open it: coredumpctl debug %d", c.packed, size(c.bytes), c.pid)
+		p.block("core", text.String())
+		return
+	}
 	fmt.Fprintf(&text, "%s, %s", c.path(), size(c.bytes))
 	if c.truncated() {
 		fmt.Fprintf(&text, " of %s: it is truncated%s", size(int64(c.size)), whyTruncated(c))
@@ -200,7 +206,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 		return w.wrong.Error()
 	case !w.pattern.toFile():
 		if file := w.finder.packed(w.app.PID()); file != "" {
-			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s); to open it: coredumpctl debug %d; to have a backtrace here set Compress=no in /etc/systemd/coredump.conf", file, w.app.PID())
+			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s): %v; to open it: coredumpctl debug %d; to have a backtrace here set Compress=no in /etc/systemd/coredump.conf", file, w.packed, w.app.PID())
 		}
 		return w.pattern.without()
 	case hardLimit() == 0:

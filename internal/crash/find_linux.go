@@ -44,8 +44,9 @@ type found struct {
 	dir       string
 	name      string
 	bytes     int64
-	allocated int64 // bytes of disk
-	stored    bool  // it is in a handler's store, and not ours to rename or remove
+	allocated int64  // bytes of disk
+	stored    bool   // it is in a handler's store, and not ours to rename or remove
+	packed    string // the file in a handler's store that it was unpacked from, to be removed
 	removed   bool
 	id        fileID
 	when      time.Time
@@ -220,6 +221,10 @@ func (f *finder) same(dirfd int, c *found) error {
 
 // discard removes a core, unless it is to be kept.
 func (f *finder) discard(c *found) {
+	if c.packed != "" {
+		os.Remove(c.path())
+		return
+	}
 	if f.keep || c.stored {
 		return
 	}
@@ -255,8 +260,8 @@ func packing(name string) string {
 	return ""
 }
 
-// packed finds the compressed core of a process in the stores, which we do not
-// unpack: core.COMM.UID.BOOT.PID.TIME.zst.
+// packed finds the compressed core of a process in the stores:
+// core.COMM.UID.BOOT.PID.TIME.zst.
 func (f *finder) packed(pid int) string {
 	for _, dir := range stores {
 		entries, _ := os.ReadDir(dir)

@@ -145,6 +145,8 @@ const setting = "on the host, as root: sysctl -w kernel.core_pattern=/tmp/core.%
 // without says why there is no core although there could be one, and what to do.
 func (p *pattern) without() string {
 	switch {
+	case path.Base(p.handler) == "apport":
+		return fmt.Sprintf("the kernel gives cores to %s (kernel.core_pattern), which leaves out programs in containers and those that no package brought; to have a backtrace here set, %s, after systemctl disable --now apport, which would set it again at boot", p.handler, setting)
 	case p.handler != "":
 		return fmt.Sprintf("the kernel gives cores to %s (kernel.core_pattern); to have a backtrace here set, %s", p.handler, setting)
 	case p.socket != "":

@@ -56,6 +56,7 @@ type Watch struct {
 	mu        sync.Mutex
 	blocks    []heard
 	own       *found    // the app's core, if it was seen
+	packed    error     // why the core in a handler's store was not unpacked
 	reported  bool      // the app's death
 	hung      time.Time // the last Dump
 	recent    []time.Time
@@ -322,11 +323,23 @@ func (w *Watch) awaitHandler(ctx context.Context) {
 		w.mu.Lock()
 		there := w.own != nil
 		w.mu.Unlock()
-		if there || w.finder.packed(w.app.PID()) != "" || time.Now().After(until) || ctx.Err() != nil {
+		packed := w.finder.packed(w.app.PID())
+		if !there && packed != "" && w.opts.Backtrace != "off" {
+			w.unpack(ctx, packed)
+		}
+		if there || packed != "" || time.Now().After(until) || ctx.Err() != nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// unpack takes the app's core out of a handler's store.
+func (w *Watch) unpack(ctx context.Context, path string) {
+	core, err := w.finder.unpack(ctx, path, w.cmd.User)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.own, w.packed = core, err
 }
 
 // stored says whether there is a handler's store here.
