@@ -24,8 +24,8 @@ lint:
 bench: tools ## the figures, as ratios in one run
 	go run ./bench -write docs/performance.md
 
-TORTURE = -for 10m
-torture: tools ## every line accounted for through random faults; TORTURE="-seed N -for 1m"
+TORTURE = $(if $(PROOF),-proof $(PROOF),-for 10m)
+torture: tools ## every line accounted for through random faults; TORTURE="-seed N -for 1m", PROOF=redis-killed or all
 	go run ./torture $(TORTURE)
 
 FUZZTIME = 60s

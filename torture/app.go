@@ -4,25 +4,47 @@ import (
 	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// appEnv in the environment makes this program the app; its value is a
-// directory for what the app notes about itself.
-const appEnv = "TORTURE_APP_DIR"
+// What the environment tells this program when it is the app.
+const (
+	appEnv   = "TORTURE_APP_DIR" // makes it the app: a directory for what the app notes about itself
+	runEnv   = "TORTURE_RUN"     // the number of the run
+	textEnv  = "TORTURE_TEXT"    // the text to write
+	leashEnv = "TORTURE_LEASH"   // a socket that says how far; without it the app writes until SIGTERM
+)
 
-// runEnv is the number of the run.
-const runEnv = "TORTURE_RUN"
-
-// app writes lines "RUN NUMBER MILLISECONDS xxx" until SIGTERM. What it has
-// written for certain it notes, with the time, in a file.
+// app writes the lines of a run, and notes what it has written for certain.
 func app(dir string) {
+	run, _ := strconv.Atoi(os.Getenv(runEnv))
+	var t text
+	if _, err := fmt.Sscan(os.Getenv(textEnv), &t.seed, &t.width); err != nil {
+		fmt.Fprintln(os.Stderr, textEnv+":", err)
+		os.Exit(1)
+	}
+	notes, err := os.OpenFile(filepath.Join(dir, "run-"+strconv.Itoa(run)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Fprintf(notes, "pid %d\n", os.Getpid())
+	w := &writer{text: t, run: run, out: bufio.NewWriterSize(os.Stdout, 16<<10)}
+	if socket := os.Getenv(leashEnv); socket != "" {
+		os.Exit(obey(w, socket))
+	}
+	roam(w, notes)
+}
+
+// roam writes at its own pace until SIGTERM.
+func roam(w *writer, notes *os.File) {
 	var over atomic.Bool
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -30,31 +52,97 @@ func app(dir string) {
 		<-signals
 		over.Store(true)
 	}()
-	run := os.Getenv(runEnv)
-	notes, err := os.OpenFile(filepath.Join(dir, "run-"+run), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Fprintf(notes, "pid %d\n", os.Getpid())
-	padding := strings.Repeat("x", 3000)
-	out := bufio.NewWriterSize(os.Stdout, 16<<10)
-	n := 0
 	for !over.Load() {
-		now := time.Now().UnixMilli()
-		for range 1 + rand.IntN(300) {
-			size := rand.IntN(120)
-			if rand.IntN(500) == 0 {
-				size = rand.IntN(len(padding))
-			}
-			fmt.Fprintf(out, "%s %d %d %s\n", run, n, now, padding[:size])
-			n++
-		}
-		if out.Flush() != nil {
+		if w.write(1+rand.IntN(300)) != nil {
 			return // wrapp is gone
 		}
-		fmt.Fprintf(notes, "wrote %d %d\n", n, time.Now().UnixMilli())
+		fmt.Fprintf(notes, "wrote %d %d\n", w.n, time.Now().UnixMilli())
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	}
-	fmt.Fprintf(notes, "ended %d\n", n)
+	fmt.Fprintf(notes, "ended %d\n", w.n)
+}
+
+// obey does what the socket says, "write UPTO" and "exit STATUS", and tells it how
+// far it is.
+func obey(w *writer, socket string) (status int) {
+	leash, err := net.Dial("unix", socket)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer leash.Close()
+	for commands := bufio.NewScanner(leash); commands.Scan(); {
+		var upto int
+		if _, err := fmt.Sscanf(commands.Text(), "exit %d", &status); err == nil {
+			return status
+		}
+		if _, err := fmt.Sscanf(commands.Text(), "write %d", &upto); err != nil {
+			return 1
+		}
+		for w.n < upto {
+			if w.write(min(250, upto-w.n)) != nil {
+				return 1
+			}
+			fmt.Fprintf(leash, "at %d\n", w.n)
+		}
+	}
+	return 1
+}
+
+// A writer writes the lines of one run.
+type writer struct {
+	text
+	run, n int
+	out    *bufio.Writer
+}
+
+// write writes the next count lines.
+func (w *writer) write(count int) error {
+	for range count {
+		w.out.Write(append(w.line(w.out.AvailableBuffer(), w.run, w.n), '\n'))
+		w.n++
+	}
+	return w.out.Flush()
+}
+
+// A text is what the apps write: every byte of every line follows from it and the
+// line's number.
+type text struct {
+	seed  uint64
+	width int // most lines are shorter than that, in bytes
+}
+
+// noise is any bytes but those that mean something to wrapp.
+var noise = func() []byte {
+	random := rand.New(rand.NewPCG(1, 1))
+	bytes := make([]byte, 1<<16)
+	for i := range bytes {
+		for {
+			b := byte(random.UintN(256))
+			if b >= ' ' && b != '{' && b != '}' && b != '|' && b != '<' && b != '>' {
+				bytes[i] = b
+				break
+			}
+		}
+	}
+	return bytes
+}()
+
+// line appends line n of a run to b: "RUN N BYTES".
+func (t text) line(b []byte, run, n int) []byte {
+	b = strconv.AppendInt(b, int64(run), 10)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(n), 10)
+	b = append(b, ' ')
+	// Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014).
+	x := t.seed + (uint64(run)<<40+uint64(n))*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	size := int(x>>32&0xffff) % t.width
+	if x>>48%500 == 0 {
+		size = int(x>>32&0xffff) % 3000
+	}
+	at := int(x&0xffff) % (len(noise) - 4000)
+	return append(b, noise[at:at+size]...)
 }

@@ -6,7 +6,8 @@
 //
 //	go run ./torture -seed 7 -for 10m
 //
-// The same seed does the same things in the same order.
+// The same seed does the same things in the same order. With -proof it does one
+// thing only, a number of times while the app writes a million lines.
 package main
 
 import (
@@ -28,16 +29,18 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what happens, and in which order")
 	duration := flag.Duration("for", time.Minute, "how long")
 	keep := flag.Bool("keep", false, "leave the directory of the run behind")
+	proof := flag.String("proof", "", "rather than anything at random, one of the `PROOFS` "+proofNames()+", or all")
+	lines := flag.Int("lines", 1_000_000, "lines of a proof")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *seed, *duration, *keep); err != nil {
+	if err := run(ctx, *proof, *lines, *seed, *duration, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "torture: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, seed uint64, duration time.Duration, keep bool) error {
+func run(ctx context.Context, proof string, lines int, seed uint64, duration time.Duration, keep bool) error {
 	dir, err := os.MkdirTemp("", "torture-")
 	if err != nil {
 		return err
@@ -47,17 +50,15 @@ func run(ctx context.Context, seed uint64, duration time.Duration, keep bool) er
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	wrapp := filepath.Join(dir, "wrapp")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", wrapp, "github.com/lpportorino/jettison-base-images/cmd/wrapp")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build wrapp: %w\n%s", err, text)
-	}
-	self, err := os.Executable()
+	up, err := build(ctx, dir, seed)
 	if err != nil {
 		return err
 	}
+	if proof != "" {
+		return prove(proof, up, lines)
+	}
 	fmt.Printf("seed %d, %v\n", seed, duration)
-	r, err := newRig(dir, wrapp, self, seed)
+	r, err := newRig(up)
 	if err != nil {
 		return err
 	}
@@ -69,4 +70,15 @@ func run(ctx context.Context, seed uint64, duration time.Duration, keep bool) er
 		return err
 	}
 	return r.report()
+}
+
+// build makes what is common to all rigs, in a directory.
+func build(ctx context.Context, dir string, seed uint64) (setup, error) {
+	wrapp := filepath.Join(dir, "wrapp")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", wrapp, "github.com/lpportorino/jettison-base-images/cmd/wrapp")
+	if text, err := build.CombinedOutput(); err != nil {
+		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
+	}
+	self, err := os.Executable()
+	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed)}, err
 }

@@ -81,7 +81,11 @@ func (p *proxy) pass(to, from net.Conn, replies bool) {
 		if replies && p.cut.Add(-int64(n)) < 0 {
 			p.cut.Store(never)
 			p.cuts.Add(1)
-			to.Write(buf[:n/2])
+			half := n / 2
+			for half > 0 && buf[half-1] == '\n' {
+				half-- // in the middle of a reply, and not behind one
+			}
+			to.Write(buf[:half])
 			to.(*net.TCPConn).SetLinger(0)
 			return
 		}

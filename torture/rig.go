@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -20,21 +21,34 @@ const (
 
 // A rig is everything that is tormented, and the account of it.
 type rig struct {
-	dir, wrapp, self string
-	random           *rand.Rand
-	server           *server
-	proxy            *proxy
-	account          *account
+	setup
+	random  *rand.Rand
+	server  *server
+	proxy   *proxy
+	account *account
 
 	run    int
 	cmd    *exec.Cmd
 	log    *os.File
 	did    map[string]int
-	peakKB int // the largest resident size of a wrapp
+	wrote  map[int]int // lines, by run; of apps on the leash
+	peakKB int         // the largest resident size of a wrapp
 }
 
-func newRig(dir, wrapp, self string, seed uint64) (*rig, error) {
-	s, err := newServer(dir)
+// A setup is what a rig is made of.
+type setup struct {
+	dir         string // of everything
+	wrapp, self string // executables; self is also the app
+	text
+	spool     string // its directory; empty: one in dir
+	spoolSize string // empty: more than is needed
+	entries   int    // that the stream keeps
+	volatile  bool   // Redis saves nothing
+	leash     *leash // nil: the app writes at its own pace
+}
+
+func newRig(up setup) (*rig, error) {
+	s, err := newServer(up.dir, !up.volatile)
 	if err != nil {
 		return nil, err
 	}
@@ -44,39 +58,51 @@ func newRig(dir, wrapp, self string, seed uint64) (*rig, error) {
 		return nil, err
 	}
 	r := &rig{
-		dir: dir, wrapp: wrapp, self: self, random: rand.New(rand.NewPCG(seed, 0)),
-		server: s, proxy: p, account: newAccount(), did: make(map[string]int),
+		setup: up, random: rand.New(rand.NewPCG(up.seed, 0)),
+		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int), wrote: make(map[int]int),
 	}
-	// Half of the seeds keep few entries, so that most of what landed cannot be
-	// found any more.
-	entries := 1_000_000_000
-	if seed%2 == 0 {
-		entries = 1000
-	}
-	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = '512MiB'\n",
-		p.addr(), self, name, entries, filepath.Join(dir, "spool"))
-	if err := os.WriteFile(filepath.Join(dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
+	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = %q\n",
+		p.addr(), up.self, name, up.entries, cmp.Or(up.spool, filepath.Join(up.dir, "spool")), cmp.Or(up.spoolSize, "1GiB"))
+	if err := os.WriteFile(filepath.Join(up.dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
 		return r, err
 	}
-	r.log, err = os.Create(filepath.Join(dir, "wrapp.log"))
+	r.log, err = os.Create(filepath.Join(up.dir, "wrapp.log"))
 	return r, err
+}
+
+// keeps says how many entries a stream keeps: with half of the seeds few, so that
+// most of what landed cannot be found any more.
+func keeps(seed uint64) int {
+	if seed%2 == 0 {
+		return 1000
+	}
+	return 1_000_000_000
 }
 
 func (r *rig) close() {
 	r.endWrapp(syscall.SIGKILL)
-	r.server.cmd.Process.Signal(syscall.SIGCONT)
+	r.server.cont()
 	r.server.kill()
 	r.proxy.l.Close()
 	r.proxy.reset()
+	if r.leash != nil {
+		r.leash.close()
+	}
 }
 
 // startWrapp begins the next run.
 func (r *rig) startWrapp() error {
 	r.run++
 	r.cmd = exec.Command(r.wrapp, filepath.Join(r.dir, "wrapp.toml"))
-	r.cmd.Env = append(os.Environ(), appEnv+"="+r.dir, fmt.Sprintf("%s=%d", runEnv, r.run))
+	r.cmd.Env = append(os.Environ(), appEnv+"="+r.dir, fmt.Sprintf("%s=%d", runEnv, r.run), fmt.Sprintf("%s=%d %d", textEnv, r.seed, r.width))
+	if r.leash != nil {
+		r.cmd.Env = append(r.cmd.Env, leashEnv+"="+r.leash.addr())
+	}
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	return r.cmd.Start()
+	if err := r.cmd.Start(); err != nil || r.leash == nil {
+		return err
+	}
+	return r.leash.catch()
 }
 
 // endWrapp sends wrapp a signal, and waits until it and its app have ended.
@@ -91,6 +117,9 @@ func (r *rig) endWrapp(sig syscall.Signal) {
 	r.cmd.Process.Signal(sig)
 	r.cmd.Wait()
 	r.cmd = nil
+	if r.leash != nil {
+		r.wrote[r.run], _ = r.leash.wrote()
+	}
 	for pid := r.appPID(); pid > 0 && syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -155,9 +184,9 @@ func (r *rig) torture(what int, pause time.Duration, amount int) error {
 		r.proxy.hole.Store(false)
 	case what < 65:
 		did("redis stopped")
-		r.server.cmd.Process.Signal(syscall.SIGSTOP)
+		r.server.stop()
 		time.Sleep(4 * pause)
-		r.server.cmd.Process.Signal(syscall.SIGCONT)
+		r.server.cont()
 	case what < 80:
 		did("redis killed")
 		r.server.kill()

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// proveWrappKilled kills wrapp again and again while it writes to its spool, with
+// Redis there, stopped or away. What was in the files at that moment must come.
+func proveWrappKilled(up setup, kills, lines int) error {
+	r, err := leashed(up)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	torn := 0
+	for i := range kills {
+		state := r.random.IntN(3)
+		amount := int64(r.random.IntN(lines / kills * 120))
+		switch state {
+		case 1:
+			r.server.stop()
+		case 2:
+			r.server.kill()
+		}
+		r.did["redis "+[]string{"there", "stopped", "away"}[state]]++
+		if err := r.startWrapp(); err != nil {
+			return err
+		}
+		if err := r.leash.write(2 * lines / kills); err != nil {
+			return err
+		}
+		before, end := r.spooled(), time.Now().Add(time.Second)
+		for r.spooled()-before < amount && time.Now().Before(end) {
+			time.Sleep(50 * time.Microsecond)
+		}
+		r.did["wrapp killed"]++
+		r.endWrapp(syscall.SIGKILL)
+		half, err := r.look(i)
+		if err != nil {
+			return err
+		}
+		if half {
+			torn++
+		}
+		switch state {
+		case 1:
+			r.server.cont()
+		case 2:
+			if err := r.server.up(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.startWrapp(); err != nil {
+		return err
+	}
+	if err := until("the spool is empty", func() (bool, error) { return r.spooled() == 0, nil }); err != nil {
+		return err
+	}
+	if err := r.end(); err != nil {
+		return err
+	}
+	fmt.Printf("%d kills left half a record at the end of the spool\n", torn)
+	return r.audit()
+}
+
+func (r *rig) spoolDir() string { return filepath.Join(r.dir, "spool", name) }
+
+// spooled is the size of the spool's segments.
+func (r *rig) spooled() (bytes int64) {
+	files, _ := filepath.Glob(filepath.Join(r.spoolDir(), "*.seg"))
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// look notes which lines a wrapp that was killed has left in its spool, and says
+// whether there is half a record. It looks at a copy: the spool of the i-th kill.
+func (r *rig) look(i int) (torn bool, err error) {
+	dir := filepath.Join(r.dir, "copy-"+strconv.Itoa(i))
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, os.DirFS(r.spoolDir())); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	whole := sizes(dir)
+	s, left, err := spool.Open(dir, 1<<30)
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	if len(left.Found) > 0 || left.Missing > 0 {
+		return false, fmt.Errorf("the spool is damaged: %q, %d missing", left.Found, left.Missing)
+	}
+	for _, run := range left.Runs {
+		buf, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
+		if err != nil {
+			return false, err
+		}
+		for at := 0; at < len(buf); {
+			record := spool.At(buf, at)
+			at += len(record)
+			var run, n int
+			if _, err := fmt.Sscanf(string(record.Message()), "%d %d ", &run, &n); err == nil && record.Stream() == entry.Info {
+				r.account.stored[run] = max(r.account.stored[run], n+1)
+			}
+		}
+	}
+	return sizes(dir) != whole, nil
+}
+
+// sizes is the size of all segments in a directory.
+func sizes(dir string) (bytes int64) {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// proveBadDisk has disks that are full, read-only, and another user's while Redis
+// is away: that is told, the app is not held up, and what memory cannot hold is
+// counted.
+func proveBadDisk(up setup, _, lines int) error {
+	if os.Geteuid() != 0 {
+		return errors.New("mounting file systems wants root")
+	}
+	for _, disk := range []struct {
+		name, options string
+		flags         uintptr
+		owner         int
+		told          string
+	}{
+		{"full", "size=1m", 0, 0, "the spool cannot be written; entries wait in memory only"},
+		{"read-only", "", unix.MS_RDONLY, 0, "no spool; entries wait in memory only"},
+		{"foreign", "", 0, 65534, "no spool; entries wait in memory only"},
+	} {
+		up := up
+		up.dir = filepath.Join(up.dir, disk.name)
+		up.spool = filepath.Join(up.dir, "disk")
+		if err := os.MkdirAll(up.spool, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("none", up.spool, "tmpfs", disk.flags, disk.options); err != nil {
+			return fmt.Errorf("mount a tmpfs: %w", err)
+		}
+		err := onDisk(up, disk.owner, lines, disk.told)
+		if err = errors.Join(err, unix.Unmount(up.spool, 0)); err != nil {
+			return fmt.Errorf("%s disk: %w", disk.name, err)
+		}
+	}
+	return nil
+}
+
+// onDisk has the app write without a Redis, and the spool in a directory of a user.
+func onDisk(up setup, owner, lines int, told string) error {
+	if owner != 0 {
+		dir := filepath.Join(up.spool, name)
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, owner, owner)); err != nil {
+			return err
+		}
+	}
+	r, err := leashed(up)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	r.account.gaps = true
+	r.server.kill()
+	if err := r.startWrapp(); err != nil {
+		return err
+	}
+	if err := r.leash.write(lines); err != nil {
+		return err
+	}
+	if err := r.leash.reached(lines); err != nil {
+		return err
+	}
+	if err := r.server.up(); err != nil {
+		return err
+	}
+	if err := r.delivered(lines); err != nil {
+		return err
+	}
+	if err := r.end(); err != nil {
+		return err
+	}
+	if err := r.audit(); err != nil {
+		return err
+	}
+	dropped := r.account.told()
+	fmt.Printf("%d lines dropped and told\n", dropped)
+	if dropped != r.account.missing {
+		return fmt.Errorf("%d lines are missing, and :status says %d", r.account.missing, dropped)
+	}
+	if !r.account.says(told) {
+		return fmt.Errorf("nothing on :status says %q: %q", told, r.account.said)
+	}
+	return nil
+}
+
+// mostMemory is what wrapp may take, in KiB.
+const mostMemory = 40 << 10
+
+// proveMemory has Redis stopped under 300 MB of output, and looks at wrapp's
+// memory before and after all of that is delivered.
+func proveMemory(up setup, _, lines int) error {
+	const output = 300_000_000
+	up.volatile, up.entries = true, 1000
+	up.width = min(2*output/lines, 3000)
+	lines = output/(up.width/2+16) + 1
+	r, err := leashed(up)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := r.startWrapp(); err != nil {
+		return err
+	}
+	err = until("the run begins", func() (bool, error) {
+		id, err := r.server.info("last-generated-id")
+		return id != "", err
+	})
+	if err != nil {
+		return err
+	}
+	r.server.stop()
+	if err := errors.Join(r.leash.write(lines), r.leash.reached(lines)); err != nil {
+		return err
+	}
+	stopped := peak(r.cmd.Process.Pid)
+	disk := r.spooled()
+	r.server.cont()
+	if err := r.delivered(lines); err != nil {
+		return err
+	}
+	drained := peak(r.cmd.Process.Pid)
+	if err := r.end(); err != nil {
+		return err
+	}
+	fmt.Printf("%d MB in the spool; wrapp took %d KiB while Redis was stopped, and %d KiB until all was delivered\n", disk/1e6, stopped, drained)
+	added, err := r.server.info("entries-added")
+	if err != nil {
+		return err
+	}
+	if want := strconv.Itoa(lines + 2); added != want { // and the run's two markers
+		return fmt.Errorf("%s entries came, and %s should have", added, want)
+	}
+	if stopped == 0 || drained > mostMemory {
+		return fmt.Errorf("wrapp took more than %d KiB of memory", mostMemory)
+	}
+	return nil
+}
