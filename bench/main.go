@@ -72,6 +72,8 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
 		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
+		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
+		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, wrappARM) }},
 	}
 	for _, g := range groups {
