@@ -3,7 +3,6 @@ package crash
 import (
 	"bufio"
 	"bytes"
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,8 +31,10 @@ const (
 	maxFilenames = 4096
 )
 
-// Notes of Linux cores, elf(5).
+// Of an ELF file and the notes of a Linux core, elf(5).
 const (
+	typeCore    = 4 // ET_CORE
+	headerNote  = 4 // PT_NOTE
 	noteStatus  = 1
 	noteProcess = 3
 	noteAuxv    = 6
@@ -49,14 +50,14 @@ func readCore(r io.ReaderAt) (*core, error) {
 	if _, err := r.ReadAt(ident[:], 0); err != nil {
 		return nil, fmt.Errorf("read the ELF header: %w", err)
 	}
-	if string(ident[:4]) != elf.ELFMAG {
+	if string(ident[:4]) != "\x7fELF" {
 		return nil, errors.New("no ELF file")
 	}
-	if elf.Class(ident[elf.EI_CLASS]) != elf.ELFCLASS64 || elf.Data(ident[elf.EI_DATA]) != elf.ELFDATA2LSB {
+	if ident[4] != 2 || ident[5] != 1 {
 		return nil, errors.New("not a 64-bit little-endian ELF file")
 	}
 	le := binary.LittleEndian
-	if elf.Type(le.Uint16(ident[16:])) != elf.ET_CORE {
+	if le.Uint16(ident[16:]) != typeCore {
 		return nil, errors.New("no core")
 	}
 	offset, size, count := le.Uint64(ident[32:]), int(le.Uint16(ident[54:])), int(le.Uint16(ident[56:]))
@@ -91,7 +92,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 		if end := offset + length; end >= offset {
 			c.size = max(c.size, end)
 		}
-		if elf.ProgType(le.Uint32(header)) != elf.PT_NOTE || c.pid >= 0 {
+		if le.Uint32(header) != headerNote || c.pid >= 0 {
 			continue
 		}
 		// No more is held than there really is.

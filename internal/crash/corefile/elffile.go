@@ -3,6 +3,7 @@ package corefile
 import (
 	"compress/zlib"
 	"io"
+	"math"
 	"os"
 )
 
@@ -162,10 +163,12 @@ func (r *spanReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// buildID is the file's build ID, nil if it has none. Go's linker does not list
-// the section in the program headers.
-func (e *elfFile) buildID() []byte {
-	var notes []span
+// buildID is the file's build ID, nil if it has none.
+func (e *elfFile) buildID() []byte { return findBuildID(e.notes()) }
+
+// notes are where the file's notes are. Go's linker does not list that of the build
+// ID in the program headers.
+func (e *elfFile) notes() (notes []span) {
 	for _, p := range e.progs {
 		if p.kind == ptNote {
 			notes = append(notes, span{e.src, p.offset, p.fileSize})
@@ -174,31 +177,57 @@ func (e *elfFile) buildID() []byte {
 	if s, ok := e.section(".note.gnu.build-id"); ok {
 		notes = append(notes, span{e.src, s.offset, s.size})
 	}
-	return findBuildID(notes)
+	return notes
 }
 
-// findBuildID goes through notes, wherever they are.
-func findBuildID(notes []span) []byte {
+// ReadBuildID is the build ID of an executable or library, and what Go's linker
+// says of it besides; each is empty if the file does not have it, or is no ELF file.
+func ReadBuildID(f *os.File) (id []byte, golang string) {
+	e := parseELF(plainFile{f}, f)
+	if e == nil {
+		return nil, ""
+	}
+	return e.buildID(), string(findNote(e.notes(), noteGo, 4, 256))
+}
+
+// A plainFile is read without a core's budget, a little at a time.
+type plainFile struct{ f *os.File }
+
+func (s plainFile) readAt(p []byte, off uint64) int {
+	n, _ := s.f.ReadAt(p, int64(min(off, math.MaxInt64)))
+	return n
+}
+
+// The names of notes of four bytes, as numbers.
+const (
+	noteGNU = 0x554e47 // "GNU"
+	noteGo  = 0x6f47   // "Go"
+)
+
+func findBuildID(notes []span) []byte { return findNote(notes, noteGNU, 3, 64) }
+
+// findNote goes through notes, wherever they are, for one of up to longest bytes.
+func findNote(notes []span, name, kind uint32, longest uint64) []byte {
 	for _, n := range notes {
 		n.size = min(n.size, 64<<10)
 		cur := n.from(0)
 		for cur.left() >= 12 {
-			nameLen, descLen, kind := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
-			if kind != 3 || nameLen != 4 || descLen == 0 || descLen > 64 {
+			nameLen, descLen, k := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
+			if k != kind || nameLen != 4 || descLen == 0 || descLen > longest {
 				cur.skip((nameLen + 3) &^ 3)
 				cur.skip((descLen + 3) &^ 3)
 				continue
 			}
-			name := cur.u32()
-			id := make([]byte, descLen)
-			for i := range id {
-				id[i] = cur.u8()
+			found := cur.u32()
+			desc := make([]byte, descLen)
+			for i := range desc {
+				desc[i] = cur.u8()
 			}
 			if cur.bad {
 				break
 			}
-			if name == 0x554e47 { // "GNU"
-				return id
+			if found == name {
+				return desc
 			}
 			cur.skip(-descLen & 3)
 		}
