@@ -27,7 +27,7 @@ usage:
   wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
   wrapp check CONFIG                  say what is wrong with it, or what it amounts to
   wrapp logs [FLAGS] NAME             read the streams of NAME back
-  wrapp acl NAME                      the least Redis ACL rules that running NAME needs
+  wrapp acl [--config FILE] NAME      the least Redis ACL rules that running NAME needs
   wrapp version | help
 
 flags, which win over the file:
@@ -238,19 +238,6 @@ func check(args []string, std run.Streams) error {
 		log.Warn(err.Error())
 	}
 	return cfg.Write(std.Stdout)
-}
-
-func acl(args []string, std run.Streams) error {
-	if len(args) != 1 {
-		return &usageError{"acl wants the name of an app", "wrapp acl NAME"}
-	}
-	cfg := config.Default()
-	cfg.App.StreamName = args[0]
-	if err := cfg.Check(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info +set +get +incrby +incrbyfloat +watch +multi +exec ~logs:app:%[1]s:* ~wrapp:%[1]s:* ~wrapp-token:%[1]s ~%[1]s:__healthpool__*\n", args[0])
-	return err
 }
 
 func help(_ []string, std run.Streams) error {

@@ -43,14 +43,14 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"redis.tls.key_file", "The key of our own certificate, in PEM form. Goes with `cert_file`.", ""},
 	{"redis.tls.server_name", "The name that the server's certificate must have. Empty: the host of the address.", ""},
 
-	{"redis.sentinel", "Ask Redis Sentinel which server is the master. User and password of the server itself stay in `redis`.", ""},
+	{"redis.sentinel", "Ask Redis Sentinel which server is the master. User and password of the server itself stay in `redis`. `redis.tls` is for the sentinels too.", ""},
 	{"redis.sentinel.master", "Name of the master, as the sentinels know it.", "must be said"},
 	{"redis.sentinel.addrs", "The sentinels, each `host:port`.", "must be said"},
 	{"redis.sentinel.username", "User for the sentinels.", ""},
 	{"redis.sentinel.password", "Password for the sentinels. Excludes `password_file`.", ""},
 	{"redis.sentinel.password_file", "A file whose first line is the password for the sentinels.", ""},
 
-	{"redis.cluster", "Use a Redis Cluster.", ""},
+	{"redis.cluster", "Use a Redis Cluster. User and password in `redis` are for all its nodes.", ""},
 	{"redis.cluster.addrs", "Nodes to ask for the others, each `host:port`.", "must be said"},
 
 	{"app", "What wrapp runs.", ""},
@@ -226,8 +226,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// The examples of the reference are the same configuration in both formats, and
-// need nothing that has no effect yet.
+// The examples of the reference are the same configuration in both formats.
 func TestReferenceExamples(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(referenceFile)

@@ -159,12 +159,18 @@ func (s *Server) tryText(command string, args ...any) string {
 	return text
 }
 
+// Migrate lets two masters know that a slot is to move from one to the other.
+func (c *Cluster) Migrate(slot int, from, to *Server) {
+	c.t.Helper()
+	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
+	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to])
+}
+
 // Move moves a slot with its keys from one master to another, as resharding does.
 // between, if it is not nil, is called when both know of it and no key has moved.
 func (c *Cluster) Move(slot int, from, to *Server, between func()) {
 	c.t.Helper()
-	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
-	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to])
+	c.Migrate(slot, from, to)
 	if between != nil {
 		between()
 	}

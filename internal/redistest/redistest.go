@@ -57,9 +57,12 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// Up starts the server and waits until it answers.
+// Up starts the server, if it is not up, and waits until it answers.
 func (s *Server) Up() {
 	s.t.Helper()
+	if s.cmd != nil {
+		return
+	}
 	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)

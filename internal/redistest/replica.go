@@ -36,6 +36,9 @@ func (s *Server) Info(section string) string {
 // IsMaster says whether the server is there and says that it is a master.
 func (s *Server) IsMaster() bool { return strings.Contains(s.Info("replication"), "role:master") }
 
+// HasReplica says whether a replica follows the server and has caught up.
+func (s *Server) HasReplica() bool { return strings.Contains(s.Info("replication"), "state=online") }
+
 // StartReplica starts a replica of master and waits until it has its data.
 func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	t.Helper()
