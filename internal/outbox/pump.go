@@ -49,8 +49,6 @@ type pipeline struct {
 	answered atomic.Int64 // batches
 	trouble  atomic.Bool  // stop sending
 	taken    func()       // called, if not nil, when the first batch has been taken
-
-	landed [entry.Streams]int // how many entries the streams have got, at least; only collect counts
 }
 
 // pump sends what waits and collects the answers until the connection breaks,
@@ -195,7 +193,7 @@ func (p *pipeline) collect() error {
 			for s, n := range b.counts {
 				if n > 0 {
 					p.o.seen.acknowledged(entry.Stream(s), b.last[s], n)
-					p.landed[s] += n
+					p.o.seen.there[s] += n
 				}
 			}
 			p.o.q.release(b.end)
@@ -246,7 +244,7 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 		if len(refusals) == 0 || refusals[0].i != i {
 			r.Set(spool.Landed)
 			p.o.seen.acknowledged(r.Stream(), r.ID(), 1)
-			p.landed[r.Stream()]++
+			p.o.seen.there[r.Stream()]++
 		} else {
 			text := refusals[0].text
 			refusals = refusals[1:]

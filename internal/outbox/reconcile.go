@@ -29,9 +29,10 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 		return err
 	}
 	var last [entry.Streams]entry.ID
+	var length [entry.Streams]int
 	var known [entry.Streams]bool
 	for s := range entry.Streams {
-		last[s], err = lastID(conn, o.opts.Keys[s])
+		last[s], length[s], err = lastID(conn, o.opts.Keys[s])
 		if known[s] = err == nil; known[s] {
 			continue
 		}
@@ -39,7 +40,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 			return err
 		}
 	}
-	o.compare(last, known, other)
+	o.compare(last, length, known, other)
 	o.seen.servers = servers
 	for s := range entry.Streams {
 		if !known[s] {
@@ -106,25 +107,32 @@ func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 	return nil
 }
 
-// lastID is the last ID that the stream at key ever had, zero if there is none.
-func lastID(conn redis.Conn, key string) (entry.ID, error) {
+// lastID is the last ID that the stream at key ever had and the number of its
+// entries, zero if there is none.
+func lastID(conn redis.Conn, key string) (last entry.ID, length int, err error) {
 	info, err := redis.Values(conn.Do("XINFO", "STREAM", key))
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "ERR no such key") {
 			err = nil
 		}
-		return entry.ID{}, err
+		return last, 0, err
 	}
-	for i := 0; i+1 < len(info); i += 2 {
-		if name, _ := redis.String(info[i], nil); name == "last-generated-id" {
-			text, err := redis.String(info[i+1], nil)
-			if err != nil {
-				return entry.ID{}, err
-			}
-			return entry.ParseID(text)
+	var text string
+	for i := 0; i+1 < len(info) && err == nil; i += 2 {
+		switch name, _ := redis.String(info[i], nil); name {
+		case "last-generated-id":
+			text, err = redis.String(info[i+1], nil)
+		case "length":
+			length, err = redis.Int(info[i+1], nil)
 		}
 	}
-	return entry.ID{}, errors.New("XINFO STREAM says no last-generated-id")
+	if err == nil && text == "" {
+		err = errors.New("XINFO STREAM says no last-generated-id")
+	}
+	if err == nil {
+		last, err = entry.ParseID(text)
+	}
+	return last, length, err
 }
 
 // pageEntries is how many entries one XRANGE asks for.

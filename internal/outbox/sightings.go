@@ -24,6 +24,10 @@ type sightings struct {
 	// IDs, so that what a server has lost can be counted.
 	counts  [entry.Streams][]milestone
 	foreign [entry.Streams]bool // told that somebody else writes there
+
+	// there is how many entries each stream has got, at least, since it was looked
+	// at. Only reconcile and collect, which take turns, use it.
+	there [entry.Streams]int
 }
 
 // A milestone is how many entries had been acknowledged up to an ID.
@@ -105,11 +109,11 @@ func (o *Outbox) identifyFor(conn *redisconn.Conn, stream entry.Stream) (string,
 	return id, nil
 }
 
-// compare looks whether the streams, whose last IDs are given, still have what
-// was acknowledged. What another server, or this one before it was started
+// compare looks whether the streams, whose last IDs and lengths are given, still
+// have what was acknowledged. What another server, or this one before it was started
 // again, has lost is sent again as far as it is retained; what somebody deleted
 // is not.
-func (o *Outbox) compare(last [entry.Streams]entry.ID, known, other [entry.Streams]bool) {
+func (o *Outbox) compare(last [entry.Streams]entry.ID, length [entry.Streams]int, known, other [entry.Streams]bool) {
 	k := &o.seen
 	k.mu.Lock()
 	var lost [entry.Streams]*entry.ID
@@ -117,7 +121,15 @@ func (o *Outbox) compare(last [entry.Streams]entry.ID, known, other [entry.Strea
 	some := false
 	var deleted []string
 	for s := range entry.Streams {
-		if !known[s] || !last[s].Less(k.acked[s]) {
+		if !known[s] {
+			continue
+		}
+		there := k.there[s]
+		k.there[s] = length[s]
+		if !last[s].Less(k.acked[s]) {
+			if !other[s] && length[s] < min(there, o.opts.MaxEntries) {
+				deleted = append(deleted, fewer(o.opts.Keys[s], length[s]))
+			}
 			continue
 		}
 		if other[s] {
@@ -162,6 +174,11 @@ func (o *Outbox) deleted(keys []string) {
 	o.Say(entry.Status, text)
 }
 
+// fewer names a stream of which somebody has deleted entries, or all of it.
+func fewer(key string, length int) string {
+	return fmt.Sprintf("%s or entries of it: %d are there", key, length)
+}
+
 // foreign tells, once for each stream, that somebody else writes to it.
 func (o *Outbox) foreign(stream entry.Stream, last entry.ID) {
 	o.seen.mu.Lock()
@@ -201,11 +218,11 @@ func (p *pipeline) looked(l look) {
 		o.seen.counts[s] = nil
 		o.seen.mu.Unlock()
 		o.deleted([]string{o.opts.Keys[s]})
-	case length < min(p.landed[s], o.opts.MaxEntries):
+	case length < min(o.seen.there[s], o.opts.MaxEntries):
 		// Trimming leaves no fewer than MaxEntries.
-		o.deleted([]string{fmt.Sprintf("%s or entries of it: %d are there", o.opts.Keys[s], length)})
+		o.deleted([]string{fewer(o.opts.Keys[s], length)})
 	case l.sent.Less(last):
 		o.foreign(s, last)
 	}
-	p.landed[s] = length
+	o.seen.there[s] = length
 }

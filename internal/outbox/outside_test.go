@@ -1,0 +1,227 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// What others do to the streams while numbered lines flow.
+
+// runs returns the numbers of some lines as the runs that are without a gap, and
+// fails unless they go upwards, none twice.
+func runs(t *testing.T, lines []string) (runs [][2]int) {
+	t.Helper()
+	next := 0
+	for _, m := range lines {
+		var i int
+		if _, err := fmt.Sscanf(m, "line %d", &i); err != nil {
+			t.Fatalf("%q: %v", m, err)
+		}
+		if i < next {
+			t.Fatalf("line %d comes behind line %d", i, next-1)
+		}
+		if len(runs) == 0 || i > next {
+			runs = append(runs, [2]int{i, i})
+		}
+		next = i + 1
+		runs[len(runs)-1][1] = next
+	}
+	return runs
+}
+
+func do(t *testing.T, c redis.Conn, command string, args ...any) {
+	t.Helper()
+	if _, err := c.Do(command, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestForeignAllTheTime has another writer add entries all the time, with IDs of
+// the server's clock and with some ahead of it, and connections end. A line whose
+// ID one of them overtakes comes behind the lines that were on their way with it,
+// but once.
+func TestForeignAllTheTime(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	key := entry.Keys("t")[entry.Info]
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 64<<20, nil)
+	stop := steadily(o)
+	acknowledged(t, o, 100)
+	c := s.Dial(1)
+	const foreign = 600
+	for i := range foreign {
+		id := any("*")
+		if i%100 == 50 {
+			last, _, err := lastID(c, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = entry.ID{Ms: last.Ms + 5000}
+		}
+		do(t, c, "XADD", key, id, "message", "foreign")
+		if i%150 == 149 {
+			do(t, c, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			acknowledged(t, o, 100)
+		}
+	}
+	acknowledged(t, o, 100)
+	n := stop()
+	closeAll(t, o)
+	var ours []string
+	for _, m := range s.Messages(key) {
+		if m != "foreign" {
+			ours = append(ours, m)
+		}
+	}
+	if there := len(s.Messages(key)) - len(ours); there != foreign {
+		t.Errorf("%d entries of the other writer, want %d", there, foreign)
+	}
+	slices.SortStableFunc(ours, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	if got := runs(t, ours); fmt.Sprint(got) != fmt.Sprintf("[[0 %d]]", n) {
+		t.Errorf("lines %v, want 0 to %d", got, n)
+	}
+	if got := said(s, key+" has entries of another writer"); len(got) != 1 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestRemovedFromOutside removes entries, in every way there is, while lines flow,
+// with and without the loss of the connection: what is added from then on comes
+// once, and it is told.
+func TestRemovedFromOutside(t *testing.T) {
+	t.Parallel()
+	key := entry.Keys("t")[entry.Info]
+	for _, command := range []string{"DEL " + key, "XTRIM " + key + " MAXLEN 0", "XTRIM " + key + " MAXLEN 10", "FLUSHDB", "FLUSHALL"} {
+		for _, cut := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, cut %v", command, cut), func(t *testing.T) {
+				t.Parallel()
+				s := redistest.Start(t)
+				o := open(t, s, nil)
+				stop := steadily(o)
+				acknowledged(t, o, 500)
+				words := strings.Fields(command)
+				var args []any
+				for _, w := range words[1:] {
+					args = append(args, w)
+				}
+				c := s.Dial(1)
+				do(t, c, "MULTI")
+				do(t, c, words[0], args...)
+				if cut {
+					do(t, c, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+				}
+				do(t, c, "EXEC")
+				acknowledged(t, o, 500)
+				eventually(t, "it is told", func() bool { return len(said(s, "somebody deleted "+key)) > 0 })
+				n := stop()
+				closeAll(t, o)
+				got := runs(t, s.Messages(key))
+				if got[len(got)-1][1] != n || len(got) != 1 {
+					t.Errorf("lines %v, want one run that ends at %d", got, n)
+				}
+				if got[0][0] == 0 {
+					t.Error("nothing was removed")
+				}
+				if told := said(s, "somebody deleted "+key); len(told) != 1 {
+					t.Errorf("status: %q", told)
+				}
+			})
+		}
+	}
+}
+
+// TestClockGoesBackBetweenRuns sets the clock back by an hour between two runs,
+// with and without entries that wait in the spool.
+func TestClockGoesBackBetweenRuns(t *testing.T) {
+	t.Parallel()
+	for _, away := range []bool{false, true} {
+		t.Run(fmt.Sprintf("away %v", away), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Prepare(t)
+			if !away {
+				s.Up()
+			}
+			dir := filepath.Join(t.TempDir(), "spool")
+			clock := time.Now().Add(time.Hour)
+			numberAt := func(o *Outbox, from, to int) {
+				for i := from; i < to; i++ {
+					b := o.Begin(clock.Add(time.Duration(i) * time.Millisecond))
+					b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d", i))
+					b.End()
+				}
+			}
+			o := openSpooled(t, s, dir, 64<<20, nil)
+			numberAt(o, 0, 2000)
+			if away {
+				o.Close(time.Hour)
+				s.Up()
+			} else {
+				closeAll(t, o)
+			}
+			clock = clock.Add(-time.Hour)
+			o = openSpooled(t, s, dir, 64<<20, nil)
+			numberAt(o, 2000, 4000)
+			closeAll(t, o)
+			checkNumbered(t, s, 4000)
+			told := append(said(s, "of another writer or clock"), said(s, "the clock went back by 59m5")...)
+			if len(told) == 0 {
+				t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+			}
+		})
+	}
+}
+
+// TestLaggingReplica stops a replica, and promotes it once its master, which has
+// taken far more than is retained, has died: what it lacks comes again as far as
+// it is retained, and the gap is told.
+func TestLaggingReplica(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.StartReplica(t, master)
+	key := entry.Keys("t")[entry.Info]
+	address := master
+	o := openSpooled(t, master, filepath.Join(t.TempDir(), "spool"), 64<<20, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) {
+			return redisconn.Dial(ctx, &address.Config().Redis, 1)
+		}
+	})
+	number(o, 0, 1000)
+	replica.Wait("replication", func() bool { return len(replica.Messages(key)) == 1000 })
+	replica.Pause()
+	const n = 200_000
+	number(o, 1000, n)
+	eventually(t, "the master has it all", o.q.empty)
+	address = replica
+	master.Down()
+	replica.Resume()
+	if _, err := replica.Dial(0).Do("REPLICAOF", "NO", "ONE"); err != nil {
+		t.Fatal(err)
+	}
+	number(o, n, n+1000)
+	closeAll(t, o)
+	got := runs(t, replica.Messages(key))
+	if len(got) != 2 || got[0][0] != 0 || got[0][1] < 1000 || got[1][1] != n+1000 {
+		t.Fatalf("lines %v, want a first part and a last one", got)
+	}
+	gap := got[1][0] - got[0][1]
+	var again, lost int
+	told := said(replica, "Redis has lost entries")
+	if len(told) == 1 {
+		fmt.Sscanf(told[0], "Redis has lost entries that it had taken: %d entries of :info are sent again and up to %d are lost", &again, &lost)
+	}
+	if again != n-got[1][0] || lost < gap || lost > gap+1000 {
+		t.Errorf("%d lines are lost; status: %q", gap, told)
+	}
+}
