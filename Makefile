@@ -1,19 +1,37 @@
 # The same targets serve a person and CI.
-.PHONY: build demo test lint bench torture fuzz tools clean
+.PHONY: build demo test images lint bench torture fuzz tools clean
 
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
-LDFLAGS     = -s -w -extldflags=-static
+ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# How the binaries are built; the Dockerfiles have the same flags.
+FLAGS   = -trimpath -tags=netgo
+LDFLAGS = -s -w -extldflags=-static
+# What wrapp version says; with nothing to say, Go's own build information is used.
+COMMAND = github.com/lpportorino/jettison-base-images/internal/command
+STAMP   = -X $(COMMAND).Version=$(shell git describe --tags --always --dirty 2>/dev/null) \
+	-X $(COMMAND).Revision=$(shell git rev-parse HEAD 2>/dev/null) \
+	-X $(COMMAND).Created=$(shell git show -s --format=%cI HEAD 2>/dev/null)
 
 build: ## the tools, into bin/
-	CGO_ENABLED=0 go build -trimpath -tags=netgo -ldflags="$(LDFLAGS)" -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build $(FLAGS) -ldflags="$(LDFLAGS) $(STAMP)" -o bin/ ./cmd/...
 
 demo: ## the main job, with nothing but Go installed
 	@go run ./demo
 
 test: tools lint ## everything, with what it needs installed first
 	go test -race ./...
+
+# Building and entering images needs root.
+SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env env "PATH=$$PATH")
+images: ## all four images: built, entered, published to a registry on loopback
+	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
+	shellcheck images/*.sh .ci/run .ci/install-tools
+	go run $(ACTIONLINT)
+	go vet -tags images ./images
+	$(SUDO) go test -tags images -count=1 -timeout 15m ./images
 
 lint:
 	go vet ./...

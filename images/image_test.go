@@ -1,0 +1,309 @@
+//go:build images
+
+package images
+
+import (
+	"archive/tar"
+	"debug/buildinfo"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// What the builds are told about themselves.
+var stamp = struct{ version, revision, created string }{"v1.2.3-rehearsal", strings.Repeat("0123456789", 4), "2026-01-02T03:04:05Z"}
+
+// TestImages builds and enters every image. With LAYOUTS it looks into images that
+// something else has built instead: LAYOUTS/VARIANT-ARCH, for this machine's
+// architecture, with VERSION, REVISION and CREATED as they were built with.
+func TestImages(t *testing.T) {
+	archs := []string{"amd64", "arm64"}
+	layouts := os.Getenv("LAYOUTS")
+	if layouts != "" {
+		archs = []string{runtime.GOARCH}
+		stamp.version, stamp.revision, stamp.created = os.Getenv("VERSION"), os.Getenv("REVISION"), os.Getenv("CREATED")
+	}
+	t.Run("built", func(t *testing.T) {
+		for _, arch := range archs {
+			t.Run(arch, func(t *testing.T) {
+				t.Parallel()
+				if layouts != "" {
+					lookAt(t, layouts, arch)
+					return
+				}
+				s := newStore(t, arch)
+				for _, variant := range variants {
+					t.Run(variant, func(t *testing.T) {
+						img := open(t, s.build(t, variant, arch, 0))
+						img.check(t, variant, arch)
+						t.Run("again", func(t *testing.T) { img.checkSame(t, open(t, s.build(t, variant, arch, 1))) })
+					})
+				}
+			})
+		}
+	})
+	if layouts != "" {
+		return
+	}
+	for _, variant := range variants {
+		t.Run("published/"+variant, func(t *testing.T) { rehearse(t, variant) })
+	}
+}
+
+var variants = []string{"scratch", "ubuntu22"}
+
+// lookAt looks into the images that are there.
+func lookAt(t *testing.T, layouts, arch string) {
+	found := 0
+	for _, variant := range variants {
+		layout := filepath.Join(layouts, variant+"-"+arch)
+		if _, err := os.Stat(layout); err == nil {
+			found++
+			t.Run(variant, func(t *testing.T) { open(t, layout).check(t, variant, arch) })
+		}
+	}
+	if found == 0 {
+		t.Errorf("no image for %s in %s", arch, layouts)
+	}
+}
+
+func (img *image) check(t *testing.T, variant, arch string) {
+	t.Logf("%s for %s: %.1f MB compressed", variant, arch, float64(img.size)/1e6)
+	t.Run("config", func(t *testing.T) { img.checkConfig(t, variant, arch) })
+	t.Run("files", func(t *testing.T) { img.checkFiles(t, variant) })
+	t.Run("binary", func(t *testing.T) { img.checkBinary(t, arch) })
+	t.Run("tools", func(t *testing.T) { img.checkTools(t, variant, arch) })
+	t.Run("run", func(t *testing.T) { img.checkRun(t, arch) })
+}
+
+func (img *image) checkConfig(t *testing.T, variant, arch string) {
+	c := img.config.Config
+	want := map[string]string{
+		"title": "jettison-base-" + variant, "source": "https://github.com/lpportorino/jettison-base-images",
+		"licenses": "GPL-3.0-only", "version": stamp.version, "revision": stamp.revision, "created": stamp.created,
+		"base.name": map[string]string{"scratch": "scratch", "ubuntu22": "ubuntu:22.04"}[variant],
+	}
+	for name, value := range want {
+		if got := c.Labels["org.opencontainers.image."+name]; got != value {
+			t.Errorf("label %s is %q, want %q", name, got, value)
+		}
+	}
+	digest := c.Labels["org.opencontainers.image.base.digest"]
+	if variant != "scratch" && !strings.HasPrefix(digest, "sha256:") {
+		t.Errorf("the base's digest is %q", digest)
+	}
+	entrypoint, cmd, user := []string{"/usr/local/bin/wrapp"}, []string(nil), "1000:1000"
+	if variant != "scratch" {
+		entrypoint, cmd, user = nil, []string{"/bin/bash"}, "archer"
+	}
+	for _, pair := range [][2]string{
+		{img.config.Architecture, arch},
+		{c.User, user},
+		{c.WorkingDir, "/home/archer"},
+		{c.StopSignal, "SIGTERM"},
+		{fmt.Sprint(c.Entrypoint), fmt.Sprint(entrypoint)},
+		{fmt.Sprint(c.Cmd), fmt.Sprint(cmd)},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("the configuration has %q, want %q", pair[0], pair[1])
+		}
+	}
+}
+
+func (img *image) checkFiles(t *testing.T, variant string) {
+	for _, name := range []string{"usr/local/bin/wrapp", "etc/ssl/certs/ca-certificates.crt"} {
+		if h := img.files[name]; h.Header == nil || h.Size == 0 {
+			t.Errorf("no %s", name)
+		}
+	}
+	for _, name := range []string{"home/archer", "var/lib/wrapp"} {
+		if h := img.files[name]; h.Header == nil || h.Uid != 1000 || h.Gid != 1000 {
+			t.Errorf("%s is not archer's: %+v", name, h)
+		}
+	}
+	if h := img.files["tmp"]; h.Header == nil || h.FileInfo().Mode()&os.ModeSticky == 0 || h.FileInfo().Mode().Perm() != 0o777 {
+		t.Errorf("/tmp is %+v", h)
+	}
+	// One binary, two names.
+	if h := img.files["usr/local/bin/jettison_health"]; h.Header == nil || h.Typeflag != tar.TypeSymlink || h.Linkname != "wrapp" {
+		t.Errorf("jettison_health is no link to wrapp: %+v", h)
+	}
+	var more, left []string
+	for name, h := range img.files {
+		const special = os.ModeSetuid | os.ModeSetgid
+		if h.Typeflag == tar.TypeReg && h.FileInfo().Mode()&special != 0 && (variant == "scratch" || img.layers[0][name].Header == nil) {
+			more = append(more, name)
+		}
+		for _, dir := range []string{"var/cache/", "var/log/", "var/lib/apt/lists/", "tmp/", "var/tmp/", "root/.cache/", "home/archer/.cache/", "usr/share/doc/", "usr/share/man/"} {
+			if h.Typeflag == tar.TypeReg && strings.HasPrefix(name, dir) {
+				left = append(left, name)
+			}
+		}
+		if strings.HasPrefix(name, "etc/") && strings.HasSuffix(name, "-") {
+			left = append(left, name)
+		}
+	}
+	if more != nil {
+		t.Errorf("setuid or setgid, and not in the base: %v", more)
+	}
+	if left != nil {
+		slices.Sort(left)
+		t.Errorf("%d files left that nobody needs: %v", len(left), left[:min(len(left), 20)])
+	}
+	if variant == "scratch" && img.size > 10e6 {
+		t.Errorf("%d bytes compressed, want at most 10 MB", img.size)
+	}
+}
+
+func (img *image) checkBinary(t *testing.T, arch string) {
+	name := filepath.Join(img.root, "usr/local/bin/wrapp")
+	info, err := buildinfo.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"CGO_ENABLED": "0", "-trimpath": "true", "-tags": "netgo", "GOARCH": arch, "GOOS": "linux"}
+	if arch == "arm64" {
+		want["GOARM64"] = "v8.2,crypto,lse"
+	}
+	got := map[string]string{}
+	for _, s := range info.Settings {
+		got[s.Key] = s.Value
+	}
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("%s is %q, want %q", key, got[key], value)
+		}
+	}
+	if arch != "arm64" {
+		return
+	}
+	code := command(t, "aarch64-linux-gnu-objdump", "--disassemble", name)
+	for _, instruction := range []string{"ldaddal", "casal", "swpal", "aese", "sha256h", "pmull"} {
+		if !strings.Contains(code, "\t"+instruction) {
+			t.Errorf("no %s in the code", instruction)
+		}
+	}
+	// One is the runtime's, for C that calls Go; without lse there are hundreds.
+	if n := strings.Count(code, "\tldaxr"); n > 1 {
+		t.Errorf("%d loops of the time before LSE are in the code", n)
+	}
+}
+
+func (img *image) checkTools(t *testing.T, variant, arch string) {
+	version := fmt.Sprintf("%s %s %s linux/%s go", stamp.version, stamp.revision, stamp.created, arch)
+	if got := img.output(t, "wrapp", "version"); !strings.HasPrefix(got, "wrapp "+version) {
+		t.Errorf("wrapp version: %q, want wrapp %s…", got, version)
+	}
+	if got := img.output(t, "jettison_health", "--version"); !strings.HasPrefix(got, "jettison_health "+version) {
+		t.Errorf("jettison_health --version: %q, want jettison_health %s…", got, version)
+	}
+	if arch == "arm64" {
+		img.checkOldCPU(t)
+	}
+	if variant == "scratch" {
+		return
+	}
+	if got := img.output(t, "bash", "-c", `id -un; id -u; echo ~; test -r /etc/ssl/certs/ca-certificates.crt; jq -nr '"a" + "b"'; redis-cli --version; gdbserver --version | head -1`); !strings.HasPrefix(got, "archer\n1000\n/home/archer\nab\nredis-cli ") || !strings.Contains(got, "gdbserver") {
+		t.Errorf("the tools say %q", got)
+	}
+	if got := img.output(t, "gdb", "-nx", "-batch", "-ex", "print 6*7"); !strings.Contains(got, "$1 = 42") {
+		t.Errorf("gdb says %q", got)
+	}
+	if arch == runtime.GOARCH { // qemu's user mode has no ptrace
+		got := img.output(t, "gdb", "-nx", "-batch", "-ex", "set startup-with-shell off", "-ex", "catch syscall exit_group", "-ex", "run", "-ex", "backtrace", "-ex", "continue", "/bin/true")
+		if !strings.Contains(got, "#0 ") || !strings.Contains(got, "exited normally") {
+			t.Errorf("gdb debugs nothing: %s", got)
+		}
+	}
+}
+
+// checkOldCPU: a CPU without what the build was made for runs none of it. qemu tells
+// of the signal that a real CPU would send.
+func (img *image) checkOldCPU(t *testing.T) {
+	if runtime.GOARCH == "arm64" {
+		return // the CPU is what it is
+	}
+	for cpu, want := range map[string]int{"cortex-a76": 0, "cortex-a72": 128 + int(syscall.SIGILL)} {
+		// Through a shell, whose status tells of signals as docker's does.
+		cmd := exec.Command("sh", "-c", `"$@"; exit $?`, "sh", "qemu-aarch64-static", "-cpu", cpu, filepath.Join(img.root, "usr/local/bin/wrapp"), "version")
+		cmd.Dir = t.TempDir()
+		text, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want {
+			t.Errorf("%s: status %d, want %d: %s", cpu, got, want, text)
+		}
+	}
+}
+
+// checkRun runs an app under wrapp as process 1, with a configuration that is mounted
+// and a root that cannot be written to.
+func (img *image) checkRun(t *testing.T, arch string) {
+	server := redistest.Start(t)
+	dir := t.TempDir()
+	app := filepath.Join(dir, "app")
+	build := exec.Command("go", "build", "-o", app, "./testdata/app")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	config := filepath.Join(dir, "config.toml")
+	text := fmt.Sprintf("[redis]\nhost = \"127.0.0.1\"\nport = %d\n[app]\nexecutable = \"/app\"\nstream_name = \"inside\"\n[health.pools.work]\ninit = 10\ncap = 10\n", server.Port)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := img.enter(t, entry{
+		mounts: map[string]string{"app": app, "config.toml": config},
+		args:   []string{"/usr/local/bin/wrapp", "/config.toml"},
+	})
+	if r.status != 7 {
+		t.Errorf("status %d, want the app's 7\n%s%s", r.status, r.stdout, r.stderr)
+	}
+	if got := server.Messages("logs:app:inside:info"); !slices.Contains(got, "all there") {
+		t.Errorf("the stream has %q", got)
+	}
+	got := img.output(t, "jettison_health", "--redis", server.URL(), "--all", "--format", "json")
+	if !strings.Contains(got, "work") {
+		t.Errorf("jettison_health says %q", got)
+	}
+}
+
+// checkSame: two builds, with nothing taken from the first, give the same layers.
+func (img *image) checkSame(t *testing.T, again *image) {
+	if slices.Equal(img.config.RootFS.DiffIDs, again.config.RootFS.DiffIDs) {
+		return
+	}
+	if len(img.layers) != len(again.layers) {
+		t.Fatalf("%d layers, then %d", len(img.layers), len(again.layers))
+	}
+	for i, layer := range img.layers {
+		both := maps.Clone(layer)
+		maps.Copy(both, again.layers[i])
+		for name := range both {
+			if one, two := describe(layer[name]), describe(again.layers[i][name]); one != two {
+				t.Errorf("layer %d: %s is %s, then %s", i, name, one, two)
+			}
+		}
+	}
+}
+
+// describe is all that a layer says of a file. What buildah mounts over while it
+// builds has the time of the build, and no build step can set it.
+func describe(f file) string {
+	if f.Header == nil {
+		return "not there"
+	}
+	when := f.ModTime
+	if slices.Contains([]string{"etc/hosts", "etc/resolv.conf", "run"}, f.Name) {
+		when = time.Time{}
+	}
+	return fmt.Sprint(f.Typeflag, f.Linkname, f.Mode, f.Uid, f.Gid, f.Size, when.UnixNano(), f.sum)
+}

@@ -1,0 +1,47 @@
+// App is an app in the scratch image: it uses what the image brings besides wrapp,
+// says what it found, and ends with a status of its own.
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := look(); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println("{{__healthpool__work_beats}}all there")
+	os.Exit(7)
+}
+
+func look() error {
+	me, err := user.Current()
+	if err != nil || me.Username != "archer" || me.HomeDir != "/home/archer" {
+		return fmt.Errorf("user %+v: %w", me, err)
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return err
+	}
+	if _, offset := time.Unix(0, 0).In(berlin).Zone(); offset != 3600 {
+		return fmt.Errorf("Berlin was %d s from UTC", offset)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil || pool.Equal(x509.NewCertPool()) {
+		return fmt.Errorf("no certificates: %w", err)
+	}
+	if err := os.WriteFile("/tmp/x", nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile("/home/archer/x", nil, 0o600); !errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("the root is to be read-only: %v", err)
+	}
+	return nil
+}
