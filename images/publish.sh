@@ -9,7 +9,8 @@
 #       the index of both main-REVISION and latest; prints the lines and "index DIGEST".
 #       Without a REVISION (a rebuild for the base's fixes) only latest and latest-ARCH.
 #
-# main-REVISION is set once: where it is already, it stays what it was.
+# main-REVISION is set once: where it is already, it stays what it was. With LATEST=no
+# latest stays, too: main has moved on. If nothing is left to set, nothing is printed.
 set -eu
 crane=$(dirname "$0")/crane.sh
 
@@ -45,13 +46,18 @@ tag() {
 		[ -n "$digest" ] || { echo "publish: no digest for $arch" >&2; exit 1; }
 		manifests="$manifests -m $repository@$digest"
 	done
-	names=latest
+	names=
 	if [ -n "$revision" ]; then
 		if known=$("$crane" digest "$repository:main-$revision" 2>/dev/null); then
 			echo "publish: main-$revision stays $known" >&2
 		else
-			names="main-$revision latest"
+			names=main-$revision
 		fi
+	fi
+	[ "${LATEST:-yes}" = no ] || names="$names latest"
+	if [ -z "$names" ]; then
+		echo "publish: nothing to tag" >&2
+		return
 	fi
 	index=
 	for name in $names; do

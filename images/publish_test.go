@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -53,9 +54,10 @@ func newRegistry(t *testing.T, variant string) registry {
 }
 
 // publish runs the script that the workflow runs.
-func (r registry) publish(t *testing.T, stdin string, args ...string) (string, error) {
+func (r registry) publish(t *testing.T, env []string, stdin string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command("./publish.sh", args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var errors strings.Builder
 	cmd.Stderr = &errors
@@ -68,7 +70,7 @@ func (r registry) publish(t *testing.T, stdin string, args ...string) (string, e
 
 func (r registry) must(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, err := r.publish(t, stdin, args...)
+	out, err := r.publish(t, nil, stdin, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func (r registry) tags(t *testing.T) map[string]string {
 // as the weekly rebuild does.
 func rehearse(t *testing.T, variant string) {
 	r := newRegistry(t, variant)
-	if _, err := r.publish(t, "", "push", r.repository, variant, t.TempDir()); err == nil {
+	if _, err := r.publish(t, nil, "", "push", r.repository, variant, t.TempDir()); err == nil {
 		t.Error("published what is not there")
 	}
 	digests := r.must(t, "", "push", r.repository, variant, layoutsDir(0))
@@ -97,7 +99,7 @@ func rehearse(t *testing.T, variant string) {
 		t.Errorf("to push has set tags: %v", tags)
 	}
 	one, _, _ := strings.Cut(digests, "\n")
-	if _, err := r.publish(t, one+"\n", "tag", r.repository, stamp.revision); err == nil || len(r.tags(t)) != 0 {
+	if _, err := r.publish(t, nil, one+"\n", "tag", r.repository, stamp.revision); err == nil || len(r.tags(t)) != 0 {
 		t.Errorf("tags with one architecture missing: %v, %v", err, r.tags(t))
 	}
 
@@ -122,6 +124,18 @@ func rehearse(t *testing.T, variant string) {
 	}
 	want["latest"], want["latest-amd64"], want["latest-arm64"] = weekly["index"], weekly["amd64"], weekly["arm64"]
 	r.wantTags(t, want)
+	// A late run of another commit leaves latest alone, and where its own name is taken
+	// does nothing.
+	old := strings.Repeat("f", 40)
+	for range 2 {
+		if _, err := r.publish(t, []string{"LATEST=no"}, digests, "tag", r.repository, old); err != nil {
+			t.Fatal(err)
+		}
+		for _, suffix := range []string{"", "-amd64", "-arm64"} {
+			want["main-"+old+suffix] = want[main+suffix]
+		}
+		r.wantTags(t, want)
+	}
 	// Nor does a second run for the same commit move what has its name.
 	r.must(t, r.must(t, "", "push", r.repository, variant, layoutsDir(1)), "tag", r.repository, stamp.revision)
 	r.wantTags(t, want)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs an image under Docker: images/run.sh VARIANT ARCH IMAGE
-# IMAGE is a name that Docker knows, or an OCI layout on the disk.
+# IMAGE is a name that Docker knows, or an OCI layout on the disk. With REVISION in the
+# environment it has to be the build of that commit.
 set -eu
 variant=$1 arch=$2 image=$3
 if [ -d "$image" ]; then
@@ -32,10 +33,12 @@ says() {
 
 if [ "$variant" = scratch ]; then
 	says "linux/$arch" "$image" version
+	says "${REVISION:-}" "$image" version
 	says "linux/$arch" --entrypoint jettison_health "$image" --version
 	exit 0
 fi
 says "linux/$arch" "$image" wrapp version
+says "${REVISION:-}" "$image" wrapp version
 says "linux/$arch" "$image" jettison_health --version
 says archer "$image" id -un
 for tool in bash jq redis-cli gdb gdbserver; do

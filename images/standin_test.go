@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -32,7 +33,6 @@ func newStore(t *testing.T, arch string) store {
 	t.Helper()
 	dir := filepath.Join(os.Getenv(inside), arch)
 	s := store{[]string{"buildah", "--storage-driver", "vfs", "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run")}}
-	builder := bootstrap(t, runtime.GOARCH)
 	base := os.Getenv("UBUNTU") // an archive of the real one, to measure with
 	if base == "" || arch != runtime.GOARCH {
 		base = bootstrap(t, arch)
@@ -40,7 +40,7 @@ func newStore(t *testing.T, arch string) store {
 	s.commit(t, ubuntuImage, arch, func(container string) {
 		s.run(t, "add", "--quiet", container, base, "/")
 	}, "--cmd", "/bin/bash")
-	goroot := toolchain(t)
+	builder, goroot := bootstrap(t, runtime.GOARCH), toolchain(t)
 	s.commit(t, golangImage, runtime.GOARCH, func(container string) {
 		s.run(t, "add", "--quiet", container, builder, "/")
 		s.run(t, "add", "--quiet", container, goroot, "/usr/local/go")
@@ -128,12 +128,18 @@ func toolchain(t *testing.T) string {
 	})
 }
 
+// making has a lock for each file of the cache, so that none is made twice.
+var making sync.Map
+
 // cached returns a file of the user's cache. Its name says what it was made of, and
 // it is made where it is not there.
 func cached(t *testing.T, title, from string, create func(name string)) string {
 	t.Helper()
 	key := sha256.Sum256([]byte(from))
 	name := filepath.Join(cacheDir(t), fmt.Sprintf("%s-%x.tar", title, key[:6]))
+	lock, _ := making.LoadOrStore(name, new(sync.Mutex))
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
 	if _, err := os.Stat(name); err == nil {
 		return name
 	}
