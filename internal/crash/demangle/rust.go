@@ -40,7 +40,11 @@ func legacy(symbol string) string {
 	s := scanner{s: strings.TrimSuffix(symbol[3:], "E")}
 	var parts []string
 	for s.pos < len(s.s) && !s.failed {
-		part := s.bytes(s.number())
+		n := s.number()
+		if n == 0 { // no name is empty
+			return symbol
+		}
+		part := s.bytes(n)
 		if strings.HasPrefix(part, "_$") {
 			part = part[1:]
 		}
