@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +21,7 @@ import (
 const watchEvery = 500 * time.Millisecond
 
 // sentinels are those of a configuration, with connections to them that are kept
-// between votes. One goroutine at a time uses them.
+// between questions. One goroutine at a time uses them.
 type sentinels struct {
 	r     *config.Redis
 	conns []redis.Conn // by the index of the address; nil if there is none
@@ -29,14 +31,18 @@ type sentinels struct {
 type opinion struct {
 	i      int
 	master string
+	epoch  int // of its configuration: the higher one is newer
 	conn   redis.Conn
 	err    error
 }
 
-// vote asks all the sentinels, at once, where the master is. It returns the
-// addresses, that with the most votes first, and how many votes each has. It does
-// not wait for the rest when most of the sentinels agree.
-func (s *sentinels) vote(ctx context.Context) (masters []string, votes map[string]int, err error) {
+// laggards is how long the last sentinels are waited for when most have answered.
+const laggards = 200 * time.Millisecond
+
+// ask asks all the sentinels, at once, where the master is. It returns what they
+// say, the newest first. A failover has happened when one of them knows of it:
+// most of them may learn of it later.
+func (s *sentinels) ask(ctx context.Context) (said []opinion, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.r.ConnectTimeout))
 	defer cancel()
 	n := len(s.r.Sentinel.Addrs)
@@ -48,33 +54,23 @@ func (s *sentinels) vote(ctx context.Context) (masters []string, votes map[strin
 		conn := s.conns[i]
 		s.conns[i] = nil // until it has answered
 		go func() {
-			master, conn, err := askSentinel(ctx, s.r, addr, conn)
-			answers <- opinion{i, master, conn, err}
+			o := askSentinel(ctx, s.r, addr, conn)
+			o.i = i
+			answers <- o
 		}()
 	}
-	votes = make(map[string]int)
 	var errs []error
 	for range n {
-		a := <-answers
-		s.conns[a.i] = a.conn
-		if a.err != nil {
-			errs = append(errs, a.err)
-			continue
-		}
-		votes[a.master]++
-		if votes[a.master] == 1 {
-			masters = append(masters, a.master)
-		}
-		if votes[a.master] > n/2 {
-			cancel() // the rest comes soon, as errors
+		o := <-answers
+		s.conns[o.i] = o.conn
+		if o.err != nil {
+			errs = append(errs, o.err)
+		} else if said = append(said, o); len(said) == n/2+1 {
+			defer time.AfterFunc(laggards, cancel).Stop()
 		}
 	}
-	for i := range masters {
-		if votes[masters[i]] > votes[masters[0]] {
-			masters[0], masters[i] = masters[i], masters[0]
-		}
-	}
-	return masters, votes, errors.Join(errs...)
+	slices.SortStableFunc(said, func(a, b opinion) int { return b.epoch - a.epoch })
+	return said, errors.Join(errs...)
 }
 
 func (s *sentinels) close() {
@@ -86,12 +82,12 @@ func (s *sentinels) close() {
 }
 
 // askSentinel asks the sentinel at addr where the master is, over conn if that is
-// not nil. It returns the connection if it can be used again.
-func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.Conn) (string, redis.Conn, error) {
+// not nil. The opinion has the connection if it can be used again.
+func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.Conn) (o opinion) {
 	if conn == nil {
 		c, err := dialTLS(ctx, r, "tcp", addr)
 		if err != nil {
-			return "", nil, fmt.Errorf("sentinel: %w", err)
+			return opinion{err: fmt.Errorf("sentinel: %w", err)}
 		}
 		conn = c
 		username, password, err := r.Sentinel.Credentials()
@@ -100,44 +96,43 @@ func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.C
 		}
 		if err != nil {
 			conn.Close()
-			return "", nil, fmt.Errorf("sentinel %s: %w", addr, explain(err, r))
+			return opinion{err: fmt.Errorf("sentinel %s: %w", addr, explain(err, r))}
 		}
 	}
-	answer, err := ask(ctx, conn, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", r.Sentinel.Master)
-	pair, err := redis.Strings(answer, err)
+	fields, err := redis.StringMap(redis.DoContext(conn, ctx, "SENTINEL", "MASTER", r.Sentinel.Master))
+	var reply redis.Error
 	switch {
-	case errors.Is(err, redis.ErrNil):
-		return "", conn, fmt.Errorf("sentinel %s knows no master %q (redis.sentinel.master)", addr, r.Sentinel.Master)
-	case err == nil && len(pair) != 2:
-		err = errors.New("no address is what it answered")
+	case errors.As(err, &reply) && strings.HasPrefix(string(reply), "ERR No such master"):
+		return opinion{conn: conn, err: fmt.Errorf("sentinel %s knows no master %q (redis.sentinel.master)", addr, r.Sentinel.Master)}
+	case errors.As(err, &reply) && !Passing(string(reply)):
+		err = &RefusedError{Reply: "SENTINEL MASTER answered " + string(reply)}
+	case err == nil:
+		o.epoch, err = strconv.Atoi(fields["config-epoch"])
 	}
 	if err != nil {
 		conn.Close()
-		return "", nil, fmt.Errorf("sentinel %s: %w", addr, explain(err, r))
+		return opinion{err: fmt.Errorf("sentinel %s: %w", addr, explain(err, r))}
 	}
-	return net.JoinHostPort(pair[0], pair[1]), conn, nil
+	o.master, o.conn = net.JoinHostPort(fields["ip"], fields["port"]), conn
+	return o
 }
 
 // dialSentinel connects to the master that the sentinels name. The connection
 // ends when they name another.
 func dialSentinel(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
 	s := &sentinels{r: r}
-	masters, _, err := s.vote(ctx)
-	if len(masters) == 0 {
+	said, err := s.ask(ctx)
+	if len(said) == 0 {
 		s.close()
 		return nil, err
 	}
-	var errs []error
-	for _, addr := range masters {
-		conn, err := dialMaster(ctx, r, addr, db)
-		if err == nil {
-			conn.watch(s, addr)
-			return conn, nil
-		}
-		errs = append(errs, err)
+	conn, err := dialMaster(ctx, r, said[0].master, db)
+	if err != nil {
+		s.close()
+		return nil, err
 	}
-	s.close()
-	return nil, errors.Join(errs...)
+	conn.watch(s, said[0])
+	return conn, nil
 }
 
 // dialMaster connects to the server at addr, which has to be a master.
@@ -162,9 +157,9 @@ func dialMaster(ctx context.Context, r *config.Redis, addr string, db int) (*Con
 	return conn, nil
 }
 
-// watch ends the connection to the server at addr when more sentinels name
-// another master than this one. It takes s over.
-func (c *Conn) watch(s *sentinels, addr string) {
+// watch ends the connection when the sentinels know of a newer master than the one
+// they said. It takes s over.
+func (c *Conn) watch(s *sentinels, ours opinion) {
 	ctx, cancel := context.WithCancel(context.Background())
 	broken := &breakable{Conn: c.Net}
 	c.Net, c.Conn = broken, redis.NewConn(broken, replyTimeout, replyTimeout)
@@ -179,9 +174,9 @@ func (c *Conn) watch(s *sentinels, addr string) {
 				return
 			case <-tick.C:
 			}
-			masters, votes, _ := s.vote(ctx)
-			if len(masters) > 0 && votes[masters[0]] > votes[addr] {
-				broken.breakOff(fmt.Errorf("the sentinels say that the master is %s now, not %s", masters[0], addr))
+			said, _ := s.ask(ctx)
+			if len(said) > 0 && said[0].master != ours.master && said[0].epoch >= ours.epoch {
+				broken.breakOff(fmt.Errorf("the sentinels say that the master is %s now, not %s", said[0].master, ours.master))
 				return
 			}
 		}

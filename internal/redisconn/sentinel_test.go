@@ -23,7 +23,7 @@ func TestSentinel(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
-	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same +@all")
+	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|master")
 	r := viaSentinel(sentinels)
 	r.Sentinel.Username, r.Sentinel.Password = "watcher", "wr0ng-one"
 	var refused *RefusedError
