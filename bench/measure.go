@@ -90,7 +90,7 @@ func (s *server) added(key string) (int, error) {
 
 func buildWrapp(dir, arch string) (string, error) {
 	file := filepath.Join(dir, "wrapp-"+arch)
-	cmd := exec.Command("go", "build", "-trimpath", "-tags=netgo", "-ldflags=-s -w -extldflags=-static", "-o", file, "./cmd/jettison")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags=netgo", "-gcflags=crypto/...=-l", "-ldflags=-s -w -extldflags=-static", "-o", file, "./cmd/jettison")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch, "GOARM64=v8.2,crypto,lse")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build for %s: %w\n%s", arch, err, text)
