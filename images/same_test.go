@@ -1,0 +1,68 @@
+package images
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// find is the first group of a pattern.
+func find(t *testing.T, name, pattern string) string {
+	t.Helper()
+	m := regexp.MustCompile("(?ms)" + pattern).FindStringSubmatch(read(t, name))
+	if m == nil {
+		t.Fatalf("%s has nothing like %s", name, pattern)
+	}
+	return m[1]
+}
+
+// TestSameFlags: the binary is built alike everywhere.
+func TestSameFlags(t *testing.T) {
+	t.Parallel()
+	const scratch, ubuntu, makefile = "../Dockerfile.scratch", "../Dockerfile.ubuntu22", "../Makefile"
+	stage := "^(FROM --platform.*?jettison_health)$"
+	if find(t, scratch, stage) != find(t, ubuntu, stage) {
+		t.Error("the Dockerfiles build the binary in different ways")
+	}
+	if image, local := find(t, scratch, `^ARG LDFLAGS="([^"]*)"$`), find(t, makefile, `^LDFLAGS *= ([^\n]*)$`); image != local {
+		t.Errorf("LDFLAGS are %q in the images, %q in the Makefile", image, local)
+	}
+	if image, local := find(t, scratch, `^ARG GOFLAGS="([^"]*)"$`), find(t, makefile, `^FLAGS *= ([^\n]*)$`); image != "-buildvcs=false "+local {
+		t.Errorf("the flags are %q in the images, %q in the Makefile", image, local)
+	}
+}
+
+// TestWorkflows: every action is pinned, and no job has more rights than it names.
+func TestWorkflows(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	pinned := regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	for _, name := range names {
+		text := read(t, name)
+		for line := range strings.Lines(text) {
+			if _, action, ok := strings.Cut(strings.TrimSpace(line), "uses: "); ok && !pinned.MatchString(action) {
+				t.Errorf("%s: %s is not pinned", name, action)
+			}
+		}
+		if !strings.Contains(text, "\npermissions: {}\n") {
+			t.Errorf("%s: jobs that name no permissions have some", name)
+		}
+		if jobs, rights := strings.Count(text, "    runs-on:"), strings.Count(text, "    permissions:\n"); jobs != rights {
+			t.Errorf("%s: %d jobs, %d with permissions", name, jobs, rights)
+		}
+	}
+}
