@@ -18,7 +18,9 @@ import (
 
 // proveWrappKilled kills wrapp again and again while it writes to its spool, with
 // Redis there, stopped or away. What was in the files at that moment must come.
+// A disk that is slow would otherwise have lines dropped.
 func proveWrappKilled(up setup, kills, lines int) error {
+	up.block = true
 	r, err := leashed(up)
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ type setup struct {
 	text
 	spool     string // its directory; empty: one in dir
 	spoolSize string // empty: more than is needed
+	block     bool   // wait when it is full, or its disk is slow
 	entries   int    // that the stream keeps
 	volatile  bool   // Redis saves nothing
 	leash     *leash // nil: the app writes at its own pace
@@ -61,8 +62,9 @@ func newRig(up setup) (*rig, error) {
 		setup: up, random: rand.New(rand.NewPCG(up.seed, 0)),
 		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int), wrote: make(map[int]int),
 	}
-	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = %q\n",
-		p.addr(), up.self, name, up.entries, cmp.Or(up.spool, filepath.Join(up.dir, "spool")), cmp.Or(up.spoolSize, "1GiB"))
+	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = %q\nwhen_full = %q\n",
+		p.addr(), up.self, name, up.entries, cmp.Or(up.spool, filepath.Join(up.dir, "spool")), cmp.Or(up.spoolSize, "1GiB"),
+		map[bool]string{true: "block", false: "drop_oldest"}[up.block])
 	if err := os.WriteFile(filepath.Join(up.dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
 		return r, err
 	}

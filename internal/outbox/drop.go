@@ -64,13 +64,7 @@ func (o *Outbox) dropSegment() bool {
 					spans = addOrdinal(spans, r.Ordinal())
 				}
 			}
-			for _, span := range spans {
-				if n := len(gone); n > 0 && gone[n-1].Upto == span.From {
-					gone[n-1].Upto = span.Upto
-				} else {
-					gone = append(gone, span)
-				}
-			}
+			gone = addSpans(gone, spans)
 			k.left = s.left
 			if k.size > 0 {
 				k.place.Offset = int64(len(run)) // within run, until it is written
@@ -182,7 +176,10 @@ func (q *queue) dropOldest() bool {
 		if s.kept || s.buf == nil || s.size == 0 || s.saved > 0 || s.writing {
 			continue
 		}
-		kept, _ := q.keep(s.buf)
+		kept, gone := q.keep(s.buf)
+		if q.store != nil {
+			q.gone = addSpans(q.gone, gone)
+		}
 		q.held -= s.size - kept.size
 		q.recycle(s)
 		q.slabs[i] = kept
@@ -231,4 +228,16 @@ func addOrdinal(spans []spool.Span, ordinal uint64) []spool.Span {
 		return spans
 	}
 	return append(spans, spool.Span{From: ordinal, Upto: ordinal + 1})
+}
+
+// addSpans adds spans, behind all that are there.
+func addSpans(spans, more []spool.Span) []spool.Span {
+	for _, span := range more {
+		if n := len(spans); n > 0 && spans[n-1].Upto == span.From {
+			spans[n-1].Upto = span.Upto
+		} else {
+			spans = append(spans, span)
+		}
+	}
+	return spans
 }

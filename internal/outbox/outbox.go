@@ -286,6 +286,8 @@ func (o *Outbox) keep() (lost int) {
 		})
 	}
 	dropped, done := q.dropped, q.headOrdinal()
+	landed = append(landed, q.gone...)
+	q.gone = nil
 	q.mu.Unlock()
 	err := q.store.Sync()
 	err = errors.Join(err, q.store.Note(true, func(n *spool.Notes) {

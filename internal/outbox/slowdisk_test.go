@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +22,18 @@ const (
 
 // TestFrozenDisk freezes the spool's file system under the writer, so that
 // nothing is written until it is thawed: nobody waits for that, and what had to
-// be dropped is counted.
+// be dropped is counted, by this run or the next.
 func TestFrozenDisk(t *testing.T) {
 	t.Parallel()
+	for _, nextRun := range []bool{false, true} {
+		t.Run(fmt.Sprintf("next run %v", nextRun), func(t *testing.T) {
+			t.Parallel()
+			frozenDisk(t, nextRun)
+		})
+	}
+}
+
+func frozenDisk(t *testing.T, nextRun bool) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a file system wants root")
 	}
@@ -51,9 +61,10 @@ func TestFrozenDisk(t *testing.T) {
 		}
 	})
 	s := redistest.Prepare(t)
-	o := openSpooled(t, s, filepath.Join(mount, "spool"), 32<<20, func(opts *Options) { opts.Block = false })
+	dir := filepath.Join(mount, "spool")
+	o := openSpooled(t, s, dir, 32<<20, func(opts *Options) { opts.Block = false })
 	number(o, 0, 10_000)
-	eventually(t, "spooling has begun", func() bool { return len(segments(t, filepath.Join(mount, "spool"))) > 0 })
+	eventually(t, "spooling has begun", func() bool { return len(segments(t, dir)) > 0 })
 	if err := unix.IoctlSetInt(int(disk.Fd()), fiFreeze, 0); err != nil {
 		t.Skipf("freeze: %v", err)
 	}
@@ -62,7 +73,15 @@ func TestFrozenDisk(t *testing.T) {
 	if err := unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0); err != nil {
 		t.Fatal(err)
 	}
+	if nextRun {
+		if lost, kept, _ := o.Close(time.Hour); lost != 0 || kept == 0 {
+			t.Errorf("%d lost, %d kept", lost, kept)
+		}
+	}
 	s.Up()
+	if nextRun {
+		o = openSpooled(t, s, dir, 32<<20, func(opts *Options) { opts.Block = false })
+	}
 	eventually(t, "all is delivered", o.q.empty)
 	closeAll(t, o)
 	got := s.Messages(entry.Keys("t")[entry.Info])
@@ -82,5 +101,8 @@ func TestFrozenDisk(t *testing.T) {
 	}
 	if told == 0 || told+len(got) != n {
 		t.Errorf("%d there and %d told as dropped of %d", len(got), told, n)
+	}
+	if wrong := said(s, "damage"); len(wrong) > 0 {
+		t.Errorf("status: %q", wrong)
 	}
 }

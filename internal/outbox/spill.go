@@ -46,7 +46,8 @@ type spilling struct {
 	evictFrom uint64   // slabs below that number stay as they are
 	unloaded  int      // slabs that are only in the spool
 	refs      map[uint64]int
-	obsolete  []uint64 // segments that are to be removed
+	obsolete  []uint64     // segments that are to be removed
+	gone      []spool.Span // dropped before the spool got them; its journal is to say so
 
 	spill, sync, watch chan struct{}
 	watching           bool
@@ -288,8 +289,11 @@ func (o *Outbox) spillOnce() bool {
 		return false
 	}
 	o.chunk = chunk
-	from, block := q.written, q.block
+	from, block, gaps := q.written, q.block, len(q.gone) > 0
 	q.mu.Unlock()
+	if gaps {
+		o.noteDropped() // before the spool has what comes behind the gap
+	}
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
 		if block || !o.dropSegment() {
@@ -381,17 +385,10 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 // note tells the spool's journal how far Redis has taken what the spool has.
 func (o *Outbox) note() {
 	q := o.q
-	q.mu.Lock()
 	if o.untold.Swap(false) {
-		dropped := q.dropped
-		q.mu.Unlock()
-		q.store.Note(false, func(n *spool.Notes) {
-			for s, count := range dropped {
-				n.Dropped[s] = uint64(count)
-			}
-		})
-		q.mu.Lock()
+		o.noteDropped()
 	}
+	q.mu.Lock()
 	if len(q.refs) == 0 {
 		q.mu.Unlock()
 		return
@@ -411,6 +408,25 @@ func (o *Outbox) note() {
 	}
 	o.noted = done
 	if err := q.store.Note(false, func(n *spool.Notes) { n.Done = done }); err != nil {
+		o.opts.Log.Debug("note", "error", err)
+	}
+}
+
+// noteDropped tells the spool's journal what was dropped and is not told yet, and
+// which records the spool will never have.
+func (o *Outbox) noteDropped() {
+	q := o.q
+	q.mu.Lock()
+	dropped, gone := q.dropped, q.gone
+	q.gone = nil
+	q.mu.Unlock()
+	err := q.store.Note(false, func(n *spool.Notes) {
+		n.Settled = append(n.Settled, gone...)
+		for s, count := range dropped {
+			n.Dropped[s] = uint64(count)
+		}
+	})
+	if err != nil {
 		o.opts.Log.Debug("note", "error", err)
 	}
 }
