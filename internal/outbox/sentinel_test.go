@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,4 +153,17 @@ func TestLostByFailover(t *testing.T) {
 	if want := "Redis has lost entries that it had taken: 2000 entries of :info are sent again"; said != "["+want+"]" {
 		t.Errorf("said %s", said)
 	}
+}
+
+// TestNoReplicas has a master that takes nothing while it has no replica.
+func TestNoReplicas(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--min-replicas-to-write", "1")
+	o := open(t, s, nil)
+	number(o, 0, 3000)
+	s.Wait("a refusal", func() bool { return strings.Contains(s.Info("errorstats"), "errorstat_NOREPLICAS") })
+	redistest.StartReplica(t, s)
+	number(o, 3000, 6000)
+	closeAll(t, o)
+	checkNumbered(t, s, 6000)
 }

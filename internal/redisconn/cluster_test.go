@@ -61,6 +61,7 @@ func TestParseMoved(t *testing.T) {
 func clustered(c *redistest.Cluster) *config.Redis {
 	r := config.Default().Redis
 	r.Host, r.Port, r.LogsDB, r.ValuesDB = "", 0, 0, 0
+	r.ConnectTimeout = config.Duration(20 * time.Second)
 	r.Cluster = &config.Cluster{Addrs: []string{c.Masters[0].Addr()}}
 	return &r
 }
@@ -171,7 +172,7 @@ func TestClusterRefuses(t *testing.T) {
 func TestClusterAccess(t *testing.T) {
 	t.Parallel()
 	a := redistest.NewAuthority(t)
-	c := redistest.StartClusterTLS(t, a, 3, false, "--user", "default", "on", "nopass", "~*", "&*", "+@all",
+	c := redistest.StartClusterTLS(t, a, 3, false, "--user", "default", "on", "nopass", "~*", "+@all",
 		"--user", "limited", "on", ">pw", "~a*", "-@all", "+select", "+set", "+cluster|slots")
 	r := clustered(c)
 	r.TLS = &config.TLS{CAFile: a.File}
