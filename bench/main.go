@@ -66,6 +66,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 			return rows, err
 		}},
 		{"other", func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) }},
+		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
 		{"start", func() ([]row, error) { return start(server, wrapp, 21) }},

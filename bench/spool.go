@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// spooling compares lines of 92 bytes with and without a spool that is ready, and
+// the draining of lines that wait in one with redis-benchmark.
+func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
+	file := filepath.Join(dir, "lines-to-spool")
+	var text bytes.Buffer
+	for i := range lines {
+		fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
+	}
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		return nil, err
+	}
+	// A directory that cannot be one: entries wait in memory only.
+	none := filepath.Join(dir, "no-directory")
+	if err := os.WriteFile(none, nil, 0o600); err != nil {
+		return nil, err
+	}
+	var with, without, drained, anchor []float64
+	var written []int
+	for i := range rounds {
+		spools := []string{filepath.Join(dir, "spool"), none}
+		if i%2 == 1 {
+			spools[0], spools[1] = spools[1], spools[0] // neither is always the first
+		}
+		for _, spool := range spools {
+			took, bytes, err := s.spooled(wrapp, file, spool, lines)
+			if err != nil {
+				return nil, err
+			}
+			if rate := float64(lines) / took.Seconds(); spool == none {
+				without = append(without, rate)
+			} else {
+				with, written = append(with, rate), append(written, bytes)
+			}
+		}
+		r, err := s.redisBenchmark(lines)
+		if err != nil {
+			return nil, err
+		}
+		anchor = append(anchor, r)
+		if r, err = s.drain(wrapp, file, dir, lines); err != nil {
+			return nil, err
+		}
+		drained = append(drained, r)
+	}
+	ready, memory, bytesWritten := median(with), median(without), median(written)
+	rate, bench := median(drained), median(anchor)
+	return []row{
+		figure("lines of 92 bytes a second, the spool ready", thousands(ready)).
+			against("no spool: "+thousands(memory), ready, memory).atLeast("0.95 or more", ready/memory, 0.95),
+		figure("what wrapp writes to the disk meanwhile", strconv.Itoa(bytesWritten)+" bytes").
+			atMost("nothing", 1+float64(bytesWritten), 1),
+		figure("lines a second out of the spool", thousands(rate)).
+			against("redis-benchmark -P 512: "+thousands(bench), rate, bench).atLeast("0.6 or more", rate/bench, 0.6),
+	}, nil
+}
+
+// spooled runs an app that writes a file's lines, and returns how long that took
+// and how many bytes wrapp wrote to disks while the lines came.
+func (s *server) spooled(wrapp, file, spool string, lines int) (took time.Duration, written int, err error) {
+	const key = "logs:app:bench-spool:info"
+	s.conn.Do("DEL", key)
+	// The app stays for a moment: of a process that has ended nothing is known.
+	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-spool", "--passthrough=never", "--", "sh", "-c", "cat '"+file+"'; read end")
+	cmd.Env = append(os.Environ(), "WRAPP_SPOOL_DIR="+spool)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, 0, err
+	}
+	defer cmd.Wait()
+	defer stdin.Close()
+	if err := s.reach(key, 1); err != nil { // the run marker; the spool is ready
+		return 0, 0, err
+	}
+	before, err := writtenBy(cmd.Process.Pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := s.reach(key, 1+lines); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(began)
+	after, err := writtenBy(cmd.Process.Pid)
+	return took, after - before, err
+}
+
+// writtenBy is how many bytes a process has caused to be written to disks.
+func writtenBy(pid int) (bytes int, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, err
+	}
+	m := writeBytes.FindSubmatch(text)
+	if m == nil {
+		return 0, errors.New("/proc/PID/io does not say write_bytes")
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
+var writeBytes = regexp.MustCompile(`(?m)^write_bytes: (\d+)$`)
+
+// reach waits until a stream has had so many entries.
+func (s *server) reach(key string, entries int) error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		n, err := s.added(key)
+		if err == nil && n >= entries {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s has got %d entries of %d in a minute: %v", key, n, entries, err)
+		}
+	}
+}
+
+// drain has a run leave lines in the spool and the next deliver them, and returns
+// how many a second that were.
+func (s *server) drain(wrapp, file, dir string, lines int) (float64, error) {
+	const key = "logs:app:bench-drain:info"
+	s.conn.Do("DEL", key)
+	nobody, err := freePort()
+	if err != nil {
+		return 0, err
+	}
+	config := filepath.Join(dir, "drain.toml")
+	run := func(port int, app string) error {
+		text := fmt.Sprintf("[redis]\nport = %d\n[app]\nexecutable = 'sh'\nargs = ['-c', %q]\nstream_name = 'bench-drain'\n[spool]\ndir = %q\nsize = '1GiB'\n", port, app, filepath.Join(dir, "spool"))
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return err
+		}
+		if text, err := exec.Command(wrapp, config).CombinedOutput(); err != nil {
+			return fmt.Errorf("wrapp: %w: %s", err, text)
+		}
+		return nil
+	}
+	if err := run(nobody, "cat '"+file+"'"); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := run(s.port, "true"); err != nil {
+		return 0, err
+	}
+	took := time.Since(began)
+	if n, err := s.added(key); err != nil || n != lines+4 { // two runs' markers
+		return 0, fmt.Errorf("%d entries were added, and %d should have been: %v", n, lines+4, err)
+	}
+	return float64(lines) / took.Seconds(), nil
+}
