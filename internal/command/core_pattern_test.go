@@ -11,12 +11,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCrashPatterns crashes a program with the core pattern in various forms.
-func TestCrashPatterns(t *testing.T) {
-	t.Parallel()
-	canDump(t)
-	s := redistest.Start(t)
-	debug := program(t, "-g")
+// testPatterns crashes a program with the core pattern in various forms.
+func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 	dir := t.TempDir()
 	os.Chmod(dir, 0o777)
 	for i, tt := range []struct {
@@ -80,16 +76,12 @@ func TestCrashPatterns(t *testing.T) {
 	})
 }
 
-// TestCrashHandler has a handler store cores where systemd-coredump does, late.
-func TestCrashHandler(t *testing.T) {
-	t.Parallel()
-	canDump(t)
+// testHandler has a handler store cores where systemd-coredump does, late.
+func testHandler(t *testing.T, s *redistest.Server, debug string) {
 	const store = "/var/lib/systemd/coredump"
 	if files, _ := os.ReadDir(store); len(files) > 0 {
 		t.Skip("there are cores in the store already")
 	}
-	s := redistest.Start(t)
-	debug := program(t, "-g")
 	handler := filepath.Join(t.TempDir(), "handler")
 	script := "#!/bin/sh\nsleep 0.3\ncat >" + store + "/core.$1.0.wrapp-test.$2.123$3\n"
 	if err := os.WriteFile(handler, []byte(script), 0o755); err != nil {
@@ -126,26 +118,39 @@ func TestCrashHandler(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	zstd, err := exec.LookPath("zstd")
-	if err != nil {
-		t.Fatalf("%v; `make tools` installs it", err)
+	var err error
+	tools := map[string]string{}
+	for _, name := range []string{"zstd", "lz4", "xz"} {
+		if tools[name], err = exec.LookPath(name); err != nil {
+			t.Fatalf("%v; `make tools` installs it", err)
+		}
 	}
-	unpacked, _ := filepath.Glob(os.TempDir() + "/core-unpacked-*")
-	stores(".zst", zstd+" -q")
-	for name, settings := range map[string]string{"zst": "", "zst-builtin": "[crash]\nbacktrace = 'builtin'", "zst-user": "user = 'nobody'"} {
-		r := crash(t, s, name, settings, nil, debug, "segv").one(t)
+	tmp := t.TempDir()
+	os.Chmod(tmp, 0o777)
+	os.Chmod(filepath.Dir(tmp), 0o755)
+	env := []string{"TMPDIR=" + tmp}
+	for _, tt := range []struct{ name, end, pack, settings string }{
+		{"zst", ".zst", tools["zstd"] + " -q", ""},
+		{"zst-builtin", ".zst", tools["zstd"] + " -q", "[crash]\nbacktrace = 'builtin'"},
+		{"zst-user", ".zst", tools["zstd"] + " -q", "user = 'nobody'"},
+		{"lz4", ".lz4", tools["lz4"] + " -q", ""},
+		{"xz", ".xz", tools["xz"] + " -q", ""},
+	} {
+		stores(tt.end, tt.pack)
+		r := crash(t, s, tt.name, tt.settings, env, debug, "segv").one(t)
 		contains(t, r, "SEGV_MAPERR", "innermost", "dying.c:", " when unpacked\nto open it: coredumpctl debug "+r.Fields["pid"])
-		if _, err := os.Stat(r.Fields["core"]); err != nil || !strings.HasSuffix(r.Fields["core"], ".zst") {
+		if _, err := os.Stat(r.Fields["core"]); err != nil || !strings.HasSuffix(r.Fields["core"], tt.end) {
 			t.Errorf("the field says %q: %v", r.Fields["core"], err)
 		}
 	}
-	contains(t, crash(t, s, "zst-off", "[crash]\nbacktrace = 'off'", nil, debug, "segv").one(t), "none: crash.backtrace is off")
-	stores(".zst", zstd+" -q | head -c 9999")
-	contains(t, crash(t, s, "cut", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "SIGSEGV")
-	stores(".lz4", "cat")
-	contains(t, crash(t, s, "lz4", "", nil, debug, "segv").one(t), "none: the core is in systemd-coredump's store, compressed", "wrapp does not unpack .lz4; to open it: coredumpctl debug", "SIGSEGV")
-	if now, _ := filepath.Glob(os.TempDir() + "/core-unpacked-*"); len(now) > len(unpacked) {
-		t.Errorf("left behind: %q", now)
+	packed := "none: the core is in systemd-coredump's store, compressed"
+	stores(".zst", tools["zstd"]+" -q")
+	contains(t, crash(t, s, "zst-off", "[crash]\nbacktrace = 'off'", env, debug, "segv").one(t), "none: crash.backtrace is off")
+	contains(t, crash(t, s, "no-zstd", "", []string{"PATH=" + t.TempDir()}, debug, "segv").one(t), "SIGSEGV", packed, "zstd is not on PATH; to open it: coredumpctl debug")
+	stores(".zst", tools["zstd"]+" -q | head -c 9999")
+	contains(t, crash(t, s, "cut", "", env, debug, "segv").one(t), "SIGSEGV", packed, "zstd: exit status 1")
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -15,13 +15,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCrash crashes programs in every way that the kernel reports. It has the
-// machine's core pattern for itself.
+// TestCrash crashes programs in every way that the kernel reports. What changes
+// the machine's core pattern comes first, one after another; no test besides may
+// wait for the pattern, as this one would then wait for its turn.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	canDump(t)
 	s := redistest.Start(t)
 	debug := program(t, "-g")
+	t.Run("patterns", func(t *testing.T) { testPatterns(t, s, debug) })
+	t.Run("handler", func(t *testing.T) { testHandler(t, s, debug) })
 	corePattern(t, "core", "0")
 
 	for _, tt := range []struct {
@@ -40,6 +43,7 @@ func TestCrash(t *testing.T) {
 		{"raise:3", syscall.SIGQUIT, "SIGQUIT", "quit"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := crash(t, s, tt.name, "", nil, debug, "say:last words", tt.how)
 			r := c.one(t)
 			if want := 128 + int(tt.signal); c.exit != want || r.Fields["exit_code"] != fmt.Sprint(want) {
@@ -68,6 +72,7 @@ func TestCrash(t *testing.T) {
 		"words":   {"say:panic: Traceback (most recent call last): Segmentation fault", "exit:1"},
 	} {
 		t.Run("no crash/"+name, func(t *testing.T) {
+			t.Parallel()
 			c := crash(t, s, strings.ReplaceAll(name, " ", "-"), "", nil, append([]string{debug}, args...)...)
 			if len(c.reports) != 0 || len(c.left(t)) != 0 {
 				t.Errorf("reports %v, left behind %q", c.reports, c.left(t))
@@ -76,6 +81,7 @@ func TestCrash(t *testing.T) {
 	}
 
 	t.Run("threads", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "threads", "", nil, debug, "threads:20", "sleep:50", "segv").one(t)
 		contains(t, r, "21 threads", "backtrace of the crashing thread", "all threads", "idle (", "innermost (", "peak in RAM", "limits: core ")
 		if got := strings.Count(r.Message(), "idle ("); got != 20 {
@@ -83,16 +89,20 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("deep", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "deep", "", nil, debug, "deep")
 		contains(t, c.one(t), "SIGSEGV", "#31", "(there are more frames)")
 	})
 	t.Run("stripped", func(t *testing.T) {
+		t.Parallel()
 		contains(t, crash(t, s, "stripped", "", nil, program(t, "-s"), "segv").one(t), "SIGSEGV", "SEGV_MAPERR", "#0", "build ID")
 	})
 	t.Run("static", func(t *testing.T) {
+		t.Parallel()
 		contains(t, crash(t, s, "static", "", nil, program(t, "-g", "-static"), "abort").one(t), "SIGABRT", "innermost (", "abort ()")
 	})
 	t.Run("C++", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		source := "#include <vector>\nint main() { std::vector<int> three(3); return three.at(10); }\n"
 		if err := os.WriteFile(filepath.Join(dir, "x.cc"), []byte(source), 0o600); err != nil {
@@ -104,6 +114,7 @@ func TestCrash(t *testing.T) {
 		contains(t, crash(t, s, "cxx", "", nil, dir+"/x").one(t), "SIGABRT", "std::vector", "x.cc:2", "terminate called", "what():")
 	})
 	t.Run("Go", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		source := "package main\n\nfunc load(p *int) int { return *p }\n\nfunc main() { println(load(nil)) }\n"
 		if err := os.WriteFile(filepath.Join(dir, "x.go"), []byte(source), 0o600); err != nil {
@@ -116,10 +127,17 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "SIGABRT", "main.load", "x.go:3", "panic: runtime error: invalid memory address")
 	})
 	t.Run("another user", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "user", "user = 'nobody'\n", nil, debug, "segv").one(t)
 		contains(t, r, "user nobody", "innermost (how=", "it was removed")
 	})
+	t.Run("its own change of user", func(t *testing.T) {
+		t.Parallel()
+		c := crash(t, s, "setuid", "", nil, debug, "setuid:65534", "segv")
+		contains(t, c.one(t), "SIGSEGV", "no core was found in "+c.dir, "fs.suid_dumpable")
+	})
 	t.Run("elsewhere", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:200", "segv")
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
@@ -128,6 +146,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("a child at the end", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "child", "", nil, "sh", "-c", debug+" segv; exit 5")
 		r := c.one(t)
 		if c.exit != 5 || r.Fields["kind"] != "core" || r.Fields["signal"] != "SIGSEGV" || r.Fields["exit_code"] != "" {
@@ -136,6 +155,7 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "started by child, crashed: SIGSEGV", "innermost (")
 	})
 	t.Run("a child meanwhile", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "meanwhile", "", nil, debug, "fork", "segv")
 		r := c.one(t)
 		status := s.Stream("logs:app:meanwhile:status")
@@ -145,6 +165,7 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "started by meanwhile, crashed: SIGSEGV", "innermost (")
 	})
 	t.Run("a stranger's core of the same name", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		go func() {
 			// Of each of these cores the watch finds out that it is a stranger's.
@@ -159,6 +180,7 @@ func TestCrash(t *testing.T) {
 		contains(t, c.one(t), "stranger crashed: SIGSEGV", "innermost (how=")
 	})
 	t.Run("parent and child", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "both", "", nil, "sh", "-c", debug+" segv; kill -ABRT $$")
 		kinds := map[string]string{}
 		for _, r := range c.reports {
@@ -171,6 +193,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("keep", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "keep", "[crash]\nkeep_core = true", nil, debug, "segv")
 		r := c.one(t)
 		if left := c.left(t); len(left) != 1 || r.Fields["core"] != left[0] {
@@ -179,14 +202,17 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "to open it: gdb "+debug+" "+r.Fields["core"])
 	})
 	t.Run("no core wanted", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "unwanted", "[crash]\ncore = false", nil, debug, "nocore", "segv").one(t)
 		contains(t, r, "SIGSEGV", "none: no core is looked for because crash.core = false")
 	})
 	t.Run("no core from the app", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "own-limit", "", nil, debug, "nocore", "sleep:200", "segv").one(t)
 		contains(t, r, "none: there is no core because the app has its own limit")
 	})
 	t.Run("backtrace off", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "off", "[crash]\nbacktrace = 'off'", nil, debug, "segv")
 		contains(t, c.one(t), "none: crash.backtrace is off", "SEGV_MAPERR")
 		if left := c.left(t); len(left) > 0 {
@@ -194,10 +220,12 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("no gdb", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "no-gdb", "[crash]\nbacktrace = 'gdb'", []string{"PATH=" + t.TempDir()}, debug, "segv").one(t)
 		contains(t, r, "none: gdb is not on PATH", "SEGV_MAPERR", "build ID")
 	})
 	t.Run("builtin", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "builtin", "", []string{"PATH=" + t.TempDir()}, debug, "what:s3same-open", "threads:3", "sleep:50", "segv")
 		r := c.one(t)
 		contains(t, r, "by wrapp, below", "innermost", "dying.c:", "idle", "rip ")
@@ -209,6 +237,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("gdb hangs", func(t *testing.T) {
+		t.Parallel()
 		bin := t.TempDir()
 		fake := "#!/bin/sh\nsleep 1000 & sleep 1000\n"
 		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte(fake), 0o755); err != nil {
@@ -221,6 +250,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("gdb babbles", func(t *testing.T) {
+		t.Parallel()
 		bin := t.TempDir()
 		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\necho @@wrapp:backtrace; echo '#0 here'; exec yes a long line of nonsense\n"), 0o755); err != nil {
 			t.Fatal(err)
@@ -232,6 +262,7 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "#0 here", "bytes left out here", "limits: core", "it wrote more than")
 	})
 	t.Run("gdb hangs and wrapp is stopped", func(t *testing.T) {
+		t.Parallel()
 		bin, dir := t.TempDir(), t.TempDir()
 		hung := filepath.Join(bin, "hung")
 		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\n: >"+hung+"\nsleep 1000\n"), 0o755); err != nil {
@@ -251,6 +282,7 @@ func TestCrash(t *testing.T) {
 		contains(t, crashed{reports: s.Stream("logs:app:hurry:crash")}.one(t), "none: gdb was ended", "SEGV_MAPERR")
 	})
 	t.Run("while stopping", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		cmd := wrapp(t, "--redis", s.URL(), "--name", "stopping", "--dir", dir, "--", "sh", "-c", "trap 'kill -SEGV $$' TERM; echo ready; while :; do sleep 0.01; done")
 		if err := cmd.Start(); err != nil {
@@ -264,6 +296,7 @@ func TestCrash(t *testing.T) {
 		contains(t, crashed{reports: s.Stream("logs:app:stopping:crash")}.one(t), "SIGSEGV (core dumped), while stopping", "SI_USER: sent by process")
 	})
 	t.Run("secrets", func(t *testing.T) {
+		t.Parallel()
 		locked := redistest.Start(t, "--requirepass", "s3same-open")
 		file := filepath.Join(t.TempDir(), "pw")
 		if err := os.WriteFile(file, []byte("s3same-open\n"), 0o600); err != nil {
@@ -289,10 +322,12 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("context", func(t *testing.T) {
+		t.Parallel()
 		r := crash(t, s, "context", "[crash]\ncontext_lines = 3", nil, "sh", "-c", "seq 1 100; echo oops >&2; exec "+debug+" segv").one(t)
 		contains(t, r, "the output's last 3 lines ---\n99\n100\noops\n")
 	})
 	t.Run("stop signal", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		cmd := wrapp(t, "--redis", s.URL(), "--name", "quit", "--dir", dir, "--stop-signal", "QUIT", "--", debug, "say:ready", "sleep:60000")
 		if err := cmd.Start(); err != nil {
@@ -311,6 +346,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("hard limit 0", func(t *testing.T) {
+		t.Parallel()
 		self, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
@@ -324,6 +360,7 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "none: there is no core because the hard limit for cores is 0; start the container with --ulimit core=-1")
 	})
 	t.Run("disk full", func(t *testing.T) {
+		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "small")
 		if err := os.Mkdir(dir, 0o777); err != nil {
 			t.Fatal(err)
@@ -343,6 +380,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	t.Run("no room at all", func(t *testing.T) {
+		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "none")
 		if err := os.Mkdir(dir, 0o777); err != nil {
 			t.Fatal(err)
@@ -358,6 +396,7 @@ func TestCrash(t *testing.T) {
 		contains(t, r, "SIGSEGV", "none: ")
 	})
 	t.Run("big", func(t *testing.T) {
+		t.Parallel()
 		c := crash(t, s, "big", "", nil, debug, "fill:300", "segv")
 		contains(t, c.one(t), "innermost (how=", "30")
 	})

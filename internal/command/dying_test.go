@@ -16,8 +16,8 @@ import (
 const coreSetting = "/proc/sys/kernel/core_pattern"
 
 // corePattern sets where the kernel puts cores until the end of the test, in
-// which nobody else who goes by the same lock changes it. A process of its own
-// puts it back if this one is killed.
+// which nobody else who goes by the same lock changes it; or, if it has to be
+// changed, uses it. A process of its own puts it back if this one is killed.
 func corePattern(t *testing.T, pattern, usesPID string) {
 	t.Helper()
 	lock, err := os.OpenFile("/tmp/jettison-core-pattern.lock", os.O_CREATE|os.O_RDWR, 0o666)
@@ -25,10 +25,20 @@ func corePattern(t *testing.T, pattern, usesPID string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lock.Close() })
+	const usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
+	is := func(file, want string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.TrimSuffix(string(text), "\n") == want
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	if is(coreSetting, pattern) && is(usesPIDSetting, usesPID) {
+		return // others may use it meanwhile
+	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	const usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
 	old, err := os.ReadFile(coreSetting)
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +124,7 @@ int main(int argc, char **argv) {
 			pthread_t t;
 			for (int n = atoi(a + 8); n > 0; n--) pthread_create(&t, 0, idle, 0);
 		} else if (!strncmp(a, "sleep:", 6)) usleep(1000 * atoi(a + 6));
+		else if (!strncmp(a, "setuid:", 7)) { if (setuid(atoi(a + 7))) perror("setuid"); }
 		else if (!strncmp(a, "chdir:", 6)) { if (chdir(a + 6)) perror("chdir"); }
 		else if (!strncmp(a, "say:", 4)) { puts(a + 4); fflush(stdout); }
 		else if (!strncmp(a, "what:", 5)) what = strdup(a + 5);

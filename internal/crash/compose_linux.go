@@ -206,7 +206,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 		return w.wrong.Error()
 	case !w.pattern.toFile():
 		if file := w.finder.packed(w.app.PID()); file != "" {
-			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s): %v; to open it: coredumpctl debug %d; to have a backtrace here set Compress=no in /etc/systemd/coredump.conf", file, w.packed, w.app.PID())
+			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s): %v; to open it: coredumpctl debug %d; to have a backtrace here install what unpacks it, or set Compress=no in /etc/systemd/coredump.conf", file, w.packed, w.app.PID())
 		}
 		return w.pattern.without()
 	case hardLimit() == 0:
@@ -220,7 +220,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 	}
 	text := fmt.Sprintf("no core was found in %s (kernel.core_pattern is %q)", strings.Join(places, ", "), w.pattern.text)
 	if !status.CoreDumped() {
-		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0"
+		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0; and of an app that changes its user itself there is a core only with fs.suid_dumpable=1 (sysctl)"
 	}
 	return text
 }

@@ -162,10 +162,16 @@ func (w *Watch) Finish(hurry <-chan os.Signal) {
 		case <-done:
 			return
 		case sig := <-hurry:
-			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
-				w.hurry()
-			}
+			w.Hurry(sig)
 		}
+	}
+}
+
+// Hurry has reports be ready at once, if sig is one that asks wrapp to end. It is
+// for when the app has ended.
+func (w *Watch) Hurry(sig os.Signal) {
+	if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+		w.hurry()
 	}
 }
 
@@ -332,14 +338,6 @@ func (w *Watch) awaitHandler(ctx context.Context) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// unpack takes the app's core out of a handler's store.
-func (w *Watch) unpack(ctx context.Context, path string) {
-	core, err := w.finder.unpack(ctx, path, w.cmd.User)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.own, w.packed = core, err
 }
 
 // stored says whether there is a handler's store here.

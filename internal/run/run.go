@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
@@ -194,7 +195,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 		Exec:     prober(supervisor, cmd),
 	})
 	cores := useOneCore()
-	forward(app, pools, signals, out, log)
+	forward(app, pools, crashes, signals, out, log)
 	runtime.GOMAXPROCS(cores)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
@@ -228,7 +229,7 @@ func failed(err error) (int, error) {
 }
 
 // forward passes signals on until the app and its tree are gone.
-func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+func forward(app *process.Process, pools *health.Keeper, crashes *crash.Watch, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
 	exited := app.Exited()
 	for {
 		select {
@@ -244,6 +245,11 @@ func forward(app *process.Process, pools *health.Keeper, signals <-chan os.Signa
 			s := sig.(syscall.Signal)
 			if s == syscall.SIGTERM && !app.Stopped() {
 				out.Say(entry.Status, "stopping: wrapp received SIGTERM")
+			}
+			select {
+			case <-app.Exited():
+				crashes.Hurry(s) // the report of its death may be under way
+			default:
 			}
 			log.Debug("signal forwarded", "signal", process.SignalName(s))
 			app.Forward(s)
