@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,47 +83,58 @@ func guard() (status int, err error) {
 
 const binfmt = "/proc/sys/fs/binfmt_misc"
 
-// registerARM64 lets the kernel run ARM64 programs through qemu-aarch64, unless it
-// does so already. The registration is the one that Debian's qemu-user-static brings
-// for systemd-binfmt, under a name of our own.
+// registerARM64 lets the kernel run ARM64 programs through qemu-aarch64, unless the
+// system has it do so already. The registration is the one that Debian's
+// qemu-user-static brings for systemd-binfmt, under a name of this process alone, so
+// that two runs do not end each other's.
 func registerARM64() (undo func(), err error) {
-	nothing := func() {}
 	if runtime.GOARCH == "arm64" || os.Getenv("LAYOUTS") != "" {
-		return nothing, nil
+		return func() {}, nil
 	}
-	mounted := false
 	if _, err := os.Stat(filepath.Join(binfmt, "register")); err != nil {
 		if err := syscall.Mount("binfmt_misc", binfmt, "binfmt_misc", 0, ""); err != nil {
 			return nil, fmt.Errorf("mount binfmt_misc on %s: %w", binfmt, err)
 		}
-		mounted = true
+		unmount = true
 	}
-	unmount := func() {
-		if mounted {
-			syscall.Unmount(binfmt, 0)
-		}
-	}
-	entries, _ := filepath.Glob(filepath.Join(binfmt, "*aarch64*"))
-	for _, name := range entries {
-		if text, _ := os.ReadFile(name); strings.HasPrefix(string(text), "enabled") {
-			return unmount, nil
+	for _, name := range registered() {
+		text, _ := os.ReadFile(name)
+		if !strings.HasPrefix(filepath.Base(name), prefix) && strings.HasPrefix(string(text), "enabled") {
+			return unmountUnused, nil
 		}
 	}
 	line, err := os.ReadFile("/usr/lib/binfmt.d/qemu-aarch64.conf")
 	if err != nil {
-		unmount()
+		unmountUnused()
 		return nil, fmt.Errorf("how to run ARM64 programs (make images installs qemu-user-static): %w", err)
 	}
-	const name = "jettison-aarch64"
+	name := prefix + strconv.Itoa(os.Getpid())
 	text := strings.Replace(strings.TrimSpace(string(line)), ":qemu-aarch64:", ":"+name+":", 1)
 	if err := os.WriteFile(filepath.Join(binfmt, "register"), []byte(text), 0o200); err != nil {
-		unmount()
+		unmountUnused()
 		return nil, fmt.Errorf("register qemu-aarch64: %w", err)
 	}
 	return func() {
 		if err := os.WriteFile(filepath.Join(binfmt, name), []byte("-1"), 0o200); err != nil {
 			fmt.Fprintln(os.Stderr, "images: unregister qemu-aarch64:", err)
 		}
-		unmount()
+		unmountUnused()
 	}, nil
+}
+
+const prefix = "jettison-aarch64-"
+
+// unmount is whether this process has mounted binfmt_misc.
+var unmount bool
+
+func registered() []string {
+	names, _ := filepath.Glob(filepath.Join(binfmt, "*aarch64*"))
+	return names
+}
+
+// unmountUnused unmounts what this process has mounted, unless another run uses it.
+func unmountUnused() {
+	if unmount && len(registered()) == 0 {
+		syscall.Unmount(binfmt, 0)
+	}
 }
