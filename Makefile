@@ -28,7 +28,7 @@ test: tools lint ## everything, with what it needs installed first
 # Building and entering images needs root.
 SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env env "PATH=$$PATH")
 images: ## all four images: built, entered, published to a registry on loopback
-	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
+	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
 	shellcheck images/*.sh .ci/run .ci/install-tools
 	go run $(ACTIONLINT)
 	go vet -tags images ./images
