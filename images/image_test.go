@@ -83,7 +83,7 @@ func (img *image) check(t *testing.T, variant, arch string) {
 	t.Run("files", func(t *testing.T) { img.checkFiles(t, variant) })
 	t.Run("binary", func(t *testing.T) { img.checkBinary(t, arch) })
 	t.Run("tools", func(t *testing.T) { img.checkTools(t, variant, arch) })
-	t.Run("run", func(t *testing.T) { img.checkRun(t, arch) })
+	t.Run("run", func(t *testing.T) { img.checkRun(t, variant, arch) })
 }
 
 func (img *image) checkConfig(t *testing.T, variant, arch string) {
@@ -246,7 +246,7 @@ func (img *image) checkOldCPU(t *testing.T) {
 
 // checkRun runs an app under wrapp as process 1, with a configuration that is mounted
 // and a root that cannot be written to.
-func (img *image) checkRun(t *testing.T, arch string) {
+func (img *image) checkRun(t *testing.T, variant, arch string) {
 	server := redistest.Start(t)
 	dir := t.TempDir()
 	app := filepath.Join(dir, "app")
@@ -256,7 +256,11 @@ func (img *image) checkRun(t *testing.T, arch string) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	config := filepath.Join(dir, "config.toml")
-	text := fmt.Sprintf("[redis]\nhost = \"127.0.0.1\"\nport = %d\n[app]\nexecutable = \"/app\"\nstream_name = \"inside\"\n[health.pools.work]\ninit = 10\ncap = 10\n", server.Port)
+	args := `"Europe/Berlin"`
+	if variant != "scratch" {
+		args = "" // Ubuntu's image has no time zones
+	}
+	text := fmt.Sprintf("[redis]\nhost = \"127.0.0.1\"\nport = %d\n[app]\nexecutable = \"/app\"\nargs = [%s]\nstream_name = \"inside\"\n[health.pools.work]\ninit = 10\ncap = 10\n", server.Port, args)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
