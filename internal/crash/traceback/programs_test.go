@@ -37,7 +37,7 @@ var (
 	pythonCrash   = python("python3", "python/crash.py")
 	pythonRefused = python("python3", "python/syntax.py")
 	pythonIndent  = python("python3", "python/indent.py")
-	rustProgram   = &program{source: "rust/crash.rs", needs: [][]string{{"rustc", "--version"}}, build: []string{"rustc", "--edition=2021", "-g", "-A", "warnings", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"RUST_BACKTRACE=0"}}
+	rustProgram   = &program{source: "rust/crash.rs", needs: [][]string{{"rustc", "--version"}, rustcSince("73")}, build: []string{"rustc", "--edition=2021", "-g", "-A", "warnings", "-o", "$OUT", "$SOURCE"}, run: []string{"$OUT"}, env: []string{"RUST_BACKTRACE=0"}}
 	rustTraced    = &program{source: "rust/crash.rs", needs: rustProgram.needs, build: rustProgram.build, run: rustProgram.run, env: []string{"RUST_BACKTRACE=1"}}
 	javaProgram   = java(false)
 	javaNative    = java(true)
@@ -58,6 +58,12 @@ var (
 
 func python(command, source string) *program {
 	return &program{source: source, needs: [][]string{{command, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"}}, run: []string{command, "$SOURCE"}}
+}
+
+// rustcSince fails where rustc is older than 1.MINOR, which words panics in
+// another way.
+func rustcSince(minor string) []string {
+	return []string{"sh", "-c", `[ "$(rustc --version | cut -d. -f2)" -ge ` + minor + ` ]`}
 }
 
 func java(stdout bool, flags ...string) *program {

@@ -35,32 +35,35 @@ public class Crash {
     public static void main(String[] args) throws Exception {
         System.err.println("ordinary line before: Exception in thread is only words here");
         switch (args[0]) {
-            case "plain" -> inner();
-            case "caused" -> caused();
-            case "suppressed" -> {
+            case "plain": inner(); break;
+            case "caused": caused(); break;
+            case "suppressed": {
                 try (Resource r = new Resource()) {
                     inner();
                 }
+                break;
             }
-            case "overflow" -> overflow(0);
-            case "memory" -> {
+            case "overflow": overflow(0); break;
+            case "memory": {
                 List<long[]> held = new ArrayList<>();
                 while (true) {
                     held.add(new long[1 << 20]);
                 }
             }
-            case "thread" -> {
+            case "thread": {
                 Thread t = new Thread(Crash::inner, "worker \"one\"");
                 t.start();
                 t.join();
                 System.err.println("ordinary line after");
+                break;
             }
-            case "segv" -> {
+            case "segv": {
                 Field f = Class.forName("sun.misc.Unsafe").getDeclaredField("theUnsafe");
                 f.setAccessible(true);
                 ((sun.misc.Unsafe) f.get(null)).putLong(8L, 1L);
+                break;
             }
-            default -> System.exit(99);
+            default: System.exit(99);
         }
     }
 }

@@ -1,0 +1,141 @@
+package crash
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ending reports the app's death, if it is a crash.
+func (w *Watch) ending() {
+	limit := w.opts.Timeout
+	if w.app.Stopped() {
+		limit = min(limit, stopLimit)
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, limit)
+	defer cancel()
+	w.last = w.death()
+	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
+		// Somebody may have changed it since.
+		w.looking.Lock()
+		w.pattern, w.finder.pattern = p, p
+		w.looking.Unlock()
+	}
+	broken := w.look(ctx, w.last.status.CoreDumped())
+	if kind, crash := w.last.kind(); !crash || kind != Signal {
+		// What was written last decides.
+		w.awaitOutput(ctx)
+		w.decide(ctx, nil)
+		return
+	}
+	w.awaitHandler(ctx)
+	w.decide(ctx, broken)
+}
+
+// decide reports the death, if it is one to report, once.
+func (w *Watch) decide(ctx context.Context, broken []string) {
+	d := w.last
+	d.block = w.lastBlock()
+	kind, crash := d.kind()
+	if !crash {
+		return
+	}
+	w.mu.Lock()
+	own, again := w.own, w.reported
+	w.reported = true
+	w.mu.Unlock()
+	if again {
+		return
+	}
+	e := evidence{at: d.at, core: own, broken: broken}
+	if own == nil {
+		e.without = w.withoutCore(d.status)
+	} else {
+		e.trace, e.without = w.backtrace(ctx, own)
+	}
+	if own != nil {
+		w.looking.Lock()
+		w.finder.discard(own)
+		w.looking.Unlock()
+	}
+	w.awaitOutput(ctx)
+	d.block = w.lastBlock()
+	w.opts.Deliver(w.deathReport(kind, d, e))
+	if d.block != nil {
+		w.forget()
+	}
+}
+
+// death is what is known of the app's end, just after it.
+func (w *Watch) death() *death {
+	d := &death{at: time.Now(), status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal}
+	if d.status.Signal() == syscall.SIGKILL {
+		w.life.mu.Lock()
+		group, before, asked := w.life.group, w.life.before, w.life.asked
+		w.life.mu.Unlock()
+		if asked {
+			d.oom = countOOM(group).since(before)
+		}
+	}
+	return d
+}
+
+// end reports what is left when the tree is gone.
+func (w *Watch) end() {
+	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+	defer cancel()
+	w.decide(ctx, nil)
+	w.survived(time.Now())
+	w.look(ctx, true)
+	w.children.Wait()
+	if w.skipped > 0 {
+		w.opts.Deliver(w.skippedReport())
+	}
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	if w.own != nil && !w.own.removed {
+		w.finder.discard(w.own) // of a death that is no crash, such as a stop with SIGQUIT
+	}
+}
+
+// awaitOutput waits until the output is complete, but not long.
+func (w *Watch) awaitOutput(ctx context.Context) {
+	select {
+	case <-w.complete:
+	case <-ctx.Done():
+	case <-time.After(outputGrace):
+	}
+}
+
+// awaitHandler waits for a core that a handler may be about to store.
+func (w *Watch) awaitHandler(ctx context.Context) {
+	if w.pattern == nil || w.pattern.handler == "" || !stored() {
+		return
+	}
+	until := time.Now().Add(handlerGrace)
+	for {
+		w.look(ctx, false)
+		w.mu.Lock()
+		there := w.own != nil
+		w.mu.Unlock()
+		packed := w.finder.packed(w.app.PID())
+		if !there && packed != "" && w.opts.Backtrace != "off" {
+			w.unpack(ctx, packed)
+		}
+		if there || packed != "" || time.Now().After(until) || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// stored says whether there is a handler's store here.
+func stored() bool {
+	for _, dir := range stores {
+		if _, err := os.Stat(dir); err == nil {
+			return true
+		}
+	}
+	return false
+}
