@@ -250,7 +250,7 @@ func (img *image) checkRun(t *testing.T, variant, arch string) {
 	server := redistest.Start(t)
 	dir := t.TempDir()
 	app := filepath.Join(dir, "app")
-	build := exec.Command("go", "build", "-o", app, "./testdata/app")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", app, "./testdata/app")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
