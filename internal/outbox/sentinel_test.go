@@ -79,7 +79,9 @@ func TestFailover(t *testing.T) {
 	// The first comes back as a replica, and takes over without a death: the
 	// other is still there, and read-only.
 	servers[0].Up()
-	servers[0].Wait("the demotion", func() bool { return !servers[0].IsMaster() })
+	servers[0].Wait("the demotion", func() bool {
+		return !servers[0].IsMaster() && strings.Contains(servers[0].Info("replication"), "master_link_status:up")
+	})
 	c := sentinels[0].Dial(0)
 	servers[0].Wait("the failover", func() bool {
 		_, err := c.Do("SENTINEL", "FAILOVER", "mymaster")

@@ -42,7 +42,7 @@ func (s *Server) HasReplica() bool { return strings.Contains(s.Info("replication
 // StartReplica starts a replica of master and waits until it has its data.
 func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	t.Helper()
-	s := Prepare(t, append([]string{"--replicaof", "127.0.0.1 " + fmt.Sprint(master.Port), "--repl-diskless-sync-delay", "0"}, args...)...)
+	s := Prepare(t, append([]string{"--replicaof", "127.0.0.1", fmt.Sprint(master.Port), "--repl-diskless-sync-delay", "0"}, args...)...)
 	s.Up()
 	s.Wait("the replica's link", func() bool { return strings.Contains(s.Info("replication"), "master_link_status:up") })
 	return s
