@@ -176,7 +176,8 @@ func (q *queue) makeRoom(size int) {
 			if q.away {
 				q.beginSpooling("Redis is away")
 			}
-			if q.spooling && (q.evict() || !q.block && q.slow && q.dropOldest()) {
+			// Where Redis takes entries it makes room, be the disk as slow as it may.
+			if q.spooling && (q.evict() || !q.block && q.slow && q.away && q.dropOldest()) {
 				continue
 			}
 			if q.spooling && q.written == q.end() {

@@ -34,45 +34,16 @@ func TestFrozenDisk(t *testing.T) {
 }
 
 func frozenDisk(t *testing.T, nextRun bool) {
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a file system wants root")
-	}
-	image, mount := filepath.Join(t.TempDir(), "image"), t.TempDir()
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(image, 64<<20); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"mkfs.ext4", "-q", "-F", image}, {"mount", "-o", "loop", image, mount}} {
-		if text, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("%s: %v: %s", args[0], err, text)
-		}
-	}
-	disk, err := os.Open(mount)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0)
-		disk.Close()
-		if text, err := exec.Command("umount", "-l", mount).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, text)
-		}
-	})
+	mount, freeze, thaw := mountFreezable(t)
 	s := redistest.Prepare(t)
 	dir := filepath.Join(mount, "spool")
 	o := openSpooled(t, s, dir, 32<<20, func(opts *Options) { opts.Block = false })
 	number(o, 0, 10_000)
 	eventually(t, "spooling has begun", func() bool { return len(segments(t, dir)) > 0 })
-	if err := unix.IoctlSetInt(int(disk.Fd()), fiFreeze, 0); err != nil {
-		t.Skipf("freeze: %v", err)
-	}
+	freeze()
 	const n = 300_000
 	number(o, 10_000, n) // would never return
-	if err := unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0); err != nil {
-		t.Fatal(err)
-	}
+	thaw()
 	if nextRun {
 		if lost, kept, _ := o.Close(time.Hour); lost != 0 || kept == 0 {
 			t.Errorf("%d lost, %d kept", lost, kept)
@@ -105,4 +76,75 @@ func frozenDisk(t *testing.T, nextRun bool) {
 	if wrong := said(s, "damage"); len(wrong) > 0 {
 		t.Errorf("status: %q", wrong)
 	}
+}
+
+// TestFrozenDiskAndRedis freezes the disk while Redis takes entries, more slowly
+// than they come: nothing is dropped.
+func TestFrozenDiskAndRedis(t *testing.T) {
+	t.Parallel()
+	mount, freeze, thaw := mountFreezable(t)
+	dir := filepath.Join(mount, "spool")
+	s := redistest.Start(t)
+	o := openSpooled(t, s, dir, 32<<20, func(opts *Options) { opts.Block = false })
+	number(o, 0, 10_000)
+	eventually(t, "Redis is there", o.q.empty)
+	s.Pause()
+	number(o, 10_000, 20_000)
+	eventually(t, "spooling has begun", func() bool { return len(segments(t, dir)) > 0 })
+	freeze()
+	number(o, 20_000, 25_000)
+	eventually(t, "the disk is slow", func() bool {
+		o.q.mu.Lock()
+		defer o.q.mu.Unlock()
+		return o.q.slow
+	})
+	s.Resume()
+	const n = 300_000
+	number(o, 25_000, n)
+	thaw()
+	closeAll(t, o)
+	checkNumbered(t, s, n)
+}
+
+// mountFreezable mounts a file system that can be frozen. A test that has done so thaws
+// it, or the end of the test does.
+func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a file system wants root")
+	}
+	image, mount := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"mkfs.ext4", "-q", "-F", image}, {"mount", "-o", "loop", image, mount}} {
+		if text, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("%s: %v: %s", args[0], err, text)
+		}
+	}
+	disk, err := os.Open(mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0)
+		disk.Close()
+		if text, err := exec.Command("umount", "-l", mount).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, text)
+		}
+	})
+	freeze = func() {
+		if err := unix.IoctlSetInt(int(disk.Fd()), fiFreeze, 0); err != nil {
+			t.Skipf("freeze: %v", err)
+		}
+	}
+	thaw = func() {
+		if err := unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return mount, freeze, thaw
 }
