@@ -43,16 +43,16 @@ func guard() (status int, err error) {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	undo, err := registerARM64()
-	if err != nil {
-		return 0, err
-	}
-	defer undo()
 	dir, err := os.MkdirTemp("", "jettison-images-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	undo, err := registerARM64()
+	if err != nil {
+		return 0, err
+	}
+	defer undo()
 	child := exec.Command(os.Args[0], os.Args[1:]...)
 	child.Env = append(os.Environ(), inside+"="+dir)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
