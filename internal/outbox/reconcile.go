@@ -247,17 +247,3 @@ func same(r record, fields [][]byte) bool {
 	}
 	return true
 }
-
-// doubtful are the records of a stream that were sent and neither answered nor
-// found to have landed, in order.
-func (q *queue) doubtful(stream entry.Stream) (records []record) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.each(q.head, q.doubt, func(r record, _ position) bool {
-		if r.Stream() == stream && !r.Is(spool.Landed) {
-			records = append(records, r)
-		}
-		return true
-	})
-	return records
-}

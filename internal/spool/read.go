@@ -1,0 +1,66 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Read reads a run of n bytes and checks that its records are whole, begin with
+// the given ordinal and count upwards. It uses space if that is large enough.
+func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, error) {
+	buf := space[:0]
+	if cap(buf) < n {
+		buf = make([]byte, 0, max(n, RunSize))
+	}
+	buf = buf[:n]
+	var start uint32
+	for {
+		file, salt, err := s.openToRead(p.Segment)
+		if err != nil {
+			return nil, fmt.Errorf("read from the spool: %w", err)
+		}
+		start = salt
+		_, err = file.ReadAt(buf, p.Offset)
+		if errors.Is(err, os.ErrClosed) {
+			continue // by another reader, who wanted another segment
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read from the spool: %w", err)
+		}
+		break
+	}
+	for at := 0; at < n; {
+		r := parse(buf[at:], start)
+		if r == nil || r.Ordinal() < ordinal {
+			return nil, fmt.Errorf("read from the spool: %s is damaged at byte %d", s.segmentFile(p.Segment), p.Offset+int64(at))
+		}
+		ordinal = r.Ordinal() + 1
+		at += len(r)
+	}
+	return buf, nil
+}
+
+// openToRead returns the file of a segment, which stays open until another one is
+// read or the segment goes, and the segment's salt.
+func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.segments[number]
+	if g == nil || g.gone {
+		return nil, 0, errors.New("the segment is gone")
+	}
+	if g.file == nil {
+		f, err := os.Open(s.segmentFile(number))
+		if err != nil {
+			return nil, 0, err
+		}
+		g.file = f
+	}
+	if r := s.reading; r != nil && r != g && r != s.last && !s.isDirty(r) && r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+	s.reading = g
+	return g.file, g.salt, nil
+}
