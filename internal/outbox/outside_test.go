@@ -225,3 +225,105 @@ func TestLaggingReplica(t *testing.T) {
 		t.Errorf("%d lines are lost; status: %q", gap, told)
 	}
 }
+
+// TestServerLosesData restarts a server that has saved nothing: what it had
+// taken comes again, as far as memory has it, and it is told.
+func TestServerLosesData(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	key := entry.Keys("t")[entry.Info]
+	number(o, 0, 5000)
+	eventually(t, "all is there", func() bool { return len(s.Messages(key)) == 5000 })
+	eventually(t, "and answered", o.q.empty)
+	ids := fmt.Sprint(s.Stream(key)[4990:])
+	s.Down()
+	s.Up()
+	number(o, 5000, 6000)
+	closeAll(t, o)
+	checkNumbered(t, s, 6000)
+	if got := fmt.Sprint(s.Stream(key)[4990:5000]); got != ids {
+		t.Errorf("the IDs are others: %s, were %s", got, ids)
+	}
+	if got := said(s, "Redis has lost entries that it had taken: 5000 entries of :info are sent again"); len(got) != 1 || strings.Contains(got[0], "are lost") {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
+
+// TestServerLosesMore is TestServerLosesData with more than is retained.
+func TestServerLosesMore(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	const n = 100_000
+	number(o, 0, n)
+	eventually(t, "all is answered", o.q.empty)
+	s.Down()
+	s.Up()
+	number(o, n, n+1000)
+	closeAll(t, o)
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	gone := n + 1000 - len(got)
+	for i, m := range got {
+		if want := fmt.Sprintf("line %d", gone+i); m != want {
+			t.Fatalf("%q, want %q", m, want)
+		}
+	}
+	told := said(s, "Redis has lost entries")
+	var again, lost int
+	if len(told) == 1 {
+		fmt.Sscanf(told[0], "Redis has lost entries that it had taken: %d entries of :info are sent again and up to %d are lost", &again, &lost)
+	}
+	if again != n-gone || lost != gone || gone == 0 {
+		t.Errorf("%d are gone of %d; status: %q", gone, n, told)
+	}
+}
+
+// TestDeletedIsTold deletes streams under a writer that stays connected.
+func TestDeletedIsTold(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{"DEL": "somebody deleted logs:app:t:info", "FLUSHALL": "somebody deleted logs:app:t:info"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			c := s.Dial(1)
+			o := open(t, s, nil)
+			add(o, "before")
+			eventually(t, "it is answered", o.q.empty)
+			args := []any{}
+			if command == "DEL" {
+				args = append(args, entry.Keys("t")[entry.Info])
+			}
+			if _, err := c.Do(command, args...); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is told", func() bool {
+				add(o, "after")
+				time.Sleep(50 * time.Millisecond)
+				return len(said(s, want)) == 1
+			})
+			closeAll(t, o)
+		})
+	}
+}
+
+// TestClockGoesBack adds entries of an hour ago behind entries of now.
+func TestClockGoesBack(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	at := time.Now()
+	for i := range 3000 {
+		if i == 1000 {
+			at = at.Add(-time.Hour)
+		}
+		b := o.Begin(at.Add(time.Duration(i) * time.Millisecond))
+		b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d", i))
+		b.End()
+	}
+	closeAll(t, o)
+	checkNumbered(t, s, 3000)
+	if got := said(s, "the clock went back by 59m59."); len(got) != 1 {
+		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
+	}
+}
