@@ -329,6 +329,12 @@ func (r *router) answer(n *node, reply []byte) error {
 		r.deliver()
 	}
 	if to.open == 0 {
+		if len(to.again) == 0 && len(to.held) == 0 {
+			// ASK is for now only: after a pause the slot may have come back and be
+			// on its way again, and a node that is asked too early would begin the
+			// key anew.
+			to.asking = ""
+		}
 		r.goOn(to)
 	}
 	return nil
