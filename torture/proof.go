@@ -43,6 +43,10 @@ func prove(name string, up setup, lines int) error {
 			continue
 		}
 		found = true
+		if name == "all" && p.name == "bad-disk" && os.Geteuid() != 0 {
+			fmt.Println("bad-disk: left out, because mounting file systems wants root")
+			continue
+		}
 		fmt.Printf("%s: seed %d, %d lines\n", p.name, up.seed, lines)
 		began := time.Now()
 		if err := p.run(up, p.faults, lines); err != nil {
