@@ -22,11 +22,12 @@ type pool struct {
 	at    time.Time // the instant that level holds for
 	hold  time.Time // there is no depletion until then
 	beats int64
+	begun bool // a heartbeat has come since the pool is complete
 }
 
 // start begins a run.
 func (p *pool) start(now time.Time) {
-	p.level, p.at, p.beats, p.hold = units(p.init), now, 0, time.Time{}
+	p.level, p.at, p.beats, p.begun, p.hold = units(p.init), now, 0, false, time.Time{}
 }
 
 // complete says whether the pool is one: without a cap it is only being
@@ -64,6 +65,7 @@ func (p *pool) beat(n int64, now time.Time) {
 	} else {
 		p.beats += n
 	}
+	p.begun = p.begun || p.complete()
 	// n times level = max(level, min(cap, level + replenish)), in one step.
 	full := units(p.cap)
 	if !p.level.less(full) {
@@ -91,7 +93,7 @@ func (p *pool) set(property string, value int64, now time.Time) error {
 	switch property {
 	case "init":
 		p.init, p.initSaid = value, true
-		if p.beats == 0 {
+		if !p.begun {
 			p.level = units(value)
 		}
 	case "cap":

@@ -41,7 +41,9 @@ func TestPool(t *testing.T) {
 		{"init after the first beat", contract, "+6s beat 915 init=700 915/1"},
 		{"declared, cap first", params{}, "0 cap=10 10 depletion_rate=1 +2s 8 init=5 5 replenish_rate=3 beat 8"},
 		{"declared, init first", params{}, "init=15 15 cap=10 15 depletion_rate=1 +1s 14"},
-		{"declared, beats first", params{}, "beat 0/1 cap=10 10 init=5 10 depletion_rate=1 +1s 9"},
+		{"declared, beats first", params{}, "beat 0/1 cap=10 10 init=15 15/1 depletion_rate=1 +1s 14"},
+		{"declared, beats before init", params{}, "beat 0/1 init=15 15 cap=10 15/1 depletion_rate=1 +1s 14"},
+		{"declared, beats before the cap", params{}, "init=15 beat 15/1 cap=10 15 beat init=5 15/2"},
 		{"declared, rate first", params{}, "depletion_rate=1 +9s cap=10 10"},
 	} {
 		p := &pool{params: test.params, initSaid: test.params.cap > 0}
