@@ -317,6 +317,7 @@ func TestWatchdog(t *testing.T) {
 		{map[string]config.Pool{"b": {Cap: 10, DepletionRate: 1, ReplenishRate: 100, Beat: notify}}, 10 * time.Second},
 		{map[string]config.Pool{"a": {Cap: 10, ReplenishRate: 100, Beat: notify}}, 0},
 		{map[string]config.Pool{"a": {Cap: 10, DepletionRate: 1, Beat: notify}}, 0},
+		{map[string]config.Pool{"a": {Cap: 10, DepletionRate: 1, Beat: notify}, "b": contract("notify")}, 150 * time.Millisecond},
 	} {
 		if got := Watchdog(test.pools); got != test.want {
 			t.Errorf("%v: %v, want %v", test.pools, got, test.want)

@@ -51,11 +51,12 @@ type NotifyOptions struct {
 
 // Watchdog is how often, at least, the app has to send WATCHDOG=1 for the pools
 // that want its notifications not to be depleted in the long run; that is what
-// $WATCHDOG_USEC says. It is 0 if there is no such period.
+// $WATCHDOG_USEC says. A pool that no heartbeat replenishes has no such period; it is 0
+// if none has.
 func Watchdog(pools map[string]config.Pool) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for _, p := range pools {
-		if slices.Contains(p.Beat, "notify") && p.DepletionRate > 0 {
+		if slices.Contains(p.Beat, "notify") && p.DepletionRate > 0 && p.ReplenishRate > 0 {
 			shortest = min(shortest, units(min(p.ReplenishRate, p.Cap)).lasts(p.DepletionRate))
 		}
 	}
