@@ -98,7 +98,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level Level) {
 		}
 	}
 	if !begun.on {
-		begun.level = textLevel(line)
+		begun.level = LevelOf(line)
 		c := clock{m.Received, f.loc}
 		begun.time, _ = c.inLine(line)
 		if len(line) > 3 && line[0] == '<' && line[2] == '>' && line[1] >= '0' && line[1] <= '7' {

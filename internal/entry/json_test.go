@@ -49,6 +49,10 @@ func TestJSON(t *testing.T) {
 		{"Python", `{"asctime":"2026-11-23 20:15:01,000","levelname":"WARNING","levelno":30,"message":"x"}`, stated + `"level":"WARN","msg":"x"` + tail + `,"levelno":30}`},
 		{"zap ms", `{"level":"info","ts":1795464901000.0,"msg":"x"}`, stated + `"level":"INFO","msg":"x"` + tail + `}`},
 		{"exponent", `{"ts":1.795464901e9,"msg":"x"}`, stated + `"level":"INFO","msg":"x"` + tail + `,"ts":1.795464901e9}`},
+		{"exponent ms", `{"ts":1.795464901e+12,"msg":"x"}`, stated + `"level":"INFO","msg":"x"` + tail + `,"ts":1.795464901e+12}`},
+		{"exponent ns", `{"ts":1.795464901E18,"msg":"x"}`, stated + `"level":"INFO","msg":"x"` + tail + `,"ts":1.795464901E18}`},
+		{"exponent with a fraction", `{"ts":1.7954649015e9,"msg":"x"}`, `{"time":"2026-11-23T20:15:01.500000000Z","level":"INFO","msg":"x"` + tail + `,"ts":1.7954649015e9}`},
+		{"exponent too large", `{"ts":1e300,"msg":"x"}`, received + `"level":"INFO","msg":"x"` + tail + `,"ts":1e300}`},
 		{"pino", `{"level":50,"time":1795464901000,"pid":1,"msg":"x"}`, stated + `"level":"ERROR","msg":"x"` + tail + `,"app.pid":1}`},
 		{"pino between", `{"level":35,"msg":"x"}`, received + `"level":"INFO","msg":"x"` + tail + `,"app.level":35}`},
 
@@ -109,6 +113,8 @@ func TestJSONPieces(t *testing.T) {
 		{"other", true, false, `{"time":"2026-11-23T21:00:00.000000000Z","level":"INFO","msg":"other",`},
 		{"<4>WARN", false, true, `{"time":"2026-11-23T20:15:01.000000000Z","level":"ERROR","msg":"<4>WARN",`},
 		{"{}", false, false, `{"time":"2026-11-23T20:15:01.000000000Z","level":"ERROR","msg":"{}",`},
+		{`{"level":"error",`, false, true, `{"time":"2026-11-23T21:00:00.000000000Z","level":"ERROR","msg":"{\"level\":\"error\",",`},
+		{`"msg":1}`, false, false, `{"time":"2026-11-23T21:00:00.000000000Z","level":"ERROR","msg":"\"msg\":1}",`},
 		{"whole", false, false, `{"time":"2026-11-23T21:00:00.000000000Z","level":"INFO","msg":"whole",`},
 	} {
 		m.Stderr, m.Partial = tt.stderr, tt.partial

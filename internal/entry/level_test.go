@@ -51,6 +51,11 @@ func TestLevelOf(t *testing.T) {
 		{"fail: App.Program[0]", NoLevel},
 		{"I1123 20:15:01.123456    7 a.go:1] x", Information},
 		{"F1123 20:15:01.123456    7 a.go:1] x", Severe},
+		{"E20261123 20:15:01.123456    7 a.cc:1] x", Severe}, // glog 0.5
+		{"W20261123 20:15:01.123456    7 a.cc:1] x", Warning},
+		{"E20261123 frames", NoLevel},
+		{"E2026112 20:15:01.123456    7 a.cc:1] x", NoLevel},
+		{"E202611", NoLevel},
 		{"E1123 frames", NoLevel},
 		{"E11234 20:15", NoLevel},
 		{"<3>no disk", Severe},
@@ -74,6 +79,11 @@ func TestLevelOf(t *testing.T) {
 		{"0:00:00.000407176 19934 0x561c653e2200 TRACE        GST_REFCOUNTING gstobject.c:208:f:<GstObject@0x56> new", Debug},
 		{`{"level":"error","msg":"x"}`, Severe},
 		{`{"msg":"ERROR","severity":"NOTICE"}`, Information},
+		{`{"version":"1.1","short_message":"x","level":3}`, Severe}, // GELF
+		{`{"version":"1.1","level":3,"short_message":"x"}`, Severe},
+		{`{"version":"1.1","level":"4","host":"a","short_message":"x"}`, Warning},
+		{`{"version":"1.1","level":3,"message":"x"}`, NoLevel},
+		{`{"leve\u006c":"error"}`, Severe},
 		{`{"a":1}`, NoLevel},
 		{`{"a":1`, NoLevel},
 		{`{sensor} ERROR: warm`, Severe}, // no object

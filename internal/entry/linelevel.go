@@ -236,9 +236,10 @@ func leads(b []byte) bool {
 }
 
 // glogLevel is the level of a line that begins as glog's and klog's do:
-// E1123 20:15:01.
+// E1123 20:15:01, and E20261123 20:15:01 since glog 0.5.
 func glogLevel(head []byte) Level {
-	if len(head) < 9 || head[5] != ' ' || head[8] != ':' || digits(head[1:5]) != 4 {
+	n := 1 + digits(head[1:])
+	if n != 5 && n != 9 || len(head) < n+4 || head[n] != ' ' || head[n+3] != ':' {
 		return NoLevel
 	}
 	return letterLevel(head[0])

@@ -3,6 +3,7 @@ package entry
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -151,14 +152,27 @@ func objectLevel(line []byte) (level Level, ok bool) {
 	if !s.open() {
 		return NoLevel, false
 	}
+	syslog := false  // GELF's numbers are
+	var number Level // what "level" is if they are
 	for first := true; ; first = false {
 		m, more, ok := s.member(first)
 		if !ok || !more {
 			return NoLevel, ok
 		}
-		if r, _ := recognise(m.key(line)); r == levelRole {
-			if level, _ := levelValue(m.key(line), m.value(line), false); level != NoLevel {
+		key, value := m.plain(line), m.value(line)
+		if string(key) == "short_message" {
+			if number != NoLevel {
+				return number, true
+			}
+			syslog = true
+		}
+		if r, _ := recognise(key); r == levelRole {
+			gelf := string(key) == "level"
+			if level, _ := levelValue(key, value, syslog && gelf); level != NoLevel {
 				return level, true
+			}
+			if gelf && number == NoLevel {
+				number, _ = levelValue(key, value, true)
 			}
 		}
 	}
@@ -194,11 +208,12 @@ func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 		return epoch(text)
 	case isDigit(first):
 		if bytes.ContainsAny(value, "eE") {
-			var seconds float64
-			if json.Unmarshal(value, &seconds) != nil || seconds < 1e8 || seconds >= 1e11 {
+			var n float64
+			if json.Unmarshal(value, &n) != nil {
 				return t, false, false
 			}
-			return time.Unix(int64(seconds), 0), false, true
+			t, _, ok = epoch(strconv.AppendFloat(nil, n, 'f', -1, 64))
+			return t, false, ok
 		}
 		return epoch(value)
 	case first == '{':

@@ -40,6 +40,9 @@ func (c clock) at(b []byte) (t time.Time, n int) {
 	case bytes.IndexByte([]byte("DIWEF"), first) >= 0 && digits(b[1:]) == 4 && b[5] == ' ':
 		// I0102 15:04:05.000000, glog's
 		return c.date(b, -1, two(b[1:]), two(b[3:]), 6)
+	case bytes.IndexByte([]byte("DIWEF"), first) >= 0 && digits(b[1:]) == 8 && b[9] == ' ':
+		// I20060102 15:04:05.000000, glog's since 0.5
+		return c.date(b, number(b[1:5]), two(b[5:]), two(b[7:]), 10)
 	}
 	skip := 0
 	if b[3] == ' ' || b[3] == ',' {

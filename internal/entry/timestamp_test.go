@@ -44,6 +44,11 @@ func TestLineTime(t *testing.T) {
 		{"2026-11-23 20:15:01x", time.Time{}},
 		{"2026-11/23 20:15:01", time.Time{}},
 
+		{"I20261123 20:15:01.500000    7 a.cc:1] x", local.Add(500 * time.Millisecond)}, // glog 0.5
+		{"I20251123 20:15:01    7 a.cc:1] x", local.AddDate(-1, 0, 0)},
+		{"I20261123 20:15", time.Time{}},
+		{"I20261323 20:15:01", time.Time{}},
+
 		{"Nov 23 20:15:01 host app[7]: x", local},
 		{"Nov 23 20:15:01.5 host x", local.Add(500 * time.Millisecond)},
 		{"Nov  3 20:15:01 host x", local.AddDate(0, 0, -20)},
