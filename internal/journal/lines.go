@@ -21,7 +21,8 @@ type Line struct {
 }
 
 // A Joiner makes lines of entries. The pieces of a line that was split come out
-// with the last of them.
+// with the last of them, or with the end of the run if that did not come: where wrapp was
+// killed, the beginning of the next one.
 type Joiner struct {
 	Pieces bool     // each piece is a line of its own
 	held   [2]*Line // a line whose last piece has not come; stdout, stderr
@@ -33,6 +34,9 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 		e := &entries[i]
 		line := read(e)
 		if e.Stream == entry.Info && !j.Pieces {
+			if isRunMarker(e) {
+				lines = append(lines, j.Rest()...)
+			}
 			held := &j.held[0]
 			if line.Stderr {
 				held = &j.held[1]
@@ -52,6 +56,13 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// isRunMarker reports whether wrapp wrote the entry at the beginning or the end of
+// a run.
+func isRunMarker(e *Entry) bool {
+	return !e.Stderr && !e.Partial &&
+		(bytes.HasPrefix(e.Message, []byte("{{__NEW_RUN_")) || bytes.HasPrefix(e.Message, []byte("{{__END_RUN_")))
 }
 
 // Rest is what there is of lines whose last piece did not come.

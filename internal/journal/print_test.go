@@ -7,6 +7,32 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
 
+// TestKilled has a wrapp that was killed in the middle of two lines: the next run
+// is none of their pieces.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	piece, _ := entry.NewJSON(entry.Context{}).Append(nil, []byte("err"), entry.Meta{Stderr: true, Partial: true})
+	var text strings.Builder
+	var j Joiner
+	lines := j.Add([]Entry{
+		{Message: []byte("out"), Partial: true},
+		{Message: piece, Partial: true, Stderr: true},
+		{Message: []byte("{{__NEW_RUN_2026-11-23_20-15-01}}")},
+		{Message: []byte("{{__NEW_RUN_"), Stderr: true, Partial: true},
+		{Message: []byte("of the app"), Stderr: true},
+		{Message: []byte("cut"), Partial: true},
+		{Message: []byte("{{__END_RUN_2026-11-23_20-15-02_exit_0}}")},
+	})
+	for _, l := range append(lines, j.Rest()...) {
+		label, _ := look(&l)
+		text.WriteString(label + string(l.Text) + "\n")
+	}
+	want := "out    out\nerr    err\nout    {{__NEW_RUN_2026-11-23_20-15-01}}\nerr    {{__NEW_RUN_of the app\nout    cut\nout    {{__END_RUN_2026-11-23_20-15-02_exit_0}}\n"
+	if text.String() != want {
+		t.Errorf("\n%swant\n%s", &text, want)
+	}
+}
+
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	at := func(ms uint64) entry.ID { return entry.ID{Ms: ms} }
