@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,8 @@ import (
 )
 
 // beside starts an app whose child is an orphan, then a tool beside it, and
-// prints what the tool says and which of the two's children are left.
+// prints what the tool says and which of the two's children are left; then one
+// that hangs, with children in sessions of their own, and is killed.
 func beside() int {
 	s, err := New()
 	if err != nil {
@@ -56,6 +58,16 @@ func beside() int {
 	for syscall.Kill(child, 0) == nil {
 		time.Sleep(time.Millisecond) // killed, and soon reaped
 	}
+	hung, said := run(Command{Tool: true}, `setsid sh -c 'echo $$; setsid sleep 1000 >/dev/null & echo $!; wait' & wait`)
+	escaped := []int{pid(said), pid(said)}
+	hung.Kill()
+	<-hung.Gone()
+	left := slices.Clone(escaped)
+	for until := time.Now().Add(20 * time.Second); len(left) > 0 && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+		left = slices.DeleteFunc(left, func(pid int) bool { return syscall.Kill(pid, 0) != nil })
+	}
+	fmt.Println("hung", hung.Status(), len(left))
 	fmt.Println("orphan", syscall.Kill(orphan, 0) == nil, app.Has(orphan))
 	app.Stop()
 	<-app.Gone()
@@ -77,7 +89,7 @@ func TestTool(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	want := "limit unlimited\nNoNewPrivs:\t1 limit 0\norphan true true\norphan false\n"
+	want := "limit unlimited\nNoNewPrivs:\t1 limit 0\nhung killed by SIGKILL 0\norphan true true\norphan false\n"
 	if limit.Max != ^uint64(0) {
 		want = strings.Replace(want, "unlimited", fmt.Sprint(limit.Max/512), 1)
 	}

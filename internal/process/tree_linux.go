@@ -175,6 +175,40 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 	return len(pids) > 0 || slices.ContainsFunc(table.zombies[os.Getpid()], func(pid int) bool { return !skip(pid) })
 }
 
+// Kill sends SIGKILL to the process and to all below it, whatever sessions and groups
+// that has made. Orphans are not below it any more; those of its group are ended
+// with a Tool. Kill does not wait.
+func (p *Process) Kill() {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] != p {
+		return
+	}
+	// What is stopped starts nothing that the next look would miss.
+	syscall.Kill(p.pid, syscall.SIGSTOP)
+	var table *procTable
+	var pids []int
+	stopped := make(map[int]uint64) // pid to start time
+	for more := true; more; {
+		more = false
+		t, err := readProcs()
+		if err != nil {
+			break // the group will do
+		}
+		table, pids = t, t.below(p.pid, func(int) bool { return false })
+		for _, pid := range pids {
+			if stopped[pid] != t.started[pid] {
+				stopped[pid], more = t.started[pid], true
+				t.signal(pid, syscall.SIGSTOP)
+			}
+		}
+	}
+	for _, pid := range pids {
+		table.signal(pid, syscall.SIGKILL)
+	}
+	syscall.Kill(p.pid, syscall.SIGKILL)
+}
+
 // childless says whether this process has no child at all, not even a zombie: then
 // there is no need to look through /proc, which takes its time.
 func childless() bool {

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
@@ -92,7 +90,7 @@ func prober(supervisor *process.Supervisor, app *process.Command) func(context.C
 			Path: path, Argv0: words[0], Args: words[1:],
 			Dir: app.Dir, Env: app.Env, User: app.User,
 			Stdin: null, Stdout: null, Stderr: null,
-			StopSignal: syscall.SIGKILL, StopTimeout: time.Second, Tool: true,
+			Tool: true,
 		})
 		if err != nil {
 			return err
@@ -100,7 +98,7 @@ func prober(supervisor *process.Supervisor, app *process.Command) func(context.C
 		select {
 		case <-p.Gone():
 		case <-ctx.Done():
-			p.Stop()
+			p.Kill()
 			<-p.Gone()
 			return ctx.Err()
 		}
