@@ -48,15 +48,19 @@ type pipeline struct {
 	inflight chan batch   // sent, for collect to read the answers of
 	answered atomic.Int64 // batches
 	trouble  atomic.Bool  // stop sending
-	taken    func()       // called, if not nil, when the first batch has been taken
+	trial    atomic.Bool  // nothing has been taken yet of a server that has just refused some
+	taken    func()       // called, if not nil, when the trial is over
 }
 
 // pump sends what waits and collects the answers until the connection breaks,
 // Redis refuses an entry for now, or the outbox is cancelled; errIDRefused asks
 // for a reconcile. When it returns nothing is outstanding that could still be
-// answered. It calls taken, if that is not nil, when Redis has taken a batch.
+// answered. taken is not nil if Redis has just refused entries: then the first
+// one goes alone, so that Redis does not refuse it and take those behind it, and
+// taken is called when it has been taken.
 func (o *Outbox) pump(conn *redisconn.Conn, taken func()) error {
 	p := &pipeline{o: o, conn: conn.Net, inflight: make(chan batch, maxBatches), taken: taken}
+	p.trial.Store(taken != nil)
 	// What reconcile's commands set must not end a write of ours.
 	if err := conn.Net.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("redis connection: %w", err)
@@ -96,7 +100,11 @@ func (p *pipeline) send() error {
 		answered := p.answered.Load()
 		outstanding := sent - answered
 		waiting := q.waiting()
-		if waiting == 0 || outstanding >= maxBatches || outstanding > 0 && answered == seen && waiting < flushBytes {
+		most, records := int64(maxBatches), maxBatchRecords
+		if p.trial.Load() {
+			most, records = 1, 1
+		}
+		if waiting == 0 || outstanding >= most || outstanding > 0 && answered == seen && waiting < flushBytes {
 			select {
 			case <-q.wake:
 				continue
@@ -106,7 +114,7 @@ func (p *pipeline) send() error {
 			}
 		}
 		var b batch
-		spans, b.records, b.start, b.end, missing = q.take(spans[:0], maxBatchBytes, maxBatchRecords)
+		spans, b.records, b.start, b.end, missing = q.take(spans[:0], maxBatchBytes, records)
 		if missing != nil {
 			p.o.load(missing)
 			continue
@@ -200,6 +208,7 @@ func (p *pipeline) collect() error {
 			if p.taken != nil {
 				p.taken()
 				p.taken = nil
+				p.trial.Store(false)
 			}
 		} else if err := p.settle(b, b.records, refusals); err != nil && (result == nil || errors.Is(result, errIDRefused)) {
 			result = err

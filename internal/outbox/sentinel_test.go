@@ -157,13 +157,28 @@ func TestLostByFailover(t *testing.T) {
 	}
 }
 
-// TestNoReplicas has a master that takes nothing while it has no replica.
+// TestNoReplicas has a master that takes nothing while it has no replica. It is
+// tried with one entry at a time: it might begin to take entries amid more.
 func TestNoReplicas(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--min-replicas-to-write", "1")
 	o := open(t, s, nil)
 	number(o, 0, 3000)
-	s.Wait("a refusal", func() bool { return strings.Contains(s.Info("errorstats"), "errorstat_NOREPLICAS") })
+	refusals := func() (n int) {
+		_, after, _ := strings.Cut(s.Info("errorstats"), "errorstat_NOREPLICAS:count=")
+		fmt.Sscan(after, &n)
+		return n
+	}
+	s.Wait("refusals", func() bool { return refusals() > 1 })
+	before, alone := refusals(), 0
+	s.Wait("refusals of one entry", func() bool {
+		n := refusals()
+		if n == before+1 {
+			alone++
+		}
+		before = n
+		return alone == 3
+	})
 	redistest.StartReplica(t, s)
 	number(o, 3000, 6000)
 	closeAll(t, o)
