@@ -124,9 +124,18 @@ func (c *Cluster) Slot(key string) int {
 	return slot
 }
 
-// Owner is the master that has a slot, as it says itself.
-func (c *Cluster) Owner(slot int) *Server {
+// Owner is the master that has a slot, as it says itself. It waits for one while
+// none does.
+func (c *Cluster) Owner(slot int) (owner *Server) {
 	c.t.Helper()
+	c.Masters[0].Wait(fmt.Sprint("an owner of slot ", slot), func() bool {
+		owner = c.tryOwner(slot)
+		return owner != nil
+	})
+	return owner
+}
+
+func (c *Cluster) tryOwner(slot int) *Server {
 	for _, s := range c.all() {
 		for line := range strings.Lines(s.tryText("CLUSTER", "NODES")) {
 			fields := strings.Fields(line)
