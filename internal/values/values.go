@@ -136,13 +136,13 @@ func (v *Values) run() {
 			return
 		case <-time.After(gather):
 		}
-		v.write(v.quit)
+		v.write(v.quit, false)
 	}
 }
 
 // write writes until nothing waits, or until quit is closed while Redis does not
-// take it.
-func (v *Values) write(quit <-chan struct{}) {
+// take it. With last, a Redis that was never there is tried only once.
+func (v *Values) write(quit <-chan struct{}, last bool) {
 	for {
 		if len(v.w.batch) == 0 {
 			batch, dropped := v.take()
@@ -156,6 +156,9 @@ func (v *Values) write(quit <-chan struct{}) {
 		}
 		if err := v.w.write(); err == nil {
 			continue
+		}
+		if last && !v.w.ever {
+			return
 		}
 		select {
 		case <-quit:
@@ -171,14 +174,10 @@ func (v *Values) write(quit <-chan struct{}) {
 func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	close(v.quit)
 	<-v.done
-	quit := make(chan struct{})
-	if v.w.ever {
-		timer := time.AfterFunc(patience, func() { close(quit) })
-		defer timer.Stop()
-	} else {
-		close(quit)
-	}
-	v.write(quit)
+	late := make(chan struct{})
+	timer := time.AfterFunc(patience, func() { close(late) })
+	defer timer.Stop()
+	v.write(late, true)
 	v.w.hangUp()
 	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
 	if unwritten > 0 && v.w.why == nil {

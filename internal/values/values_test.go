@@ -343,6 +343,34 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestEndAmidMove ends while the only key's slot moves, before anything could be
+// written: a Redis that was there is waited for.
+func TestEndAmidMove(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, false)
+	r := config.Default().Redis
+	r.Host, r.Port = "", 0
+	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
+	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
+	v := New(Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler), Refused: func(reason string) { t.Error(reason) }})
+	slot := cluster.Slot("wrapp:a:n")
+	from := cluster.Owner(slot)
+	to := cluster.Masters[0]
+	if to == from {
+		to = cluster.Masters[1]
+	}
+	var ending sync.WaitGroup
+	cluster.Move(slot, from, to, func() {
+		say(v, "n")
+		ending.Go(func() { closed(t, v) })
+		from.Wait("an attempt", func() bool { return strings.Contains(from.Info("errorstats"), "errorstat_ASK") })
+	})
+	ending.Wait()
+	if n, err := redis.Int(cluster.Owner(slot).Dial(0).Do("GET", "wrapp:a:n")); n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 // TestAway has no Redis, more keys than there is room for, and an end in time.
 func TestAway(t *testing.T) {
 	t.Parallel()

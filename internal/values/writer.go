@@ -54,7 +54,7 @@ type writer struct {
 
 	refused map[string]bool // keys of which it was told
 	failed  int             // attempts in a row
-	ever    bool
+	ever    bool // there was a connection
 	why     error // of the last failure
 }
 
@@ -117,7 +117,7 @@ func (w *writer) write() error {
 	if w.failed > 1 {
 		w.opts.Log.Info("values are written again", "failures", w.failed)
 	}
-	w.ever, w.failed, w.why = true, 0, nil
+	w.failed, w.why = 0, nil
 	return nil
 }
 
@@ -134,6 +134,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 			w.conn = nil
 			return err
 		}
+		w.ever = true
 	}
 	if w.conn.InCluster() && len(w.batch) > 1 {
 		// None of it was ever sent.
