@@ -174,6 +174,32 @@ func TestPoolEnds(t *testing.T) {
 	}
 }
 
+// TestOverwritten has an app beat in front of a progress bar, which never ends its
+// line: the bar is one entry at the end, but each marker counts at once.
+func TestOverwritten(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("bar", `trap 'printf "100%%\n"; exit 0' TERM
+while :; do printf '{{__healthpool__api_beats}}{{frames}}1%%\r'; sleep 0.05; done`)+`
+[health]
+interval = "200ms"
+[health.pools.api]
+cap = 10
+`)
+	cmd := wrapp(t, file)
+	begin(t, cmd)
+	eventually(t, "it beats", func() bool { p, _ := pool(t, file, "bar:api"); return p.Beats >= 3 })
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	p, _ := pool(t, file, "bar:api")
+	frames, err := redis.Int64(s.Dial(2).Do("GET", "wrapp:bar:frames"))
+	if got := output(t, s, "bar"); !slices.Equal(got, []string{"100%"}) || err != nil || frames < 3 || frames != p.Beats {
+		t.Errorf("%q, %d frames, %d beats, %v", got, frames, p.Beats, err)
+	}
+}
+
 // TestNobodyKeeps kills wrapp: the health of its pools goes by itself.
 func TestNobodyKeeps(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,9 @@ type Line struct {
 	Text []byte
 	// Partial says that this piece is not the last of its line.
 	Partial bool
+	// Overwritten says that this is no line, but what was just overwritten, up to a
+	// "\r". It comes as soon as it is known, before the line does.
+	Overwritten bool
 }
 
 // readSize is the least room that Space offers, in bytes. With lines of 10 MB, 64 KiB
@@ -38,6 +41,7 @@ type Splitter struct {
 	buf     []byte
 	start   int // first byte not given out
 	scanned int // buf[start:scanned] holds no "\n"
+	clean   int // buf[start:clean] holds no "\r"
 	end     int // end of what was read
 }
 
@@ -55,7 +59,7 @@ func (s *Splitter) Space() []byte {
 	held := s.end - s.start
 	if s.start > 0 && (held == 0 || len(s.buf)-s.end < readSize) {
 		copy(s.buf, s.buf[s.start:s.end])
-		s.start, s.scanned, s.end = 0, s.scanned-s.start, held
+		s.start, s.scanned, s.clean, s.end = 0, s.scanned-s.start, max(0, s.clean-s.start), held
 	}
 	if len(s.buf)-s.end < readSize {
 		grown := make([]byte, min(2*len(s.buf), s.max+utf8.UTFMax+readSize))
@@ -85,41 +89,47 @@ func (s *Splitter) Next() (Line, bool) {
 	} else {
 		s.scanned = s.end
 	}
-	for {
-		whole := s.end
-		if newline >= 0 {
-			whole = newline
-		}
-		if whole-s.start >= s.window() {
-			if s.overwrite(s.start + s.window()) {
-				continue
-			}
-			return s.cut(), true
-		}
-		if newline < 0 {
-			return Line{}, false
-		}
-		s.overwrite(newline)
-		stop := s.start + len(bytes.TrimRight(s.buf[s.start:newline], "\r"))
-		if stop-s.start > s.max {
-			return s.cut(), true
-		}
-		line := Line{Text: s.buf[s.start:stop:stop]}
-		s.start, s.scanned = newline+1, newline+1
-		return line, true
+	whole := s.end
+	if newline >= 0 {
+		whole = newline
 	}
+	if text := s.overwritten(min(whole, s.start+s.window())); text != nil {
+		return Line{Text: text, Overwritten: true}, true
+	}
+	if whole-s.start >= s.window() {
+		return s.cut(), true
+	}
+	if newline < 0 {
+		return Line{}, false
+	}
+	stop := s.start + len(bytes.TrimRight(s.buf[s.start:newline], "\r"))
+	if stop-s.start > s.max {
+		return s.cut(), true
+	}
+	line := Line{Text: s.buf[s.start:stop:stop]}
+	s.start, s.scanned = newline+1, newline+1
+	return line, true
 }
 
-// overwrite drops what a "\r" before stop overwrites, and says whether there was
-// any. A "\r" that ends it overwrites nothing yet.
-func (s *Splitter) overwrite(stop int) bool {
-	text := s.buf[s.start:stop]
-	if bytes.IndexByte(text, '\r') < 0 {
-		return false
+// overwritten takes out what a "\r" before stop overwrites, nil if it is nothing. A "\r"
+// that ends it overwrites nothing yet.
+func (s *Splitter) overwritten(stop int) []byte {
+	s.clean = max(s.clean, s.start)
+	if s.clean >= stop {
+		return nil
 	}
-	i := bytes.LastIndexByte(bytes.TrimRight(text, "\r"), '\r')
+	i := bytes.IndexByte(s.buf[s.clean:stop], '\r')
+	if i < 0 {
+		s.clean = stop
+		return nil
+	}
+	s.clean += i
+	text := bytes.TrimRight(s.buf[s.start:stop], "\r")
+	if i = bytes.LastIndexByte(text, '\r'); i < 0 {
+		return nil
+	}
 	s.start += i + 1
-	return i >= 0
+	return text[: i+1 : i+1]
 }
 
 // Last returns what is left at the end of the input, a piece at a time, or
@@ -128,9 +138,8 @@ func (s *Splitter) Last() (Line, bool) {
 	if line, ok := s.Next(); ok {
 		return line, true
 	}
-	s.overwrite(s.end)
 	s.end = s.start + len(bytes.TrimRight(s.buf[s.start:s.end], "\r"))
-	s.scanned = s.end
+	s.scanned, s.clean = s.end, s.end
 	held := s.Held()
 	if held == 0 {
 		return Line{}, false

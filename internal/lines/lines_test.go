@@ -19,6 +19,9 @@ func split(input []byte, max int, reads []int) []piece {
 	var got []piece
 	take := func(next func() (Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
+			if line.Overwritten {
+				continue
+			}
 			got = append(got, piece{string(line.Text), line.Partial})
 		}
 	}
@@ -132,6 +135,38 @@ func TestSplit(t *testing.T) {
 			if !equal(got, tt.want) {
 				t.Errorf("%s, reads %v:\n got %+v\nwant %+v", tt.name, reads, got, tt.want)
 			}
+		}
+	}
+}
+
+// TestOverwritten: what is overwritten comes all the same, as soon as something
+// stands behind the "\r".
+func TestOverwritten(t *testing.T) {
+	t.Parallel()
+	for _, reads := range []struct{ input, want string }{
+		{"10%\r|20%|\r|\r3|0%\r|\n", "|10%\r!||20%\r\r!||30%"},
+		{"a\rb\rc\n\rd\n|e\r", "a\rb\r!c\r!d|"},
+		{"12345678901\r2\r3\n", "12345678+901\r2\r!3"},
+		{"1234567890\r2", "12345678+90\r!"},
+		{"123456789\r2", "123456789\r!"},
+	} {
+		s := NewSplitter(8, nil)
+		var got []string
+		for _, input := range strings.Split(reads.input, "|") {
+			s.Filled(copy(s.Space(), input))
+			var now strings.Builder
+			for line, ok := s.Next(); ok; line, ok = s.Next() {
+				now.Write(line.Text)
+				if line.Overwritten {
+					now.WriteByte('!')
+				} else if line.Partial {
+					now.WriteByte('+')
+				}
+			}
+			got = append(got, now.String())
+		}
+		if strings.Join(got, "|") != reads.want {
+			t.Errorf("%q: got %q, want %q", reads.input, strings.Join(got, "|"), reads.want)
 		}
 	}
 }

@@ -68,6 +68,30 @@ func (r *Reader) Line(line []byte, partial bool) {
 	}
 }
 
+// Overwritten reads what a "\r" has overwritten in a line that goes on: its markers
+// count, and blocks begin and end in it, but nothing of its text is given. It
+// changes the bytes of text.
+func (r *Reader) Overwritten(text []byte) {
+	for {
+		end := blockOpens
+		if r.open {
+			end = blockCloses
+		}
+		before, after, found := bytes.Cut(text, end)
+		Take(before, r.mark)
+		switch {
+		case !found:
+			return
+		case r.open:
+			r.give()
+		default:
+			r.ordinary(nil, false, true)
+			r.open, r.inset = true, true
+		}
+		text = after
+	}
+}
+
 // End gives what an open block has, at the end of the input.
 func (r *Reader) End() {
 	if r.open {

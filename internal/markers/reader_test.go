@@ -21,6 +21,14 @@ func read(limit int, lines ...string) (texts, markers []string) {
 		})
 	r.limit = limit
 	for _, line := range lines {
+		for {
+			before, after, found := strings.Cut(line, overwritten)
+			if !found {
+				break
+			}
+			r.Overwritten([]byte(before))
+			line = after
+		}
 		// "\\" at the end of a line: it goes on with the next.
 		line, partial := strings.CutSuffix(line, "\\")
 		r.Line([]byte(line), partial)
@@ -31,6 +39,9 @@ func read(limit int, lines ...string) (texts, markers []string) {
 	}
 	return texts, markers
 }
+
+// overwritten stands in read's lines behind what is.
+const overwritten = "\x00\r"
 
 func TestReader(t *testing.T) {
 	t.Parallel()
@@ -56,6 +67,15 @@ func TestReader(t *testing.T) {
 		{">>|{{x}};b{{y}}|<<", "\nb", "xy"},
 		{">{{x}}>|a;b", ">>|a;b", "x"},
 		{">>;|a", ">>;|a", ""},
+		// Overwritten.
+		{"{{x}}1%\r{{y}}2%\r{{x}}3%", "3%", "xyx"},
+		{"a{{\rx}}", "x}}", ""},
+		{"a>>|b\rc;d{{x}}|<<e", "c\nd;e", "x"},
+		{">>|a;b|<<{{x}}c\rd", "a;d", "x"},
+		{">>|a;b{{x}}\rc|<<d", "a\nc;d", "x"},
+		{"a>>|b{{x}}|<<{{y}}c>>|{{x}}\rd;|<<", "d\n", "xyx"},
+		{"a\\;b>>|c\rd;e|<<f", "a;d\ne;f", ""},
+		{"a\\;b{{x}}\rc", "ac", "x"},
 		// Lines in pieces.
 		{"a\\;b\\;c", "abc", ""},
 		{"a\\;{{x}};b", "a;b", "x"},
@@ -64,7 +84,7 @@ func TestReader(t *testing.T) {
 		{"a\\;b>>|c\\;d;e|<<f", "ab;cd\ne;f", ""},
 		{"a\\;>>|c|<<", "a;c", ""},
 	} {
-		texts, markers := read(blockLimit, strings.Split(test.lines, ";")...)
+		texts, markers := read(blockLimit, strings.Split(strings.ReplaceAll(test.lines, "\r", overwritten), ";")...)
 		if got := strings.Join(texts, ";"); got != test.want || strings.Join(markers, "") != test.markers {
 			t.Errorf("%q: %q, %q; want %q, %q", test.lines, got, markers, test.want, test.markers)
 		}
@@ -150,8 +170,8 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input string, piece int) {
 		want, wantMarkers := slowly(input)
 		lines := strings.Split(strings.TrimSuffix(input, "\n"), "\n")
-		if strings.HasSuffix(input, "\\") || strings.Contains(input, "\\\n") {
-			return // read's own sign
+		if strings.HasSuffix(input, "\\") || strings.Contains(input, "\\\n") || strings.Contains(input, overwritten) {
+			return // read's own signs
 		}
 		got, markers := read(blockLimit, lines...)
 		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) || fmt.Sprint(markers) != fmt.Sprint(wantMarkers) {

@@ -272,6 +272,10 @@ func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 	in.batch = in.to.out.Begin(in.at)
 	ended := 0
 	for ; ok; line, ok = next() {
+		if line.Overwritten {
+			p.read.Overwritten(line.Text)
+			continue
+		}
 		in.to.crashes.Line(p.number(), line.Text, in.at)
 		p.read.Line(line.Text, line.Partial)
 		if !line.Partial {

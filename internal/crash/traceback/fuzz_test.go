@@ -96,7 +96,9 @@ func held(t *testing.T, output []byte) {
 			rest = rest[n:]
 			split.Filled(n)
 			for line, ok := split.Next(); ok; line, ok = split.Next() {
-				r.Line(line.Text, time.Unix(1e9, 0))
+				if !line.Overwritten {
+					r.Line(line.Text, time.Unix(1e9, 0))
+				}
 			}
 		}
 		size := int(unsafe.Sizeof(*r)) + cap(r.text.head) + cap(r.text.tail) + cap(r.aside) +

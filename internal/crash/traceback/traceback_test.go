@@ -34,7 +34,9 @@ func recognise(output []byte, size int) []Report {
 	split := lines.NewSplitter(1<<20, nil)
 	give := func(next func() (lines.Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
-			r.Line(line.Text, now)
+			if !line.Overwritten {
+				r.Line(line.Text, now)
+			}
 		}
 	}
 	for len(output) > 0 {
