@@ -27,9 +27,10 @@ type Notifier struct {
 	conn *net.UnixConn
 	raw  syscall.RawConn
 
-	keep *Keeper
-	opts NotifyOptions
-	done chan struct{}
+	keep  *Keeper
+	opts  NotifyOptions
+	relay *relay
+	done  chan struct{}
 
 	mu            sync.Mutex // held while datagrams are taken in, so that they stay in order
 	text, control []byte     // to read into
@@ -132,7 +133,7 @@ func (n *Notifier) Listen(k *Keeper, opts NotifyOptions) {
 	if n == nil {
 		return
 	}
-	n.keep, n.opts = k, opts
+	n.keep, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
 	go func() {
 		defer close(n.done)
 		n.raw.Read(func(fd uintptr) bool {
@@ -162,6 +163,7 @@ func (n *Notifier) Close() {
 	if n.keep != nil {
 		<-n.done
 		n.tell(true)
+		n.relay.close()
 	}
 	os.RemoveAll(n.dir)
 }
@@ -258,8 +260,8 @@ func (n *Notifier) handle(text string, now time.Time) {
 			relay = append(relay, line)
 		}
 	}
-	if n.opts.Relay != "" && len(relay) > 0 {
-		n.relay(strings.Join(relay, "\n"))
+	if len(relay) > 0 {
+		n.relay.pass(strings.Join(relay, "\n"))
 	}
 }
 
@@ -274,19 +276,5 @@ func (n *Notifier) tell(last bool) {
 	n.said, n.saidAt = n.status, time.Now()
 	if n.status != "" {
 		n.opts.Status("the app says: " + n.status)
-	}
-}
-
-// relay passes on what the app said to who started wrapp. A leading "@" is an
-// abstract socket there as here.
-func (n *Notifier) relay(text string) {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.opts.Relay, Net: "unixgram"})
-	if err == nil {
-		conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, err = conn.Write([]byte(text))
-		conn.Close()
-	}
-	if err != nil {
-		n.opts.Log.Warn("cannot pass on the app's notification", "error", err)
 	}
 }

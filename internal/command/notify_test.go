@@ -1,0 +1,54 @@
+package command
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestNobodyAbove has who started wrapp take no notifications, or be gone: the app's
+// heartbeats are heard all the same, and that is told once.
+func TestNobodyAbove(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	above := filepath.Join(t.TempDir(), "above")
+	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upper.Close()
+	for name, socket := range map[string]string{"full": above, "gone": above + ".gone"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The kernel holds some 10 datagrams that nobody reads, and lets the
+			// 12th wait.
+			file := configure(t, s, shell(name, `
+				for i in $(seq 60); do systemd-notify --status="$i"; done
+				systemd-notify WATCHDOG=1
+				exec sleep 1000`)+`
+[health]
+interval = "200ms"
+[health.pools.api]
+cap = 1000
+beat = ["notify"]
+`)
+			cmd := wrapp(t, file)
+			cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket)
+			var told strings.Builder
+			cmd.Stderr = &told
+			begin(t, cmd)
+			eventually(t, "it beats", func() bool { p, _ := pool(t, file, name+":api"); return p.Beats == 1 && p.Health > 0 })
+			cmd.Process.Signal(syscall.SIGTERM)
+			if got := code(t, cmd.Wait()); got != 143 {
+				t.Errorf("exit status %d", got)
+			}
+			if strings.Count(told.String(), "\n") > 1 || name == "gone" && !strings.Contains(told.String(), "cannot pass on") {
+				t.Error(told.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,95 @@
+package health
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// A relay passes on what the app notified to who started wrapp, in order, without
+// ever making the one wait who has it to pass on. A nil one passes nothing on.
+type relay struct {
+	socket string // a leading "@" is an abstract one
+	log    *slog.Logger
+	queue  chan string
+	done   chan struct{}
+	left   int // what found no room
+
+	mu  sync.Mutex
+	end time.Time // when it gives up; zero while there is no end in sight
+}
+
+const (
+	mostRelayed  = 256         // notifications that may wait to be passed on
+	relayTimeout = time.Second // for one of them, and for all that wait at the end
+)
+
+func newRelay(socket string, log *slog.Logger) *relay {
+	if socket == "" {
+		return nil
+	}
+	r := &relay{socket: socket, log: log, queue: make(chan string, mostRelayed), done: make(chan struct{})}
+	go r.run()
+	return r
+}
+
+// pass has text passed on. One goroutine at a time may call it.
+func (r *relay) pass(text string) {
+	if r == nil {
+		return
+	}
+	select {
+	case r.queue <- text:
+	default:
+		if r.left++; r.left == 1 {
+			r.log.Warn("notifications of the app are not passed on: nobody takes them; it is told once")
+		}
+	}
+}
+
+// close passes on what waits, and ends the relay.
+func (r *relay) close() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.end = time.Now().Add(relayTimeout)
+	r.mu.Unlock()
+	close(r.queue)
+	<-r.done
+}
+
+func (r *relay) run() {
+	defer close(r.done)
+	failed := 0
+	for text := range r.queue {
+		err := r.send(text)
+		switch {
+		case err != nil:
+			if failed++; failed == 1 {
+				r.log.Warn("cannot pass on the app's notifications", "error", err)
+			}
+		case failed > 0:
+			r.log.Info("the app's notifications are passed on again", "failures", failed)
+			failed = 0
+		}
+	}
+}
+
+func (r *relay) send(text string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: r.socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	until := time.Now().Add(relayTimeout)
+	r.mu.Lock()
+	if !r.end.IsZero() && r.end.Before(until) {
+		until = r.end
+	}
+	r.mu.Unlock()
+	conn.SetWriteDeadline(until)
+	_, err = conn.Write([]byte(text))
+	return err
+}
