@@ -54,8 +54,8 @@ type writer struct {
 
 	refused map[string]bool // keys of which it was told
 	failed  int             // attempts in a row
-	ever    bool // there was a connection
-	why     error // of the last failure
+	ever    bool            // there was a connection
+	why     error           // of the last failure
 }
 
 // begin makes batch the one to write.
