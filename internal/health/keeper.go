@@ -33,8 +33,9 @@ type Options struct {
 // between Start and End, Drain and Depleted by one goroutine only.
 type App struct {
 	// Drain takes in what the app has written until now, waiting no longer than
-	// limit: its silence is judged only after that.
-	Drain func(limit time.Duration)
+	// limit: its silence is judged only after that. It returns false if nothing can
+	// be taken in now: then there is nothing to judge.
+	Drain func(limit time.Duration) bool
 	// Depleted hears that a pool has reached 0.
 	Depleted func(category string)
 	// Exec runs the command of an exec: source and returns nil if it ends with
@@ -56,6 +57,7 @@ type Keeper struct {
 	wrong   map[string]bool  // parameters that were refused, by category and property
 	running bool
 	paused  bool
+	deaf    bool // nothing of the app can be taken in
 	exit    int
 	due     time.Time // when the loop is to look next; zero: when it is told
 
@@ -271,6 +273,18 @@ func (k *Keeper) setPaused(paused bool) {
 	ring(k.rearm)
 }
 
+// setDeaf says whether nothing of the app can be taken in now. The time since the last
+// look is then left out, too.
+func (k *Keeper) setDeaf(deaf bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if deaf != k.deaf {
+		k.deaf = true
+		k.settle(time.Now())
+		k.deaf = deaf
+	}
+}
+
 // advance brings every pool to the instant now, to which settle has seen.
 func (k *Keeper) advance(now time.Time) {
 	for _, p := range k.pools {
@@ -279,11 +293,11 @@ func (k *Keeper) advance(now time.Time) {
 }
 
 // settle leaves out of the pools' time what is not the app's silence: time in
-// which the app is held or not there, and wrapp's own lateness, which is the time
+// which the app is held, not heard or not there, and wrapp's own lateness, which is the time
 // since a look that is overdue. Every method that brings pools to an instant
 // calls it first.
 func (k *Keeper) settle(now time.Time) {
-	if k.paused || !k.running {
+	if k.paused || k.deaf || !k.running {
 		for _, p := range k.pools {
 			p.at = now
 		}
@@ -304,7 +318,7 @@ func (k *Keeper) grace() time.Duration { return k.opts.Interval / 10 }
 func (k *Keeper) look(ctx context.Context) {
 	next := time.Now() // of the looks that happen every interval
 	for {
-		k.app.Drain(k.opts.Interval / 2)
+		k.setDeaf(!k.app.Drain(k.opts.Interval / 2))
 		depleted, news := k.judge(&next)
 		if news {
 			ring(k.pub.news)
@@ -355,7 +369,7 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if k.due.IsZero() {
 			k.due = *next
 		}
-		if at, ok := p.emptyAt(); ok && !k.paused && at.Before(k.due) {
+		if at, ok := p.emptyAt(); ok && !k.paused && !k.deaf && at.Before(k.due) {
 			k.due = at
 		}
 	}

@@ -31,7 +31,7 @@ func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
 		Log:  slog.New(slog.DiscardHandler),
 	})
 	if app.Drain == nil {
-		app.Drain = func(time.Duration) {}
+		app.Drain = func(time.Duration) bool { return true }
 	}
 	if app.Depleted == nil {
 		app.Depleted = func(string) {}
@@ -138,7 +138,7 @@ func TestLateness(t *testing.T) {
 		var stuck atomic.Int64 // nanoseconds
 		var depleted atomic.Bool
 		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{
-			Drain:    func(time.Duration) { time.Sleep(time.Duration(stuck.Load())) },
+			Drain:    func(time.Duration) bool { time.Sleep(time.Duration(stuck.Load())); return true },
 			Depleted: func(string) { depleted.Store(true) },
 		})
 		stuck.Store(int64(time.Hour))
@@ -155,6 +155,45 @@ func TestLateness(t *testing.T) {
 		synctest.Wait()
 		if got := value(t, k, "api", "health"); got < 1200 || got > 1400 || depleted.Load() {
 			t.Errorf("health %d after an hour of lateness, depleted %v", got, depleted.Load())
+		}
+	})
+}
+
+// TestDeaf has wrapp wait for Redis, and so the app for wrapp: the app's silence is not
+// its own.
+func TestDeaf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var deaf atomic.Bool
+		var depleted atomic.Int64
+		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{
+			Drain: func(limit time.Duration) bool {
+				if deaf.Load() {
+					time.Sleep(limit)
+				}
+				return !deaf.Load()
+			},
+			Depleted: func(string) { depleted.Add(1) },
+		})
+		time.Sleep(5*time.Second + time.Millisecond)
+		synctest.Wait()
+		deaf.Store(true)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		wantHealth(t, k, "api", 1000)
+		// What comes in at last counts for the time in which it was not heard.
+		k.Beat([]byte("api"), time.Now())
+		wantHealth(t, k, "api", 1000)
+		deaf.Store(false)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := value(t, k, "api", "health"); got < 500 || got > 700 || depleted.Load() > 0 {
+			t.Errorf("health %d 5 s after it is heard again, depleted %d times", got, depleted.Load())
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if wantHealth(t, k, "api", 0); depleted.Load() != 1 {
+			t.Errorf("depleted %d times", depleted.Load())
 		}
 	})
 }
@@ -340,7 +379,7 @@ func TestSaidBeforeStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second) // it is not there yet, and not silent
-		k.Start(App{Drain: func(time.Duration) {}, Depleted: func(string) {}})
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) {}})
 		t.Cleanup(func() {
 			k.End(0)
 			k.Close(time.Second)

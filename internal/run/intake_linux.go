@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,7 @@ type intake struct {
 	seq    uint64       // of the last JSON object
 	text   []byte       // of it
 	at     time.Time    // when what is being given was read
+	reads  atomic.Int64 // that have ended
 	batch  outbox.Batch // of what is being given
 	wrong  []string     // what a pool was told in vain since then
 	pipes  [2]*inlet
@@ -191,19 +193,24 @@ func (in *intake) answer() (last bool) {
 }
 
 // catchUp has what is in the pipes now read, and waits for that, but no longer
-// than limit. Only one goroutine may call it.
-func (in *intake) catchUp(limit time.Duration) {
+// than limit. It returns false if no read has ended meanwhile: we are waiting for room in
+// the outbox, or for who reads the copy, and the app for us. Only one goroutine may
+// call it.
+func (in *intake) catchUp(limit time.Duration) (going bool) {
+	before := in.reads.Load()
 	ask := make(chan struct{})
 	select {
 	case in.asks <- ask:
-	default:
-		return // the last one is still unanswered
+		in.ring()
+	default: // the last one is still unanswered
 	}
-	in.ring()
 	select {
 	case <-ask:
+		return true
 	case <-in.done:
+		return true
 	case <-time.After(limit):
+		return in.reads.Load() != before
 	}
 }
 
@@ -231,6 +238,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		p.split.Filled(n)
 		in.give(p, p.split.Next)
 	}
+	in.reads.Add(1)
 	return n
 }
 

@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -78,6 +79,43 @@ func TestIntakeOrder(t *testing.T) {
 	if len(instants) > 150 {
 		t.Errorf("%d lines were read at %d instants: none of them together", len(want), len(instants))
 	}
+}
+
+// TestIntakeWaits has the outbox wait for a Redis that is away: the app is not heard
+// until there is room.
+func TestIntakeWaits(t *testing.T) {
+	t.Parallel()
+	dial := func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") }
+	log := slog.New(slog.DiscardHandler)
+	out := outbox.New(outbox.Options{Keys: entry.Keys("waits"), MaxEntries: 1000, Limit: 64 << 10, Block: true, Dial: dial, Log: log}, nil)
+	defer out.Close(patience)
+	vals := values.New(values.Options{Name: "waits", Dial: dial, Log: log})
+	defer vals.Close(patience)
+	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	go in.run()
+	if !in.catchUp(time.Minute) {
+		t.Error("it waits for nothing")
+	}
+	if _, err := unix.Write(int(stdout.Fd()), bytes.Repeat([]byte("a line\n"), 20_000)); err != nil {
+		t.Fatal(err)
+	}
+	for in.catchUp(10 * time.Millisecond) {
+		// It is on its way to where it has to wait.
+	}
+	if in.catchUp(10 * time.Millisecond) {
+		t.Error("it has gone on")
+	}
+	out.Unblock()
+	for !in.catchUp(10 * time.Millisecond) {
+		// Until it has seen that.
+	}
+	stdout.Close()
+	stderr.Close()
+	<-in.done
 }
 
 // BenchmarkIntake takes lines of 92 bytes from a pipe to a real Redis; allocations

@@ -187,9 +187,10 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 		Relay:  os.Getenv("NOTIFY_SOCKET"),
 	})
 	pools.Start(health.App{
-		Drain: func(limit time.Duration) {
-			in.catchUp(limit)
+		Drain: func(limit time.Duration) bool {
+			going := in.catchUp(limit)
 			notifier.Drain()
+			return going
 		},
 		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
 		Exec:     prober(supervisor, cmd),
