@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -311,4 +312,66 @@ port = %s
 		t.Fatal(err)
 	}
 	d.ends(5)
+}
+
+// TestDebugExec debugs a script that becomes another program, as entrypoints do.
+func TestDebugExec(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := compiled(t)
+	script := filepath.Join(t.TempDir(), "entrypoint")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// One breakpoint in the shell, which goes with it, and one in what follows.
+	commands := []string{"break execve", "continue", "set breakpoint pending on", "break tick", "continue"}
+	for _, row := range []struct {
+		name string
+		then []string // of the client
+		term bool
+		exit int
+	}{
+		{"detached", []string{"detach"}, false, 5},
+		{"quit", nil, false, 5},
+		{"lost", []string{"shell sleep 600"}, false, 5},
+		{"lost, running", []string{"delete", "break tick if counter < 0", "continue"}, false, 5},
+		{"stopped", []string{"shell sleep 600"}, true, 9},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			end := filepath.Join(t.TempDir(), "end")
+			letEnd := func() {
+				if err := os.WriteFile(end, nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := debugRun(t, s, nil, "--stop-timeout", "40s", "--", script, file, "wait", end).paused()
+			commands := append(slices.Clone(commands), row.then...)
+			if row.name == "detached" || row.name == "quit" {
+				saysAll(t, d.debug("/bin/sh", commands...), `is executing new program: .*/target`, `^Breakpoint 2, tick`)
+				d.runs(letEnd)
+				return
+			}
+			gdb := d.gdb("/bin/sh", commands...)
+			if err := gdb.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if row.name == "lost, running" {
+				eventually(t, "the app has run under gdb", func() bool { return len(s.Stream("logs:app:"+d.name+":info")) >= 2 })
+				time.Sleep(200 * time.Millisecond) // for the breakpoint to be met
+			} else {
+				d.atPrompt()
+			}
+			if row.term {
+				d.term()
+				d.ends(row.exit)
+				killGroupOf(t, gdb)
+				return
+			}
+			killGroupOf(t, gdb)
+			eventually(t, "wrapp notices", func() bool { return strings.Contains(d.said(), "debugger disconnected") })
+			saysNone(t, d.said(), `may be left`)
+			d.runs(letEnd)
+		})
+	}
 }

@@ -87,12 +87,15 @@ func TestRemove(t *testing.T) {
 		{"with acknowledgements", "+$QC1#00+$OK#9a", "+$qC#b4+$z0,1,1#64+", ""},
 		{"behind an answer and a stop", "ff#00$T05#b9$QC1#00$QC1#00$OK#9a", "+$qC#b4+$qC#b4+$z0,1,1#64+", ""},
 		{"looking up symbols", "$qSymbol:6162#00$OK#9a$QC1#00$OK#9a", "+$qC#b4+$qSymbol::6162#2a+$qC#b4+$z0,1,1#64+", ""},
-		{"refused", "$QC1#00$E01#a6", "+$qC#b4+$z0,1,1#64", `gdbserver answers "E01" to z0,1,1`},
+		{"not there", "$QC1#00$E01#a6$OK#9a", "+$qC#b4+$z0,1,1#64+$z0,2,1#65+", ""},
 		{"gone", "", "+$qC#b4", "EOF"},
 		{"gone in between", "$QC1#0", "+$qC#b4", "unexpected EOF"},
 	} {
 		d := &dialogue{Reader: strings.NewReader(row.says)}
 		b := breakpoints{set: map[string]bool{"0,1,1": true}}
+		if row.name == "not there" {
+			b.set["0,2,1"] = true // goes all the same
+		}
 		err := b.remove(d)
 		if got := d.heard.String(); got != row.heard {
 			t.Errorf("%s: it heard %q, want %q", row.name, got, row.heard)

@@ -274,9 +274,9 @@ func ask(conn *net.UnixConn, command string) error {
 	return err
 }
 
-// part ends a gdbserver whose client is gone. It leaves the app when its input
-// has ended, for which it looks, as for everything, while the app is stopped
-// only; its breakpoints it would leave in.
+// part ends a gdbserver whose client is gone. It leaves the app when it is told to,
+// or its input has ended, for which it looks, as for everything, while the app is
+// stopped only; its breakpoints it would leave in.
 func (d *Debugger) part(s *session) {
 	d.app.Forward(syscall.SIGSTOP)
 	stopped := 0
@@ -302,6 +302,9 @@ func (d *Debugger) part(s *session) {
 	if last != nil {
 		last()
 	}
+	// At the end of its input it would kill an app that has executed another
+	// program since, because it takes that for a process of its own.
+	(&remote{s.conn}).send(fmt.Sprintf("D;%x", d.app.PID()))
 	s.conn.CloseWrite()
 	select {
 	case <-s.server.Gone():
