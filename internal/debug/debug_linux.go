@@ -4,6 +4,7 @@
 package debug
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,10 @@ type Debugger struct {
 	setup     sync.Mutex // held while a client's gdbserver takes hold of the app
 
 	mu      sync.Mutex
-	session *session // the client that is there now
-	freed   bool     // the app has run: if it is stopped now, that is its own affair
-	closed  bool     // no client is let in any more
+	session *session          // the client that is there now
+	silent  map[net.Conn]bool // those that have said nothing yet
+	freed   bool              // the app has run: if it is stopped now, that is its own affair
+	closed  bool              // no client is let in any more
 }
 
 // Listen finds gdbserver and begins to listen, before the app is started. Its
@@ -65,7 +67,7 @@ func Listen(opts Options) (*Debugger, error) {
 	if err != nil {
 		return nil, failed("install it in the image: apt-get install gdbserver", "gdbserver is not on PATH")
 	}
-	d := &Debugger{opts: opts, gdbserver: gdbserver}
+	d := &Debugger{opts: opts, gdbserver: gdbserver, silent: make(map[net.Conn]bool)}
 	ip, err := resolve(opts.Host)
 	if err != nil {
 		return nil, failed("see debug.host", "%v", err)
@@ -230,23 +232,56 @@ func (d *Debugger) serve() {
 			time.Sleep(time.Second) // out of descriptors, perhaps
 			continue
 		}
-		if !d.admit(conn) {
-			conn.Close()
-		}
+		d.work.Go(func() { d.hear(conn) })
 	}
 }
 
-// admit begins the session of a client, unless there is one already.
-func (d *Debugger) admit(conn net.Conn) bool {
+// hear waits for a client's first packet and then lets it at the app. One that
+// only looks whether somebody listens, as a port scan or a health check does,
+// leaves a paused app paused.
+func (d *Debugger) hear(conn net.Conn) {
+	d.mu.Lock()
+	busy := d.busy(conn)
+	if !busy {
+		d.silent[conn] = true // for Close
+	}
+	d.mu.Unlock()
+	if busy {
+		conn.Close()
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(helloTimeout))
+	hello := make([]byte, 0, 4<<10)
+	var err error
+	for n := 0; err == nil && len(hello) < cap(hello) && !bytes.ContainsRune(hello, '$'); {
+		n, err = conn.Read(hello[len(hello):cap(hello)])
+		hello = hello[:len(hello)+n]
+	}
+	conn.SetReadDeadline(time.Time{})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.session != nil {
-		if !d.closed {
-			d.tell(fmt.Sprintf("a second debugger, %v, is turned away: one is connected", conn.RemoteAddr()))
-		}
+	delete(d.silent, conn)
+	if !bytes.ContainsRune(hello, '$') || !d.admit(conn, hello) {
+		conn.Close()
+	}
+}
+
+// busy says whether a client has to be turned away. d.mu is held.
+func (d *Debugger) busy(conn net.Conn) bool {
+	if d.session != nil && !d.closed {
+		d.tell(fmt.Sprintf("a second debugger, %v, is turned away: one is connected", conn.RemoteAddr()))
+	}
+	return d.session != nil || d.closed
+}
+
+// admit begins the session of a client that has said hello, unless there is one
+// already. d.mu is held.
+func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
+	if d.busy(conn) {
 		return false
 	}
 	s := newSession(conn)
+	s.hello = hello
 	d.session = s
 	d.work.Go(func() {
 		defer close(s.done)
@@ -287,10 +322,12 @@ func (d *Debugger) release(send func()) {
 	once()
 }
 
-// Times of watching the app.
+// Times of watching the app and who comes.
 const (
 	watchEvery = 50 * time.Millisecond
 	deadFor    = time.Second // how long a debugger has to look at the app's end
+
+	helloTimeout = 30 * time.Second // for a client to say something
 )
 
 // watch follows whether the app is held, until it has ended.
@@ -356,6 +393,9 @@ func (d *Debugger) Close() {
 	d.mu.Lock()
 	d.closed = true
 	s := d.session
+	for conn := range d.silent {
+		conn.Close()
+	}
 	d.mu.Unlock()
 	d.listener.Close()
 	if s != nil {

@@ -1,6 +1,7 @@
 package debug
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 // A session is one client, or none in a trial, and the gdbserver for it.
 type session struct {
 	client net.Conn
+	hello  []byte        // what it has said already
 	done   chan struct{} // closed when it is over
 	ending chan struct{} // closed by quit
 
@@ -204,7 +206,7 @@ func (d *Debugger) copy(s *session) {
 	fromClient, fromServer := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(fromClient)
-		io.Copy(s.conn, io.TeeReader(s.client, &s.points))
+		io.Copy(s.conn, io.TeeReader(io.MultiReader(bytes.NewReader(s.hello), s.client), &s.points))
 	}()
 	go func() {
 		defer close(fromServer)
