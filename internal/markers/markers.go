@@ -15,6 +15,10 @@ type Marker struct {
 	Value []byte // nil: {{key}}, which counts
 }
 
+// longestKey is how long a pool's key may be, in bytes: what an app writes must not fill
+// our memory with names.
+const longestKey = 256
+
 var (
 	opening    = []byte("{{")
 	poolPrefix = []byte("__healthpool__")
@@ -22,10 +26,11 @@ var (
 
 // Pool returns the category and the property that a marker of a health pool
 // names, {{__healthpool__<category>_<property>}}. ok is false for other markers.
-// A category may have "_" in it; the properties are those that an app can say.
+// A category may have "_" in it; the properties are those that an app can say. A key that
+// is too long for a value names no pool either.
 func (m Marker) Pool() (category, property []byte, ok bool) {
 	name, ok := bytes.CutPrefix(m.Key, poolPrefix)
-	if !ok {
+	if !ok || len(m.Key) > longestKey {
 		return nil, nil, false
 	}
 	for _, p := range properties {

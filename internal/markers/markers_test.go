@@ -83,6 +83,8 @@ func TestPool(t *testing.T) {
 		{"__healthpool__beats", ""},
 		{"healthpool__api_beats", ""},
 		{"beats", ""},
+		{"__healthpool__" + strings.Repeat("a", 256-20) + "_beats", strings.Repeat("a", 256-20) + " beats"},
+		{"__healthpool__" + strings.Repeat("a", 257-20) + "_beats", ""},
 	} {
 		category, property, ok := Marker{Key: []byte(test.key)}.Pool()
 		got := ""
