@@ -420,3 +420,37 @@ func BenchmarkCount(b *testing.B) {
 		v.Count(key)
 	}
 }
+
+// TestNoTransaction has Redis refuse the transaction and nothing else: then nothing is
+// carried out, rather than one by one.
+func TestNoTransaction(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	if _, err := c.Do("ACL", "SETUSER", "default", "-multi"); err != nil {
+		t.Fatal(err)
+	}
+	dial := func(context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
+	}
+	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	w.begin([]named{{"n", change{add: 1}}, {"last", change{set: "5"}}})
+	for range 2 {
+		if err := w.write(); err == nil || !strings.Contains(err.Error(), "MULTI") {
+			t.Errorf("written: %v", err)
+		}
+	}
+	if keys, err := redis.Strings(c.Do("KEYS", "*")); err != nil || len(keys) > 0 {
+		t.Errorf("%q, %v", keys, err)
+	}
+	if _, err := c.Do("ACL", "SETUSER", "default", "+multi"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.write(); err != nil {
+		t.Error(err)
+	}
+	w.hangUp()
+	if n, err := redis.Int(c.Do("GET", "wrapp:a:n")); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}

@@ -144,14 +144,16 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	answers, err := exchange(ctx, conn, []any{"WATCH", w.tokenKey()}, []any{"GET", w.tokenKey()})
+	// MULTI is answered before the rest is sent: if it were refused, and what follows
+	// were not, that would be carried out one by one, with the token that says all was.
+	answers, err := exchange(ctx, conn, []any{"WATCH", w.tokenKey()}, []any{"GET", w.tokenKey()}, []any{"MULTI"})
 	if err != nil {
 		return err
 	}
 	if token, _ := redis.String(answers[1], nil); token == w.token {
 		return w.landed(ctx, conn)
 	}
-	commands := [][]any{{"MULTI"}}
+	var commands [][]any
 	for _, c := range w.batch {
 		commands = append(commands, w.commands(c)...)
 	}
@@ -168,8 +170,9 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	return nil
 }
 
-// landed settles the batch, which has landed although the answer was lost. What
-// Redis then could not increment shows in what is there: no whole number.
+// landed settles the batch, which has landed although the answer was lost, and ends
+// the transaction that was begun for it. What Redis then could not increment shows
+// in what is there: no whole number.
 func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 	var results []any
 	var gets [][]any
@@ -183,12 +186,12 @@ func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 			results = append(results, nil)
 		}
 	}
-	answers, err := exchange(ctx, conn, gets...)
+	answers, err := exchange(ctx, conn, slices.Insert(gets, 0, []any{"EXEC"})...)
 	var reply redis.Error
 	if err != nil && (!errors.As(err, &reply) || redisconn.Passing(string(reply))) {
 		return err
 	}
-	for i, answer := range answers {
+	for i, answer := range answers[1:] {
 		if reply, ok := answer.(redis.Error); ok {
 			results[at[i]] = reply
 		} else if _, err := redis.Int64(answer, nil); err != nil && answer != nil {
