@@ -28,10 +28,11 @@ const (
 	gather = 50 * time.Millisecond
 
 	// mostKeys is how many keys may wait to be written: what an app writes must
-	// not fill our memory while Redis is away. A key has at most some hundred
-	// bytes, or longestKey.
-	mostKeys   = 10_000
-	longestKey = 256
+	// not fill our memory while Redis is away. So keys and values have bounds, too,
+	// in bytes.
+	mostKeys     = 10_000
+	longestKey   = 256
+	longestValue = 1 << 10
 )
 
 // Values takes counts and settings from any goroutine, never waits for Redis, and
@@ -82,7 +83,9 @@ func (v *Values) Count(key []byte) {
 func (v *Values) Set(key, value []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if c := v.of(key); c != nil {
+	if len(value) > longestValue {
+		v.dropped++
+	} else if c := v.of(key); c != nil {
 		*c = change{set: string(value)}
 	}
 }
@@ -147,7 +150,7 @@ func (v *Values) write(quit <-chan struct{}, last bool) {
 		if len(v.w.batch) == 0 {
 			batch, dropped := v.take()
 			if dropped > 0 {
-				v.w.opts.Refused(fmt.Sprintf("%d markers are not counted: Redis has taken no values while there were %d different keys, or a key was longer than %d bytes", dropped, mostKeys, longestKey))
+				v.w.opts.Refused(fmt.Sprintf("%d markers are not counted: Redis has taken no values while there were %d different keys, or a key was longer than %d bytes or a value than %d", dropped, mostKeys, longestKey, longestValue))
 			}
 			if len(batch) == 0 {
 				return

@@ -411,6 +411,24 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestLongest bounds what is held of one marker.
+func TestLongest(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	v, refused := open(s, nil)
+	key, value := strings.Repeat("k", longestKey), strings.Repeat("1", longestValue)
+	say(v, key+":"+value, key+"k:1", "long:1"+value)
+	closed(t, v)
+	if got := refused(); len(got) != 1 || !strings.HasPrefix(got[0], "2 markers are not counted") {
+		t.Errorf("%q", got)
+	}
+	c := s.Dial(2)
+	got, err := redis.String(c.Do("GET", "wrapp:a:"+key))
+	if n, _ := redis.Int(c.Do("EXISTS", "wrapp:a:"+key+"k", "wrapp:a:long")); got != value || err != nil || n > 0 {
+		t.Errorf("%.20q, %v, and %d too long", got, err, n)
+	}
+}
+
 func BenchmarkCount(b *testing.B) {
 	v := New(Options{Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errLeak }, Log: slog.New(slog.DiscardHandler)})
 	defer v.Close(0)
