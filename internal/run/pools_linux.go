@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
@@ -50,10 +51,40 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *s
 	return notifier
 }
 
+// depletions are what was told of pools without health, by category: a pool whose
+// heartbeats are too few comes and goes many times a second.
+type depletions map[string]depletion
+
+type depletion struct {
+	told time.Time
+	more int // since then
+}
+
+// tellDepletion is how often a pool's depletion is told at most.
+const tellDepletion = 10 * time.Second
+
+// text is what to say of a pool that is depleted now, "" if it is counted and told with
+// a later one.
+func (d depletions) text(category string, now time.Time) string {
+	last, again := d[category]
+	if again && now.Sub(last.told) < tellDepletion {
+		d[category] = depletion{last.told, last.more + 1}
+		return ""
+	}
+	d[category] = depletion{told: now}
+	text := fmt.Sprintf("health pool %s is depleted", category)
+	if last.more > 0 {
+		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.told.Format(time.TimeOnly))
+	}
+	return text
+}
+
 // depleted does what a pool wants done when it has no health left.
-func depleted(cfg *config.Config, category string, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *slog.Logger) {
-	out.Say(entry.Status, fmt.Sprintf("health pool %s is depleted", category))
-	log.Warn("health pool is depleted", "pool", category)
+func depleted(cfg *config.Config, category string, told depletions, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *slog.Logger) {
+	if text := told.text(category, time.Now()); text != "" {
+		out.Say(entry.Status, text)
+		log.Warn(text)
+	}
 	stop := func() {
 		if !app.Stopped() {
 			out.Say(entry.Status, fmt.Sprintf("stopping: health pool %s is depleted", category))

@@ -186,13 +186,14 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 		Log:    log,
 		Relay:  os.Getenv("NOTIFY_SOCKET"),
 	})
+	told := make(depletions)
 	pools.Start(health.App{
 		Drain: func(limit time.Duration) bool {
 			going := in.catchUp(limit)
 			notifier.Drain()
 			return going
 		},
-		Depleted: func(category string) { depleted(cfg, category, app, crashes, out, log) },
+		Depleted: func(category string) { depleted(cfg, category, told, app, crashes, out, log) },
 		Exec:     prober(supervisor, cmd),
 	})
 	cores := useOneCore()
