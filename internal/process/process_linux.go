@@ -64,6 +64,7 @@ type Process struct {
 	exited chan struct{} // closed when status is there
 	status Status
 	gone   chan struct{} // closed when the tree is gone too
+	killed procTable     // what Kill has killed below it; set before exited is closed
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed by the first Stop
@@ -244,7 +245,8 @@ func (p *Process) supervise() {
 		}
 	}
 	if p.cmd.Tool {
-		return // reap has ended its group
+		p.endTool()
+		return
 	}
 	deadline := time.Now().Add(p.cmd.StopTimeout)
 	if p.Stopped() {

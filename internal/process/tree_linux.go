@@ -19,6 +19,7 @@ type procTable struct {
 	children map[int][]int
 	zombies  map[int][]int  // children that have ended and wait to be reaped
 	started  map[int]uint64 // in clock ticks since boot; pid and start name a process for good
+	running  map[int]bool   // may start another process before it has a signal that it was sent
 }
 
 func readProcs() (*procTable, error) {
@@ -31,7 +32,7 @@ func readProcs() (*procTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &procTable{children: make(map[int][]int), zombies: make(map[int][]int), started: make(map[int]uint64)}
+	t := &procTable{children: make(map[int][]int), zombies: make(map[int][]int), started: make(map[int]uint64), running: make(map[int]bool)}
 	seen := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -49,6 +50,7 @@ func readProcs() (*procTable, error) {
 		}
 		t.children[stat.ppid] = append(t.children[stat.ppid], pid)
 		t.started[pid] = stat.started
+		t.running[pid] = stat.state == 'R' || stat.state == 'S'
 	}
 	if !seen {
 		return nil, errors.New("/proc is not mounted")
@@ -177,36 +179,66 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 
 // Kill sends SIGKILL to the process and to all below it, whatever sessions and groups
 // that has made. Orphans are not below it any more; those of its group are ended
-// with a Tool. Kill does not wait.
+// with a Tool. Kill does not wait; for what it has killed, Gone of a Tool does.
 func (p *Process) Kill() {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	if p.s.procs[p.pid] != p {
 		return
 	}
-	// What is stopped starts nothing that the next look would miss.
+	below := make(map[int]uint64) // pid to start time
+	// What is stopped starts nothing that the next look would miss. One that is just
+	// starting something stops when that is there.
 	syscall.Kill(p.pid, syscall.SIGSTOP)
-	var table *procTable
-	var pids []int
-	stopped := make(map[int]uint64) // pid to start time
+	until := time.Now().Add(stopTimeout)
 	for more := true; more; {
-		more = false
-		t, err := readProcs()
+		table, err := readProcs()
 		if err != nil {
 			break // the group will do
 		}
-		table, pids = t, t.below(p.pid, func(int) bool { return false })
-		for _, pid := range pids {
-			if stopped[pid] != t.started[pid] {
-				stopped[pid], more = t.started[pid], true
-				t.signal(pid, syscall.SIGSTOP)
+		more = table.running[p.pid]
+		for _, pid := range table.below(p.pid, func(int) bool { return false }) {
+			more = more || table.running[pid]
+			if below[pid] != table.started[pid] {
+				below[pid], more = table.started[pid], true
+				table.signal(pid, syscall.SIGSTOP)
 			}
 		}
+		more = more && time.Now().Before(until)
 	}
-	for _, pid := range pids {
-		table.signal(pid, syscall.SIGKILL)
+	p.killed = procTable{started: below}
+	for pid := range below {
+		p.killed.signal(pid, syscall.SIGKILL)
 	}
 	syscall.Kill(p.pid, syscall.SIGKILL)
+}
+
+// stopTimeout is how long Kill waits for what it has stopped to be stopped.
+const stopTimeout = 200 * time.Millisecond
+
+// endTool returns when nothing is left of an ended tool's process group, which reap has
+// killed, and of what Kill has killed.
+func (p *Process) endTool() {
+	for until := time.Now().Add(killTimeout); time.Now().Before(until); {
+		reaped := p.s.nextReap()
+		if syscall.Kill(-p.pid, 0) != nil && !p.killed.any() {
+			return
+		}
+		select {
+		case <-reaped:
+		case <-time.After(treePoll):
+		}
+	}
+}
+
+// any says whether any of the processes is still there.
+func (t *procTable) any() bool {
+	for pid, started := range t.started {
+		if stat, err := readStat(pid); err == nil && stat.started == started {
+			return true
+		}
+	}
+	return false
 }
 
 // childless says whether this process has no child at all, not even a zombie: then
