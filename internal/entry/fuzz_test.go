@@ -25,6 +25,9 @@ func FuzzJSON(f *testing.F) {
 		m := Meta{Received: received, Stderr: seconds&1 != 0, Partial: partial}
 		first, level := fm.Append(nil, line, m)
 		e := checkMessage(t, line, first)
+		if of := LevelOf(line); of != level && !partial && !hasEscape(line) && utf8.Valid(line) {
+			t.Fatalf("%q: level %v in JSON, %v in text", line, level, of)
+		}
 		want := level.String()
 		if level == NoLevel {
 			want = "INFO"

@@ -205,13 +205,13 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 	}
 	for i := range f.members {
 		mem := &f.members[i]
-		key := mem.plain(line)
-		r, rank := recognise(key)
+		key, value := mem.plain(line), mem.value(line)
+		r, rank := recognise(key, value)
 		take := &takes[r]
 		if r == noRole || take.rank != 0 && take.rank <= rank {
 			continue
 		}
-		value, exact, ok := mem.value(line), true, false
+		exact, ok := true, false
 		switch r {
 		case timeRole:
 			var at time.Time

@@ -43,7 +43,7 @@ func LevelOf(line []byte) Level {
 	if len(line) == 0 {
 		return NoLevel
 	}
-	if line[0] == '{' || line[0] == ' ' {
+	if line[0] == '{' || line[0] <= ' ' {
 		if level, ok := objectLevel(line); ok {
 			return level
 		}

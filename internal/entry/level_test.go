@@ -19,6 +19,16 @@ func TestLevelOf(t *testing.T) {
 		{"there was an ERROR somewhere", NoLevel}, // prose
 		{"TypeError: x is not a function", NoLevel},
 		{"http://host/error: x", NoLevel},
+		{"http: GET /x", Debug}, // winston
+		{"2026/11/23 20:15:01 http: TLS handshake error from 10.0.0.7:1234: EOF", NoLevel}, // Go's
+		{"camera: http: Server closed", NoLevel},
+		{"http: error: x", Severe},
+		{"[http] error: x", Severe},
+		{"sensor[error]=0", NoLevel},
+		{"sensor [error] is 0", Severe},
+		{"2026-11-23T20:15:01.123Z error: no disk", Severe}, // winston
+		{"2026-11-23 20:15:01  Warning: slow", Warning},
+		{"5 error: no disk", NoLevel},
 		{"HTTP 404 GET /x", NoLevel},
 		{"<html> INFO", Information},
 		{strings.Repeat("x", 76) + " ERROR", NoLevel}, // beyond reach
@@ -42,6 +52,15 @@ func TestLevelOf(t *testing.T) {
 		{`ts=2026-11-23T20:15:01Z msg="ERROR none" lvl=dbug`, Debug},
 		{`level="debug"`, Debug},
 		{"mylevel=error", NoLevel},
+		{"2026-11-23 20:15:01 INFO logging with level=error", Information}, // spoken about
+		{"8:15PM INF configured level=error", Information},                 // zerolog
+		{"2026-11-23T20:15:01Z [info     ] event   level=error", Information},
+		{"[INFO] [1700000000.123456789] [camera]: ERROR: level=error", Information},
+		{"Nov 23 20:15:01 host app[7]: level=error msg=x", Severe},
+		{`msg="now level=error" level=info`, Information},
+		{`msg="a \" level=error" level=info`, Information},
+		{`msg="no end level=error`, NoLevel},
+		{`severity="loud" level=warn`, Warning},
 		{"[E] INFO", Information},
 		{"[2026-11-23T20:15:01Z WARN  app] slow", Warning},         // Rust's env_logger
 		{"2026-11-23 20:15:01.123 | ERROR    | a:b:7 - x", Severe}, // loguru
@@ -78,6 +97,12 @@ func TestLevelOf(t *testing.T) {
 		{"0:00:00.001003934 19934 0x561c653e2200 LOG       GST_PLUGIN_LOADING gstplugin.c:229:f: attempting", Debug},
 		{"0:00:00.000407176 19934 0x561c653e2200 TRACE        GST_REFCOUNTING gstobject.c:208:f:<GstObject@0x56> new", Debug},
 		{`{"level":"error","msg":"x"}`, Severe},
+		{"\t" + `{"level":"error","msg":"x"}`, Severe},
+		{`{"lvl":"info","level":"error"}`, Severe}, // as in JSON
+		{`{"severity":"ERROR","level":"info"}`, Information},
+		{`{"level":"info","levelname":"ERROR"}`, Information},
+		{`{"level":250,"level_name":"ERROR"}`, Severe},
+		{`{"level":50,"msg":"cut`, Severe},
 		{`{"msg":"ERROR","severity":"NOTICE"}`, Information},
 		{`{"version":"1.1","short_message":"x","level":3}`, Severe}, // GELF
 		{`{"version":"1.1","level":3,"short_message":"x"}`, Severe},

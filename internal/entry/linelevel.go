@@ -38,9 +38,19 @@ func textLevel(line []byte) Level {
 	}
 	if i := bytes.IndexByte(head, '='); i > 0 {
 		if level := logfmtLevel(head); level != NoLevel {
+			// It may be spoken of, as in "INFO  now level=error".
+			before := head[:bytes.LastIndexByte(head[:i], ' ')+1]
+			if own := statedLevel(before); own != NoLevel {
+				return own
+			}
 			return level
 		}
 	}
+	return statedLevel(head)
+}
+
+// statedLevel is wordLevel, but quick where there is none.
+func statedLevel(head []byte) Level {
 	if capitals(head) || marked(head) {
 		return wordLevel(head)
 	}
@@ -113,7 +123,8 @@ func marked(b []byte) bool {
 func wordLevel(head []byte) Level {
 	gstreamer := len(head) > 8 && head[1] == ':' && head[4] == ':' && head[7] == '.'
 	prose := 0
-	bracket := -1 // where the last opening bracket is
+	bracket := -1   // where the last opening bracket is
+	weak := NoLevel // what a word names that names modules, too
 	for i := 0; i < len(head); {
 		c := head[i]
 		if !isLetter(c) {
@@ -149,22 +160,27 @@ func wordLevel(head []byte) Level {
 					return level
 				}
 			}
-			if inBracket(head, bracket, i, n) || after == ':' && (n+1 == len(head) || head[n+1] == ' ') && leads(head[:i]) {
-				if level, _ := levelText(w); level != NoLevel {
+			boxed := inBracket(head, bracket, i, n)
+			if boxed || after == ':' && (n+1 == len(head) || head[n+1] == ' ') && leads(head[:i]) {
+				if level, _ := levelWord(w); level != NoLevel {
 					return level
+				}
+				// Go's errors have "http: " in them, winston's lines begin with it.
+				if weak == NoLevel && (boxed || i == 0 || !bytes.EqualFold(w, []byte("http"))) {
+					weak, _ = levelText(w)
 				}
 			}
 		}
 		if small && (before == ' ' || before == '\t') && after == ' ' {
 			if prose++; prose == 3 {
-				return NoLevel
+				return weak
 			}
 		} else {
 			prose = 0
 		}
 		i = n
 	}
-	return NoLevel
+	return weak
 }
 
 // lineWord is the level of words that mean one in some lines only: GStreamer's,
@@ -209,9 +225,10 @@ func closes(c byte) bool {
 }
 
 // inBracket reports whether head[i:n] is all that is between the bracket and a
-// closing one, but for blanks and, as in Apache's [core:error], a module.
+// closing one, but for blanks and, as in Apache's [core:error], a module. What stands
+// in the brackets of an index, as in sensor[error], is none.
 func inBracket(head []byte, bracket, i, n int) bool {
-	if bracket < 0 || i-bracket > 32 {
+	if bracket < 0 || i-bracket > 32 || bracket > 0 && isWord(head[bracket-1]) {
 		return false
 	}
 	for n < len(head) && head[n] == ' ' {
@@ -225,14 +242,24 @@ func inBracket(head []byte, bracket, i, n int) bool {
 	return head[i] == '[' || head[i] == ':'
 }
 
-// leads reports whether a level before a colon can stand behind b: at the start
-// of the line, or behind the name of a program or a place and a colon.
+// leads reports whether a level before a colon can stand behind b: at the start of
+// the line, behind the name of a program or a place and a colon, or behind a time.
 func leads(b []byte) bool {
-	n := len(b)
-	if n == 0 {
+	if len(b) == 0 {
 		return true
 	}
-	return n >= 2 && b[n-1] == ' ' && (b[n-2] == ':' || b[n-2] == ']')
+	token := bytes.TrimRight(b, " ")
+	if len(token) == 0 || len(token) == len(b) {
+		return false
+	}
+	token = token[bytes.LastIndexByte(token, ' ')+1:]
+	switch last := token[len(token)-1]; {
+	case last == ':' || last == ']':
+		return true
+	case isDigit(last) || last == 'Z':
+		return isDigit(token[0]) && bytes.Count(token, []byte(":")) == 2
+	}
+	return false
 }
 
 // glogLevel is the level of a line that begins as glog's and klog's do:
@@ -299,9 +326,10 @@ func syslogLevel(severity int) Level {
 	return Debug
 }
 
-// logfmtLevel is the level after level=, lvl= or severity=.
+// logfmtLevel is the level after level=, lvl= or severity=, but not in the quotes of
+// another key's value.
 func logfmtLevel(head []byte) Level {
-	for i := 0; i < len(head); i++ {
+	for i := 0; i < len(head); {
 		n := bytes.IndexByte(head[i:], '=')
 		if n < 0 {
 			return NoLevel
@@ -311,18 +339,27 @@ func logfmtLevel(head []byte) Level {
 		for start > 0 && (isLetter(head[start-1]) || head[start-1] == '_') {
 			start--
 		}
+		key := head[start:i]
 		if start > 0 && head[start-1] != ' ' && head[start-1] != '\t' {
-			continue
+			key = nil // a part of one
 		}
-		switch string(head[start:i]) {
+		i++
+		switch string(key) {
 		case "level", "lvl", "severity", "loglevel", "log_level", "levelname", "LEVEL":
-			value := bytes.TrimLeft(head[i+1:], `"`)
+			value := bytes.TrimLeft(head[i:], `"`)
 			n := 0
 			for n < len(value) && isLetter(value[n]) {
 				n++
 			}
 			if level, _ := levelWord(value[:n]); level != NoLevel {
 				return level
+			}
+		}
+		if i < len(head) && head[i] == '"' {
+			for i++; i < len(head) && head[i] != '"'; i++ {
+				if head[i] == '\\' {
+					i++
+				}
 			}
 		}
 	}

@@ -118,9 +118,9 @@ func (c clock) logfmt(head []byte) (t time.Time, ok bool) {
 }
 
 // epoch reads a time as a number of seconds, milliseconds, microseconds or
-// nanoseconds since 1970, told apart by its size: seconds up to the year 5138,
-// and nothing before 1973, because a small number is a duration. exact is false
-// if it says more than nanoseconds.
+// nanoseconds since 1970, told apart by its size: from 1973 on, because a small number
+// is a duration, and up to 2286, because what is larger is a date in digits
+// (20261123201501) or a duration. exact is false if it says more than nanoseconds.
 func epoch(b []byte) (t time.Time, exact, ok bool) {
 	d := digits(b)
 	if d < 9 || d > 19 {
@@ -136,7 +136,7 @@ func epoch(b []byte) (t time.Time, exact, ok bool) {
 		places -= 3
 	}
 	seconds := v / perSecond
-	if seconds < 1e8 || seconds >= 1e11 {
+	if seconds < 1e8 || seconds >= 1e10 {
 		return t, false, false
 	}
 	nanos := v % perSecond

@@ -141,7 +141,7 @@ func checkMessage(t *testing.T, line, message []byte) map[string]any {
 			name = "app." + name
 		}
 		if !kept {
-			r, _ := recognise([]byte(key))
+			r, _ := recognise([]byte(key), []byte("0"))
 			if gone[r]++; r == noRole || gone[r] > 1 {
 				t.Fatalf("%.300q: %.300q is lost in %.300q", line, key, message)
 			}

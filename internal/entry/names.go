@@ -18,9 +18,9 @@ const (
 	msgRole
 )
 
-// recognise is what a key stands for among loggers. Of several keys with one
-// role, the one with the least rank is taken whose value makes sense.
-func recognise(key []byte) (role, int) {
+// recognise is what a member stands for among loggers. Of several with one role,
+// the one with the least rank is taken whose value makes sense.
+func recognise(key, value []byte) (role, int) {
 	switch string(key) {
 	case "time": // slog, zerolog, logrus, bunyan, pino, GCP
 		return timeRole, 1
@@ -37,6 +37,9 @@ func recognise(key []byte) (role, int) {
 	case "levelname", "level_name", "severity_text", "severityText", "SeverityText": // words beside a number
 		return levelRole, 1
 	case "level":
+		if value[0] == '"' && !isDigit(value[1]) {
+			return levelRole, 1
+		}
 		return levelRole, 2
 	case "severity": // GCP
 		return levelRole, 3
@@ -144,38 +147,45 @@ func levelNumber(key, value []byte, syslog bool) (level Level, exact bool) {
 	return NoLevel, false
 }
 
-// objectLevel is the level that the object states which line begins with. It
-// stops at the first member that tells, so that a line is not read to its end
-// for it. ok is false if the line is no object as far as it was read.
+// objectLevel is the level that the object states which line begins with, the one
+// that appendObject takes. It stops where no better one can come, so that few lines
+// are read to their end for it. ok is false if the line is no object as far as it
+// was read, and no level was found in it.
 func objectLevel(line []byte) (level Level, ok bool) {
 	s := scanner{b: line}
 	if !s.open() {
 		return NoLevel, false
 	}
-	syslog := false  // GELF's numbers are
-	var number Level // what "level" is if they are
-	for first := true; ; first = false {
-		m, more, ok := s.member(first)
-		if !ok || !more {
-			return NoLevel, ok
+	scale := 0 // of a number as "level": 1 is GELF's
+	var best [2]struct {
+		rank  int
+		level Level
+	}
+	for first := true; best[0].rank != 1 || best[1].rank != 1; first = false {
+		m, more, good := s.member(first)
+		if ok = good; !ok || !more {
+			break
 		}
 		key, value := m.plain(line), m.value(line)
 		if string(key) == "short_message" {
-			if number != NoLevel {
-				return number, true
-			}
-			syslog = true
+			scale = 1
 		}
-		if r, _ := recognise(key); r == levelRole {
-			gelf := string(key) == "level"
-			if level, _ := levelValue(key, value, syslog && gelf); level != NoLevel {
-				return level, true
+		r, rank := recognise(key, value)
+		if r != levelRole {
+			continue
+		}
+		for i := range best {
+			b := &best[i]
+			if b.rank != 0 && b.rank <= rank {
+				continue
 			}
-			if gelf && number == NoLevel {
-				number, _ = levelValue(key, value, true)
+			if level, _ := levelValue(key, value, i == 1 && string(key) == "level"); level != NoLevel {
+				b.rank, b.level = rank, level
 			}
 		}
 	}
+	level = best[scale].level
+	return level, ok || level != NoLevel
 }
 
 // objectLevelIn is the member "level" of an object.
@@ -203,7 +213,9 @@ func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 	case first == '"':
 		text := bytes.TrimSpace(unquote(value))
 		if t, n := c.at(text); n > 0 && n == len(text) {
-			return t, true, true
+			decimals := text[bytes.LastIndexAny(text, ".,")+1:]
+			decimals = decimals[:digits(decimals)]
+			return t, len(bytes.TrimRight(decimals, "0")) <= 9, true
 		}
 		return epoch(text)
 	case isDigit(first):

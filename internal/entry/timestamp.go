@@ -82,7 +82,7 @@ func (c clock) named(b []byte, skip int) (t time.Time, n int) {
 	}
 	if len(b) > at+5 && digits(b[at:]) == 4 && b[at+4] == ' ' {
 		t, n = c.date(b, number(b[at:at+4]), m, day, at+5)
-	} else if year, end := yearBehind(b, at); year > 0 {
+	} else if year, end := yearBehind(b, at, skip > 0); year > 0 {
 		if t, n = c.date(b, year, m, day, at); n > 0 {
 			n = end
 		}
@@ -96,14 +96,21 @@ func (c clock) named(b []byte, skip int) (t time.Time, n int) {
 }
 
 // yearBehind reads a year that stands behind the time of day at b[i:], as
-// ctime and date write it.
-func yearBehind(b []byte, i int) (year, end int) {
+// ctime and date write it. In a line of theirs, which begins with the weekday, AM or
+// PM and a zone may be between.
+func yearBehind(b []byte, i int, weekday bool) (year, end int) {
 	i += len("15:04:05")
 	if i+1 < len(b) && (b[i] == '.' || b[i] == ',') {
 		i += 1 + digits(b[i+1:])
 	}
-	if bytes.HasPrefix(b[min(i, len(b)):], []byte(" UTC ")) {
-		i += len(" UTC")
+	for range 2 {
+		n := i + 1
+		for weekday && n < len(b) && n < i+6 && b[n] >= 'A' && b[n] <= 'Z' {
+			n++
+		}
+		if n > i+2 && n < len(b) && b[i] == ' ' && b[n] == ' ' {
+			i = n
+		}
 	}
 	if i+5 > len(b) || b[i] != ' ' || digits(b[i+1:]) != 4 || i+5 < len(b) && isWord(b[i+5]) {
 		return 0, 0
@@ -127,6 +134,12 @@ func (c clock) date(b []byte, year, month, day, i int) (t time.Time, n int) {
 		if d := digits(b[i+1:]); d > 0 {
 			nanos = fraction(b[i+1 : i+1+d])
 			i += 1 + d
+		}
+	}
+	if pm, n := halfDay(b[i:]); n > 0 && hour >= 1 && hour <= 12 {
+		i += n
+		if hour %= 12; pm {
+			hour += 12
 		}
 	}
 	loc := c.loc
@@ -163,6 +176,18 @@ func (c clock) thisYear(month, day, hour, minute, nanos int, loc *time.Location)
 		}
 	}
 	return best
+}
+
+// halfDay reads the AM or PM that may follow a time of day.
+func halfDay(b []byte) (pm bool, n int) {
+	if len(b) > 0 && b[0] == ' ' {
+		n = 1
+	}
+	rest := b[n:]
+	if len(rest) < 2 || rest[0] != 'A' && rest[0] != 'P' || rest[1] != 'M' || len(rest) > 2 && isWord(rest[2]) {
+		return false, 0
+	}
+	return rest[0] == 'P', n + 2
 }
 
 // zone reads what may follow a time of day: Z, +01:00, +0100, +01, with a blank

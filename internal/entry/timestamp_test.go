@@ -58,6 +58,17 @@ func TestLineTime(t *testing.T) {
 		{"<3>2026-11-23T20:15:01Z x", at},
 		{"Mon Nov 23 20:15:01 2026 x", local},
 		{"Mon Nov 23 20:15:01 UTC 2026", at},
+		{"Mon Nov 23 08:15:01 PM UTC 2026", at}, // date's
+		{"Mon Nov 23 08:15:01 PM CET 2025 x", local.AddDate(-1, 0, 0)},
+		{"Mon Nov 23 20:15:01 2025", local.AddDate(-1, 0, 0)},
+		{"Nov 23 20:15:01 HOST 2025 frames", local}, // no year
+		{"2026-11-23 08:15:01 PM x", local},
+		{"2026-11-23 08:15:01PM x", local},
+		{"2026-11-23 08:15:01.5 PM +0000", at.Add(500 * time.Millisecond)},
+		{"2026-11-23 12:15:01 AM x", local.Add(-20 * time.Hour)},
+		{"2026-11-23 12:15:01 PM x", local.Add(-8 * time.Hour)},
+		{"2026-11-23 20:15:01 PM x", local},
+		{"2026-11-23 20:15:01 AMPS", local},
 		{"[Mon Nov 23 20:15:01.500000 2026] [core:error] x", local.Add(500 * time.Millisecond)},
 		{"Mon, 23 Nov 2026 20:15:01 GMT", at},
 		{"Nov 23 2026 20:15:01: x", local},
@@ -132,6 +143,12 @@ func TestEpoch(t *testing.T) {
 		{"1795464901123456789", at, true},
 		{"1795464901123456789.5", at, false},
 		{"100000000", time.Unix(100000000, 0), true},
+		{"9999999999", time.Unix(9999999999, 0), true},
+		{"9999999999999", time.Unix(9999999999, 999e6), true},
+		{"9999999999999999", time.Unix(9999999999, 999999e3), true},
+		{"10000000000", time.Time{}, false},       // ten seconds in nanoseconds
+		{"20261123201501", time.Time{}, false},    // a date
+		{"20261123201501123", time.Time{}, false}, // a date
 		{"99999999", time.Time{}, false},
 		{"12.5", time.Time{}, false},
 		{"-1795464901", time.Time{}, false},
