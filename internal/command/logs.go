@@ -19,6 +19,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
+// lookBack is how many entries more than the last n are read to have the last n lines
+// whole; those of other streams and pipes stand between their pieces.
+const lookBack = 1000
+
 // retry is how long `wrapp logs -f` waits before it connects again.
 const retry = time.Second
 
@@ -82,25 +86,34 @@ func logs(args []string, std run.Streams) error {
 	reader := journal.NewReader(name)
 	reader.Poll = conn.InCluster()
 	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), *raw)
-	joiner := journal.Joiner{Pieces: *raw}
 	unwanted := func(l journal.Line) bool { return !filter.Wants(&l) }
-	ask := *n
-	if !filter.All() {
-		ask = -1 // the last n that are wanted may be far back
+	var joiner journal.Joiner
+	var lines []journal.Line
+	found := false
+	for more := 0; ; more = 4*more + 16 {
+		ask := *n + more
+		if *n < 0 || !filter.All() {
+			ask = -1 // the last n that are wanted may be far back
+		}
+		entries, err := reader.Last(conn, ask, since)
+		if err != nil {
+			return err
+		}
+		found = len(entries) > 0
+		joiner = journal.Joiner{Pieces: *raw}
+		lines = joiner.Add(entries)
+		if !*follow {
+			lines = append(lines, joiner.Rest()...)
+		}
+		if *raw || ask < 0 || len(entries) < ask || more >= lookBack || journal.Whole(lines, *n) {
+			break
+		}
 	}
-	entries, err := reader.Last(conn, ask, since)
-	if err != nil {
-		return err
-	}
-	if len(entries) == 0 && !*follow {
+	if !found && !*follow {
 		if older, err := journal.NewReader(name).Last(conn, 1, time.Time{}); err != nil || len(older) > 0 {
 			return err
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
-	}
-	lines := joiner.Add(entries)
-	if !*follow {
-		lines = append(lines, joiner.Rest()...)
 	}
 	lines = slices.DeleteFunc(lines, unwanted)
 	if *n >= 0 && len(lines) > *n {

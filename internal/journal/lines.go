@@ -37,10 +37,7 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 			if isRunMarker(e) {
 				lines = append(lines, j.Rest()...)
 			}
-			held := &j.held[0]
-			if line.Stderr {
-				held = &j.held[1]
-			}
+			held := &j.held[line.pipe()]
 			if first := *held; first != nil {
 				first.Text = append(first.Text, line.Text...)
 				first.Raw = line.Raw
@@ -56,6 +53,32 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// Whole reports whether lines has n lines, and the last n have all of their pieces
+// although the entries before those of lines are not known: the first line of a
+// pipe may lack some.
+func Whole(lines []Line, n int) bool {
+	var first [2]bool
+	for _, l := range lines[:max(0, len(lines)-n)] {
+		if l.Stream == entry.Info {
+			first[l.pipe()] = true
+		}
+	}
+	for _, l := range lines[max(0, len(lines)-n):] {
+		if l.Stream == entry.Info && !first[l.pipe()] {
+			return false
+		}
+	}
+	return len(lines) >= n
+}
+
+// pipe is 0 for a line of standard output and 1 for one of standard error.
+func (l *Line) pipe() int {
+	if l.Stderr {
+		return 1
+	}
+	return 0
 }
 
 // isRunMarker reports whether wrapp wrote the entry at the beginning or the end of
