@@ -96,6 +96,9 @@ func TestLevelOf(t *testing.T) {
 		{"0:00:00.000097926 19934 0x561c653e2200 DEBUG           GST_REGISTRY gstregistry.c:1609:f: attempting", Debug},
 		{"0:00:00.001003934 19934 0x561c653e2200 LOG       GST_PLUGIN_LOADING gstplugin.c:229:f: attempting", Debug},
 		{"0:00:00.000407176 19934 0x561c653e2200 TRACE        GST_REFCOUNTING gstobject.c:208:f:<GstObject@0x56> new", Debug},
+		{"12:00:00.001003934 19934 0x561c653e2200 LOG       GST_PLUGIN_LOADING gstplugin.c:229:f: attempting", Debug}, // hours later
+		{"100:00:00.022317721 19934 0x561c65428c00 FIXME                default gstutils.c:4031:f:<fakesrc0:src> Creating", Warning},
+		{"20:15:01.123 LOG rotated", NoLevel},
 		{`{"level":"error","msg":"x"}`, Severe},
 		{"\t" + `{"level":"error","msg":"x"}`, Severe},
 		{`{"lvl":"info","level":"error"}`, Severe}, // as in JSON

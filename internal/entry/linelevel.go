@@ -121,7 +121,7 @@ func marked(b []byte) bool {
 // wordLevel is the level that the first words of a line name: in capitals, in
 // brackets, or before a colon. Three words of prose end the search.
 func wordLevel(head []byte) Level {
-	gstreamer := len(head) > 8 && head[1] == ':' && head[4] == ':' && head[7] == '.'
+	gstreamer := isGStreamer(head)
 	prose := 0
 	bracket := -1   // where the last opening bracket is
 	weak := NoLevel // what a word names that names modules, too
@@ -181,6 +181,13 @@ func wordLevel(head []byte) Level {
 		i = n
 	}
 	return weak
+}
+
+// isGStreamer reports whether a line begins as GStreamer's do, with the time since the
+// program began: 0:00:00.121371801, and 12:00:00.121371801 after twelve hours.
+func isGStreamer(head []byte) bool {
+	n := digits(head)
+	return n > 0 && len(head) > n+7 && head[n] == ':' && head[n+3] == ':' && head[n+6] == '.' && digits(head[n+7:]) == 9
 }
 
 // lineWord is the level of words that mean one in some lines only: GStreamer's,
