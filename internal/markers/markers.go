@@ -137,12 +137,13 @@ func digits(text []byte) int {
 	return i
 }
 
-// longest is how many bytes of an unfinished marker are waited for.
-const longest = 1 << 10
+// longest is how many bytes of an unfinished marker are waited for: more than those
+// that are counted have.
+const longest = 2 << 10
 
 // Unfinished is how many bytes at the end of piece may be the beginning of a
 // marker, or of an end of a block, that goes on behind it: where a long line is
-// cut, it is better cut before them. What is longer than 1 KiB is not waited for.
+// cut, it is better cut before them. What is longer than 2 KiB is not waited for.
 func Unfinished(piece []byte) int {
 	tail := piece[max(0, len(piece)-longest):]
 	for from := 0; ; from++ {

@@ -153,3 +153,19 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// TestUnfinished cuts a line anywhere in the longest marker that is counted.
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	marker := "{{" + strings.Repeat("k", longestKey) + ":" + strings.Repeat("1", 1<<10) + "}}"
+	line := "text " + marker + " more"
+	for cut := range line {
+		want := 0
+		if cut > len("text ") && cut < len("text ")+len(marker) {
+			want = cut - len("text ")
+		}
+		if got := Unfinished([]byte(line[:cut])); got != want {
+			t.Fatalf("cut at %d: %d bytes go on, want %d", cut, got, want)
+		}
+	}
+}
