@@ -25,6 +25,10 @@ import (
 // kernel refuses it to a user who has many pipes already; then it is less.
 const pipeSize = 1 << 20
 
+// textKept is how much room for a JSON object is held on to, in bytes: one huge block
+// shall not cost memory for ever.
+const textKept = 1 << 20
+
 // An intake takes the app's two pipes to the outbox, line by line, and the markers
 // in them to the values and the health pools. One goroutine reads both pipes, in the order in
 // which they became readable, so that an app's standard output and error stay in
@@ -318,6 +322,9 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 		flags |= entry.Alarm
 	}
 	in.batch.Add(entry.Info, flags, text)
+	if cap(in.text) > textKept {
+		in.text = nil
+	}
 }
 
 // mark acts on one marker.

@@ -115,6 +115,45 @@ func TestIntakeWaits(t *testing.T) {
 	<-in.done
 }
 
+// TestIntakeLetsGo has a huge block in the JSON format: its memory is given back.
+func TestIntakeLetsGo(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+		return redisconn.Dial(ctx, &s.Config().Redis, 1)
+	}
+	log := slog.New(slog.DiscardHandler)
+	out := outbox.New(outbox.Options{Keys: entry.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial, Log: log}, nil)
+	vals := values.New(values.Options{Name: "huge", Dial: dial, Log: log})
+	defer vals.Close(patience)
+	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	in.json = entry.NewJSON(entry.Context{Service: "huge", Run: "r", PID: 7})
+	go in.run()
+	line := strings.Repeat("x", 1<<10) + "\n"
+	for _, text := range []string{">>|", strings.Repeat(line, 2*textKept/len(line)), "|<<\nlast\n"} {
+		if _, err := stdout.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdout.Close()
+	stderr.Close()
+	<-in.done
+	if lost, _, err := out.Close(time.Minute); lost > 0 {
+		t.Fatal(err)
+	}
+	got := s.Stream(entry.Keys("huge")[entry.Info])
+	if len(got) != 2 || len(got[0].Message()) < 2*textKept || !strings.Contains(got[1].Message(), `"msg":"last"`) {
+		t.Errorf("%d entries", len(got))
+	}
+	if cap(in.text) > textKept {
+		t.Errorf("%d bytes are kept", cap(in.text))
+	}
+}
+
 // BenchmarkIntake takes lines of 92 bytes from a pipe to a real Redis; allocations
 // are those of everything on the way.
 func BenchmarkIntake(b *testing.B) {
