@@ -217,6 +217,9 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 			var at time.Time
 			if at, exact, ok = c.value(value); ok {
 				t = at
+				if string(key) == "timestampSeconds" {
+					t = t.Add(nanosBeside(f.members, line))
+				}
 			}
 		case levelRole:
 			var l Level

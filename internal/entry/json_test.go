@@ -38,6 +38,7 @@ func TestJSON(t *testing.T) {
 		{"Serilog", `{"@t":"2026-11-23T20:15:01.0000000Z","@mt":"up {N}","@l":"Warning","N":1}`, stated + `"level":"WARN","msg":"up {N}"` + tail + `,"@mt":"up {N}","N":1}`},
 		{"Serilog rendered", `{"@t":"2026-11-23T20:15:01Z","@m":"up 1","@mt":"up {N}"}`, stated + `"level":"INFO","msg":"up 1"` + tail + `,"@mt":"up {N}"}`},
 		{"GCP", `{"severity":"CRITICAL","timestamp":{"seconds":1795464901,"nanos":0},"message":"x"}`, stated + `"level":"ERROR","msg":"x"` + tail + `,"severity":"CRITICAL","timestamp":{"seconds":1795464901,"nanos":0}}`},
+		{"GCP in two", `{"timestampNanos":250,"timestampSeconds":"1795464901","message":"x"}`, `{"time":"2026-11-23T20:15:01.000000250Z","level":"INFO","msg":"x"` + tail + `,"timestampNanos":250}`},
 		{"GCP number", `{"severity":400,"message":"x"}`, received + `"level":"WARN","msg":"x"` + tail + `,"severity":400}`},
 		{"ECS", `{"@timestamp":"2026-11-23T20:15:01.000Z","log.level":"error","message":"x","ecs.version":"8"}`, stated + `"level":"ERROR","msg":"x"` + tail + `,"ecs.version":"8"}`},
 		{"ECS nested", `{"log":{"level":"warn","logger":"a"},"message":"x"}`, received + `"level":"WARN","msg":"x"` + tail + `,"log":{"level":"warn","logger":"a"}}`},

@@ -235,6 +235,19 @@ func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 	return t, false, false
 }
 
+// nanosBeside is what GCP's timestampNanos adds to timestampSeconds.
+func nanosBeside(members []member, line []byte) time.Duration {
+	for i := range members {
+		if string(members[i].plain(line)) == "timestampNanos" {
+			v := bytes.Trim(members[i].value(line), `"`)
+			if len(v) <= 9 && digits(v) == len(v) {
+				return time.Duration(number(v))
+			}
+		}
+	}
+	return 0
+}
+
 // instant reads a time that is an object: log4j's epochSecond and nanoOfSecond,
 // GCP's seconds and nanos.
 func instant(value []byte) (t time.Time, ok bool) {
