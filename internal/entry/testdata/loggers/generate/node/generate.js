@@ -6,6 +6,8 @@ const { Writable } = require('stream');
 const pino = require('pino');
 const bunyan = require('bunyan');
 const winston = require('winston');
+const ecsPino = require('@elastic/ecs-pino-format');
+const ecsWinston = require('@elastic/ecs-winston-format');
 
 const text = (level) => `speaks at ${level}, "quoted" and café`;
 
@@ -33,6 +35,10 @@ for (const options of [
   for (const level of levels) log[level]({ sensor: 3, run: null, nested: { a: [1, 2] } }, text(level));
 }
 
+to = file('ecs-pino');
+const ecs = pino({ level: 'trace', ...ecsPino.ecsFormat(), base: { pid: 77, hostname: 'host' } }, to);
+for (const level of levels) ecs[level]({ sensor: 3, service: 'own' }, text(level));
+
 const log = bunyan.createLogger({ name: 'camera', hostname: 'host', streams: [{ level: 'trace', stream: file('bunyan') }] });
 for (const level of levels) log[level]({ sensor: 3, source: 'own' }, text(level));
 
@@ -47,4 +53,5 @@ winstons('winston-timeless', f.json());
 winstons('winston', f.combine(f.colorize(), f.timestamp(), f.json()));
 winstons('winston-simple-timeless', f.simple());
 winstons('winston-simple-colour-timeless', f.combine(f.colorize(), f.simple()));
+winstons('ecs-winston', ecsWinston.ecsFormat());
 winstons('winston-printf', f.combine(f.timestamp(), f.printf((i) => `${i.timestamp} [${i.level}]: ${i.message}`)));
