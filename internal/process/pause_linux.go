@@ -62,8 +62,10 @@ func tracingRefused() bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSYS)
 }
 
-// State is the state of the app's first thread as in proc_pid_stat(5), 'T' if
-// the app is stopped, 't' if a tracer holds it; 0 if the app has been reaped.
+// State is the state of the app as in proc_pid_stat(5), 'T' if it is stopped, 't'
+// if a tracer holds it, 'Z' if it has ended with all of its threads, '?' if that cannot
+// be read; 0 if it has been reaped. It is that of one thread: the first, or if that has
+// ended another.
 func (p *Process) State() byte {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -72,7 +74,20 @@ func (p *Process) State() byte {
 	}
 	stat, err := readStat(p.pid)
 	if err != nil {
-		return 0
+		return '?'
+	}
+	if stat.state != 'Z' {
+		return stat.state
+	}
+	threads, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(p.pid), "task", "*", "stat"))
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		if thread, err := parseStat(text); err == nil && thread.state != 'Z' && thread.state != 'X' {
+			return thread.state
+		}
 	}
 	return stat.state
 }
@@ -98,26 +113,8 @@ func (p *Process) Pending(signals ...syscall.Signal) bool {
 // Dead says whether the app and all of its threads have ended, reaped or not: a
 // tracer that does not look keeps a dead process from being reaped.
 func (p *Process) Dead() bool {
-	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
-	if p.s.procs[p.pid] != p {
-		return true
-	}
-	dir := filepath.Join("/proc", strconv.Itoa(p.pid), "task")
-	threads, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	for _, thread := range threads {
-		text, err := os.ReadFile(filepath.Join(dir, thread.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		if stat, err := parseStat(text); err == nil && stat.state != 'Z' && stat.state != 'X' {
-			return false
-		}
-	}
-	return true
+	state := p.State()
+	return state == 'Z' || state == 0
 }
 
 // Capable says whether this process has a capability that it may pass on.

@@ -86,6 +86,59 @@ func TestPaused(t *testing.T) {
 	}
 }
 
+// TestHeadless looks at an app that goes on when its first thread has ended.
+func TestHeadless(t *testing.T) {
+	t.Parallel()
+	out, err := command(t, []string{"TEST_ROLE=headless"}).Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func headless() int {
+	s, err := New()
+	if err != nil {
+		return 1
+	}
+	defer s.Close()
+	p, err := s.Start(Command{
+		Path: "/usr/bin/env", Args: []string{"python3", "-c", `
+import ctypes, threading, time
+threading.Thread(target=lambda: time.sleep(1000)).start()
+ctypes.CDLL(None).pthread_exit(None)`},
+		Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		StopSignal: syscall.SIGTERM, StopTimeout: 20 * time.Second,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	eventually := func(what string, is func() bool) {
+		for until := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				fmt.Printf("not %s: %c\n", what, p.State())
+				return
+			}
+		}
+	}
+	eventually("headless", func() bool {
+		stat, err := readStat(p.PID())
+		return err == nil && stat.state == 'Z'
+	})
+	eventually("sleeping", func() bool { return p.State() == 'S' })
+	if p.Dead() {
+		fmt.Println("dead")
+	}
+	p.Forward(syscall.SIGSTOP)
+	eventually("stopped", func() bool { return p.State() == 'T' })
+	p.Stop()
+	<-p.Gone()
+	if !p.Dead() {
+		fmt.Println("not dead")
+	}
+	return 0
+}
+
 // TestAmbient wants a capability to survive the change of user.
 func TestAmbient(t *testing.T) {
 	if os.Geteuid() != 0 || !Capable(unix.CAP_SYS_PTRACE) {

@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		os.Exit(ambient())
 	case "pausing":
 		os.Exit(pausing(os.Args[1:]))
+	case "headless":
+		os.Exit(headless())
 	case "beside":
 		os.Exit(beside())
 	case "listen":
