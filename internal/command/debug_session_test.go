@@ -3,8 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -374,68 +372,6 @@ func TestDebugExec(t *testing.T) {
 			eventually(t, "wrapp notices", func() bool { return strings.Contains(d.said(), "debugger disconnected") })
 			saysNone(t, d.said(), `may be left`)
 			d.runs(letEnd)
-		})
-	}
-}
-
-// TestDebugSilent has clients come that are no debuggers. The app stays where it
-// is, for the debugger that comes then.
-func TestDebugSilent(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	d, file, letEnd := waiting(t, s)
-	dial := func(says string) net.Conn {
-		conn, err := net.Dial("tcp4", "127.0.0.1:"+d.port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, says); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
-	}
-	for _, says := range []string{"", "+", "GET / HTTP/1.1\r\n\r\n"} {
-		conn := dial(says)
-		conn.(*net.TCPConn).CloseWrite()
-		if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-			t.Error(err)
-		}
-	}
-	// Neither does more than a packet's length without a beginning wait for more.
-	long := dial(strings.Repeat("x", 4<<10))
-	if _, err := io.ReadAll(long); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Error(err)
-	}
-	dial("") // stays to the end
-	saysNone(t, d.said(), `connected`)
-	saysAll(t, d.debug(file, "info symbol $pc", "detach"), `^_start in section .text of .*/ld-linux`)
-	d.runs(letEnd)
-	saysNone(t, d.said(), `turned away`)
-}
-
-// TestDebugHalf stops wrapp when a client has said half a packet, and when another
-// has said nothing.
-func TestDebugHalf(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	for name, says := range map[string]string{"nothing": "", "half a packet": "+$qSupp"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d, _, _ := waiting(t, s, "--stop-timeout", "40s")
-			conn, err := net.Dial("tcp4", "127.0.0.1:"+d.port)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if _, err := io.WriteString(conn, says); err != nil {
-				t.Fatal(err)
-			}
-			if says != "" {
-				d.eventuallyState("t")
-			}
-			d.term()
-			d.ends(128 + 15)
 		})
 	}
 }

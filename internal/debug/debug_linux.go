@@ -5,16 +5,12 @@ package debug
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -55,67 +51,6 @@ type Debugger struct {
 	silent  map[net.Conn]bool // those that have said nothing yet
 	freed   bool              // the app has run: if it is stopped now, that is its own affair
 	closed  bool              // no client is let in any more
-}
-
-// Listen finds gdbserver and begins to listen, before the app is started. Its
-// errors are *process.StartErrors. Close ends it.
-func Listen(opts Options) (*Debugger, error) {
-	failed := func(hint, format string, args ...any) error {
-		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + fmt.Sprintf(format, args...), Hint: hint}
-	}
-	gdbserver, err := exec.LookPath("gdbserver")
-	if err != nil {
-		return nil, failed("install it in the image: apt-get install gdbserver", "gdbserver is not on PATH")
-	}
-	d := &Debugger{opts: opts, gdbserver: gdbserver, silent: make(map[net.Conn]bool)}
-	ip, err := resolve(opts.Host)
-	if err != nil {
-		return nil, failed("see debug.host", "%v", err)
-	}
-	// "tcp" would make every IPv4 and IPv6 address of a 0.0.0.0 or a ::.
-	network := "tcp6"
-	if ip.Is4() {
-		network = "tcp4"
-	}
-	alive := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
-	}}
-	address := net.JoinHostPort(ip.String(), strconv.Itoa(opts.Port))
-	d.listener, err = alive.Listen(context.Background(), network, address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, failed("choose another debug.port, or end what has it (ss -ltnp)", "%s is in use", address)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, failed("see debug.host", "%s is no address of this machine or container", ip)
-	case errors.Is(err, syscall.EACCES):
-		return nil, failed("choose a debug.port from 1024 up", "may not listen on %s", address)
-	case err != nil:
-		return nil, failed("see debug.host and debug.port", "%v", err)
-	}
-	if !ip.IsLoopback() {
-		d.exposed = exposed(address, opts.Port)
-	}
-	return d, nil
-}
-
-// resolve is the one address to listen on: for a name the first of its IPv4
-// addresses, if it has any.
-func resolve(host string) (netip.Addr, error) {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.Unmap(), nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() {
-			return ip, nil
-		}
-	}
-	return ips[0], nil
 }
 
 // Start starts the app paused, finds out whether gdbserver may attach to it, and

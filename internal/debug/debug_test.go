@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
@@ -208,6 +211,51 @@ func TestResolve(t *testing.T) {
 	}
 	if _, err := resolve("no-such-host.invalid"); err == nil {
 		t.Error("no-such-host.invalid has an address")
+	}
+}
+
+// TestLost wants a connection to end when its other end is out of reach, whether
+// there is something on its way or not.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	free.Close()
+	d, err := Listen(Options{Host: "127.0.0.1", Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	client, err := net.Dial("tcp4", d.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := d.listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct{ level, option, want int }{
+		"SO_KEEPALIVE":     {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		"TCP_KEEPIDLE":     {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 10},
+		"TCP_USER_TIMEOUT": {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 25000},
+	} {
+		var got int
+		var err error
+		if controlErr := raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), row.level, row.option) }); controlErr != nil {
+			t.Fatal(controlErr)
+		}
+		if err != nil || got != row.want {
+			t.Errorf("%s is %d, %v, want %d", name, got, err, row.want)
+		}
 	}
 }
 

@@ -1,0 +1,93 @@
+package debug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
+)
+
+// Listen finds gdbserver and begins to listen, before the app is started. Its
+// errors are *process.StartErrors. Close ends it.
+func Listen(opts Options) (*Debugger, error) {
+	failed := func(hint, format string, args ...any) error {
+		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + fmt.Sprintf(format, args...), Hint: hint}
+	}
+	gdbserver, err := exec.LookPath("gdbserver")
+	if err != nil {
+		return nil, failed("install it in the image: apt-get install gdbserver", "gdbserver is not on PATH")
+	}
+	d := &Debugger{opts: opts, gdbserver: gdbserver, silent: make(map[net.Conn]bool)}
+	ip, err := resolve(opts.Host)
+	if err != nil {
+		return nil, failed("see debug.host", "%v", err)
+	}
+	// "tcp" would make every IPv4 and IPv6 address of a 0.0.0.0 or a ::.
+	network := "tcp6"
+	if ip.Is4() {
+		network = "tcp4"
+	}
+	alive := net.ListenConfig{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         giveUp,
+	}
+	address := net.JoinHostPort(ip.String(), strconv.Itoa(opts.Port))
+	d.listener, err = alive.Listen(context.Background(), network, address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, failed("choose another debug.port, or end what has it (ss -ltnp)", "%s is in use", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, failed("see debug.host", "%s is no address of this machine or container", ip)
+	case errors.Is(err, syscall.EACCES):
+		return nil, failed("choose a debug.port from 1024 up", "may not listen on %s", address)
+	case err != nil:
+		return nil, failed("see debug.host and debug.port", "%v", err)
+	}
+	if !ip.IsLoopback() {
+		d.exposed = exposed(address, opts.Port)
+	}
+	return d, nil
+}
+
+// lostTimeout is how long what a client was sent may stay unacknowledged; keep-alive
+// takes as long to find a client lost that is sent nothing.
+const lostTimeout = 25 * time.Second
+
+// giveUp has the connections of a socket that listens end after lostTimeout. Keep-alive
+// alone does not see to that: it waits while something is on its way, and the app could
+// be held at a breakpoint for a quarter of an hour, for a client that is out of reach.
+func giveUp(_, _ string, socket syscall.RawConn) (err error) {
+	control := socket.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(lostTimeout.Milliseconds()))
+	})
+	return errors.Join(control, err)
+}
+
+// resolve is the one address to listen on: for a name the first of its IPv4
+// addresses, if it has any.
+func resolve(host string) (netip.Addr, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap(), nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, ip := range ips {
+		if ip = ip.Unmap(); ip.Is4() {
+			return ip, nil
+		}
+	}
+	return ips[0], nil
+}
