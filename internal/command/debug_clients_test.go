@@ -47,6 +47,30 @@ func TestDebugSilent(t *testing.T) {
 	saysNone(t, d.said(), `turned away`)
 }
 
+// TestDebugAgain comes back as soon as it has left, when the session before is not
+// over yet.
+func TestDebugAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	d, _, letEnd := waiting(t, s)
+	for range 3 {
+		conn, err := net.Dial("tcp4", "127.0.0.1:"+d.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "+$?#3f"); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, len("+$T"))
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "+$T" {
+			t.Errorf("%q, %v", answer, err)
+		}
+		conn.Close()
+	}
+	d.runs(letEnd)
+	saysNone(t, d.said(), `turned away`)
+}
+
 // TestDebugHalf stops wrapp when a client has said half a packet, and when another
 // has said nothing.
 func TestDebugHalf(t *testing.T) {

@@ -176,15 +176,11 @@ func (d *Debugger) serve() {
 // leaves a paused app paused.
 func (d *Debugger) hear(conn net.Conn) {
 	d.mu.Lock()
-	busy := d.busy(conn)
-	if !busy {
-		d.silent[conn] = true // for Close
-	}
-	d.mu.Unlock()
-	if busy {
+	if d.closed {
 		conn.Close()
-		return
 	}
+	d.silent[conn] = true // for Close
+	d.mu.Unlock()
 	conn.SetReadDeadline(time.Now().Add(helloTimeout))
 	hello := make([]byte, 0, 4<<10)
 	var err error
@@ -201,18 +197,18 @@ func (d *Debugger) hear(conn net.Conn) {
 	}
 }
 
-// busy says whether a client has to be turned away. d.mu is held.
-func (d *Debugger) busy(conn net.Conn) bool {
+// admit begins the session of a client that has said hello, unless there is one
+// already that does not end. d.mu is held.
+func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
+	if s := d.session; s != nil && !d.closed {
+		d.mu.Unlock()
+		s.awaitEnd()
+		d.mu.Lock()
+	}
 	if d.session != nil && !d.closed {
 		d.tell(fmt.Sprintf("a second debugger, %v, is turned away: one is connected", conn.RemoteAddr()))
 	}
-	return d.session != nil || d.closed
-}
-
-// admit begins the session of a client that has said hello, unless there is one
-// already. d.mu is held.
-func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
-	if d.busy(conn) {
+	if d.session != nil || d.closed {
 		return false
 	}
 	s := newSession(conn)

@@ -13,14 +13,16 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/process"
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // A session is one client, or none in a trial, and the gdbserver for it.
 type session struct {
 	client net.Conn
 	hello  []byte        // what it has said already
+	left   chan struct{} // closed when the client or gdbserver is gone, if both were there
 	done   chan struct{} // closed when it is over
 	ending chan struct{} // closed by quit
 
@@ -35,7 +37,7 @@ type session struct {
 }
 
 func newSession(client net.Conn) *session {
-	return &session{client: client, done: make(chan struct{}), ending: make(chan struct{})}
+	return &session{client: client, left: make(chan struct{}), done: make(chan struct{}), ending: make(chan struct{})}
 }
 
 // quit asks the session to end.
@@ -54,6 +56,17 @@ func (s *session) leaveWith(f func()) {
 	s.last = f
 	s.mu.Unlock()
 	s.quit()
+}
+
+// awaitEnd waits for the end of a session that is ending, or is about to: a
+// debugger that leaves and comes again at once is no second one.
+func (s *session) awaitEnd() {
+	select {
+	case <-s.left:
+		<-s.done
+	case <-s.done:
+	case <-time.After(secondTimeout):
+	}
 }
 
 // kill kills gdbserver. The kernel lets the app go then, with whatever
@@ -80,6 +93,7 @@ const (
 	leaveTimeout  = 200 * time.Millisecond // for it to leave the app as its client told it
 	stopTimeout   = time.Second            // for the app to be stopped
 	quitTimeout   = 2 * time.Second        // for gdbserver to leave it
+	secondTimeout = time.Second            // for a session to show its end to the next; gdb waits for 2 s
 )
 
 // attach starts a gdbserver for a client-less session and has it attach.
@@ -217,6 +231,7 @@ func (d *Debugger) copy(s *session) {
 	case <-s.server.Exited():
 	case <-s.ending:
 	}
+	close(s.left)
 	select {
 	case <-s.server.Exited():
 		s.client.SetWriteDeadline(time.Now().Add(quitTimeout))
