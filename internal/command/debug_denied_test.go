@@ -79,6 +79,10 @@ func TestDebugCannot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { taken.Close() })
+	broken := filepath.Join(t.TempDir(), "gdbserver")
+	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho It begins. >&2; echo error while loading shared libraries >&2; exit 127\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	const option = `--cap-add=SYS_PTRACE \(quadlet: AddCapability=SYS_PTRACE\)$`
 	for _, row := range []struct {
 		name string
@@ -90,6 +94,7 @@ func TestDebugCannot(t *testing.T) {
 		{"no such address", nil, []string{"--debug=192.0.2.1:2345"}, []string{`^wrapp: error: debug: 192\.0\.2\.1 is no address of this machine`}},
 		{"no such host", nil, []string{"--debug=no-such-host.invalid:2345"}, []string{`^wrapp: error: debug: lookup no-such-host\.invalid`}},
 		{"no gdbserver", []string{"PATH=/nonexistent"}, nil, []string{`^wrapp: error: debug: gdbserver is not on PATH$`, `^wrapp: hint: .*apt-get install gdbserver`}},
+		{"broken gdbserver", []string{"PATH=" + filepath.Dir(broken) + ":" + os.Getenv("PATH")}, nil, []string{`^wrapp: error: debug: gdbserver did not attach, and last said "error while loading shared libraries": `}},
 		{"no ptrace", []string{deny + "=ptrace"}, nil, []string{`^wrapp: error: the app cannot be debugged, because ptrace is not permitted here: .*` + option, `^wrapp: hint: .* seccomp=unconfined`}},
 		{"no attaching", []string{deny + "=attach"}, nil, []string{`^wrapp: error: the app cannot be debugged, because ptrace is not permitted here \(Cannot attach to process \d+: Operation not permitted.*\): .*` + option}},
 	} {

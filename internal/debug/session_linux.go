@@ -167,8 +167,12 @@ func (d *Debugger) begin(s *session) (err error) {
 		return nil
 	}
 	s.kill()
-	if said := refusal(<-s.stderr); said != "" {
-		return &attachError{said}
+	said := strings.TrimSpace(<-s.stderr)
+	if why := refusal(said); why != "" {
+		return &attachError{why}
+	}
+	if said != "" {
+		return fmt.Errorf("gdbserver did not attach, and last said %q: %w", said[strings.LastIndexByte(said, '\n')+1:], err)
 	}
 	return fmt.Errorf("gdbserver did not attach: %w", err)
 }
