@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -223,6 +224,9 @@ func TestHangingGDB(t *testing.T) {
 // stopped stops the app while gdb holds it.
 func stopped(w *watched) {
 	w.cmd.StopTimeout = 20 * time.Second
+	var holders atomic.Int64
+	w.opts.Hold = func() { holders.Add(1) }
+	w.opts.Free = func() { holders.Add(-1) }
 	w.start()
 	w.line("ready")
 	dumped := make(chan error)
@@ -233,14 +237,15 @@ func stopped(w *watched) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	fmt.Fprintln(os.Stderr, holders.Load())
 	w.app.Stop()
-	fmt.Fprintln(os.Stderr, <-dumped)
+	fmt.Fprintln(os.Stderr, <-dumped, holders.Load())
 	w.finish()
 	fmt.Fprintln(os.Stderr, w.app.Status())
 }
 
 // TestStopWhileHeld stops an app that gdb holds for ever: it gets its signal, and
-// not SIGKILL in the end.
+// not SIGKILL in the end. That it is held is told meanwhile.
 func TestStopWhileHeld(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -252,7 +257,7 @@ func TestStopWhileHeld(t *testing.T) {
 	if len(got) != 1 || got[0].Kind != Hang || !strings.Contains(got[0].Message, "none: gdb was ended") {
 		t.Errorf("%v", got)
 	}
-	if want := "<nil>\nkilled by SIGTERM\n"; rest != want {
+	if want := "1\n<nil> 0\nkilled by SIGTERM\n"; rest != want {
 		t.Errorf("%q, want %q", rest, want)
 	}
 }

@@ -50,7 +50,13 @@ func (w *Watch) Dump(why string) error {
 	case w.gdb == nil:
 		without = "gdb is not on PATH, and only gdb can take the backtrace of a living process"
 	default:
+		if w.opts.Hold != nil {
+			w.opts.Hold()
+		}
 		t, without = w.attach(ctx)
+		if w.opts.Free != nil {
+			w.opts.Free()
+		}
 	}
 	w.opts.Deliver(w.hangReport(why, at, states, t, without))
 	return nil

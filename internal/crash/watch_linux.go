@@ -26,6 +26,9 @@ type Options struct {
 	Supervisor   *process.Supervisor
 	Deliver      func(*Report) // called from any goroutine
 	Builtin      Builtin
+	// Hold and Free, if there are, hear that gdb is going to hold the living app, and
+	// that it runs again.
+	Hold, Free func()
 }
 
 // A Watch watches one run of an app for crashes.

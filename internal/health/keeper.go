@@ -56,7 +56,7 @@ type Keeper struct {
 	by      map[string]*kept // category
 	wrong   map[string]bool  // parameters that were refused, by category and property
 	running bool
-	paused  bool
+	paused  int  // who holds the app
 	deaf    bool // nothing of the app can be taken in
 	exit    int
 	due     time.Time // when the loop is to look next; zero: when it is told
@@ -259,16 +259,16 @@ func (k *Keeper) declared(category []byte, now time.Time) *kept {
 }
 
 // Pause stops the pools' time, as while a debugger holds the app; Resume lets it
-// go on.
-func (k *Keeper) Pause()  { k.setPaused(true) }
-func (k *Keeper) Resume() { k.setPaused(false) }
+// go on once each that has paused it has called it.
+func (k *Keeper) Pause()  { k.pause(1) }
+func (k *Keeper) Resume() { k.pause(-1) }
 
-func (k *Keeper) setPaused(paused bool) {
+func (k *Keeper) pause(more int) {
 	k.mu.Lock()
 	now := time.Now()
 	k.settle(now)
 	k.advance(now)
-	k.paused = paused
+	k.paused += more
 	k.mu.Unlock()
 	ring(k.rearm)
 }
@@ -297,7 +297,7 @@ func (k *Keeper) advance(now time.Time) {
 // since a look that is overdue. Every method that brings pools to an instant
 // calls it first.
 func (k *Keeper) settle(now time.Time) {
-	if k.paused || k.deaf || !k.running {
+	if k.paused > 0 || k.deaf || !k.running {
 		for _, p := range k.pools {
 			p.at = now
 		}
@@ -369,7 +369,7 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if k.due.IsZero() {
 			k.due = *next
 		}
-		if at, ok := p.emptyAt(); ok && !k.paused && !k.deaf && at.Before(k.due) {
+		if at, ok := p.emptyAt(); ok && k.paused == 0 && !k.deaf && at.Before(k.due) {
 			k.due = at
 		}
 	}

@@ -208,6 +208,10 @@ func TestPauseHoldTrigger(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		k.Pause()
 		time.Sleep(time.Hour)
+		k.Pause() // by another who holds the app
+		time.Sleep(time.Hour)
+		k.Resume()
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		wantHealth(t, k, "api", 1300)
 		k.Resume()

@@ -7,13 +7,12 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // watchForCrashes returns what watches the app, which cmd will start, for crashes,
 // and lets it dump core if it may.
-func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, out *outbox.Outbox) *crash.Watch {
+func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, to sinks) *crash.Watch {
 	cmd.Core = cfg.Crash.Core
 	return crash.New(crash.Options{
 		Name:         cfg.Name(),
@@ -26,7 +25,9 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 		Secrets:      secrets(cfg, cmd.Env),
 		Supervisor:   supervisor,
 		Builtin:      crash.ReadCore,
-		Deliver:      func(r *crash.Report) { out.Say(entry.Crash, r.Message, r.Fields()...) },
+		Deliver:      func(r *crash.Report) { to.out.Say(entry.Crash, r.Message, r.Fields()...) },
+		Hold:         to.pools.Pause,
+		Free:         to.pools.Resume,
 	})
 }
 

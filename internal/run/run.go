@@ -152,7 +152,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	}
 	defer supervisor.Close()
 
-	crashes := watchForCrashes(cfg, cmd, run, supervisor, out)
+	crashes := watchForCrashes(cfg, cmd, run, supervisor, to)
 	to.crashes = crashes
 	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
 	if err != nil {
