@@ -312,7 +312,7 @@ func (k *Keeper) settle(now time.Time) {
 }
 
 // grace is the lateness that is nothing unusual on a busy machine.
-func (k *Keeper) grace() time.Duration { return k.opts.Interval / 10 }
+func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time.Millisecond) }
 
 // look judges the pools every interval, and when one of them may be empty.
 func (k *Keeper) look(ctx context.Context) {

@@ -79,19 +79,32 @@ type publisher struct {
 	ever   bool
 }
 
+// retryAfter is when a publication that Redis did not take is made up for, if
+// there is nothing new before.
+const retryAfter = time.Second
+
 // run publishes the state each time there is something new. A publication that
 // has begun is seen to its end: Redis might otherwise take it after a later one,
 // from another connection.
 func (p *publisher) run() {
 	defer close(p.done)
+	var settings []setting
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-p.quit:
 			return
 		case <-p.news:
+			settings = p.state()
+		case <-retry: // the same again: between looks nothing is known of the app
 		}
-		if settings := p.state(); len(settings) > 0 {
-			p.tell(p.publish(context.Background(), settings))
+		retry = nil
+		if len(settings) == 0 {
+			continue
+		}
+		err := p.publish(context.Background(), settings)
+		if p.tell(err); err != nil {
+			retry = time.After(retryAfter)
 		}
 	}
 }
