@@ -3,6 +3,7 @@ package command
 import (
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,5 +51,30 @@ beat = ["notify"]
 				t.Error(told.String())
 			}
 		})
+	}
+}
+
+// TestLastWords has an app end at once after a notification: what it said comes
+// before its end.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	// Of a second status within a second only the last one is told, at the end.
+	file := configure(t, s, shell("last", `
+		systemd-notify --status=busy
+		systemd-notify --status=bye
+		exit 3`)+`
+[health.pools.api]
+cap = 1000
+beat = ["notify"]
+`)
+	if out, err := wrapp(t, file).CombinedOutput(); code(t, err) != 3 {
+		t.Errorf("%v: %s", err, out)
+	}
+	status := s.Messages("logs:app:last:status")
+	said := slices.Index(status, "the app says: bye")
+	ended := slices.IndexFunc(status, func(text string) bool { return strings.HasPrefix(text, "ended: exit status 3") })
+	if said < 0 || ended < said {
+		t.Errorf("%q", status)
 	}
 }

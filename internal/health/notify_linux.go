@@ -32,6 +32,8 @@ type Notifier struct {
 	relay *relay
 	done  chan struct{}
 
+	closing sync.Once
+
 	mu            sync.Mutex // held while datagrams are taken in, so that they stay in order
 	text, control []byte     // to read into
 
@@ -151,11 +153,15 @@ func (n *Notifier) Drain() {
 	n.raw.Control(func(fd uintptr) { n.take(int(fd)) })
 }
 
-// Close takes in what is there, and ends the hearing.
+// Close takes in what is there, and ends the hearing, the first time it is called.
 func (n *Notifier) Close() {
 	if n == nil {
 		return
 	}
+	n.closing.Do(n.close)
+}
+
+func (n *Notifier) close() {
 	if n.keep != nil {
 		n.Drain()
 	}

@@ -201,6 +201,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to si
 	runtime.GOMAXPROCS(cores)
 	out.Unblock() // there is no app any more that could wait for Redis
 	in.finish()
+	notifier.Close() // what the app said last comes before its end
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
