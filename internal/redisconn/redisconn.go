@@ -23,9 +23,13 @@ import (
 // acknowledgement before the kernel gives the connection up (TCP_USER_TIMEOUT).
 const userTimeout = 3 * time.Second
 
-// replyTimeout bounds one command's answer on a connection used through
-// redigo's own calls.
-const replyTimeout = 5 * time.Second
+// leastReplyTimeout bounds one command's answer on a connection used through
+// redigo's own calls, unless connecting may take longer.
+const leastReplyTimeout = 5 * time.Second
+
+func replyTimeout(r *config.Redis) time.Duration {
+	return max(leastReplyTimeout, time.Duration(r.ConnectTimeout))
+}
 
 // A Conn is a connection that is authenticated and has its database selected.
 // Between commands of the redis.Conn nothing is buffered, so that a caller may
@@ -138,7 +142,7 @@ func dialTLS(ctx context.Context, r *config.Redis, network, address string) (*Co
 	if err != nil {
 		return nil, fmt.Errorf("dial redis: %w", explain(err, r))
 	}
-	return &Conn{Conn: redis.NewConn(c, replyTimeout, replyTimeout), Net: c}, nil
+	return &Conn{Conn: redis.NewConn(c, replyTimeout(r), replyTimeout(r)), Net: c}, nil
 }
 
 func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (net.Conn, error) {

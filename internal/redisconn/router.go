@@ -95,7 +95,7 @@ func newRouter(c *cluster) *Conn {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.ended.Go(r.readCommands)
 	r.ended.Go(r.writeAnswers)
-	return &Conn{Conn: redis.NewConn(r.far, replyTimeout, replyTimeout), Net: r.far, cluster: c, end: r.close}
+	return &Conn{Conn: redis.NewConn(r.far, replyTimeout(c.r), replyTimeout(c.r)), Net: r.far, cluster: c, end: r.close}
 }
 
 func (r *router) close() {

@@ -162,7 +162,7 @@ func dialMaster(ctx context.Context, r *config.Redis, addr string, db int) (*Con
 func (c *Conn) watch(s *sentinels, ours opinion) {
 	ctx, cancel := context.WithCancel(context.Background())
 	broken := &breakable{Conn: c.Net}
-	c.Net, c.Conn = broken, redis.NewConn(broken, replyTimeout, replyTimeout)
+	c.Net, c.Conn = broken, redis.NewConn(broken, replyTimeout(s.r), replyTimeout(s.r))
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		defer s.close()
