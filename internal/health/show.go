@@ -82,9 +82,19 @@ func WriteTable(w io.Writer, readings []Reading) error {
 			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			r, cell(7), cell(1), percent, r.state(), cell(0), cell(2), cell(4), cell(3))
+			shown(r.Pair), cell(7), cell(1), percent, r.state(), cell(0), cell(2), cell(4), cell(3))
 	}
 	return t.Flush()
+}
+
+// shown is a pool's name, quoted if it has something in it that is not shown
+// as it is, or spoils a terminal: anybody who can write to Redis can name a pool.
+func shown(p Pair) string {
+	name := p.String()
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
 
 // state says in a word or two how the pool's app is.

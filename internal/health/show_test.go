@@ -107,3 +107,21 @@ func TestThreshold(t *testing.T) {
 		}
 	}
 }
+
+// TestTableOfStrangers shows pools that somebody named so as to spoil the table or
+// the terminal.
+func TestTableOfStrangers(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	err := WriteTable(&text, []Reading{
+		{Pair: Pair{"kamera-ä:2", "api"}}, {Pair: Pair{"a\tb\n\x1b[2J", "c"}}, {Pair: Pair{"s", "\xff"}},
+	})
+	const want = `POOL               HEALTH  CAP  %  STATE         BEATS  DEPLETION/s  REPLENISH/beat  INIT
+kamera-ä:2:api     -       -    -  no such pool  -      -            -               -
+"a\tb\n\x1b[2J:c"  -       -    -  no such pool  -      -            -               -
+"s:\xff"           -       -    -  no such pool  -      -            -               -
+`
+	if err != nil || text.String() != want {
+		t.Errorf("%v\n%s", err, &text)
+	}
+}
