@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"slices"
 	"syscall"
@@ -82,15 +83,16 @@ func JettisonHealth(args []string, std run.Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	clear := q.watch > 0 && q.format == "table" && run.IsTerminal(std.Stdout)
+	exit := 0
 	for {
 		readings, err := q.read(ctx)
 		if ctx.Err() != nil && q.watch > 0 {
-			return 0
+			return exit // as it was last printed
 		}
 		if clear {
 			fmt.Fprint(std.Stdout, "\x1b[H\x1b[2J")
 		}
-		exit := q.print(std, readings, err)
+		exit = q.print(std, readings, err)
 		if q.watch == 0 {
 			return exit
 		}
@@ -192,10 +194,19 @@ func (w watchFlag) Set(s string) error {
 	return w.set(s)
 }
 
-// read asks Redis.
+// read asks Redis, and takes no longer than q.timeout.
 func (q *healthQuery) read(ctx context.Context) ([]health.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
+	readings, err := q.ask(ctx)
+	var failed *healthError
+	if errors.As(err, &failed) && (errors.Is(failed.err, os.ErrDeadlineExceeded) || errors.Is(failed.err, context.DeadlineExceeded)) {
+		err = failure(failed.what, fmt.Errorf("no answer within %v: %w", q.timeout, failed.err))
+	}
+	return readings, err
+}
+
+func (q *healthQuery) ask(ctx context.Context) ([]health.Reading, error) {
 	r := &q.cfg.Redis
 	if _, _, err := r.Credentials(); err != nil {
 		return nil, failure("Credential loading failed", err)

@@ -480,8 +480,21 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	cmd.Process.Signal(syscall.SIGINT)
-	if got := code(t, cmd.Wait()); got > 1 {
-		t.Errorf("exit status %d", got)
+	if got := code(t, cmd.Wait()); got != 1 {
+		t.Errorf("exit status %d", got) // and not the one of what was last printed
+	}
+}
+
+// TestPatience has Redis answer late, but within --timeout.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Pause()
+	later := time.AfterFunc(7*time.Second, s.Resume)
+	defer later.Stop()
+	out, err := tool(t, "jettison_health", "--redis", s.URL(), "--timeout", "2m", "--all").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

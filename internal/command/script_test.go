@@ -35,13 +35,16 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as a person would. $REDIS is a server that
-// all scripts share, $LOCKED one that wants a password, $NOWHERE none, and $PAUSED
-// one that pause stops.
+// all scripts share, $UNREADABLE the same for a user who may not read, $LOCKED one
+// that wants a password, $NOWHERE none, and $PAUSED one that pause stops.
 func TestScripts(t *testing.T) {
 	shared := redistest.Start(t)
 	locked := redistest.Start(t, "--requirepass", "s3same-open")
 	nowhere := redistest.Prepare(t)
 	pausable := redistest.Start(t)
+	if _, err := shared.Dial(0).Do("ACL", "SETUSER", "blind", "on", ">s3same", "-@all", "+select", "+scan", "~*"); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", // write what is seen, to be read by a person
@@ -53,6 +56,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOCKED", locked.URL())
 			env.Setenv("LOCKED_PORT", fmt.Sprint(locked.Port))
 			env.Setenv("NOWHERE", nowhere.URL())
+			env.Setenv("NOWHERE_PORT", fmt.Sprint(nowhere.Port))
+			env.Setenv("UNREADABLE", "redis://blind:s3same@"+shared.Addr())
 			env.Setenv("PAUSED", pausable.URL())
 			return nil
 		},
