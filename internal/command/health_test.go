@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -301,107 +300,6 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestNotify has the app speak sd_notify, with systemd's own client.
-func TestNotify(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	// Who started wrapp wants to hear, too.
-	above := filepath.Join(t.TempDir(), "above")
-	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer upper.Close()
-	socket := filepath.Join(t.TempDir(), "socket")
-	file := configure(t, s, shell("notes", `
-		echo "usec $WATCHDOG_USEC pid ${WATCHDOG_PID-none}"
-		echo "$NOTIFY_SOCKET" >`+socket+`
-		systemd-notify --ready --status="at work"
-		for i in 1 2 3; do systemd-notify WATCHDOG=1; done
-		# It speaks for its parent, so that must not be an orphan that we adopted.
-		(setsid sh -c 'sleep 0.1; systemd-notify WATCHDOG=1; exit' &)
-		while [ ! -e `+socket+`.go ]; do sleep 0.05; done
-		systemd-notify WATCHDOG=trigger
-		exec sleep 1000`)+`
-[health]
-interval = "200ms"
-[health.pools.api]
-cap = 1000
-depletion_rate = 1
-replenish_rate = 15
-beat = ["notify"]
-on_depleted = "stop"
-`)
-	cmd := wrapp(t, file)
-	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+above, "WATCHDOG_PID=1", "WATCHDOG_USEC=5")
-	begin(t, cmd)
-	eventually(t, "4 beats, one of them from a grandchild that left", func() bool {
-		p, _ := pool(t, file, "notes:api")
-		return p.Beats == 4 && p.Health > 900
-	})
-
-	// A process outside is not heard.
-	at, err := os.ReadFile(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	outside := exec.Command("systemd-notify", "WATCHDOG=1")
-	outside.Env = append(os.Environ(), "NOTIFY_SOCKET="+strings.TrimSpace(string(at)))
-	if out, err := outside.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-
-	touch(t, socket+".go")
-	if got := code(t, cmd.Wait()); got != 143 {
-		t.Errorf("exit status %d", got)
-	}
-	if p, _ := pool(t, file, "notes:api"); p.Beats != 4 || p.Health != 0 || p.Exit != 143 {
-		t.Errorf("at the end: %+v", p)
-	}
-	if got := output(t, s, "notes"); len(got) != 1 || got[0] != "usec 15000000 pid none" {
-		t.Errorf("%q", got)
-	}
-	status := s.Messages("logs:app:notes:status")
-	for _, want := range []string{
-		"the app is ready", "the app says: at work", "the app triggers its watchdog",
-		"health pool api is depleted", "stopping: health pool api is depleted",
-	} {
-		if !slices.Contains(status, want) {
-			t.Errorf("%q is not told: %q", want, status)
-		}
-	}
-	upper.SetReadDeadline(time.Now().Add(10 * time.Second))
-	heard := make([]byte, 1000)
-	n, err := upper.Read(heard)
-	if err != nil || !strings.Contains(string(heard[:n]), "READY=1") || !strings.Contains(string(heard[:n]), "STATUS=at work") {
-		t.Errorf("above heard %q, %v", heard[:n], err)
-	}
-	if _, err := os.Stat(strings.TrimSpace(string(at))); err == nil {
-		t.Error("the socket is left")
-	}
-}
-
-// TestNotifyAsUser has an app of another user reach the socket.
-func TestNotifyAsUser(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can run an app as another user")
-	}
-	s := redistest.Start(t)
-	file := configure(t, s, shell("other", "id -u; systemd-notify --ready WATCHDOG=1; exit 0")+`
-user = "65534"
-[health.pools.api]
-cap = 1000
-beat = ["notify"]
-`)
-	if out, err := wrapp(t, file).CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-	if p, _ := pool(t, file, "other:api"); p.Beats != 1 {
-		t.Errorf("%+v, %q", p, output(t, s, "other"))
-	}
-}
-
 // TestDepleted stops an app that is silent.
 func TestDepleted(t *testing.T) {
 	t.Parallel()
@@ -456,62 +354,5 @@ func TestAwayAtTheEnd(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "the end of the health pools is not published") {
 		t.Errorf("stderr: %s", &stderr)
-	}
-}
-
-// TestWatch prints again and again.
-func TestWatch(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	cmd := tool(t, "jettison_health", "--redis", s.URL(), "--watch=50ms", "a:b")
-	cmd.Stdout = w
-	begin(t, cmd)
-	w.Close()
-	d := json.NewDecoder(r)
-	for range 3 {
-		var document map[string]any
-		if err := d.Decode(&document); err != nil || document["data"] == nil {
-			t.Fatalf("%v, %v", document, err)
-		}
-	}
-	cmd.Process.Signal(syscall.SIGINT)
-	if got := code(t, cmd.Wait()); got != 1 {
-		t.Errorf("exit status %d", got) // and not the one of what was last printed
-	}
-}
-
-// TestPatience has Redis answer late, but within --timeout.
-func TestPatience(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	s.Pause()
-	later := time.AfterFunc(7*time.Second, s.Resume)
-	defer later.Stop()
-	out, err := tool(t, "jettison_health", "--redis", s.URL(), "--timeout", "2m", "--all").CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
-// TestReaderACL proves the rights that docs/health.md gives a reader.
-func TestReaderACL(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	admin := s.Dial(2)
-	if _, err := admin.Do("SET", "a:__healthpool__b_cap", 5); err != nil {
-		t.Fatal(err)
-	}
-	rules := redis.Args{}.Add("SETUSER", "reader", "on", ">pw", "resetkeys", "-@all", "+select", "+mget", "+scan", "~*:__healthpool__*")
-	if _, err := admin.Do("ACL", rules...); err != nil {
-		t.Fatal(err)
-	}
-	out, err := tool(t, "jettison_health", "--redis", "redis://reader:pw@"+s.Addr(), "--all").Output()
-	if code(t, err) != 1 || !strings.Contains(string(out), `"cap": 5`) {
-		t.Errorf("%v: %s", err, out)
 	}
 }
