@@ -184,7 +184,7 @@ func TestRecursion(t *testing.T) {
 	if n := len(c.Backtrace(&c.Threads[0], 1<<30)); n > maxFrames {
 		t.Errorf("%d frames", n)
 	}
-	if text := report(t, c); !strings.Contains(text, "(more frames follow)") {
+	if text := report(t, c); !strings.Contains(text, "(more frames follow)") || !strings.Contains(text, "\n#99 0x") || !strings.Contains(text, "\n#100 0x") {
 		t.Error(text)
 	}
 }

@@ -142,7 +142,7 @@ func (c *Core) writeFrames(w io.Writer, frames []Frame, limit int, used map[*Mod
 		if m := c.moduleAt(f.PC); m != nil {
 			used[m] = true
 		}
-		fmt.Fprintf(w, "#%-3d%s\n", i, f)
+		fmt.Fprintf(w, "#%-2d %s\n", i, f)
 	}
 	if len(frames) >= limit {
 		fmt.Fprintln(w, "(more frames follow)")
