@@ -116,6 +116,9 @@ func (w *Watch) tracebackReport(b heard) *Report {
 	p.row("when", "%s, after %s", moment(b.Begun), span(b.Begun.Sub(w.began)))
 	p.row("run", "%s", w.opts.Run)
 	p.row("process", "%d%s", r.PID, w.who())
+	if b.lost > 0 {
+		p.row("besides", "%d more tracebacks before it are not reported, because they came too fast", b.lost)
+	}
 	p.block("traceback in the output", clean([]byte(b.Text)))
 	r.Message = p.message(w.secrets())
 	return r

@@ -36,7 +36,7 @@ func (w *Watch) ending() {
 // decide reports the death, if it is one to report, once.
 func (w *Watch) decide(ctx context.Context, broken []string) {
 	d := w.last
-	d.block = w.lastBlock()
+	d.block = w.lastBlock(false)
 	kind, crash := d.kind()
 	if !crash {
 		return
@@ -60,11 +60,8 @@ func (w *Watch) decide(ctx context.Context, broken []string) {
 		w.looking.Unlock()
 	}
 	w.awaitOutput(ctx)
-	d.block = w.lastBlock()
+	d.block = w.lastBlock(true)
 	w.opts.Deliver(w.deathReport(kind, d, e))
-	if d.block != nil {
-		w.forget()
-	}
 }
 
 // death is what is known of the app's end, just after it.

@@ -51,6 +51,7 @@ type Watch struct {
 	looking  sync.Mutex
 	ctx      context.Context // ends when reports have to be ready at once
 	hurry    context.CancelFunc
+	crowd    chan struct{}  // many tracebacks wait
 	complete chan struct{}  // closed when there is no more output
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
@@ -58,6 +59,7 @@ type Watch struct {
 
 	mu        sync.Mutex
 	blocks    []heard
+	held      int       // bytes of blocks
 	own       *found    // the app's core, if it was seen
 	packed    error     // why the core in a handler's store was not unpacked
 	reported  bool      // the app's death
@@ -70,7 +72,8 @@ type Watch struct {
 // heard is a traceback, and when it came.
 type heard struct {
 	Block
-	at time.Time
+	at   time.Time
+	lost int // tracebacks just before it that are not reported
 }
 
 // sysKernel is where the kernel shows its settings.
@@ -98,11 +101,16 @@ const (
 
 	hangPause    = time.Minute // between two Dumps
 	childrenEach = 10          // reports of cores of the tree in a minute
+
+	// maxHeld is how many bytes of tracebacks wait to be reported. If more come,
+	// the oldest are only counted.
+	maxHeld = 4 << 20
 )
 
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
-	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), complete: make(chan struct{}), ended: make(chan struct{})}
+	w := &Watch{opts: opts, tail: newTail(opts.ContextLines)}
+	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	w.listen()
 	w.ctx, w.hurry = context.WithCancel(context.Background())
 	if opts.Core {
@@ -124,7 +132,17 @@ func (w *Watch) Output(pipe int, b []byte) {
 func (w *Watch) Traceback(b Block) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.blocks = append(w.blocks, heard{b, time.Now()})
+	w.blocks = append(w.blocks, heard{Block: b, at: time.Now()})
+	for w.held += len(b.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
+		w.held -= len(w.blocks[0].Text)
+		w.blocks[1].lost += w.blocks[0].lost + 1
+	}
+	if w.held > maxHeld/4 {
+		select {
+		case w.crowd <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Start begins to watch the app, which was started just now with cmd. Finish
@@ -196,6 +214,9 @@ func (w *Watch) run() {
 			pause = min(2*pause, lastLook)
 			timer.Reset(max(pause, lookShare*time.Since(began)))
 			continue
+		case <-w.crowd:
+			w.outlived()
+			continue
 		case <-w.app.Exited():
 		}
 		break
@@ -220,8 +241,9 @@ func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
 	return broken
 }
 
-// lastBlock is the last traceback, if the app did not survive it.
-func (w *Watch) lastBlock() *Block {
+// lastBlock is the last traceback, if the app did not survive it. With take it is
+// to be reported with the death, and with nothing else.
+func (w *Watch) lastBlock(take bool) *Block {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(w.blocks)
@@ -229,14 +251,11 @@ func (w *Watch) lastBlock() *Block {
 		return nil
 	}
 	b := w.blocks[n-1].Block
+	if take {
+		w.blocks = w.blocks[:n-1]
+		w.held -= len(b.Text)
+	}
 	return &b
-}
-
-// forget drops the last traceback, which has been reported with the death.
-func (w *Watch) forget() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.blocks = w.blocks[:len(w.blocks)-1]
 }
 
 // survived reports the tracebacks that came before an instant as such that the
@@ -246,6 +265,7 @@ func (w *Watch) survived(before time.Time) {
 	var old []heard
 	for len(w.blocks) > 0 && !w.blocks[0].at.After(before) {
 		old, w.blocks = append(old, w.blocks[0]), w.blocks[1:]
+		w.held -= len(old[len(old)-1].Text)
 	}
 	w.mu.Unlock()
 	for _, b := range old {
@@ -253,6 +273,17 @@ func (w *Watch) survived(before time.Time) {
 			w.opts.Deliver(w.tracebackReport(b))
 		}
 	}
+}
+
+// outlived reports all tracebacks but the last: the app has gone on after them.
+func (w *Watch) outlived() {
+	w.mu.Lock()
+	var last time.Time
+	if n := len(w.blocks); n > 0 {
+		last = w.blocks[n-1].at
+	}
+	w.mu.Unlock()
+	w.survived(last.Add(-1))
 }
 
 // reportCore reports a core of another process of the tree.
