@@ -95,7 +95,7 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("stripped", func(t *testing.T) {
 		t.Parallel()
-		contains(t, crash(t, s, "stripped", "", nil, program(t, "-s"), "segv").one(t), "SIGSEGV", "SEGV_MAPERR", "#0", "build ID")
+		contains(t, crash(t, s, "stripped", "", nil, program(t, "-s"), "segv").one(t), "SIGSEGV", "SEGV_MAPERR", "#0", "build ID", "/dying+0x")
 	})
 	t.Run("static", func(t *testing.T) {
 		t.Parallel()
@@ -113,19 +113,21 @@ func TestCrash(t *testing.T) {
 		}
 		contains(t, crash(t, s, "cxx", "", nil, dir+"/x").one(t), "SIGABRT", "std::vector", "x.cc:2", "terminate called", "what():")
 	})
-	t.Run("Go", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		source := "package main\n\nfunc load(p *int) int { return *p }\n\nfunc main() { println(load(nil)) }\n"
-		if err := os.WriteFile(filepath.Join(dir, "x.go"), []byte(source), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command("go", "build", "-o", dir+"/x", dir+"/x.go").CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		r := crash(t, s, "golang", "env = { GOTRACEBACK = 'crash' }\n[crash]\ncontext_lines = 1000", nil, dir+"/x").one(t)
-		contains(t, r, "SIGABRT", "main.load", "x.go:3", "panic: runtime error: invalid memory address")
-	})
+	for name, flags := range map[string]string{"golang": "", "stripped-go": "-s -w"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			source := "package main\n\nfunc load(p *int) int { return *p }\n\nfunc main() { println(load(nil)) }\n"
+			if err := os.WriteFile(filepath.Join(dir, "x.go"), []byte(source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("go", "build", "-ldflags", flags, "-o", dir+"/x", dir+"/x.go").CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			r := crash(t, s, name, "env = { GOTRACEBACK = 'crash' }\n[crash]\ncontext_lines = 1000", nil, dir+"/x").one(t)
+			contains(t, r, "SIGABRT", "in main.load", "x.go:3", "panic: runtime error: invalid memory address")
+		})
+	}
 	t.Run("another user", func(t *testing.T) {
 		t.Parallel()
 		r := crash(t, s, "user", "user = 'nobody'\n", nil, debug, "segv").one(t)

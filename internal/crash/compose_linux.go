@@ -144,7 +144,11 @@ func (w *Watch) trace(p *page, t trace) {
 	p.block("registers", t.registers)
 	p.block("code at the crash", t.code)
 	p.block("all threads", t.threads)
-	p.block("backtrace", t.raw)
+	title := "backtrace"
+	if t.backtrace != "" {
+		title += " by wrapp"
+	}
+	p.block(title, t.raw)
 	p.block("libraries", t.libraries)
 }
 

@@ -71,7 +71,7 @@ func (w *Watch) backtrace(ctx context.Context, c *found) (t trace, without strin
 				if err != nil {
 					c.remarks = append(c.remarks, err.Error())
 				}
-				return t, ""
+				return w.complement(ctx, c, t), ""
 			}
 			if err == nil {
 				err = errors.New("gdb shows no backtrace")
@@ -88,6 +88,33 @@ func (w *Watch) backtrace(ctx context.Context, c *found) (t trace, without strin
 		}
 	}
 	return trace{}, join(failures)
+}
+
+// complement has wrapp read the core, too, where gdb has no names for functions:
+// it knows those of Go programs that are stripped, and of others the file and the
+// offset in it, without which the address says nothing later on.
+func (w *Watch) complement(ctx context.Context, c *found, t trace) trace {
+	frames, nameless := 0, 0
+	for line := range strings.Lines(t.backtrace) {
+		if strings.HasPrefix(line, "#") {
+			frames++
+			if strings.Contains(line, " in ?? (") {
+				nameless++
+			}
+		}
+	}
+	if nameless == 0 || w.opts.Backtrace == "gdb" {
+		return t
+	}
+	text, _ := w.builtin(ctx, c)
+	switch {
+	case text == "":
+		return t
+	case nameless == frames:
+		return trace{by: "wrapp", raw: text}
+	}
+	t.by, t.raw = "gdb, and by wrapp where gdb has no names", text
+	return t
 }
 
 func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {
