@@ -52,17 +52,9 @@ func (o *Outbox) dropSegment() bool {
 			var k *slab
 			var spans []spool.Span
 			if keep {
-				k, spans = q.keep(data)
+				k, spans = q.keep(data, own)
 			} else {
-				k = &slab{kept: true}
-				for at := 0; at < len(data); {
-					r := spool.At(data, at)
-					at += len(r)
-					if !r.Is(spool.Landed) {
-						q.dropped[r.Stream()]++
-					}
-					spans = addOrdinal(spans, r.Ordinal())
-				}
+				k, spans = q.keep(data, nil)
 			}
 			gone = addSpans(gone, spans)
 			k.left = s.left
@@ -168,24 +160,51 @@ func (q *queue) has(s *slab) bool {
 
 // dropOldest drops the oldest slab's worth of lines that were never sent and are
 // not in the spool: of those, and only those, it is certain that they are not in
-// Redis. What wrapp itself had to say stays. It returns false when there is
-// nothing to drop.
+// Redis. What wrapp itself had to say stays, but for crash reports, of which an
+// app can cause as many as it likes: they go when there are no lines left besides
+// those of the newest slab, which would leave an empty slab for each of them. It
+// returns false when there is nothing to drop.
 func (q *queue) dropOldest() bool {
-	for i := q.unsent(); i < len(q.slabs); i++ {
-		s := q.slabs[i]
-		if s.kept || s.buf == nil || s.size == 0 || s.saved > 0 || s.writing {
-			continue
+	newest := len(q.slabs) - 1
+	passing := true
+	for i := max(q.unsent(), int(q.dropFrom)-int(q.first)); i < newest; i++ {
+		if passing = passing && q.slabs[i].kept; passing {
+			q.dropFrom = q.first + uint64(i) + 1
 		}
-		kept, gone := q.keep(s.buf)
-		if q.store != nil {
-			q.gone = addSpans(q.gone, gone)
+		if !q.slabs[i].kept && q.dropIn(i, own) {
+			return true
 		}
-		q.held -= s.size - kept.size
-		q.recycle(s)
-		q.slabs[i] = kept
-		return true
 	}
-	return false
+	passing = true
+	for i := max(q.unsent(), int(q.reportsFrom)-int(q.first)); i < newest; i++ {
+		if passing = passing && q.slabs[i].kept; passing {
+			q.reportsFrom = q.first + uint64(i) + 1
+		}
+		if q.slabs[i].kept && q.dropIn(i, ownButReports) {
+			return true
+		}
+	}
+	return newest >= q.unsent() && !q.slabs[newest].kept && q.dropIn(newest, own)
+}
+
+// dropIn drops what is not to stay from a slab that is in memory only, and
+// returns false if there is nothing.
+func (q *queue) dropIn(i int, stays func(record) bool) bool {
+	s := q.slabs[i]
+	if s.buf == nil || s.size == 0 || s.saved > 0 || s.writing {
+		return false
+	}
+	kept, gone := q.keep(s.buf, stays)
+	if s.kept && kept.size == s.size {
+		return false
+	}
+	if q.store != nil {
+		q.gone = addSpans(q.gone, gone)
+	}
+	q.held -= s.size - kept.size
+	q.recycle(s)
+	q.slabs[i] = kept
+	return true
 }
 
 // unsent is the index of the first slab of which no record was ever sent.
@@ -197,14 +216,19 @@ func (q *queue) unsent() int {
 	return int(number - q.first)
 }
 
-// keep returns a slab of the records in buf that are wrapp's own. The others are
-// counted as dropped, and their ordinals returned.
-func (q *queue) keep(buf []byte) (kept *slab, gone []spool.Span) {
+// own says whether a record is wrapp's own.
+func own(r record) bool { return r.Is(spool.Kept) }
+
+func ownButReports(r record) bool { return own(r) && r.Stream() != entry.Crash }
+
+// keep returns a slab of the records in buf that are to stay; nil says none. The
+// others are counted as dropped, and their ordinals returned.
+func (q *queue) keep(buf []byte, stays func(record) bool) (kept *slab, gone []spool.Span) {
 	kept = &slab{kept: true}
 	for at := 0; at < len(buf); {
 		r := spool.At(buf, at)
 		at += len(r)
-		if r.Is(spool.Kept) {
+		if stays != nil && stays(r) {
 			if kept.records == 0 {
 				kept.ordinal, kept.first = r.Ordinal(), r.ID()
 			}

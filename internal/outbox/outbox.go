@@ -138,7 +138,7 @@ func (b Batch) End() {
 	b.o.q.signal()
 }
 
-// Say adds an entry of wrapp's own, which is never dropped. Fields are the names
+// Say adds an entry of wrapp's own, the last to be dropped. Fields are the names
 // and values, in turn, of fields besides `message`.
 func (o *Outbox) Say(stream entry.Stream, message string, fields ...string) {
 	o.q.mu.Lock()

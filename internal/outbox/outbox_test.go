@@ -206,6 +206,41 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestAwayWithReports has an app crash over and over while there is no server:
+// crash reports are not held without bound, and lines still come in.
+func TestAwayWithReports(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	const limit, n = 1 << 20, 3000
+	o := open(t, s, func(opts *Options) { opts.Limit, opts.Block = limit, false })
+	o.Say(entry.Info, "run marker")
+	report := strings.Repeat("x", 4<<10)
+	for i := range n {
+		o.Say(entry.Crash, fmt.Sprintf("report %d %s", i, report))
+		number(o, 3*i, 3*i+3)
+	}
+	o.q.mu.Lock()
+	held, slabs := o.q.held, len(o.q.slabs)
+	o.q.mu.Unlock()
+	if held > limit+slabSize || slabs > 2*n*(len(report)+500)/slabSize {
+		t.Errorf("%d bytes are held in %d slabs", held, slabs)
+	}
+	s.Up()
+	closeAll(t, o)
+	keys := entry.Keys("t")
+	lines, reports := s.Messages(keys[entry.Info]), s.Messages(keys[entry.Crash])
+	if lines[0] != "run marker" || lines[len(lines)-1] != fmt.Sprintf("line %d", 3*n-1) {
+		t.Errorf("%d lines from %q to %q", len(lines), lines[0], lines[len(lines)-1])
+	}
+	if k := len(reports); k < limit/2/len(report) || !strings.HasPrefix(reports[k-1], fmt.Sprintf("report %d ", n-1)) {
+		t.Errorf("%d reports", k)
+	}
+	dropped := 4*n - (len(lines) - 1) - len(reports)
+	if status := s.Messages(keys[entry.Status]); len(status) != 1 || !strings.HasPrefix(status[0], fmt.Sprintf("%d ", dropped)) {
+		t.Errorf("status: %q, want %d dropped", status, dropped)
+	}
+}
+
 func TestNeverReached(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)

@@ -52,7 +52,8 @@ func (p position) before(q position) bool {
 // copies. Its slabs are in memory, in the spool, or both; see spilling. When the
 // memory is full and there is no spool to take it, add waits for room while
 // Redis is taking entries, and drops the oldest waiting lines while it is not;
-// what is dropped is counted. wrapp's own entries are the last to be dropped.
+// what is dropped is counted. wrapp's own entries are the last to be dropped, of
+// them crash reports first.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
@@ -71,6 +72,9 @@ type queue struct {
 	away     bool // Redis is not taking entries
 	closed   bool // nobody will take from the queue any more
 	dropped  [entry.Streams]int
+
+	// Slabs below these numbers have no lines, and no crash reports, to drop.
+	dropFrom, reportsFrom uint64
 
 	ordinal    uint64   // of the next record
 	last       entry.ID // of the newest record
