@@ -8,7 +8,7 @@ import (
 // forms is every form there is. The first whose open says so has the line.
 var forms = []form{
 	goPanic, goSignal, goServed,
-	pythonTraceback, pythonGroup, pythonSyntax, pythonFatal, pythonPreface,
+	pythonTraceback, pythonGroup, pythonBareGroup, pythonSyntax, pythonFatal, pythonPreface,
 	rustPanic, rustAbort,
 	javaThread, javaMemory, hashes,
 	nodeUncaught, nodeCollector, nodeFatal,

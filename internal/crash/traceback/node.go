@@ -8,7 +8,7 @@ import "bytes"
 var (
 	nodeUncaught = form{
 		language: "Node.js",
-		starts:   []string{"/", "file://", "node:", "evalmachine.", "[eval]"},
+		starts:   []string{"/", "file://", "node:", "evalmachine.", "[eval]", "[stdin]:", "[worker eval]:", "<anonymous_script>:", "undefined:"},
 		may:      func(line []byte) bool { last := line[len(line)-1]; return '0' <= last && last <= '9' },
 		open: func(_ *block, line []byte) bool {
 			place, ok := cutNumber(line)

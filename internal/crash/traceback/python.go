@@ -26,6 +26,20 @@ var (
 		},
 		next: nextPython,
 	}
+	// A group that nobody raised, as "except*" makes one of what went wrong in it,
+	// has no traceback of its own. It counts once its members follow.
+	pythonBareGroup = form{
+		language: "Python",
+		starts:   []string{groupTitle},
+		may:      func(line []byte) bool { return line[len(line)-1] == ')' },
+		open: func(b *block, line []byte) bool {
+			title := line[len(groupTitle):]
+			b.entitle(title)
+			b.state = pythonTree
+			return isException(title) && (ends(title, " sub-exceptions)") || ends(title, " sub-exception)"))
+		},
+		next: nextPython,
+	}
 	// What the compiler refuses has no traceback: `  File "x.py", line 3`, the
 	// source, a caret, the error.
 	pythonSyntax = form{
@@ -70,6 +84,7 @@ var (
 const (
 	traceback      = "Traceback (most recent call last):"
 	groupTraceback = "  + Exception Group Traceback (most recent call last):"
+	groupTitle     = "  | "
 )
 
 const (
@@ -127,12 +142,12 @@ func nextPython(b *block, line []byte) verdict {
 		if len(rest) == len(line) || len(rest) == 0 || (rest[0] != '|' && rest[0] != '+') {
 			return joinsPython(b, line)
 		}
-		if has(line, `  |   File "`) {
+		if has(line, `  |   File "`) || has(line, "  +-+---") {
 			b.confirm(false)
 		}
-		if has(line, "  | ") && isException(line[len("  | "):]) {
+		if has(line, groupTitle) && isException(line[len(groupTitle):]) {
 			b.confirm(false)
-			b.entitle(line[len("  | "):])
+			b.entitle(line[len(groupTitle):])
 		}
 		return part
 	case pythonSource:

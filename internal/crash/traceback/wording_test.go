@@ -14,6 +14,36 @@ func TestWordings(t *testing.T) {
 		title      string
 		fatal      bool
 	}{
+		{"Python, a group out of except*", `
+			  | ExceptionGroup:  (1 sub-exception)
+			  +-+---------------- 1 ----------------
+			    | Exception Group Traceback (most recent call last):
+			    |   File "/app/x.py", line 5, in <module>
+			    |     f(3)
+			    | ExceptionGroup: many (1 sub-exception)
+			    +-+---------------- 1 ----------------
+			      | KeyError: 'b'
+			      +------------------------------------
+			`, "Python", "ExceptionGroup:  (1 sub-exception)", false},
+		{"Node.js, text that is no JSON", `
+			<anonymous_script>:1
+			{bad
+			 ^
+
+			SyntaxError: Expected property name or '}' in JSON at position 1
+			    at JSON.parse (<anonymous>)
+			    at /app/x.js:2:28
+
+			Node.js v20.20.2
+			`, "Node.js", "SyntaxError: Expected property name or '}' in JSON at position 1", true},
+		{"Node.js, text that is no JSON, before 20", `
+			undefined:1
+			{bad
+			 ^
+
+			SyntaxError: Unexpected token b in JSON at position 1
+			    at JSON.parse (<anonymous>)
+			`, "Node.js", "SyntaxError: Unexpected token b in JSON at position 1", false},
 		{"Rust before 1.73", `
 			thread 'main' panicked at 'boom', src/main.rs:2:5
 			note: run with §RUST_BACKTRACE=1§ environment variable to display a backtrace
