@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -26,8 +27,9 @@ type life struct {
 	threads int
 	limits  map[string]limit
 	group   cgroup
-	before  oomCount // at the start, if the group counts kills; else when last looked at
-	asked   bool     // group and before are known
+	before  oomCount // when last looked at; if the group counts kills, the time before that
+	latest  oomCount // when last looked at
+	asked   bool     // group and the counts are known
 }
 
 // A limit is a line of /proc/PID/limits.
@@ -64,18 +66,25 @@ func (l *life) look() {
 	if exe, err := os.Readlink(filepath.Join(l.proc, "exe")); err == nil {
 		l.exe = exe
 	}
-	if memory, threads := readMemory(l.proc); memory["VmHWM"] > 0 {
+	memory, threads := readMemory(l.proc)
+	if memory["VmHWM"] > 0 {
 		l.memory, l.threads = memory, threads
 	}
 	if limits := readLimits(l.proc); limits != nil {
 		l.limits = limits
-		if !l.asked {
+		switch {
+		case !l.asked:
 			l.asked = true
 			l.group = cgroupOf(l.proc)
-			l.before = countOOM(l.group)
-		} else if !l.before.counted {
+			l.latest = countOOM(l.group)
+			l.before = l.latest
+		case !l.before.counted:
 			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)
+		case memory["VmHWM"] > 0 && !killed(l.proc):
+			// What was counted a while ago was not this app, but a process
+			// beside it. The kernel counts first and kills then.
+			l.before, l.latest = l.latest, countOOM(l.group)
 		}
 	}
 	l.visit(l.pid, 0)
@@ -143,6 +152,18 @@ func readMemory(proc string) (memory map[string]int, threads int) {
 		}
 	}
 	return memory, threads
+}
+
+// killed says whether a SIGKILL is on its way to a process.
+func killed(proc string) bool {
+	const bit = 1 << (syscall.SIGKILL - 1)
+	for _, name := range []string{"SigPnd:", "ShdPnd:"} {
+		text, _ := fileWord(filepath.Join(proc, "status"), name)
+		if set, err := strconv.ParseUint(text, 16, 64); err == nil && set&bit != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // readLimits reads /proc/PID/limits, of which the names have blanks in them and

@@ -1,8 +1,6 @@
 package crash
 
 import (
-	"bufio"
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -136,18 +134,24 @@ func (g cgroup) field(file, name string) (int, bool) {
 
 // fileField is the number behind a word at the beginning of a line of a file.
 func fileField(file, name string) (int, bool) {
+	text, ok := fileWord(file, name)
+	n, err := strconv.Atoi(text)
+	return n, ok && err == nil
+}
+
+// fileWord is what stands behind a word at the beginning of a line of a file.
+func fileWord(file, name string) (string, bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return 0, false
+		return "", false
 	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(rest))
-			return n, err == nil
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(line, name)
+		if ok && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
+			return strings.TrimSpace(rest), true
 		}
 	}
-	return 0, false
+	return "", false
 }
 
 // An oomCount is what the kernel has counted of out-of-memory kills.

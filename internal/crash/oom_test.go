@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,5 +93,35 @@ func TestCgroupFiles(t *testing.T) {
 	var none cgroup
 	if _, ok := none.kills(); ok || none.memory() != (amounts{-1, -1, -1}) {
 		t.Error("no group, and it knows something")
+	}
+}
+
+// TestOOMBeside has the kernel kill a process beside the app: who kills the app
+// later is not taken for the kernel.
+func TestOOMBeside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	count := func(n int) {
+		if err := os.WriteFile(filepath.Join(dir, "memory.events"), fmt.Appendf(nil, "oom 0\noom_kill %d\n", n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count(0)
+	l := newLife(os.Getpid(), "", "/")
+	l.look()
+	l.group = cgroup{dir: dir, v2: true}
+	l.latest = countOOM(l.group)
+	l.before = l.latest
+	count(1)
+	if countOOM(l.group).since(l.before) == "" {
+		t.Error("a kill of just now is none of this app")
+	}
+	l.look()
+	if countOOM(l.group).since(l.before) == "" {
+		t.Error("a kill that was seen once is none of this app")
+	}
+	l.look()
+	if why := countOOM(l.group).since(l.before); why != "" {
+		t.Errorf("a kill of long ago: %s", why)
 	}
 }
