@@ -106,8 +106,7 @@ func TestFrozenDiskAndRedis(t *testing.T) {
 	checkNumbered(t, s, n)
 }
 
-// mountFreezable mounts a file system that can be frozen. A test that has done so thaws
-// it, or the end of the test does.
+// mountFreezable mounts a file system that can be frozen, until the end of the test.
 func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -129,11 +128,21 @@ func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A guard thaws and unmounts it when the test ends, however that is: what waits
+	// for a frozen disk cannot even be killed.
+	guard := exec.Command("sh", "-c", `timeout 300 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
+	running, err := guard.StdinPipe()
+	if err == nil {
+		err = guard.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		unix.IoctlSetInt(int(disk.Fd()), fiThaw, 0)
 		disk.Close()
-		if text, err := exec.Command("umount", "-l", mount).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, text)
+		running.Close()
+		if err := guard.Wait(); err != nil {
+			t.Errorf("umount: %v", err)
 		}
 	})
 	freeze = func() {
