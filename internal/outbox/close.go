@@ -122,7 +122,8 @@ func (o *Outbox) keep() (lost int) {
 	q.mu.Unlock()
 	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		q.mu.Lock()
-		done := q.written == q.end() || !q.spooling || q.full
+		// What is too large for the spool must not keep the rest out of it.
+		done := q.written == q.end() || !q.spooling || q.full && !q.dropOldest()
 		q.mu.Unlock()
 		if done {
 			break

@@ -204,6 +204,8 @@ func (q *queue) dropIn(i int, stays func(record) bool) bool {
 	q.held -= s.size - kept.size
 	q.recycle(s)
 	q.slabs[i] = kept
+	q.full = false // it may be what found no room
+	poke(q.spill)
 	return true
 }
 

@@ -180,9 +180,17 @@ func (q *queue) makeRoom(size int) {
 			if q.away {
 				q.beginSpooling("Redis is away")
 			}
-			// Where Redis takes entries it makes room, be the disk as slow as it may.
-			if q.spooling && (q.evict() || !q.block && q.slow && q.away && q.dropOldest()) {
+			if q.spooling && q.evict() {
 				continue
+			}
+			// Where Redis takes entries it makes room, be the disk as slow as it may.
+			if q.spooling && !q.block && q.away && (q.slow || q.full) {
+				if q.dropOldest() {
+					continue
+				}
+				if q.full {
+					return // what cannot be dropped is too large for the spool
+				}
 			}
 			if q.spooling && q.written == q.end() {
 				return // what is in memory is in doubt: Redis may have it or not

@@ -39,7 +39,7 @@ type spilling struct {
 	spooled   int // records written since spooling began
 
 	slow bool // the disk is: what it does not take in time is dropped
-	full bool // the spool is, and nothing in it can be dropped
+	full bool // what is to be written next finds no room in the spool
 	busy time.Time
 
 	written   position // everything from head to here is in the spool
@@ -99,7 +99,7 @@ func (q *queue) beginSpooling(reason string) {
 	if q.spooling {
 		return
 	}
-	q.spooling = true
+	q.spooling, q.full = true, false
 	q.began, q.reason, q.announced, q.spooled = time.Now(), reason, false, 0
 	if q.written.before(q.head) {
 		q.written = q.head
@@ -141,6 +141,7 @@ func (q *queue) unsave(s *slab) {
 		if q.refs[seg]--; q.refs[seg] <= 0 {
 			delete(q.refs, seg)
 			q.obsolete = append(q.obsolete, seg)
+			q.full = false
 			poke(q.spill)
 		}
 	}

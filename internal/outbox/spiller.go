@@ -58,11 +58,15 @@ func (o *Outbox) spillOnce() bool {
 	}
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
-		if block || !o.dropSegment() {
+		// Nothing has to go for what would find no room even then.
+		if block || int64(len(chunk)) >= q.storeSize || !o.dropSegment() {
 			q.mu.Lock()
-			q.full = true
+			news := !q.full && q.slabAt(from.slab) == s
+			q.full = q.full || news
 			q.mu.Unlock()
-			q.room.Broadcast()
+			if news { // once: or else we would wake each other without end
+				q.room.Broadcast()
+			}
 			return false
 		}
 		return true
