@@ -351,6 +351,7 @@ func (q *queue) release(end position) {
 			q.retained -= s.size
 			q.recycle(s)
 		}
+		q.slabs[0] = nil // or the array keeps it
 		q.slabs = q.slabs[1:]
 		q.first++
 	}

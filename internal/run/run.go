@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -31,6 +32,10 @@ const (
 	// patience is how long the end of wrapp waits for Redis to take another
 	// entry before it gives up the rest.
 	patience = 3 * time.Second
+
+	// heapLimit is when garbage is collected early, in bytes of memory. Ordinary
+	// lines stay far below it; of blocks of 10 MiB several copies are on their way.
+	heapLimit = 32 << 20
 )
 
 // Streams are wrapp's own standard streams. The app reads Stdin itself; its
@@ -41,6 +46,9 @@ type Streams struct{ Stdin, Stdout, Stderr *os.File }
 // end with. An error says that wrapp itself failed, or that the app could not be
 // started: then it is a *process.StartError, whose ExitCode is exit.
 func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(heapLimit)
+	}
 	signals, stopSignals := process.Signals()
 	defer stopSignals()
 

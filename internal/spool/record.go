@@ -124,6 +124,15 @@ func (r Record) seal(salt uint32) {
 	binary.LittleEndian.PutUint32(r, crc32.Update(salt, castagnoli, r[4:]))
 }
 
+// sealAll seals the records of a run.
+func sealAll(run []byte, salt uint32) {
+	for at := 0; at < len(run); {
+		r := At(run, at)
+		r.seal(salt)
+		at += len(r)
+	}
+}
+
 // parse returns the record at the beginning of buf, or nil if there is no whole
 // and undamaged one.
 func parse(buf []byte, salt uint32) Record {

@@ -78,7 +78,6 @@ type Spool struct {
 	journalNew  bool // its name is not durable yet
 	notes       Notes
 
-	buf  []byte // Append's copy of what it writes
 	dead deadLetters
 }
 
@@ -135,7 +134,8 @@ func (s *Spool) found(format string, args ...any) {
 
 // Append writes a run of records and returns where it is. fresh says that what
 // comes begins a run; what does not begin one goes right behind what was written
-// before, or fails. On an error nothing of the run is in the spool.
+// before, or fails. On an error nothing of the run is in the spool. It changes the
+// bytes of run, in place.
 func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	last := s.last
@@ -149,16 +149,8 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	if last == nil || last.gone {
 		return Place{}, errors.New("write to the spool: the segment is gone")
 	}
-	s.buf = append(s.buf[:0], run...)
-	for at := 0; at < len(s.buf); {
-		r := At(s.buf, at)
-		r.seal(last.salt)
-		at += len(r)
-	}
-	if cap(s.buf) > 16*RunSize {
-		defer func() { s.buf = nil }() // one huge entry is no reason to keep its room
-	}
-	if _, err := last.file.WriteAt(s.buf, last.size); err != nil {
+	sealAll(run, last.salt)
+	if _, err := last.file.WriteAt(run, last.size); err != nil {
 		if last.file.Truncate(last.size) != nil {
 			s.mu.Lock()
 			s.last = nil // it has half a record at its end; nothing may follow that
@@ -169,8 +161,8 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := Place{last.number, last.size}
-	last.size += int64(len(s.buf))
-	s.size += int64(len(s.buf))
+	last.size += int64(len(run))
+	s.size += int64(len(run))
 	s.markDirty(last)
 	return place, nil
 }
@@ -301,11 +293,7 @@ func (s *Spool) Replace(number uint64, run []byte) (Place, error) {
 		return Place{}, err
 	}
 	data := append(header, run...)
-	for at := fileHeaderSize; at < len(data); {
-		r := At(data, at)
-		r.seal(start)
-		at += len(r)
-	}
+	sealAll(data[fileHeaderSize:], start)
 	name := s.segmentFile(number)
 	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err == nil {
