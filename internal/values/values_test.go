@@ -240,6 +240,54 @@ func TestOldConnection(t *testing.T) {
 	}
 }
 
+// TestTwoWriters loses the answer to a transaction, and has other writers of the same
+// name write before it is looked for.
+func TestTwoWriters(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	hears := 1 // the answers to WATCH and GET
+	dial := func(context.Context) (*redisconn.Conn, error) {
+		conn, err := redisconn.Dial(context.Background(), &s.Config().Redis, 2)
+		if err != nil || hears == 0 {
+			return conn, err
+		}
+		d := &deaf{conn.Net, hears}
+		hears = 0
+		return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
+	}
+	one := func() []named { return []named{{"n", change{add: 1}}} }
+	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	defer w.hangUp()
+	w.begin(one())
+	if err := w.write(); !errors.Is(err, errLeak) {
+		t.Fatalf("the answer was not lost: %v", err)
+	}
+	for range mostTokens - 1 {
+		other := writer{opts: w.opts}
+		for range 3 {
+			other.begin(one())
+			if err := other.write(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other.hangUp()
+	}
+	for range 3 { // again, and two more
+		if err := w.write(); err != nil || len(w.batch) > 0 {
+			t.Fatal(err)
+		}
+		w.begin(one())
+	}
+	c := s.Dial(2)
+	if n, err := redis.Int(c.Do("GET", "wrapp:a:n")); n != 3*mostTokens || err != nil {
+		t.Errorf("%d, %v, want %d", n, err, 3*mostTokens)
+	}
+	tokens, err := redis.String(c.Do("GET", "wrapp-token:a"))
+	if n := len(strings.Fields(tokens)); n != mostTokens || err != nil {
+		t.Errorf("%d tokens, %v", n, err)
+	}
+}
+
 // A deaf connection hears a number of answers, and is lost with the next.
 type deaf struct {
 	net.Conn

@@ -39,7 +39,8 @@ type named struct {
 // landed. The key of the token is watched from before it is read until the
 // transaction, on every connection. So a transaction that Redis still had from a
 // lost connection, and one that was sent again, cannot both be carried out,
-// whichever comes first.
+// whichever comes first. Other writers of the same name have that key too, so each
+// keeps the last tokens of the others beside its own.
 //
 // In a cluster a transaction is of one slot. There a batch is one key, and its
 // token has the slot of the key.
@@ -49,7 +50,8 @@ type writer struct {
 
 	batch  []named // what is being written
 	rest   []named // what comes after it
-	token  string  // of the batch
+	id     string  // of this writer
+	token  string  // of the batch: the id and the number
 	number int     // of batches
 
 	refused map[string]bool // keys of which it was told
@@ -62,7 +64,26 @@ type writer struct {
 func (w *writer) begin(batch []named) {
 	w.number++
 	w.batch = batch
-	w.token = fmt.Sprintf("%d-%08x-%d", time.Now().UnixMilli(), rand.Uint32(), w.number)
+	if w.id == "" {
+		w.id = fmt.Sprintf("%d-%08x-", time.Now().UnixMilli(), rand.Uint32())
+	}
+	w.token = w.id + strconv.Itoa(w.number)
+}
+
+// mostTokens is how many writers of the same name are told apart: those that wrote
+// last.
+const mostTokens = 16
+
+// tokens is what the token's key is to hold where it holds there: our token, and
+// those of others.
+func (w *writer) tokens(there []string) string {
+	all := []string{w.token}
+	for _, t := range there {
+		if len(all) < mostTokens && !strings.HasPrefix(t, w.id) {
+			all = append(all, t)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
@@ -150,14 +171,16 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if token, _ := redis.String(answers[1], nil); token == w.token {
+	text, _ := redis.String(answers[1], nil)
+	there := strings.Fields(text)
+	if slices.Contains(there, w.token) {
 		return w.landed(ctx, conn)
 	}
 	var commands [][]any
 	for _, c := range w.batch {
 		commands = append(commands, w.commands(c)...)
 	}
-	commands = append(commands, []any{"SET", w.tokenKey(), w.token, "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
+	commands = append(commands, []any{"SET", w.tokenKey(), w.tokens(there), "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
 	answers, err = exchange(ctx, conn, commands...)
 	if err != nil {
 		return err
