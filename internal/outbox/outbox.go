@@ -51,6 +51,7 @@ type Outbox struct {
 	lost     [entry.Streams]int    // entries that Redis will never take; only collect counts
 	lostKept [entry.Streams]int    // of them, among the dead letters
 	leap     [entry.Streams]uint64 // milliseconds; see blind
+	spent    [entry.Streams]bool   // no ID is left above what the stream has; as seen
 	deadTold bool                  // that not all of them are
 
 	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it

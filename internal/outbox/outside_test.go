@@ -97,6 +97,56 @@ func TestForeignAllTheTime(t *testing.T) {
 	}
 }
 
+// TestSameSaid has another writer say the same as we do, under the ID that ours
+// would have had.
+func TestSameSaid(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	key := entry.Keys("t")[entry.Info]
+	o := open(t, s, nil)
+	add(o, "line 0")
+	eventually(t, "it is answered", o.q.empty)
+	at := time.Now().Add(time.Minute)
+	do(t, s.Dial(1), "XADD", key, entry.ID{Ms: milliseconds(at)}, "message", "line 1")
+	b := o.Begin(at)
+	b.Add(entry.Info, 0, []byte("line 1"))
+	b.End()
+	closeAll(t, o)
+	if got := fmt.Sprint(s.Messages(key)); got != "[line 0 line 1 line 1]" {
+		t.Error(got)
+	}
+}
+
+// TestNoIDsLeft has another writer use up the IDs of a stream. It takes nothing any
+// more: that is told, and the others go on.
+func TestNoIDsLeft(t *testing.T) {
+	t.Parallel()
+	for _, seq := range []uint64{1<<32 - 1, 1 << 40, 1<<64 - 1} {
+		t.Run(fmt.Sprint(seq), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			keys := entry.Keys("t")
+			dir := filepath.Join(t.TempDir(), "spool")
+			o := openSpooled(t, s, dir, 64<<20, nil)
+			add(o, "line 0")
+			eventually(t, "it is answered", o.q.empty)
+			do(t, s.Dial(1), "XADD", keys[entry.Info], entry.ID{Ms: 1<<64 - 1, Seq: seq}, "message", "foreign")
+			number(o, 1, 1000)
+			o.Say(entry.Status, "still here")
+			closeAll(t, o)
+			if got := fmt.Sprint(s.Messages(keys[entry.Info])); got != "[line 0 foreign]" {
+				t.Error(got)
+			}
+			if all, aside := o.Refused(); all != 999 || aside != 999 {
+				t.Errorf("%d refused, %d set aside", all, aside)
+			}
+			if len(said(s, "still here")) != 1 || len(s.Messages(keys[entry.Error])) != 1 {
+				t.Errorf("status: %q, error: %q", s.Messages(keys[entry.Status]), s.Messages(keys[entry.Error]))
+			}
+		})
+	}
+}
+
 // TestRemovedFromOutside removes entries, in every way there is, while lines flow,
 // with and without the loss of the connection: what is added from then on comes
 // once, and it is told.

@@ -258,7 +258,7 @@ func (p *pipeline) settle(b batch, n int, refusals []refusal) (rest error) {
 			text := refusals[0].text
 			refusals = refusals[1:]
 			switch {
-			case strings.HasPrefix(text, "ERR The ID specified in XADD"):
+			case strings.HasPrefix(text, "ERR The ID specified in XADD") && !p.o.spent[r.Stream()]:
 				// Sent for the first time, it is behind another writer's entry;
 				// sent again, its first copy may have landed meanwhile.
 				if r.Is(spool.Resent) {

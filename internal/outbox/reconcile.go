@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 	for s := range entry.Streams {
 		last[s], length[s], err = lastID(conn, o.opts.Keys[s])
 		if known[s] = err == nil; known[s] {
+			o.spent[s] = last[s].Ms == math.MaxUint64 && last[s].Seq >= 1<<31 // records keep 32 bits
 			continue
 		}
 		if err = o.blindFor(s, err, idRefused); err != nil {
@@ -56,6 +58,9 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 				return err
 			}
 			continue
+		}
+		if o.spent[s] {
+			continue // there is nothing to renumber to; settle gives these up
 		}
 		n, err := o.renumber(s, last[s], behind)
 		if err != nil {
@@ -97,6 +102,10 @@ func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 			r.Set(spool.Landed)
 			o.q.mu.Unlock()
 		} else if r.Is(spool.Refused) && idRefused {
+			if o.leap[stream] >= 1<<62 {
+				o.spent[stream] = true
+				return nil
+			}
 			o.leap[stream] = min(max(1000, 2*o.leap[stream]), 1<<62)
 			floor := entry.ID{Ms: min(r.ID().Ms, 1<<62) + o.leap[stream]}
 			o.foreign(stream, floor)
@@ -165,6 +174,9 @@ func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID)
 	o.q.mu.Lock()
 	defer o.q.mu.Unlock()
 	for _, r := range landed {
+		if r.Is(spool.Refused) && !r.Is(spool.Resent) {
+			continue // that is another writer's, who has said the same under the same ID
+		}
 		r.Set(spool.Landed)
 		o.seen.acknowledged(stream, r.ID(), 1)
 	}
