@@ -197,7 +197,12 @@ func (s *Spool) openJournal() error {
 		return err
 	}
 	s.journalSize = int64(len(data))
-	if s.notes, err = readNotes(data); err != nil {
+	s.notes, err = readNotes(data)
+	var version *versionError
+	if errors.As(err, &version) {
+		return fmt.Errorf("%s: %w", journalName, err)
+	}
+	if err != nil {
 		s.found("the journal of the spool is not whole: %v", err)
 	}
 	return nil

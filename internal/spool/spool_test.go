@@ -2,8 +2,10 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -377,5 +379,36 @@ func TestReaders(t *testing.T) {
 	readers.Wait()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOtherVersion leaves alone what a wrapp of another version has written.
+func TestOtherVersion(t *testing.T) {
+	for _, name := range []string{journalName, "0000000000000001.seg"} {
+		dir := t.TempDir()
+		s, _ := open(t, dir)
+		fill(t, s, 1, 100)
+		if err := s.Note(true, func(n *Notes) { n.Done = 5 }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, name)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary.LittleEndian.PutUint32(data[8:], formatVersion+1)
+		binary.LittleEndian.PutUint32(data[28:], crc32.Checksum(data[:28], castagnoli))
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Open(dir, 4<<20); err == nil || !strings.Contains(err.Error(), name+": format version 2, and this wrapp knows 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, data) {
+			t.Errorf("%s is not what it was: %v", name, err)
+		}
 	}
 }
