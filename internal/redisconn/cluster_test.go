@@ -194,6 +194,42 @@ func TestClusterAccess(t *testing.T) {
 	}
 }
 
+// TestStalledNode asks a node of a cluster with TLS who it is that takes connections and
+// says nothing.
+func TestStalledNode(t *testing.T) {
+	t.Parallel()
+	a := redistest.NewAuthority(t)
+	c := redistest.StartClusterTLS(t, a, 3, false)
+	r := clustered(c)
+	r.ConnectTimeout = config.Duration(time.Second)
+	r.TLS = &config.TLS{CAFile: a.File}
+	r.TLS.CertFile, r.TLS.KeyFile = a.Issue("client", tomorrow)
+	r.Cluster.Addrs = redistest.Addrs(c.Masters)
+	var conn *Conn
+	c.Masters[0].Wait("a connection", func() (ok bool) {
+		var err error
+		conn, err = Dial(t.Context(), r, 0)
+		return err == nil
+	})
+	defer conn.Close()
+	owner := c.Owner(c.Slot("key"))
+	owner.Pause()
+	defer owner.Resume()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := conn.Server("key")
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		wrong(t, "a stalled node", err, owner.Addr(), "deadline exceeded")
+	case <-time.After(40 * time.Second):
+		t.Error("no end of it")
+		owner.Resume()
+		<-answer
+	}
+}
+
 // TestMoved moves a slot to and fro under pipelines: between MIGRATING and the
 // move, during it and after it. Each entry is to be there once, in order.
 func TestMoved(t *testing.T) {

@@ -65,7 +65,13 @@ func (c *Conn) ReceiveContext(ctx context.Context) (any, error) {
 // data, which is another one after a failover. That of a replica, which takes no
 // entries, is of no use: it is an error that passes.
 func (c *Conn) Server(key string) (string, error) {
-	at, err := c.At(context.Background(), key)
+	ctx := context.Background() // of one server there is nothing to connect to
+	if c.cluster != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.cluster.r.ConnectTimeout))
+		defer cancel()
+	}
+	at, err := c.At(ctx, key)
 	if err != nil {
 		return "", err
 	}
