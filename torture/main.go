@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -32,8 +33,13 @@ func main() {
 	proof := flag.String("proof", "", "rather than anything at random, one of the `PROOFS` "+proofNames()+", or all")
 	lines := flag.Int("lines", 1_000_000, "lines of a proof")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	runtime.LockOSThread() // whatever we start dies with the thread that started it
+	ctx := context.Background()
+	if *proof == "" { // a proof that is interrupted proves nothing
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+	}
 	if err := run(ctx, *proof, *lines, *seed, *duration, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "torture: error:", err)
 		os.Exit(1)

@@ -101,6 +101,7 @@ func (r *rig) startWrapp() error {
 		r.cmd.Env = append(r.cmd.Env, leashEnv+"="+r.leash.addr())
 	}
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := r.cmd.Start(); err != nil || r.leash == nil {
 		return err
 	}

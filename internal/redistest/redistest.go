@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,8 +79,9 @@ func (s *Server) Up() {
 	}
 	s.cmd = exec.Command("redis-server", args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
+	// A test that is killed leaves no server behind.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := start(s.cmd); err != nil {
 		s.t.Fatalf("start redis-server (make test installs it): %v", err)
 	}
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -94,6 +97,25 @@ func (s *Server) Up() {
 			s.t.Fatalf("redis-server does not answer: %v", err)
 		}
 	}
+}
+
+// starts has commands started by a thread that lives as long as the process does:
+// Pdeathsig is about the thread.
+var starts = sync.OnceValue(func() chan<- func() {
+	queue := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range queue {
+			f()
+		}
+	}()
+	return queue
+})
+
+func start(cmd *exec.Cmd) error {
+	err := make(chan error)
+	starts() <- func() { err <- cmd.Start() }
+	return <-err
 }
 
 // Down kills the server, as a power cut would.
