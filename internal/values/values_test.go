@@ -391,6 +391,16 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// A signalled is closed when it is told of an ASK.
+type signalled chan struct{}
+
+func (s signalled) Write(text []byte) (int, error) {
+	if strings.Contains(string(text), "ASK ") {
+		close(s) // values tell it once
+	}
+	return len(text), nil
+}
+
 // TestEndAmidMove ends while the only key's slot moves, before anything could be
 // written: a Redis that was there is waited for.
 func TestEndAmidMove(t *testing.T) {
@@ -400,7 +410,8 @@ func TestEndAmidMove(t *testing.T) {
 	r.Host, r.Port = "", 0
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
 	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
-	v := New(Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler), Refused: func(reason string) { t.Error(reason) }})
+	asked := make(signalled)
+	v := New(Options{Name: "a", Dial: dial, Log: slog.New(slog.NewTextHandler(asked, nil)), Refused: func(reason string) { t.Error(reason) }})
 	slot := cluster.Slot("wrapp:a:n")
 	from := cluster.Owner(slot)
 	to := cluster.Masters[0]
@@ -411,7 +422,14 @@ func TestEndAmidMove(t *testing.T) {
 	cluster.Move(slot, from, to, func() {
 		say(v, "n")
 		ending.Go(func() { closed(t, v) })
-		from.Wait("an attempt", func() bool { return strings.Contains(from.Info("errorstats"), "errorstat_ASK") })
+		from.Wait("an attempt", func() bool {
+			select {
+			case <-asked:
+				return true
+			default:
+				return false
+			}
+		})
 	})
 	ending.Wait()
 	if n, err := redis.Int(cluster.Owner(slot).Dial(0).Do("GET", "wrapp:a:n")); n != 1 {
