@@ -14,8 +14,9 @@ import (
 
 // recent is how long before its SIGKILL wrapp may have read what it loses: it
 // spools what has waited for some 300 ms and syncs that every 100 ms. A busy
-// machine needs more.
-const recent = 2 * time.Second
+// machine needs more. What lay in the spool is another matter: the proof
+// wrapp-killed looks at that.
+const recent = 5 * time.Second
 
 // An account is what has arrived.
 type account struct {
