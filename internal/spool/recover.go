@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -31,8 +32,9 @@ func (s *Spool) recover() error {
 		}
 	}
 	slices.Sort(numbers)
+	var buf bytes.Buffer
 	for i, n := range numbers {
-		if err := s.recoverSegment(n, i == len(numbers)-1); err != nil {
+		if err := s.recoverSegment(n, i == len(numbers)-1, &buf); err != nil {
 			return err
 		}
 	}
@@ -41,10 +43,10 @@ func (s *Spool) recover() error {
 
 // recoverSegment reads one segment. Newest says that it is the one that was
 // written to last: what follows its last whole record is a write that was not
-// finished, and is cut off.
-func (s *Spool) recoverSegment(number uint64, newest bool) error {
+// finished, and is cut off. buf is room to read it into.
+func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) error {
 	file := s.segmentFile(number)
-	data, err := os.ReadFile(file)
+	data, err := readFile(file, buf)
 	if err != nil {
 		return err
 	}
@@ -90,6 +92,23 @@ func (s *Spool) recoverSegment(number uint64, newest bool) error {
 		s.last = g
 	}
 	return nil
+}
+
+// readFile reads a file into buf and returns its bytes.
+func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	buf.Reset()
+	buf.Grow(int(info.Size()) + bytes.MinRead)
+	_, err = buf.ReadFrom(f)
+	return buf.Bytes(), err
 }
 
 // recoverRecord adds a record to what was left.
