@@ -56,12 +56,14 @@ func guard() (status int, err error) {
 	child := exec.Command(os.Args[0], os.Args[1:]...)
 	child.Env = append(os.Environ(), inside+"="+dir)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	// The child does not outlive its guard; a group of its own keeps a terminal's
-	// Ctrl-C from reaching it twice.
-	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// The child does not outlive its guard, nor what it has started the child; a group of
+	// its own keeps a terminal's Ctrl-C from reaching it twice.
+	runtime.LockOSThread() // whose end would be taken for the guard's
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
 		return 0, err
 	}
+	defer syscall.Kill(-child.Process.Pid, syscall.SIGKILL)
 	done := make(chan error, 1)
 	go func() { done <- child.Wait() }()
 	for {
@@ -99,8 +101,12 @@ func registerARM64() (undo func(), err error) {
 	}
 	for _, name := range registered() {
 		text, _ := os.ReadFile(name)
-		if !strings.HasPrefix(filepath.Base(name), prefix) && strings.HasPrefix(string(text), "enabled") {
+		pid, ours := strings.CutPrefix(filepath.Base(name), prefix)
+		if !ours && strings.HasPrefix(string(text), "enabled") {
 			return unmountUnused, nil
+		}
+		if n, err := strconv.Atoi(pid); ours && err == nil && syscall.Kill(n, 0) == syscall.ESRCH {
+			unregister(name) // of a run that was killed
 		}
 	}
 	line, err := os.ReadFile("/usr/lib/binfmt.d/qemu-aarch64.conf")
@@ -115,11 +121,15 @@ func registerARM64() (undo func(), err error) {
 		return nil, fmt.Errorf("register qemu-aarch64: %w", err)
 	}
 	return func() {
-		if err := os.WriteFile(filepath.Join(binfmt, name), []byte("-1"), 0o200); err != nil {
-			fmt.Fprintln(os.Stderr, "images: unregister qemu-aarch64:", err)
-		}
+		unregister(filepath.Join(binfmt, name))
 		unmountUnused()
 	}, nil
+}
+
+func unregister(name string) {
+	if err := os.WriteFile(name, []byte("-1"), 0o200); err != nil {
+		fmt.Fprintln(os.Stderr, "images: unregister qemu-aarch64:", err)
+	}
 }
 
 const prefix = "jettison-aarch64-"
