@@ -10,7 +10,8 @@
 #       Without a REVISION (a rebuild for the base's fixes) only latest and latest-ARCH.
 #
 # main-REVISION is set once: where it is already, it stays what it was. With LATEST=no
-# latest stays, too: main has moved on. If nothing is left to set, nothing is printed.
+# latest stays, too: main has moved on. If nothing is left to set, and main-REVISION is of
+# other images, nothing is printed.
 set -eu
 crane=$(dirname "$0")/crane.sh
 
@@ -41,25 +42,31 @@ tag() {
 	repository=$1 revision=${2:-}
 	lines=$(cat)
 	manifests=
+	digests=
 	for arch in amd64 arm64; do
 		digest=$(echo "$lines" | sed -nE "s/^$arch (sha256:[0-9a-f]{64})\$/\1/p")
 		[ -n "$digest" ] || { echo "publish: no digest for $arch" >&2; exit 1; }
 		manifests="$manifests -m $repository@$digest"
+		digests="$digests $digest"
 	done
 	names=
+	index=
 	if [ -n "$revision" ]; then
-		if known=$("$crane" digest "$repository:main-$revision" 2>/dev/null); then
-			echo "publish: main-$revision stays $known" >&2
-		else
+		known=$(index_of "$repository:main-$revision")
+		if [ -z "$known" ]; then
 			names=main-$revision
+		else
+			echo "publish: main-$revision stays $known" >&2
+			# Of these images it is what an earlier try has left, perhaps unsigned.
+			members=$("$crane" manifest "$repository@$known" | jq -r '.manifests[].digest' | tr '\n' ' ')
+			[ " $members" != "$digests " ] || index=$known
 		fi
 	fi
 	[ "${LATEST:-yes}" = no ] || names="$names latest"
-	if [ -z "$names" ]; then
+	if [ -z "$names$index" ]; then
 		echo "publish: nothing to tag" >&2
 		return
 	fi
-	index=
 	for name in $names; do
 		echo "$lines" | while read -r arch digest; do
 			"$crane" tag "$repository@$digest" "$name-$arch" >&2
@@ -75,6 +82,19 @@ tag() {
 	done
 	echo "$lines"
 	echo "index $index"
+}
+
+# index_of prints the digest of a tag, and nothing where the registry says that there is
+# none. No other failure is taken for that: a tag that is set already could be moved.
+index_of() {
+	if answer=$("$crane" digest "$1" 2>&1); then
+		echo "$answer" | tail -n 1
+		return
+	fi
+	case $answer in
+	*MANIFEST_UNKNOWN* | *NAME_UNKNOWN* | *"404 Not Found"*) ;;
+	*) echo "publish: $answer" >&2; return 1 ;;
+	esac
 }
 
 case ${1:-} in

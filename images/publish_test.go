@@ -6,6 +6,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,6 +144,38 @@ func rehearse(t *testing.T, variant string) {
 	// Nor does a second run for the same commit move what has its name.
 	r.must(t, r.must(t, "", "push", r.repository, variant, layoutsDir(1)), "tag", r.repository, stamp.revision)
 	r.wantTags(t, want)
+
+	// What a try has tagged and not signed is named to the next one, though nothing is
+	// left to tag; what other images have the name of is not.
+	if again, err := r.publish(t, []string{"LATEST=no"}, digests, "tag", r.repository, stamp.revision); err != nil || !maps.Equal(fields(again), first) {
+		t.Errorf("another try prints %q, %v; want %v", again, err, first)
+	}
+	others := fmt.Sprintf("amd64 %s\narm64 %s\n", weekly["amd64"], weekly["arm64"])
+	if out, err := r.publish(t, []string{"LATEST=no"}, others, "tag", r.repository, stamp.revision); err != nil || out != "" {
+		t.Errorf("other images under the same name: %q, %v", out, err)
+	}
+	// A registry that fails does not say that there is no such tag.
+	fails := r.failing(t)
+	if out, err := fails.publish(t, nil, others, "tag", fails.repository, stamp.revision); err == nil {
+		t.Errorf("published to a registry that fails: %q", out)
+	}
+	r.wantTags(t, want)
+}
+
+// failing is the same registry, but it cannot say what has the names of main.
+func (r registry) failing(t *testing.T) registry {
+	t.Helper()
+	host, name, _ := strings.Cut(r.repository, "/")
+	behind := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method != http.MethodPut && strings.Contains(q.URL.Path, "/manifests/main-") {
+			http.Error(w, "too busy", http.StatusServiceUnavailable)
+			return
+		}
+		behind.ServeHTTP(w, q)
+	}))
+	t.Cleanup(server.Close)
+	return registry{crane: r.crane, repository: strings.TrimPrefix(server.URL, "http://") + "/" + name}
 }
 
 func (r registry) wantTags(t *testing.T, want map[string]string) {
