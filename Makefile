@@ -25,14 +25,15 @@ demo: ## the main job, with nothing but Go installed
 test: tools lint ## everything, with what it needs installed first
 	go test -race ./...
 
-# Building and entering images needs root.
-SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env env "PATH=$$PATH")
+# Building and entering images needs root, with a home of its own: what root writes into
+# another user's Go cache that user cannot use.
+SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo "sudo env HOME=/root 'PATH=$$PATH' 'GOPROXY=$$(go env GOPROXY)' 'UBUNTU=$$UBUNTU'")
 images: ## all four images: built, entered, published to a registry on loopback
-	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu qemu-aarch64-static:qemu-user-static
+	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 	shellcheck images/*.sh .ci/run .ci/install-tools
 	go run $(ACTIONLINT)
 	go vet -tags images ./images
-	$(SUDO) go test -tags images -count=1 -timeout 15m ./images
+	$(SUDO) go test -tags images -count=1 -timeout 40m ./images
 
 lint:
 	go vet ./...
@@ -56,7 +57,7 @@ fuzz: ## every fuzz target there is, each for FUZZTIME
 	done
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross qemu-aarch64-static:qemu-user-static
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 
 clean:
 	rm -rf bin

@@ -37,8 +37,8 @@ done
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 printf %s "$mounts" | while read -r from to; do mount --bind "$from" "$root/$to"; done
 mount -o remount,bind,ro "$root"
-cd /
-PATH=$path exec /usr/sbin/chroot --userspec=1000:1000 --groups=1000 "$root" "$@"`
+unshare=$(command -v unshare)
+PATH=$path exec "$unshare" --root "$root" --wd / --setgid 1000 --setuid 1000 "$@"`
 
 // enter runs a command in the image as its user, in namespaces of its own.
 func (img *image) enter(t *testing.T, e entry) result {

@@ -5,6 +5,7 @@ package images
 import (
 	"archive/tar"
 	"debug/buildinfo"
+	"debug/elf"
 	"fmt"
 	"maps"
 	"os"
@@ -184,6 +185,7 @@ func (img *image) checkBinary(t *testing.T, arch string) {
 			t.Errorf("%s is %q, want %q", key, got[key], value)
 		}
 	}
+	checkStripped(t, name)
 	if arch != "arm64" {
 		return
 	}
@@ -196,6 +198,25 @@ func (img *image) checkBinary(t *testing.T, arch string) {
 	// One is the runtime's, for C that calls Go; without lse there are hundreds.
 	if n := strings.Count(code, "\tldaxr"); n > 1 {
 		t.Errorf("%d loops of the time before LSE are in the code", n)
+	}
+}
+
+// checkStripped: go version -m does not say what -ldflags was, but the binary does.
+func checkStripped(t *testing.T, name string) {
+	binary, err := elf.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer binary.Close()
+	for _, s := range binary.Sections {
+		if s.Type == elf.SHT_SYMTAB || strings.HasPrefix(s.Name, ".debug") || strings.HasPrefix(s.Name, ".zdebug") {
+			t.Errorf("%s is not stripped: it has %s", name, s.Name)
+		}
+	}
+	for _, p := range binary.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s is not static", name)
+		}
 	}
 }
 
@@ -233,9 +254,13 @@ func (img *image) checkOldCPU(t *testing.T) {
 	if runtime.GOARCH == "arm64" {
 		return // the CPU is what it is
 	}
+	emulator := "qemu-aarch64-static"
+	if _, err := exec.LookPath(emulator); err != nil {
+		emulator = "qemu-aarch64" // since qemu 9.1 this one is static, too
+	}
 	for cpu, want := range map[string]int{"cortex-a76": 0, "cortex-a72": 128 + int(syscall.SIGILL)} {
 		// Through a shell, whose status tells of signals as docker's does.
-		cmd := exec.Command("sh", "-c", `"$@"; exit $?`, "sh", "qemu-aarch64-static", "-cpu", cpu, filepath.Join(img.root, "usr/local/bin/wrapp"), "version")
+		cmd := exec.Command("sh", "-c", `"$@"; exit $?`, "sh", emulator, "-cpu", cpu, filepath.Join(img.root, "usr/local/bin/wrapp"), "version")
 		cmd.Dir = t.TempDir()
 		text, _ := cmd.CombinedOutput()
 		if got := cmd.ProcessState.ExitCode(); got != want {
