@@ -161,6 +161,17 @@ func (img *image) checkFiles(t *testing.T, variant string) {
 		slices.Sort(left)
 		t.Errorf("%d files left that nobody needs: %v", len(left), left[:min(len(left), 20)])
 	}
+	// Packages make users, too (redis-tools does), and of the day they do it.
+	if shadow, err := os.ReadFile(filepath.Join(img.root, "etc/shadow")); variant != "scratch" {
+		for line := range strings.Lines(string(shadow)) {
+			if entry := strings.Split(line, ":"); len(entry) < 3 || entry[2] != "19103" {
+				t.Errorf("the user is of the day of the build: %s", line)
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
 	if variant == "scratch" && img.size > 10e6 {
 		t.Errorf("%d bytes compressed, want at most 10 MB", img.size)
 	}
