@@ -3,7 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -94,7 +94,7 @@ func (e Errors) err() error {
 	if len(e) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(e, func(a, b *Error) int { return a.Line - b.Line })
+	sort.SliceStable(e, func(i, j int) bool { return e[i].Line < e[j].Line })
 	if e.full() {
 		e[maxErrors] = &Error{File: e[0].File, Msg: "more is wrong than these " + strconv.Itoa(maxErrors)}
 		e = e[:maxErrors+1]

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -144,7 +144,7 @@ func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 			pairs = append(pairs, p)
 		}
 	}
-	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
+	sort.Slice(pairs, func(i, j int) bool { return pairs[i].String() < pairs[j].String() })
 	return pairs, nil
 }
 

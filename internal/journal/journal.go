@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -171,14 +172,9 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 }
 
 func order(entries []Entry) {
-	slices.SortStableFunc(entries, func(a, b Entry) int {
-		switch {
-		case a.ID.Less(b.ID):
-			return -1
-		case b.ID.Less(a.ID):
-			return 1
-		}
-		return int(a.Stream) - int(b.Stream)
+	sort.SliceStable(entries, func(i, j int) bool {
+		a, b := &entries[i], &entries[j]
+		return a.ID.Less(b.ID) || a.ID == b.ID && a.Stream < b.Stream
 	})
 }
 

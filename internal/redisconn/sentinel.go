@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,7 +69,7 @@ func (s *sentinels) ask(ctx context.Context) (said []opinion, err error) {
 			defer time.AfterFunc(laggards, cancel).Stop()
 		}
 	}
-	slices.SortStableFunc(said, func(a, b opinion) int { return b.epoch - a.epoch })
+	sort.SliceStable(said, func(i, j int) bool { return said[i].epoch > said[j].epoch })
 	return said, errors.Join(errs...)
 }
 

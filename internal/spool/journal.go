@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
@@ -60,7 +60,7 @@ type Span struct{ From, Upto uint64 }
 
 // Merge sorts spans and joins those that touch.
 func Merge(spans []Span) []Span {
-	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	sort.Slice(spans, func(i, j int) bool { return spans[i].From < spans[j].From })
 	merged := spans[:0]
 	for _, s := range spans {
 		if n := len(merged); n > 0 && s.From <= merged[n-1].Upto {
@@ -74,8 +74,8 @@ func Merge(spans []Span) []Span {
 
 // Covers says whether merged spans have an ordinal in them.
 func Covers(merged []Span, ordinal uint64) bool {
-	i, found := slices.BinarySearchFunc(merged, ordinal, func(s Span, o uint64) int { return cmp.Compare(s.From, o) })
-	return found || i > 0 && ordinal < merged[i-1].Upto
+	i := sort.Search(len(merged), func(i int) bool { return merged[i].From > ordinal })
+	return i > 0 && ordinal < merged[i-1].Upto
 }
 
 // added are those of now that are not in before.
