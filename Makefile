@@ -6,10 +6,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
 ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# How the binaries are built; the Dockerfiles and bench/ have the same flags. TLS is
-# compiled without inlining: 270 KB less, for a handshake now and then.
-FLAGS   = -trimpath -tags=netgo -gcflags=crypto/...=-l
-LDFLAGS = -s -w -extldflags=-static
+# How the binaries are built, as in the Dockerfiles and bench/. ARM64's functions begin at
+# 16 bytes anyway.
+FLAGS   = $(shell grep '^-' build.flags)
+LDFLAGS = -s -w -funcalign=16 -extldflags=-static
 # What wrapp version says; with nothing to say, Go's own build information is used.
 COMMAND = github.com/lpportorino/jettison-base-images/internal/command
 STAMP   = -X $(COMMAND).Version=$(shell git describe --tags --always --dirty 2>/dev/null) \

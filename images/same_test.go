@@ -35,11 +35,28 @@ func TestSameFlags(t *testing.T) {
 	if find(t, scratch, stage) != find(t, ubuntu, stage) {
 		t.Error("the Dockerfiles build the binary in different ways")
 	}
-	if image, local := find(t, scratch, `^ARG LDFLAGS="([^"]*)"$`), find(t, makefile, `^LDFLAGS *= ([^\n]*)$`); image != local {
-		t.Errorf("LDFLAGS are %q in the images, %q in the Makefile", image, local)
+	image, local := find(t, scratch, `^ARG LDFLAGS="([^"]*)"$`), find(t, makefile, `^LDFLAGS *= ([^\n]*)$`)
+	if measured := find(t, "../bench/measure.go", `"-ldflags=([^"]*)"`); image != local || measured != local {
+		t.Errorf("LDFLAGS are %q in the images, %q in bench/, %q in the Makefile", image, measured, local)
 	}
-	if image, local := find(t, scratch, `^ARG GOFLAGS="([^"]*)"$`), find(t, makefile, `^FLAGS *= ([^\n]*)$`); image != "-buildvcs=false "+local {
-		t.Errorf("the flags are %q in the images, %q in the Makefile", image, local)
+	const flags = `\(.*grep '\^-' (build\.flags)\)`
+	find(t, scratch, `go build \$`+flags)
+	find(t, makefile, `^FLAGS *= \$`+flags)
+	find(t, "../.dockerignore", `^!(build\.flags)$`)
+}
+
+// TestHotPackages: each of our packages that build.flags names is there. Of a misspelt one go
+// build says nothing, and inlines nothing in it.
+func TestHotPackages(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile(`(?m)^-gcflags=github.com/lpportorino/jettison-base-images/(.*)=$`).FindAllStringSubmatch(read(t, "../build.flags"), -1)
+	if named == nil {
+		t.Error("none is named")
+	}
+	for _, name := range named {
+		if files, _ := filepath.Glob("../" + name[1] + "/*.go"); files == nil {
+			t.Errorf("no package %s", name[1])
+		}
 	}
 }
 
