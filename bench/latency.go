@@ -17,18 +17,22 @@ import (
 // at 100 lines a second and at half of what goes through, and the same for a
 // client that does XADD itself.
 func latency(s *server, wrapp, steady string, fullRate float64) ([]row, error) {
-	slow, err := s.throughWrapp(wrapp, steady, 100, 500)
-	if err != nil {
-		return nil, err
-	}
+	var slow, fast, direct []time.Duration
 	half := int(fullRate/2) / 1000 * 1000
-	fast, err := s.sample(wrapp, steady, half, 3*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	direct, err := s.direct(100, 500)
-	if err != nil {
-		return nil, err
+	for range 3 {
+		ages, err := s.throughWrapp(wrapp, steady, 100, 300)
+		if err != nil {
+			return nil, err
+		}
+		slow = append(slow, ages...)
+		if ages, err = s.direct(100, 300); err != nil {
+			return nil, err
+		}
+		direct = append(direct, ages...)
+		if ages, err = s.sample(wrapp, steady, half, 3*time.Second); err != nil {
+			return nil, err
+		}
+		fast = append(fast, ages...)
 	}
 	p50, p99, p99Fast := quantile(slow, 0.5), quantile(slow, 0.99), quantile(fast, 0.99)
 	base, base99 := quantile(direct, 0.5), quantile(direct, 0.99)

@@ -40,13 +40,9 @@ func run(file, only, wrapp string, lines, rounds int) error {
 	}
 	defer os.RemoveAll(dir)
 	if wrapp == "" {
-		if wrapp, err = buildWrapp(dir, "amd64"); err != nil {
+		if wrapp, err = buildWrapp(dir, runtime.GOARCH); err != nil {
 			return err
 		}
-	}
-	wrappARM, err := buildWrapp(dir, "arm64")
-	if err != nil {
-		return err
 	}
 	steady, err := buildSteady(dir)
 	if err != nil {
@@ -75,7 +71,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
 		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
-		{"size", func() ([]row, error) { return sizes(wrapp, wrappARM) }},
+		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
 	}
 	for _, g := range groups {
 		if only != "" && !slices.Contains(strings.Split(only, ","), g.name) {

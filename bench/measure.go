@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -419,16 +420,25 @@ func start(s *server, wrapp string, rounds int) ([]row, error) {
 	return rows, nil
 }
 
-func sizes(files ...string) (rows []row, err error) {
-	for _, file := range files {
+// sizes is of the binary that is measured, and of one for the other architecture.
+func sizes(wrapp, dir string) (rows []row, err error) {
+	for _, arch := range []struct {
+		name string
+		goal float64
+	}{{"amd64", 6.5e6}, {"arm64", 6.0e6}} {
+		file := wrapp
+		if arch.name != runtime.GOARCH {
+			if file, err = buildWrapp(dir, arch.name); err != nil {
+				return nil, err
+			}
+		}
 		info, err := os.Stat(file)
 		if err != nil {
 			return nil, err
 		}
-		_, arch, _ := strings.Cut(filepath.Base(file), "-")
-		goal := map[string]int64{"amd64": 6_500_000, "arm64": 6_000_000}[arch]
-		rows = append(rows, figure("the stripped binary, "+arch, fmt.Sprintf("%.2f MB", float64(info.Size())/1e6)).
-			atMost(fmt.Sprintf("%.1f MB or less", float64(goal)/1e6), float64(info.Size()), float64(goal)))
+		size := float64(info.Size())
+		rows = append(rows, figure("the stripped binary, "+arch.name, fmt.Sprintf("%.2f MB", size/1e6)).
+			atMost(fmt.Sprintf("%.1f MB or less", arch.goal/1e6), size, arch.goal))
 	}
 	return rows, nil
 }
