@@ -61,6 +61,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 			rows, rate, err = throughput(server, wrapp, dir, lines, rounds)
 			return rows, err
 		}},
+		{"allocations", func() ([]row, error) { return allocations(lines) }},
 		{"other", func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) }},
 		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
