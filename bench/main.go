@@ -66,7 +66,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
-		{"start", func() ([]row, error) { return start(server, wrapp, 21) }},
+		{"start", func() ([]row, error) { return start(server, wrapp, dir, 21) }},
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
 		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},

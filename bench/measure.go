@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -384,63 +383,6 @@ func throughPipe(file string) (time.Duration, error) {
 		return 0, err
 	}
 	return time.Since(began), cmd.Wait()
-}
-
-// start compares /bin/true under wrapp with /bin/true alone.
-func start(s *server, wrapp string, rounds int) ([]row, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	commands := [][]string{
-		{"/bin/true"},
-		{wrapp, "--redis=redis://" + s.addr(), "--", "/bin/true"},
-		{wrapp, "--redis=redis://127.0.0.1:" + strconv.Itoa(port), "--", "/bin/true"},
-	}
-	times := make([][]time.Duration, len(commands))
-	for range rounds {
-		for i, args := range commands {
-			cmd := exec.Command(args[0], args[1:]...)
-			cmd.Stderr = io.Discard
-			began := time.Now()
-			if err := cmd.Run(); err != nil {
-				return nil, fmt.Errorf("%v: %w", args, err)
-			}
-			times[i] = append(times[i], time.Since(began))
-		}
-	}
-	alone := median(times[0])
-	rows := make([]row, 0, 2)
-	for i, name := range []string{"/bin/true under wrapp", "/bin/true under wrapp, no Redis there"} {
-		took := median(times[i+1])
-		rows = append(rows, figure(name, milliseconds(took)).
-			against("alone: "+milliseconds(alone), took.Seconds(), alone.Seconds()).
-			atMost("10 ms above or less", (took-alone).Seconds(), 0.010))
-	}
-	return rows, nil
-}
-
-// sizes is of the binary that is measured, and of one for the other architecture.
-func sizes(wrapp, dir string) (rows []row, err error) {
-	for _, arch := range []struct {
-		name string
-		goal float64
-	}{{"amd64", 6.5e6}, {"arm64", 6.0e6}} {
-		file := wrapp
-		if arch.name != runtime.GOARCH {
-			if file, err = buildWrapp(dir, arch.name); err != nil {
-				return nil, err
-			}
-		}
-		info, err := os.Stat(file)
-		if err != nil {
-			return nil, err
-		}
-		size := float64(info.Size())
-		rows = append(rows, figure("the stripped binary, "+arch.name, fmt.Sprintf("%.2f MB", size/1e6)).
-			atMost(fmt.Sprintf("%.1f MB or less", arch.goal/1e6), size, arch.goal))
-	}
-	return rows, nil
 }
 
 func thousands(f float64) string {
