@@ -65,6 +65,7 @@ func (o *Outbox) dropSegment() bool {
 			}
 			q.held += k.size
 			q.replaceSlab(s, k)
+			q.closeGaps()
 		}
 		delete(q.refs, seg)
 		dropped := q.dropped
@@ -206,8 +207,45 @@ func (q *queue) dropIn(i int, stays func(record) bool) bool {
 	q.slabs[i] = kept
 	q.full = false // it may be what found no room
 	poke(q.spill)
+	q.closeGaps()
 	return true
 }
+
+// closeGaps takes out slabs of which nothing is left, when there are many that were
+// never sent: while Redis is away for days, they would be what fills the memory.
+func (q *queue) closeGaps() {
+	if q.gaps++; q.gaps < mostGaps || !q.busy.IsZero() {
+		return // while a slab is being written its number has to stay
+	}
+	q.gaps = 0
+	from, newest := q.unsent(), len(q.slabs)-1
+	marks := []*uint64{&q.written.slab, &q.dropFrom, &q.reportsFrom, &q.evictFrom}
+	before := make([]uint64, len(marks)) // how many are taken out before each of them
+	slabs := q.slabs[:from]
+	for i := from; i <= newest; i++ {
+		s, number := q.slabs[i], q.first+uint64(i)
+		if s.size > 0 || i == newest {
+			slabs = append(slabs, s)
+			continue
+		}
+		if number == q.written.slab {
+			q.written.offset = 0
+		}
+		for m, mark := range marks {
+			if number < *mark {
+				before[m]++
+			}
+		}
+	}
+	clear(q.slabs[len(slabs):])
+	q.slabs = slabs
+	for m, mark := range marks {
+		*mark -= before[m]
+	}
+}
+
+// mostGaps is how many slabs of which nothing is left may lie in the queue, about.
+const mostGaps = 64
 
 // unsent is the index of the first slab of which no record was ever sent.
 func (q *queue) unsent() int {

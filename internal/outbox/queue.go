@@ -76,6 +76,8 @@ type queue struct {
 	// Slabs below these numbers have no lines, and no crash reports, to drop.
 	dropFrom, reportsFrom uint64
 
+	gaps int // slabs dropped since closeGaps took them out
+
 	ordinal    uint64   // of the next record
 	last       entry.ID // of the newest record
 	clock      uint64   // milliseconds of the newest instant that add was given

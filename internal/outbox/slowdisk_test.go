@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,7 +131,8 @@ func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
 	}
 	// A guard thaws and unmounts it when the test ends, however that is: what waits
 	// for a frozen disk cannot even be killed.
-	guard := exec.Command("sh", "-c", `timeout 300 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
+	guard := exec.Command("sh", "-c", `timeout 200 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
+	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not to be killed with us
 	running, err := guard.StdinPipe()
 	if err == nil {
 		err = guard.Start()

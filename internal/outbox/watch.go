@@ -33,7 +33,7 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 type watcher struct {
 	head   position
 	moved  time.Time // when head was last seen to move, or the queue to be empty
-	probe  position  // the end of the queue at one time
+	probe  uint64    // the ordinal that was the next at one time
 	probed time.Time
 	age    time.Duration // how long the last probe took to land
 }
@@ -43,15 +43,16 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 	q := o.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	end, drained := q.end(), q.drained()
+	head := q.headOrdinal()
+	drained := head == q.ordinal
 	if q.head != w.head || drained {
 		w.head, w.moved = q.head, now
 	}
-	if !q.head.before(w.probe) {
+	if head >= w.probe {
 		if !w.probed.IsZero() {
 			w.age = now.Sub(w.probed)
 		}
-		w.probe, w.probed = end, now
+		w.probe, w.probed = q.ordinal, now
 	}
 	waited := max(w.age, now.Sub(w.probed))
 	if drained {

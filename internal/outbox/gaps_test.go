@@ -1,0 +1,71 @@
+package outbox
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestGaps has Redis away for much longer than the memory or the spool lasts: what is
+// kept of what was dropped does not grow, and the rest comes in order, with a word
+// about the others.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	for name, spooled := range map[string]bool{"memory": false, "spool": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Prepare(t)
+			var o *Outbox
+			if spooled {
+				o = openSpooled(t, s, t.TempDir(), 1<<20, func(opts *Options) { opts.Block = false })
+			} else {
+				o = open(t, s, func(opts *Options) { opts.Limit, opts.Block = 1<<20, false })
+			}
+			o.Say(entry.Status, "an own word")
+			const n = 60_000
+			pad := strings.Repeat(".", 1000)
+			most := 0
+			for i := range n {
+				b := o.Begin(time.Now())
+				b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d %s", i, pad))
+				most = max(most, len(o.q.slabs))
+				b.End()
+				if i%10_000 == 9_999 {
+					o.Say(entry.Status, "another")
+				}
+			}
+			if least := n * len(pad) / slabSize; most > least/3 {
+				t.Errorf("up to %d slabs, of %d in all", most, least)
+			}
+			s.Up()
+			closeAll(t, o)
+			keys := entry.Keys("t")
+			before := -1
+			got := s.Messages(keys[entry.Info])
+			for _, m := range got {
+				var i int
+				fmt.Sscanf(m, "line %d", &i)
+				if i <= before {
+					t.Fatalf("line %d behind line %d", i, before)
+				}
+				before = i
+			}
+			told := 0
+			for _, m := range said(s, "lines dropped") {
+				var k int
+				fmt.Sscanf(m, "%d lines dropped", &k)
+				told += k
+			}
+			if before != n-1 || told == 0 || told+len(got) != n {
+				t.Errorf("%d there up to line %d, and %d told as dropped, of %d", len(got), before, told, n)
+			}
+			if own := len(said(s, "another")); own != n/10_000 || len(said(s, "an own word")) != 1 {
+				t.Errorf("%d own words", own)
+			}
+		})
+	}
+}
