@@ -107,7 +107,7 @@ func bootstrap(t *testing.T, arch string) string {
 	t.Helper()
 	args := []string{"--variant=minbase", "--mode=root", "--architecture=" + arch, "--format=tar"}
 	// As in Docker's images of Ubuntu and Debian.
-	for _, option := range []string{"force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*"} {
+	for _, option := range []string{"force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*"} {
 		args = append(args, "--dpkgopt="+option)
 	}
 	if arch != runtime.GOARCH {
