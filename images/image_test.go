@@ -45,9 +45,10 @@ func TestImages(t *testing.T) {
 				s := newStore(t, arch)
 				for _, variant := range variants {
 					t.Run(variant, func(t *testing.T) {
-						img := open(t, s.build(t, variant, arch, 0))
+						layouts := s.buildTwice(t, variant, arch)
+						img := open(t, layouts[0])
 						img.check(t, variant, arch)
-						t.Run("again", func(t *testing.T) { img.checkSame(t, open(t, s.build(t, variant, arch, 1))) })
+						t.Run("again", func(t *testing.T) { img.checkSame(t, open(t, layouts[1])) })
 					})
 				}
 			})

@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Stand-ins for the images of the Dockerfiles' FROM lines: Debian's smallest set of
@@ -114,6 +116,25 @@ func (s store) build(t *testing.T, variant, arch string, number int) string {
 		t.Fatalf("build %s for %s: %v\n%s", variant, arch, err, text)
 	}
 	return out
+}
+
+// buildTwice builds an image and another of the same, some seconds later, so that what
+// depends on the time differs.
+func (s store) buildTwice(t *testing.T, variant, arch string) (layouts [2]string) {
+	t.Helper()
+	built := t.Run("build", func(t *testing.T) {
+		for i := range layouts {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				time.Sleep(time.Duration(i) * 5 * time.Second)
+				layouts[i] = s.build(t, variant, arch, i)
+			})
+		}
+	})
+	if !built {
+		t.FailNow()
+	}
+	return layouts
 }
 
 // layoutsDir is where build leaves the layouts of that number.
