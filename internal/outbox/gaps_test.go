@@ -43,26 +43,7 @@ func TestGaps(t *testing.T) {
 			}
 			s.Up()
 			closeAll(t, o)
-			keys := entry.Keys("t")
-			before := -1
-			got := s.Messages(keys[entry.Info])
-			for _, m := range got {
-				var i int
-				fmt.Sscanf(m, "line %d", &i)
-				if i <= before {
-					t.Fatalf("line %d behind line %d", i, before)
-				}
-				before = i
-			}
-			told := 0
-			for _, m := range said(s, "lines dropped") {
-				var k int
-				fmt.Sscanf(m, "%d lines dropped", &k)
-				told += k
-			}
-			if before != n-1 || told == 0 || told+len(got) != n {
-				t.Errorf("%d there up to line %d, and %d told as dropped, of %d", len(got), before, told, n)
-			}
+			checkAccounted(t, s, n)
 			if own := len(said(s, "another")); own != n/10_000 || len(said(s, "an own word")) != 1 {
 				t.Errorf("%d own words", own)
 			}

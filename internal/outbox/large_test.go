@@ -44,13 +44,7 @@ func TestLargerThanSpool(t *testing.T) {
 				if got[0] != "run marker" || got[len(got)-1] != fmt.Sprint("line ", n-1) {
 					t.Errorf("from %.20q to %.20q", got[0], got[len(got)-1])
 				}
-				told := 0
-				for _, m := range said(s, "lines dropped") {
-					var k int
-					fmt.Sscanf(m, "%d lines dropped", &k)
-					told += k
-				}
-				if told != 1+n-(len(got)-1) || len(said(s, "damage")) > 0 {
+				if told := toldDropped(s); told != 1+n-(len(got)-1) || len(said(s, "damage")) > 0 {
 					t.Errorf("%d entries of %d; status: %q", len(got), n+2, s.Messages(entry.Keys("t")[entry.Status]))
 				}
 			})

@@ -68,6 +68,35 @@ func checkNumbered(t *testing.T, s *redistest.Server, n int) {
 	}
 }
 
+// checkAccounted fails unless each of the lines 0 to n-1 either came, in order, or is
+// among those that :status says were dropped, and the last one came.
+func checkAccounted(t *testing.T, s *redistest.Server, n int) {
+	t.Helper()
+	got := s.Messages(entry.Keys("t")[entry.Info])
+	before := -1
+	for _, m := range got {
+		var i int
+		fmt.Sscanf(m, "line %d", &i)
+		if i <= before {
+			t.Fatalf("line %d behind line %d", i, before)
+		}
+		before = i
+	}
+	if told := toldDropped(s); told == 0 || told+len(got) != n || before != n-1 {
+		t.Errorf("%d there and %d told as dropped of %d, the last is %d", len(got), told, n, before)
+	}
+}
+
+// toldDropped is how many lines :status says were dropped.
+func toldDropped(s *redistest.Server) (n int) {
+	for _, m := range said(s, "lines dropped") {
+		var k int
+		fmt.Sscanf(m, "%d lines dropped", &k)
+		n += k
+	}
+	return n
+}
+
 func closeAll(t *testing.T, o *Outbox) {
 	t.Helper()
 	if lost, kept, why := o.Close(patience); lost+kept != 0 {

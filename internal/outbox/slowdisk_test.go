@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -56,24 +55,7 @@ func frozenDisk(t *testing.T, nextRun bool) {
 	}
 	eventually(t, "all is delivered", o.q.empty)
 	closeAll(t, o)
-	got := s.Messages(entry.Keys("t")[entry.Info])
-	before, told := -1, 0
-	for _, m := range got {
-		var i int
-		fmt.Sscanf(m, "line %d", &i)
-		if i <= before {
-			t.Fatalf("%q behind line %d", m, before)
-		}
-		before = i
-	}
-	for _, m := range said(s, "lines dropped") {
-		var k int
-		fmt.Sscanf(m, "%d lines dropped", &k)
-		told += k
-	}
-	if told == 0 || told+len(got) != n {
-		t.Errorf("%d there and %d told as dropped of %d", len(got), told, n)
-	}
+	checkAccounted(t, s, n)
 	if wrong := said(s, "damage"); len(wrong) > 0 {
 		t.Errorf("status: %q", wrong)
 	}

@@ -204,13 +204,7 @@ func checkDropped(t *testing.T, s *redistest.Server, n int) {
 			t.Fatalf("line %q, want %q", m, want)
 		}
 	}
-	told := 0
-	for _, m := range said(s, "lines dropped") {
-		var k int
-		fmt.Sscanf(m, "%d lines dropped", &k)
-		told += k
-	}
-	if told != dropped {
+	if told := toldDropped(s); told != dropped {
 		t.Errorf("%d dropped, and status says %d: %q", dropped, told, s.Messages(entry.Keys("t")[entry.Status]))
 	}
 }
@@ -288,25 +282,7 @@ func TestDiskFull(t *testing.T) {
 	s.Up()
 	eventually(t, "all is delivered", o.q.empty)
 	closeAll(t, o)
-	got := s.Messages(entry.Keys("t")[entry.Info])
-	before := -1
-	for _, m := range got {
-		var i int
-		fmt.Sscanf(m, "line %d", &i)
-		if i <= before {
-			t.Fatalf("%q behind line %d", m, before)
-		}
-		before = i
-	}
-	told := 0
-	for _, m := range said(s, "lines dropped") {
-		var k int
-		fmt.Sscanf(m, "%d lines dropped", &k)
-		told += k
-	}
-	if told+len(got) != n || before != n-1 {
-		t.Errorf("%d there and %d told as dropped of %d, the last is %d", len(got), told, n, before)
-	}
+	checkAccounted(t, s, n)
 	if len(said(s, "no space left on device")) != 1 {
 		t.Errorf("status: %q", s.Messages(entry.Keys("t")[entry.Status]))
 	}
