@@ -116,3 +116,17 @@ func TestWriteTellsOfTheWriter(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// masked returns a copy of c with masks in the place of passwords, as it is
+// written.
+func (c *Config) masked() *Config {
+	m := *c
+	m.Redis.URL = URL(c.Redis.URL.String())
+	m.Redis.Password = Secret(c.Redis.Password.String())
+	if c.Redis.Sentinel != nil {
+		s := *c.Redis.Sentinel
+		s.Password = Secret(s.Password.String())
+		m.Redis.Sentinel = &s
+	}
+	return &m
+}
