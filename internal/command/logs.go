@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
@@ -122,7 +122,7 @@ func logs(args []string, std run.Streams) error {
 	if err := printer.Print(lines); err != nil || !*follow {
 		return quiet(err)
 	}
-	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
+	log := eventlog.New(std.Stderr, "wrapp", false)
 	away := false
 	for ctx.Err() == nil {
 		entries, err := reader.Next(ctx, conn)

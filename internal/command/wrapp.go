@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -16,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -62,7 +62,7 @@ func Wrapp(args []string, std run.Streams) int {
 	if err != nil {
 		return complain(std.Stderr, "wrapp", err)
 	}
-	log := slog.New(newSpeaker(std.Stderr, "wrapp", verbose))
+	log := eventlog.New(std.Stderr, "wrapp", verbose)
 	exit, err := run.Run(cfg, std, log)
 	if err != nil {
 		complain(std.Stderr, "wrapp", err)
@@ -232,7 +232,7 @@ func check(args []string, std run.Streams) error {
 	if _, err := cfg.Redis.TLSConfig(); err != nil {
 		return err
 	}
-	log := slog.New(newSpeaker(std.Stderr, "wrapp", false))
+	log := eventlog.New(std.Stderr, "wrapp", false)
 	if err := cfg.CheckRun(); err != nil {
 		// A file for jettison_health alone has no app in it.
 		log.Warn(err.Error())

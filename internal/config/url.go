@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"net"
 	"net/url"
 	"path"
@@ -26,9 +25,6 @@ func (u URL) GoString() string { return strconv.Quote(u.String()) }
 
 // MarshalText is String, so that no encoder writes the password. There is no error.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
-// LogValue is String, for slog.
-func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 // A redisURL is what the text of redis.url says.
 type redisURL struct {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -32,9 +31,6 @@ func (s Secret) GoString() string { return strconv.Quote(s.String()) }
 
 // MarshalText is String, so that no encoder writes the text. There is no error.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// LogValue is String, for slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // Duration is a length of time in nanoseconds, written such as "10s" or "1m30s".
 type Duration time.Duration

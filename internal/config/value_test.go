@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 func TestDuration(t *testing.T) {
@@ -135,6 +137,7 @@ func TestSecretsStayInside(t *testing.T) {
 		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 			slog.New(handler).Info("x", "config", c, "password", c.Redis.Password, "url", c.Redis.URL)
 		}
+		eventlog.New(&out, "wrapp", true).Info("x", "config", c, "password", c.Redis.Password, "url", c.Redis.URL)
 		if err := json.NewEncoder(&out).Encode(c); err != nil {
 			t.Error(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -26,7 +26,7 @@ type Options struct {
 	Port int
 
 	Supervisor *process.Supervisor // starts gdbserver
-	Log        *slog.Logger
+	Log        *eventlog.Logger
 	Status     func(text string) // for what is worth an entry in :status
 
 	// Hold and Free hear when the app is held, by the paused start or by a

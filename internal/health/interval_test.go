@@ -3,7 +3,6 @@ package health
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,7 +24,6 @@ func TestLongInterval(t *testing.T) {
 			Service: "s", Interval: time.Minute,
 			Pools: map[string]config.Pool{"api": {Init: 6300, Cap: 6300, DepletionRate: 100, Beat: []string{"marker"}}},
 			Dial:  func(context.Context) (*redisconn.Conn, error) { dials.Add(1); return nil, errors.New("away") },
-			Log:   slog.New(slog.DiscardHandler),
 		})
 		k.Start(App{
 			Drain:    func(time.Duration) bool { time.Sleep(time.Duration(stuck.Load())); return true },

@@ -8,7 +8,6 @@ package health
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -26,7 +26,7 @@ type Options struct {
 	Pools    map[string]config.Pool // by category; output may declare more
 
 	Dial func(context.Context) (*redisconn.Conn, error)
-	Log  *slog.Logger
+	Log  *eventlog.Logger
 }
 
 // App is what a Keeper needs of the app that it judges. The functions are called

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +27,6 @@ func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
 	k := New(Options{
 		Service: "s", Interval: time.Second, Pools: pools,
 		Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
-		Log:  slog.New(slog.DiscardHandler),
 	})
 	if app.Drain == nil {
 		app.Drain = func(time.Duration) bool { return true }
@@ -376,7 +374,6 @@ func TestSaidBeforeStart(t *testing.T) {
 		k := New(Options{
 			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"api": contract("marker")},
 			Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
-			Log:  slog.New(slog.DiscardHandler),
 		})
 		k.Beat([]byte("api"), time.Now())
 		if err := k.Set([]byte("other"), []byte("cap"), []byte("2000"), time.Now()); err != nil {

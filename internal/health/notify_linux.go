@@ -3,7 +3,6 @@ package health
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 // A Notifier hears what the app says by sd_notify(3): lines of NAME=VALUE in
@@ -47,7 +47,7 @@ type Notifier struct {
 type NotifyOptions struct {
 	Member func(pid int) bool // whether it is a process of the app
 	Status func(text string)  // for what the app says about itself
-	Log    *slog.Logger
+	Log    *eventlog.Logger
 	// Relay is the NOTIFY_SOCKET that wrapp itself was given, if any.
 	Relay string
 }

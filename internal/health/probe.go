@@ -42,7 +42,6 @@ func (k *Keeper) probeAll(ctx context.Context) {
 func (k *Keeper) probe(ctx context.Context, category, source string, ask func(context.Context) error) {
 	ticker := time.NewTicker(k.opts.Interval)
 	defer ticker.Stop()
-	log := k.opts.Log.With("pool", category, "source", source)
 	failing := 0
 	for {
 		limited, cancel := context.WithTimeout(ctx, k.opts.Interval*9/10)
@@ -57,12 +56,12 @@ func (k *Keeper) probe(ctx context.Context, category, source string, ask func(co
 		case err == nil:
 			k.beaten(category)
 			if failing > 0 {
-				log.Info("the probe succeeds again", "failures", failing)
+				k.opts.Log.Info("the probe succeeds again", "pool", category, "source", source, "failures", failing)
 				failing = 0
 			}
 		default:
 			if failing++; failing == 1 {
-				log.Warn("a probe failed", "error", err)
+				k.opts.Log.Warn("a probe failed", "pool", category, "source", source, "error", err)
 			}
 		}
 		select {

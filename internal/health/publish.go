@@ -2,10 +2,10 @@ package health
 
 import (
 	"context"
-	"log/slog"
 	"strconv"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -67,7 +67,7 @@ const publishTimeout = 2 * time.Second
 // the next ones.
 type publisher struct {
 	dial  func(context.Context) (*redisconn.Conn, error)
-	log   *slog.Logger
+	log   *eventlog.Logger
 	state func() []setting
 
 	news chan struct{} // there is something new to publish

@@ -13,13 +13,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
@@ -32,7 +32,7 @@ type Options struct {
 	Limit      int  // bytes of entries that may wait in memory
 	Block      bool // when there is no room, wait even if Redis is away
 	Dial       func(context.Context) (*redisconn.Conn, error)
-	Log        *slog.Logger
+	Log        *eventlog.Logger
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
 	Left      *spool.Left  // what was in it

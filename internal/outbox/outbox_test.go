@@ -3,12 +3,12 @@ package outbox
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -27,7 +27,7 @@ func open(t *testing.T, s *redistest.Server, change func(*Options)) *Outbox {
 		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
 			return redisconn.Dial(ctx, &s.Config().Redis, 1)
 		},
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log: eventlog.New(t.Output(), "wrapp", false),
 	}
 	if change != nil {
 		change(&opts)

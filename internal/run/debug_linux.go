@@ -1,11 +1,10 @@
 package run
 
 import (
-	"log/slog"
-
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/debug"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
@@ -13,7 +12,7 @@ import (
 
 // start starts the app, paused and within reach of a debugger if the
 // configuration wants that. The Debugger is nil if not.
-func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Command, pools *health.Keeper, out *outbox.Outbox, log *slog.Logger) (*process.Process, *debug.Debugger, error) {
+func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Command, pools *health.Keeper, out *outbox.Outbox, log *eventlog.Logger) (*process.Process, *debug.Debugger, error) {
 	if !cfg.Debug.Enabled {
 		app, err := supervisor.Start(cmd)
 		return app, nil, err

@@ -3,7 +3,6 @@ package run
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
@@ -132,7 +132,7 @@ func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) 
 
 // copyTo has what comes from the app's standard output or error copied as well,
 // as logs.passthrough says.
-func (in *intake) copyTo(stdout, stderr *os.File, passthrough string, log *slog.Logger) {
+func (in *intake) copyTo(stdout, stderr *os.File, passthrough string, log *eventlog.Logger) {
 	for i, f := range []*os.File{stdout, stderr} {
 		if passes(passthrough, f) {
 			in.pipes[i].tee = newTee(f, log)

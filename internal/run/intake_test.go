@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -31,9 +30,8 @@ func TestIntakeOrder(t *testing.T) {
 	dial := func(ctx context.Context) (*redisconn.Conn, error) {
 		return redisconn.Dial(ctx, &s.Config().Redis, 1)
 	}
-	log := slog.New(slog.DiscardHandler)
-	out := outbox.New(outbox.Options{Keys: entry.Keys("order"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial, Log: log}, nil)
-	vals := values.New(values.Options{Name: "order", Dial: dial, Log: log})
+	out := outbox.New(outbox.Options{Keys: entry.Keys("order"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
+	vals := values.New(values.Options{Name: "order", Dial: dial})
 	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +84,9 @@ func TestIntakeOrder(t *testing.T) {
 func TestIntakeWaits(t *testing.T) {
 	t.Parallel()
 	dial := func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") }
-	log := slog.New(slog.DiscardHandler)
-	out := outbox.New(outbox.Options{Keys: entry.Keys("waits"), MaxEntries: 1000, Limit: 64 << 10, Block: true, Dial: dial, Log: log}, nil)
+	out := outbox.New(outbox.Options{Keys: entry.Keys("waits"), MaxEntries: 1000, Limit: 64 << 10, Block: true, Dial: dial}, nil)
 	defer out.Close(patience)
-	vals := values.New(values.Options{Name: "waits", Dial: dial, Log: log})
+	vals := values.New(values.Options{Name: "waits", Dial: dial})
 	defer vals.Close(patience)
 	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
 	if err != nil {
@@ -122,9 +119,8 @@ func TestIntakeLetsGo(t *testing.T) {
 	dial := func(ctx context.Context) (*redisconn.Conn, error) {
 		return redisconn.Dial(ctx, &s.Config().Redis, 1)
 	}
-	log := slog.New(slog.DiscardHandler)
-	out := outbox.New(outbox.Options{Keys: entry.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial, Log: log}, nil)
-	vals := values.New(values.Options{Name: "huge", Dial: dial, Log: log})
+	out := outbox.New(outbox.Options{Keys: entry.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
+	vals := values.New(values.Options{Name: "huge", Dial: dial})
 	defer vals.Close(patience)
 	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
 	if err != nil {
@@ -167,9 +163,8 @@ func BenchmarkIntake(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			log := slog.New(slog.DiscardHandler)
-			out := outbox.New(outbox.Options{Keys: entry.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial, Log: log}, conn)
-			vals := values.New(values.Options{Name: "bench", Dial: dial, Log: log})
+			out := outbox.New(outbox.Options{Keys: entry.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial}, conn)
+			vals := values.New(values.Options{Name: "bench", Dial: dial})
 			in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50})})
 			if err != nil {
 				b.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
@@ -23,7 +23,7 @@ import (
 // listen makes the socket that an app of a pool with notifications is told of in
 // its environment. It returns nil, which hears nothing, if no pool wants them or
 // there can be none.
-func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *slog.Logger) *health.Notifier {
+func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *eventlog.Logger) *health.Notifier {
 	wanted := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Health.Pools)), func(p config.Pool) bool {
 		return slices.Contains(p.Beat, "notify")
 	})
@@ -80,7 +80,7 @@ func (d depletions) text(category string, now time.Time) string {
 }
 
 // depleted does what a pool wants done when it has no health left.
-func depleted(cfg *config.Config, category string, told depletions, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *slog.Logger) {
+func depleted(cfg *config.Config, category string, told depletions, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *eventlog.Logger) {
 	if text := told.text(category, time.Now()); text != "" {
 		out.Say(entry.Status, text)
 		log.Warn(text)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -18,6 +17,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
@@ -45,7 +45,7 @@ type Streams struct{ Stdin, Stdout, Stderr *os.File }
 // Run runs the app that cfg names and returns the exit status that wrapp is to
 // end with. An error says that wrapp itself failed, or that the app could not be
 // started: then it is a *process.StartError, whose ExitCode is exit.
-func Run(cfg *config.Config, std Streams, log *slog.Logger) (exit int, err error) {
+func Run(cfg *config.Config, std Streams, log *eventlog.Logger) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
 	}
@@ -146,7 +146,7 @@ func mark(out *outbox.Outbox, format string) string {
 
 // runApp starts the app, sees it to its end and takes everything it wrote. run is
 // the time in the run marker.
-func runApp(cfg *config.Config, run string, std Streams, log *slog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+func runApp(cfg *config.Config, run string, std Streams, log *eventlog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
 	out, pools := to.out, to.pools
 	cmd, err := prepare(cfg)
 	if err != nil {
@@ -240,7 +240,7 @@ func failed(err error) (int, error) {
 }
 
 // forward passes signals on until the app and its tree are gone.
-func forward(app *process.Process, pools *health.Keeper, crashes *crash.Watch, signals <-chan os.Signal, out *outbox.Outbox, log *slog.Logger) {
+func forward(app *process.Process, pools *health.Keeper, crashes *crash.Watch, signals <-chan os.Signal, out *outbox.Outbox, log *eventlog.Logger) {
 	exited := app.Exited()
 	for {
 		select {

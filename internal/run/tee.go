@@ -1,10 +1,11 @@
 package run
 
 import (
-	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 // passes says whether output is copied to f under a logs.passthrough setting.
@@ -23,7 +24,7 @@ const (
 // all the same.
 type tee struct {
 	to   *os.File
-	log  *slog.Logger
+	log  *eventlog.Logger
 	mu   sync.Mutex
 	cond sync.Cond // something was taken or added, or closed changed
 
@@ -36,7 +37,7 @@ type tee struct {
 	done    chan struct{}
 }
 
-func newTee(to *os.File, log *slog.Logger) *tee {
+func newTee(to *os.File, log *eventlog.Logger) *tee {
 	t := &tee{to: to, log: log, done: make(chan struct{})}
 	t.cond.L = &t.mu
 	go t.run()

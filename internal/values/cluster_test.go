@@ -3,7 +3,6 @@ package values
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -25,7 +25,7 @@ func TestCluster(t *testing.T) {
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
 	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
 	v := New(Options{
-		Name: "a", Dial: dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Name: "a", Dial: dial, Log: eventlog.New(t.Output(), "wrapp", false),
 		Refused: func(reason string) { t.Error(reason) },
 	})
 	const n = 4000
@@ -77,7 +77,7 @@ func TestEndAmidMove(t *testing.T) {
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
 	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
 	asked := make(signalled)
-	v := New(Options{Name: "a", Dial: dial, Log: slog.New(slog.NewTextHandler(asked, nil)), Refused: func(reason string) { t.Error(reason) }})
+	v := New(Options{Name: "a", Dial: dial, Log: eventlog.New(asked, "wrapp", false), Refused: func(reason string) { t.Error(reason) }})
 	slot := cluster.Slot("wrapp:a:n")
 	from := cluster.Owner(slot)
 	to := cluster.Masters[0]

@@ -7,10 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -18,7 +18,7 @@ import (
 type Options struct {
 	Name string // of the app: keys are wrapp:<name>:<key>
 	Dial func(context.Context) (*redisconn.Conn, error)
-	Log  *slog.Logger
+	Log  *eventlog.Logger
 	// Refused hears, once for each key, why Redis does not take it.
 	Refused func(reason string)
 }

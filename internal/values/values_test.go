@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -31,7 +30,6 @@ func open(s *redistest.Server, wrap func(*redisconn.Conn) *redisconn.Conn) (*Val
 			}
 			return c, err
 		},
-		Log: slog.New(slog.DiscardHandler),
 		Refused: func(reason string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -208,7 +206,7 @@ func TestOldConnection(t *testing.T) {
 	dial := func(context.Context) (*redisconn.Conn, error) {
 		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
 	}
-	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	w := writer{opts: Options{Name: "a", Dial: dial}}
 	w.begin([]named{{"n", change{add: 1}}})
 	old, err := dial(t.Context())
 	if err != nil {
@@ -255,7 +253,7 @@ func TestTwoWriters(t *testing.T) {
 		return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
 	}
 	one := func() []named { return []named{{"n", change{add: 1}}} }
-	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	w := writer{opts: Options{Name: "a", Dial: dial}}
 	defer w.hangUp()
 	w.begin(one())
 	if err := w.write(); !errors.Is(err, errLeak) {
@@ -323,7 +321,6 @@ func TestDecimalAnswerLost(t *testing.T) {
 			hears = 0
 			return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
 		},
-		Log:     slog.New(slog.DiscardHandler),
 		Refused: func(reason string) { refused = append(refused, reason) },
 	}}
 	defer w.hangUp()
@@ -408,7 +405,7 @@ func TestLongest(t *testing.T) {
 }
 
 func BenchmarkCount(b *testing.B) {
-	v := New(Options{Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errLeak }, Log: slog.New(slog.DiscardHandler)})
+	v := New(Options{Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errLeak }})
 	defer v.Close(0)
 	key := []byte("frames")
 	b.ReportAllocs()
@@ -429,7 +426,7 @@ func TestNoTransaction(t *testing.T) {
 	dial := func(context.Context) (*redisconn.Conn, error) {
 		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
 	}
-	w := writer{opts: Options{Name: "a", Dial: dial, Log: slog.New(slog.DiscardHandler)}}
+	w := writer{opts: Options{Name: "a", Dial: dial}}
 	w.begin([]named{{"n", change{add: 1}}, {"last", change{set: "5"}}})
 	for range 2 {
 		if err := w.write(); err == nil || !strings.Contains(err.Error(), "MULTI") {
