@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -17,7 +16,7 @@ const maxDamaged = 4
 
 // recover reads the segments that are there.
 func (s *Spool) recover() error {
-	names, err := os.ReadDir(s.dir)
+	names, err := os.ReadDir(s.dir) // in the order of the names, which is that of the numbers
 	if err != nil {
 		return err
 	}
@@ -31,7 +30,6 @@ func (s *Spool) recover() error {
 			os.Remove(filepath.Join(s.dir, name.Name()))
 		}
 	}
-	slices.Sort(numbers)
 	var buf bytes.Buffer
 	for i, n := range numbers {
 		if err := s.recoverSegment(n, i == len(numbers)-1, &buf); err != nil {
@@ -175,10 +173,15 @@ func (s *Spool) setAside(file string, whole bool) string {
 	if err != nil {
 		name = "nothing: " + err.Error()
 	}
-	kept, _ := filepath.Glob(filepath.Join(s.dir, damagedPrefix+"*"))
-	slices.Sort(kept)
+	names, _ := os.ReadDir(s.dir) // the oldest first
+	var kept []string
+	for _, n := range names {
+		if strings.HasPrefix(n.Name(), damagedPrefix) {
+			kept = append(kept, n.Name())
+		}
+	}
 	for len(kept) > maxDamaged {
-		os.Remove(kept[0])
+		os.Remove(filepath.Join(s.dir, kept[0]))
 		kept = kept[1:]
 	}
 	return name

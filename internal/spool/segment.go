@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -72,7 +73,7 @@ func segmentNumber(file string) (n uint64, ok bool) {
 	if !ok || len(digits) != 16 {
 		return 0, false
 	}
-	_, err := fmt.Sscanf(digits, "%016x", &n)
+	n, err := strconv.ParseUint(digits, 16, 64)
 	return n, err == nil && fmt.Sprintf("%016x", n) == digits
 }
 
