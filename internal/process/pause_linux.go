@@ -79,9 +79,10 @@ func (p *Process) State() byte {
 	if stat.state != 'Z' {
 		return stat.state
 	}
-	threads, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(p.pid), "task", "*", "stat"))
-	for _, file := range threads {
-		text, err := os.ReadFile(file)
+	tasks := filepath.Join("/proc", strconv.Itoa(p.pid), "task")
+	threads, _ := os.ReadDir(tasks)
+	for _, t := range threads {
+		text, err := os.ReadFile(filepath.Join(tasks, t.Name(), "stat"))
 		if err != nil {
 			continue // it ended meanwhile
 		}
