@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
@@ -96,11 +94,11 @@ func newNotifier(base string, uid, gid int) (n *Notifier, err error) {
 		dir:     dir,
 		done:    make(chan struct{}),
 		text:    make([]byte, longestNotice),
-		control: make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostFiles)),
+		control: make([]byte, syscall.CmsgSpace(syscall.SizeofUcred)+syscall.CmsgSpace(4*mostFiles)),
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(dir)
+			n.remove()
 		}
 	}()
 	path := n.Socket()
@@ -122,9 +120,15 @@ func newNotifier(base string, uid, gid int) (n *Notifier, err error) {
 	}
 	var failed error
 	err = n.raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_PASSCRED, 1)
 	})
 	return n, errors.Join(err, failed)
+}
+
+// remove removes the socket and its directory, which nothing else is to be in.
+func (n *Notifier) remove() {
+	os.Remove(n.Socket())
+	os.Remove(n.dir)
 }
 
 // Socket is what $NOTIFY_SOCKET is to be.
@@ -171,7 +175,7 @@ func (n *Notifier) close() {
 		n.tell(true)
 		n.relay.close()
 	}
-	os.RemoveAll(n.dir)
+	n.remove()
 }
 
 // longestNotice is more than any sender's datagram: systemd takes 4096 bytes.
@@ -185,8 +189,8 @@ func (n *Notifier) take(fd int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
-		size, csize, flags, _, err := unix.Recvmsg(fd, n.text, n.control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-		if errors.Is(err, unix.EINTR) {
+		size, csize, flags, _, err := syscall.Recvmsg(fd, n.text, n.control, syscall.MSG_DONTWAIT|syscall.MSG_CMSG_CLOEXEC)
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
@@ -194,7 +198,7 @@ func (n *Notifier) take(fd int) {
 		}
 		sender, files := openControl(n.control[:csize])
 		switch {
-		case flags&unix.MSG_TRUNC != 0:
+		case flags&syscall.MSG_TRUNC != 0:
 			n.refuse("a notification of the app is longer than 8 KiB", sender)
 		case sender == 0 || !n.opts.Member(sender):
 			n.refuse("a notification from outside the app", sender)
@@ -204,7 +208,7 @@ func (n *Notifier) take(fd int) {
 		// To close the files is the answer to BARRIER=1, and nothing else is
 		// wanted of them.
 		for _, file := range files {
-			unix.Close(file)
+			syscall.Close(file)
 		}
 	}
 	n.tell(false)
@@ -213,14 +217,14 @@ func (n *Notifier) take(fd int) {
 // openControl returns the sender's pid, 0 if it is not known here, and the files
 // that came along.
 func openControl(control []byte) (pid int, files []int) {
-	messages, err := unix.ParseSocketControlMessage(control)
+	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
 		return 0, nil
 	}
 	for _, m := range messages {
-		if cred, err := unix.ParseUnixCredentials(&m); err == nil {
+		if cred, err := syscall.ParseUnixCredentials(&m); err == nil {
 			pid = int(cred.Pid)
-		} else if fds, err := unix.ParseUnixRights(&m); err == nil {
+		} else if fds, err := syscall.ParseUnixRights(&m); err == nil {
 			files = append(files, fds...)
 		}
 	}
