@@ -198,18 +198,18 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 // in what is there: no whole number.
 func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 	var results []any
-	var gets [][]any
-	var at []int // the results that are for gets to say
+	ask := [][]any{{"EXEC"}}
+	var at []int // the results that are for the answers behind that of EXEC to say
 	for _, c := range w.batch {
 		for _, command := range w.commands(c) {
 			if command[0] == "INCRBY" {
-				gets = append(gets, []any{"GET", command[1]})
+				ask = append(ask, []any{"GET", command[1]})
 				at = append(at, len(results))
 			}
 			results = append(results, nil)
 		}
 	}
-	answers, err := exchange(ctx, conn, slices.Insert(gets, 0, []any{"EXEC"})...)
+	answers, err := exchange(ctx, conn, ask...)
 	var reply redis.Error
 	if err != nil && (!errors.As(err, &reply) || redisconn.Passing(string(reply))) {
 		return err
