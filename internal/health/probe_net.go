@@ -39,17 +39,16 @@ func probeHTTP(ctx context.Context, _ *Keeper, target string) error {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	address := net.JoinHostPort(u.Hostname(), port)
-	var conn net.Conn
-	if u.Scheme == "https" {
-		conn, err = new(tls.Dialer).DialContext(ctx, "tcp", address)
-	} else {
-		conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
-	}
+	plain, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { plain.Close() })()
+	conn := plain
+	if u.Scheme == "https" {
+		conn = tls.Client(plain, &tls.Config{ServerName: u.Hostname()})
+	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if _, err := io.WriteString(conn, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUser-Agent: wrapp\r\nAccept: */*\r\nConnection: close\r\n\r\n"); err != nil {
 		return err
 	}
