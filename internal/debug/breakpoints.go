@@ -3,7 +3,6 @@ package debug
 import (
 	"bytes"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -86,7 +85,12 @@ func (b *breakpoints) remove(conn io.ReadWriter) error {
 			return err
 		}
 	}
-	for _, point := range slices.Sorted(maps.Keys(b.set)) {
+	points := make([]string, 0, len(b.set))
+	for point := range b.set {
+		points = append(points, point)
+	}
+	slices.Sort(points)
+	for _, point := range points {
 		if err := r.send("z" + point); err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ package health
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -94,7 +93,12 @@ func New(opts Options) *Keeper {
 		quit:  make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
+	categories := make([]string, 0, len(opts.Pools))
+	for category := range opts.Pools {
+		categories = append(categories, category)
+	}
+	slices.Sort(categories)
+	for _, category := range categories {
 		p := opts.Pools[category]
 		pool := &kept{
 			pool:     pool{params: params{p.Init, p.Cap, p.DepletionRate, p.ReplenishRate}, initSaid: true},

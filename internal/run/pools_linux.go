@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -24,9 +23,10 @@ import (
 // its environment. It returns nil, which hears nothing, if no pool wants them or
 // there can be none.
 func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *eventlog.Logger) *health.Notifier {
-	wanted := slices.ContainsFunc(slices.Collect(maps.Values(cfg.Health.Pools)), func(p config.Pool) bool {
-		return slices.Contains(p.Beat, "notify")
-	})
+	wanted := false
+	for _, p := range cfg.Health.Pools {
+		wanted = wanted || slices.Contains(p.Beat, "notify")
+	}
 	if !wanted {
 		return nil
 	}
