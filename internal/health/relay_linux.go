@@ -79,7 +79,7 @@ func (r *relay) run() {
 }
 
 func (r *relay) send(text string) error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: r.socket, Net: "unixgram"})
+	conn, err := net.Dial("unixgram", r.socket)
 	if err != nil {
 		return err
 	}
