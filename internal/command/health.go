@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -80,8 +78,7 @@ func JettisonHealth(args []string, std run.Streams) int {
 	if err != nil {
 		return q.print(std, nil, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx := untilSignal()
 	clear := q.watch > 0 && q.format == "table" && run.IsTerminal(std.Stdout)
 	exit := 0
 	for {

@@ -1,11 +1,9 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"regexp"
 	"slices"
 	"syscall"
@@ -79,8 +77,7 @@ func logs(args []string, std run.Streams) error {
 		return &usageError{"logs wants the name of an app", logsUsage}
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx := untilSignal()
 	conn, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
 	if err != nil {
 		return err

@@ -2,16 +2,19 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
@@ -273,6 +276,19 @@ func versionOf(tool string) string {
 	}
 	words := []string{tool, v, revision, when, runtime.GOOS + "/" + runtime.GOARCH, runtime.Version()}
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. From here on
+// these do not end the process, so it is for a command that returns then.
+func untilSignal() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		end()
+	}()
+	return ctx
 }
 
 // stdStreams are this process's own.
