@@ -80,14 +80,15 @@ func resolve(host string) (netip.Addr, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	found, err := net.DefaultResolver.LookupIPAddr(ctx, host)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() {
+	for _, f := range found {
+		if ip, ok := netip.AddrFromSlice(f.IP.To4()); ok {
 			return ip, nil
 		}
 	}
-	return ips[0], nil
+	ip, _ := netip.AddrFromSlice(found[0].IP)
+	return ip.WithZone(found[0].Zone), nil
 }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -99,24 +98,18 @@ func lookupUser(spec, passwdFile, groupFile string) (*User, error) {
 // /etc/passwd, until f returns false. A missing file has no lines: a scratch
 // image need not have one.
 func eachEntry(file string, fields int, f func([]string) bool) error {
-	r, err := os.Open(file)
+	all, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20) // a group may have many members
-	for lines.Scan() {
-		entry := strings.Split(lines.Text(), ":")
+	for line := range strings.Lines(string(all)) {
+		entry := strings.Split(strings.TrimRight(line, "\r\n"), ":")
 		if len(entry) == fields && entry[0] != "" && !f(entry) {
 			break
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
 	}
 	return nil
 }
