@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"syscall"
 	"time"
 
@@ -86,7 +85,15 @@ func logs(args []string, std run.Streams) error {
 	reader := journal.NewReader(name)
 	reader.Poll = conn.InCluster()
 	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), raw)
-	unwanted := func(l journal.Line) bool { return !filter.Wants(&l) }
+	wanted := func(lines []journal.Line) []journal.Line {
+		kept := lines[:0]
+		for i := range lines {
+			if filter.Wants(&lines[i]) {
+				kept = append(kept, lines[i])
+			}
+		}
+		return kept
+	}
 	var joiner journal.Joiner
 	var lines []journal.Line
 	found := false
@@ -115,7 +122,7 @@ func logs(args []string, std run.Streams) error {
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
 	}
-	lines = slices.DeleteFunc(lines, unwanted)
+	lines = wanted(lines)
 	if n >= 0 && len(lines) > n {
 		lines = lines[len(lines)-n:]
 	}
@@ -127,7 +134,7 @@ func logs(args []string, std run.Streams) error {
 	for ctx.Err() == nil {
 		entries, err := reader.Next(ctx, conn)
 		if err == nil {
-			if err := printer.Print(slices.DeleteFunc(joiner.Add(entries), unwanted)); err != nil {
+			if err := printer.Print(wanted(joiner.Add(entries))); err != nil {
 				return quiet(err)
 			}
 			continue
@@ -147,7 +154,7 @@ func logs(args []string, std run.Streams) error {
 			away = false
 		}
 	}
-	return quiet(printer.Print(slices.DeleteFunc(joiner.Rest(), unwanted)))
+	return quiet(printer.Print(wanted(joiner.Rest())))
 }
 
 // quiet is err but for a reader of ours that went away, as head does.
