@@ -35,11 +35,14 @@ func probeHTTP(ctx context.Context, _ *Keeper, target string) error {
 		return errors.New("no URL")
 	}
 	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
 	}
-	address := net.JoinHostPort(u.Hostname(), port)
-	plain, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	plain, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func probeHTTP(ctx context.Context, _ *Keeper, target string) error {
 	if _, err := io.WriteString(conn, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUser-Agent: wrapp\r\nAccept: */*\r\nConnection: close\r\n\r\n"); err != nil {
 		return err
 	}
-	for answer := bufio.NewReaderSize(io.LimitReader(conn, longestStatus), longestStatus); ; {
+	for answer := bufio.NewReaderSize(io.LimitReader(conn, longestStatus), longestStatus+1); ; {
 		status, err := statusOf(answer)
 		if err != nil {
 			return err
@@ -70,22 +73,22 @@ func probeHTTP(ctx context.Context, _ *Keeper, target string) error {
 // statusOf reads the head of one response and returns its status code. The head
 // of a final response is read no further than its first line.
 func statusOf(answer *bufio.Reader) (int, error) {
-	line, err := answer.ReadString('\n')
+	line, err := answer.ReadSlice('\n')
 	if err != nil {
 		return 0, fmt.Errorf("read the answer: %w", err)
 	}
-	protocol, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+	protocol, rest, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 	code, _, _ := strings.Cut(rest, " ")
 	status, err := strconv.Atoi(code)
 	if !strings.HasPrefix(protocol, "HTTP/") || len(code) != 3 || err != nil || status < 100 {
 		return 0, errors.New("the answer is not HTTP")
 	}
 	for status < 200 {
-		field, err := answer.ReadString('\n')
+		field, err := answer.ReadSlice('\n')
 		if err != nil {
 			return 0, fmt.Errorf("read the answer: %w", err)
 		}
-		if strings.TrimRight(field, "\r\n") == "" {
+		if strings.TrimRight(string(field), "\r\n") == "" {
 			break
 		}
 	}
