@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -227,9 +226,13 @@ func (q *healthQuery) ask(ctx context.Context) ([]health.Reading, error) {
 // print shows the readings, or err in place of them, and returns the exit status.
 func (q *healthQuery) print(std run.Streams, readings []health.Reading, err error) int {
 	var out bytes.Buffer
-	write := map[string]func(io.Writer, []health.Reading) error{
-		"json": health.WriteJSON, "table": health.WriteTable, "prometheus": health.WritePrometheus,
-	}[q.format]
+	write := health.WriteJSON
+	switch q.format {
+	case "table":
+		write = health.WriteTable
+	case "prometheus":
+		write = health.WritePrometheus
+	}
 	var failed *healthError
 	switch {
 	case err == nil:

@@ -75,14 +75,23 @@ exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 // Wrapp is the wrapp command. args are without the command's own name; the
 // result is the exit status.
 func Wrapp(args []string, std run.Streams) int {
-	subcommands := map[string]func([]string, run.Streams) error{
-		"check": check, "logs": logs, "acl": acl,
-		"version": version, "--version": version, "help": help, "--help": help, "-h": help,
-	}
+	var command func([]string, run.Streams) error
 	if len(args) > 0 {
-		if f := subcommands[args[0]]; f != nil {
-			return complain(std.Stderr, "wrapp", f(args[1:], std))
+		switch args[0] {
+		case "check":
+			command = check
+		case "logs":
+			command = logs
+		case "acl":
+			command = acl
+		case "version", "--version":
+			command = version
+		case "help", "--help", "-h":
+			command = help
 		}
+	}
+	if command != nil {
+		return complain(std.Stderr, "wrapp", command(args[1:], std))
 	}
 	cfg, verbose, err := runConfig(args)
 	if err != nil {
