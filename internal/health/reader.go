@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // A Pair names a pool.
@@ -151,16 +150,22 @@ func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 // scan adds the pools of which one server has keys.
 func scan(ctx context.Context, conn *redisconn.Conn, found map[Pair]bool) error {
 	for cursor := "0"; ; {
-		answer, err := redis.Values(conn.DoContext(ctx, "SCAN", cursor, "MATCH", "*:"+poolInfix+"*", "COUNT", 1000))
+		answer, err := resp.Values(conn.DoContext(ctx, "SCAN", cursor, "MATCH", "*:"+poolInfix+"*", "COUNT", 1000))
 		if err != nil {
 			return err
 		}
-		var keys []string
-		if _, err := redis.Scan(answer, &cursor, &keys); err != nil {
+		if len(answer) != 2 {
+			return errors.New("SCAN answered something else than a cursor and keys")
+		}
+		if cursor, err = resp.String(answer[0], nil); err != nil {
+			return err
+		}
+		keys, err := resp.Fields(answer[1], nil)
+		if err != nil {
 			return err
 		}
 		for _, k := range keys {
-			if p, ok := pairOf(k); ok {
+			if p, ok := pairOf(string(k)); ok {
 				found[p] = true
 			}
 		}

@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // An Entry is one entry of one of the streams.
@@ -45,7 +45,7 @@ func NewReader(name string) *Reader { return &Reader{keys: entry.Keys(name)} }
 
 // Last returns the last n entries of all streams together that came at since or
 // later, or all of these if n is negative. What comes after them is for Next.
-func (r *Reader) Last(conn redis.Conn, n int, since time.Time) ([]Entry, error) {
+func (r *Reader) Last(conn *redisconn.Conn, n int, since time.Time) ([]Entry, error) {
 	var all []Entry
 	oldest, before := "-", entry.ID{}
 	if ms := since.UnixMilli(); ms > 0 {
@@ -57,7 +57,7 @@ func (r *Reader) Last(conn redis.Conn, n int, since time.Time) ([]Entry, error) 
 		if n >= 0 {
 			args = append(args, "COUNT", max(n, 1))
 		}
-		reply, err := redis.Values(conn.Do("XREVRANGE", args...))
+		reply, err := resp.Values(conn.Do("XREVRANGE", args...))
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
@@ -87,7 +87,7 @@ const (
 
 // Next waits a while for entries that have not been given out, and returns none
 // if none came.
-func (r *Reader) Next(ctx context.Context, conn redis.Conn) ([]Entry, error) {
+func (r *Reader) Next(ctx context.Context, conn *redisconn.Conn) ([]Entry, error) {
 	if r.Poll {
 		return r.poll(ctx, conn)
 	}
@@ -96,19 +96,17 @@ func (r *Reader) Next(ctx context.Context, conn redis.Conn) ([]Entry, error) {
 		args = append(args, key)
 	}
 	for _, id := range r.seen {
-		args = append(args, id)
+		args = append(args, id.String())
 	}
-	all, err := r.take(redis.DoContext(conn, ctx, "XREAD", args...))
+	all, err := r.take(conn.DoContext(ctx, "XREAD", args...))
 	order(all)
 	return all, err
 }
 
 // poll is Next for streams on several servers.
-func (r *Reader) poll(ctx context.Context, conn redis.Conn) ([]Entry, error) {
+func (r *Reader) poll(ctx context.Context, conn *redisconn.Conn) ([]Entry, error) {
 	for s, key := range r.keys {
-		if err := conn.Send("XREAD", "COUNT", atOnce, "STREAMS", key, r.seen[s]); err != nil {
-			return nil, fmt.Errorf("read the streams: %w", err)
-		}
+		conn.Send("XREAD", "COUNT", atOnce, "STREAMS", key, r.seen[s].String())
 	}
 	if err := conn.Flush(); err != nil {
 		return nil, fmt.Errorf("read the streams: %w", err)
@@ -116,7 +114,7 @@ func (r *Reader) poll(ctx context.Context, conn redis.Conn) ([]Entry, error) {
 	var all []Entry
 	var first error
 	for range r.keys {
-		entries, err := r.take(redis.ReceiveContext(conn, ctx))
+		entries, err := r.take(conn.ReceiveContext(ctx))
 		if first == nil {
 			first = err
 		}
@@ -137,8 +135,8 @@ func (r *Reader) poll(ctx context.Context, conn redis.Conn) ([]Entry, error) {
 
 // take takes the answer to XREAD.
 func (r *Reader) take(answer any, err error) ([]Entry, error) {
-	reply, err := redis.Values(answer, err)
-	if errors.Is(err, redis.ErrNil) {
+	reply, err := resp.Values(answer, err)
+	if errors.Is(err, resp.ErrNil) {
 		return nil, nil
 	}
 	if err != nil {
@@ -146,16 +144,16 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 	}
 	var all []Entry
 	for _, v := range reply {
-		pair, err := redis.Values(v, nil)
+		pair, err := resp.Values(v, nil)
 		if err != nil || len(pair) != 2 {
 			return nil, errors.New("read the streams: XREAD answered something else than streams")
 		}
-		key, _ := redis.String(pair[0], nil)
+		key, _ := resp.String(pair[0], nil)
 		s := slices.Index(r.keys[:], key)
 		if s < 0 {
 			return nil, fmt.Errorf("read the streams: XREAD answered for %q", key)
 		}
-		list, err := redis.Values(pair[1], nil)
+		list, err := resp.Values(pair[1], nil)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
@@ -182,11 +180,11 @@ func order(entries []Entry) {
 func parse(stream entry.Stream, list []any) ([]Entry, error) {
 	entries := make([]Entry, 0, len(list))
 	for _, v := range list {
-		pair, err := redis.Values(v, nil)
+		pair, err := resp.Values(v, nil)
 		if err != nil || len(pair) != 2 {
 			return nil, errors.New("an entry is not an ID and fields")
 		}
-		text, err := redis.String(pair[0], nil)
+		text, err := resp.String(pair[0], nil)
 		if err != nil {
 			return nil, err
 		}
@@ -194,8 +192,8 @@ func parse(stream entry.Stream, list []any) ([]Entry, error) {
 		if e.ID, err = entry.ParseID(text); err != nil {
 			return nil, err
 		}
-		fields, err := redis.ByteSlices(pair[1], nil)
-		if errors.Is(err, redis.ErrNil) {
+		fields, err := resp.Fields(pair[1], nil)
+		if errors.Is(err, resp.ErrNil) {
 			continue // deleted while it was read
 		}
 		if err != nil {

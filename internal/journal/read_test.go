@@ -11,6 +11,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -56,8 +57,13 @@ func write(t *testing.T, conn redis.Conn) (start time.Time) {
 // TestRead: what a person reads back, from a real Redis.
 func TestRead(t *testing.T) {
 	t.Parallel()
-	conn := redistest.Start(t).Dial(1)
-	start := write(t, conn)
+	s := redistest.Start(t)
+	start := write(t, s.Dial(1))
+	conn, err := redisconn.Dial(t.Context(), &s.Config().Redis, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	debug := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).Local().Format("15:04:05.000")
 	all := []string{
 		"20:15:00.000 out    plain text",

@@ -3,9 +3,8 @@ package outbox
 import (
 	"slices"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
@@ -14,7 +13,7 @@ import (
 // trimmed has landed if a later one has: they land in order. It returns the
 // ordinal of the first that has not landed although the stream is past its ID, 0
 // if there is none.
-func (o *Outbox) findLeft(conn redis.Conn, stream entry.Stream, last entry.ID) (behind uint64, err error) {
+func (o *Outbox) findLeft(conn *redisconn.Conn, stream entry.Stream, last entry.ID) (behind uint64, err error) {
 	q := o.q
 	var slabs []slab
 	q.mu.Lock()

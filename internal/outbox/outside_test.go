@@ -64,7 +64,7 @@ func TestForeignAllTheTime(t *testing.T) {
 	for i := range foreign {
 		id := any("*")
 		if i%100 == 50 {
-			last, _, err := lastID(c, key)
+			last, _, err := streamInfo(c.Do("XINFO", "STREAM", key))
 			if err != nil {
 				t.Fatal(err)
 			}

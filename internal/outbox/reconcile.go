@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
@@ -80,8 +79,7 @@ func (o *Outbox) reconcile(conn *redisconn.Conn, idRefused bool) error {
 // blindFor takes an error of looking into a stream: it returns nil, and what can
 // be done is done, if Redis does not let us look.
 func (o *Outbox) blindFor(stream entry.Stream, err error, idRefused bool) error {
-	var reply redis.Error
-	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
+	if redisconn.Final(err) != "" {
 		return o.blind(stream, err, idRefused)
 	}
 	return fmt.Errorf("look into %s: %w", o.opts.Keys[stream], err)
@@ -118,25 +116,25 @@ func (o *Outbox) blind(stream entry.Stream, why error, idRefused bool) error {
 
 // lastID is the last ID that the stream at key ever had and the number of its
 // entries, zero if there is none.
-func lastID(conn redis.Conn, key string) (last entry.ID, length int, err error) {
-	info, err := redis.Values(conn.Do("XINFO", "STREAM", key))
-	if err != nil {
-		if strings.HasPrefix(err.Error(), "ERR no such key") {
-			err = nil
-		}
-		return last, 0, err
+func lastID(conn *redisconn.Conn, key string) (last entry.ID, length int, err error) {
+	info, err := conn.Do("XINFO", "STREAM", key)
+	if strings.HasPrefix(redisconn.Final(err), noSuchKey) {
+		return last, 0, nil
 	}
+	return streamInfo(info, err)
+}
+
+const noSuchKey = "ERR no such key"
+
+// streamInfo takes the answer to XINFO STREAM, which came with err.
+func streamInfo(answer any, err error) (last entry.ID, length int, _ error) {
+	info, err := resp.Values(answer, err)
 	var text string
-	for i := 0; i+1 < len(info) && err == nil; i += 2 {
-		switch name, _ := redis.String(info[i], nil); name {
-		case "last-generated-id":
-			text, err = redis.String(info[i+1], nil)
-		case "length":
-			length, err = redis.Int(info[i+1], nil)
-		}
+	if err == nil {
+		length, err = resp.Int(resp.Field(info, "length"), nil)
 	}
-	if err == nil && text == "" {
-		err = errors.New("XINFO STREAM says no last-generated-id")
+	if err == nil {
+		text, err = resp.String(resp.Field(info, "last-generated-id"), nil)
 	}
 	if err == nil {
 		last, err = entry.ParseID(text)
@@ -154,7 +152,7 @@ const pageEntries = 256
 // stream now begins behind it and Redis did not refuse it. That is so if a later
 // one in doubt landed, because a connection's entries land in order, or if Redis
 // said, when the entry was sent again, that the stream was past it.
-func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID) error {
+func (o *Outbox) findLanded(conn *redisconn.Conn, stream entry.Stream, last entry.ID) error {
 	doubtful := o.q.doubtful(stream)
 	if len(doubtful) == 0 || last.Less(doubtful[0].ID()) {
 		return nil
@@ -191,7 +189,7 @@ func (o *Outbox) findLanded(conn redis.Conn, stream entry.Stream, last entry.ID)
 
 // find returns those of some records, in order, that are in the stream at key,
 // and the ID of the newest of them.
-func find(conn redis.Conn, key string, records []record) (landed []record, newest entry.ID, err error) {
+func find(conn *redisconn.Conn, key string, records []record) (landed []record, newest entry.ID, err error) {
 	rest := records
 	for from := records[0].ID(); len(rest) > 0; {
 		page, err := readRange(conn, key, from.String(), records[len(records)-1].ID().String(), pageEntries)
@@ -221,25 +219,25 @@ type stored struct {
 	fields [][]byte // names and values in turn
 }
 
-func readRange(conn redis.Conn, key, from, to string, count int) ([]stored, error) {
-	values, err := redis.Values(conn.Do("XRANGE", key, from, to, "COUNT", count))
+func readRange(conn *redisconn.Conn, key, from, to string, count int) ([]stored, error) {
+	values, err := resp.Values(conn.Do("XRANGE", key, from, to, "COUNT", count))
 	if err != nil {
 		return nil, err
 	}
 	page := make([]stored, len(values))
 	for i, v := range values {
-		pair, err := redis.Values(v, nil)
+		pair, err := resp.Values(v, nil)
 		if err != nil || len(pair) != 2 {
 			return nil, errors.New("XRANGE answered something else than entries")
 		}
-		text, err := redis.String(pair[0], nil)
+		text, err := resp.String(pair[0], nil)
 		if err != nil {
 			return nil, err
 		}
 		if page[i].id, err = entry.ParseID(text); err != nil {
 			return nil, err
 		}
-		if page[i].fields, err = redis.ByteSlices(pair[1], nil); err != nil {
+		if page[i].fields, err = resp.Fields(pair[1], nil); err != nil {
 			return nil, err
 		}
 	}

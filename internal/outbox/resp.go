@@ -3,7 +3,6 @@ package outbox
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"math/bits"
 	"net"
@@ -11,10 +10,11 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
-// The Redis serialization protocol, as far as one kind of command needs it:
-// https://redis.io/docs/latest/develop/reference/protocol-spec/
+// This is what package resp does, for one kind of command and without making anything
+// that is thrown away. It is compiled with inlining, which that is not.
 
 // An encoder writes records as XADD commands.
 type encoder struct {
@@ -34,10 +34,7 @@ func newEncoder(keys [entry.Streams]string, maxEntries int) *encoder {
 		for _, arg := range []string{"XADD", key, "MAXLEN", "~", strconv.Itoa(maxEntries)} {
 			e.prefix[s] = appendBulk(e.prefix[s], arg)
 		}
-		e.looks[s] = appendHeader(nil, '*', 3)
-		for _, arg := range []string{"XINFO", "STREAM", key} {
-			e.looks[s] = appendBulk(e.looks[s], arg)
-		}
+		e.looks[s] = resp.AppendCommand(nil, "XINFO", "STREAM", key)
 	}
 	for f := range e.suffix {
 		for _, arg := range entry.Flags(f).Fields() {
@@ -119,119 +116,51 @@ func newReplies(conn net.Conn, timeout time.Duration) *replies {
 	return p
 }
 
-// Read is what the buffered reader reads from.
+// Read is what the buffered reader reads from. The end is not expected.
 func (p *replies) Read(b []byte) (int, error) {
 	if err := p.conn.SetReadDeadline(time.Now().Add(p.timeout)); err != nil {
 		return 0, err
 	}
-	return p.conn.Read(b)
+	n, err := p.conn.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // next reads one reply. refusal is the text of an error reply, empty if the
 // entry was taken; err is the connection's end.
 func (p *replies) next() (refusal string, err error) {
-	line, err := p.line()
+	line, err := resp.Line(p.r)
 	if err != nil {
 		return "", err
 	}
 	switch line[0] {
 	case '$':
-		n, err := strconv.Atoi(string(line[1:]))
-		if err != nil || n < 0 || n > 64 {
-			return "", fmt.Errorf("read from redis: no reply to XADD: %q", line)
-		}
-		_, err = p.r.Discard(n + 2)
-		return "", err
-	case '-':
-		return string(line[1:]), nil
-	}
-	return "", fmt.Errorf("read from redis: no reply to XADD: %q", line)
-}
-
-// info reads the reply to XINFO STREAM.
-func (p *replies) info() (last entry.ID, length int, refusal string, err error) {
-	line, err := p.line()
-	if err != nil {
-		return last, 0, "", err
-	}
-	if line[0] == '-' {
-		return last, 0, string(line[1:]), nil
-	}
-	n, err := strconv.Atoi(string(line[1:]))
-	if err != nil || line[0] != '*' {
-		return last, 0, "", fmt.Errorf("read from redis: no reply to XINFO: %q", line)
-	}
-	name := ""
-	for range n {
-		text, err := p.value(0)
-		if err != nil {
-			return last, 0, "", err
-		}
-		switch name {
-		case "last-generated-id":
-			last, err = entry.ParseID(text)
-		case "length":
-			length, err = strconv.Atoi(text)
-		}
-		if err != nil {
-			return last, 0, "", err
-		}
-		name = text
-	}
-	return last, length, "", nil
-}
-
-// value reads a reply of any kind. It returns the text of a short one.
-func (p *replies) value(depth int) (string, error) {
-	line, err := p.line()
-	if err != nil {
-		return "", err
-	}
-	if depth > 8 {
-		return "", fmt.Errorf("read from redis: no reply: %q", line)
-	}
-	switch line[0] {
-	case '$':
-		n, err := strconv.Atoi(string(line[1:]))
-		if err != nil || n < -1 {
-			return "", fmt.Errorf("read from redis: no reply: %q", line)
-		}
-		if n < 0 {
-			return "", nil
-		}
-		if n > 64 {
+		if n, err := strconv.Atoi(string(line[1:])); err == nil && n >= 0 && n <= longest {
 			_, err = p.r.Discard(n + 2)
 			return "", err
 		}
-		text := make([]byte, n+2)
-		_, err = io.ReadFull(p.r, text)
-		return string(text[:n]), err
-	case ':':
+	case '-':
 		return string(line[1:]), nil
-	case '*':
-		n, err := strconv.Atoi(string(line[1:]))
-		if err != nil {
-			return "", fmt.Errorf("read from redis: no reply: %q", line)
-		}
-		for range n {
-			if _, err := p.value(depth + 1); err != nil {
-				return "", err
-			}
-		}
 	}
-	return "", nil
+	return "", resp.Malformed(line)
 }
 
-func (p *replies) line() ([]byte, error) {
-	line, err := p.r.ReadSlice('\n')
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
+// longest is how many bytes what we want to know has at most.
+const longest = 64
+
+// info reads the reply to XINFO STREAM. The entries in it, which may be large, are left
+// out.
+func (p *replies) info() (last entry.ID, length int, refusal string, err error) {
+	b, err := resp.AppendFrame(nil, p.r, longest)
 	if err != nil {
-		return nil, err
+		return last, 0, "", err
 	}
-	if len(line) < 3 || line[len(line)-2] != '\r' {
-		return nil, fmt.Errorf("read from redis: no reply: %q", line)
+	answer := resp.Parse(b)
+	if e, ok := answer.(resp.Error); ok {
+		return last, 0, string(e), nil
 	}
-	return line[:len(line)-2], nil
+	last, length, err = streamInfo(answer, nil)
+	return last, length, "", err
 }

@@ -1,13 +1,10 @@
 package outbox
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
@@ -95,9 +92,8 @@ func (o *Outbox) identify(conn *redisconn.Conn) (ids [entry.Streams]string, othe
 // identifyFor asks the server of one stream. The answer is empty if it may not be asked.
 func (o *Outbox) identifyFor(conn *redisconn.Conn, stream entry.Stream) (string, error) {
 	id, err := conn.Server(o.opts.Keys[stream])
-	var reply redis.Error
-	if errors.As(err, &reply) && !redisconn.Passing(string(reply)) {
-		if !o.seen.blind && strings.HasPrefix(string(reply), "NOPERM") {
+	if reply := redisconn.Final(err); reply != "" {
+		if !o.seen.blind && strings.HasPrefix(reply, "NOPERM") {
 			o.seen.blind = true
 			o.opts.Log.Warn("redis does not say who it is, which is needed to notice that it has lost data (see wrapp acl)", "error", err)
 		}
@@ -210,7 +206,7 @@ func (p *pipeline) looked(l look) {
 	s, o := l.stream, p.o
 	last, length, refusal := l.last, l.length, l.refusal
 	switch {
-	case refusal != "" && !strings.HasPrefix(refusal, "ERR no such key"):
+	case refusal != "" && !strings.HasPrefix(refusal, noSuchKey):
 		return
 	case refusal != "" || last.Less(l.sent):
 		o.seen.mu.Lock()

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // slotCount is how many slots every Redis Cluster has.
@@ -126,7 +125,7 @@ func askSlots(ctx context.Context, r *config.Redis, addr string) ([]any, error) 
 		return nil, err
 	}
 	defer conn.Close()
-	slots, err := redis.Values(ask(ctx, conn, "CLUSTER", "SLOTS"))
+	slots, err := resp.Values(ask(ctx, conn, "CLUSTER", "SLOTS"))
 	if err != nil {
 		return nil, fmt.Errorf("dial redis %s: %w", addr, err)
 	}
@@ -137,24 +136,28 @@ func askSlots(ctx context.Context, r *config.Redis, addr string) ([]any, error) 
 func (c *cluster) learn(slots []any, from string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	other := fmt.Errorf("redis cluster: %s answered CLUSTER SLOTS with something else", from)
+	if len(slots) > slotCount {
+		return other
+	}
 	for _, v := range slots {
-		ranges, err := redis.Values(v, nil)
-		if err != nil || len(ranges) < 3 {
-			return fmt.Errorf("redis cluster: %s answered CLUSTER SLOTS with something else", from)
+		ranges, _ := v.([]any)
+		if len(ranges) < 3 {
+			return other
 		}
-		first, err1 := redis.Int(ranges[0], nil)
-		last, err2 := redis.Int(ranges[1], nil)
-		master, err3 := redis.Values(ranges[2], nil)
-		if err1 != nil || err2 != nil || err3 != nil || len(master) < 2 || first < 0 || first > last || last >= slotCount {
-			return fmt.Errorf("redis cluster: %s answered CLUSTER SLOTS with something else", from)
+		first, err1 := resp.Int(ranges[0], nil)
+		last, err2 := resp.Int(ranges[1], nil)
+		master, _ := ranges[2].([]any)
+		if err1 != nil || err2 != nil || len(master) < 2 || first < 0 || first > last || last >= slotCount {
+			return other
 		}
-		host, _ := redis.String(master[0], nil) // nil: that of from
+		host, _ := resp.String(master[0], nil) // nil: that of from
 		if host == "?" {
 			host = ""
 		}
-		port, err := redis.Int(master[1], nil)
+		port, err := resp.Int(master[1], nil)
 		if err != nil {
-			return fmt.Errorf("redis cluster: %s answered CLUSTER SLOTS with something else", from)
+			return other
 		}
 		i := c.index(absolute(net.JoinHostPort(host, strconv.Itoa(port)), from))
 		for slot := first; slot <= last; slot++ {
@@ -272,29 +275,33 @@ const mgetAtOnce = 4096
 // to each node.
 func (c *Conn) MGet(ctx context.Context, keys []string) ([]any, error) {
 	if c.cluster == nil {
-		return redis.Values(c.DoContext(ctx, "MGET", redis.Args{}.AddFlat(keys)...))
+		args := make([]any, len(keys))
+		for i, key := range keys {
+			args[i] = key
+		}
+		return resp.Values(c.DoContext(ctx, "MGET", args...))
 	}
 	values := make([]any, 0, len(keys))
-	for some := range slices.Chunk(keys, mgetAtOnce) {
+	for len(keys) > 0 {
+		some := keys[:min(len(keys), mgetAtOnce)]
+		keys = keys[len(some):]
 		for _, key := range some {
-			if err := c.Send("MGET", key); err != nil {
-				return nil, err
-			}
+			c.Send("MGET", key)
 		}
 		if err := c.Flush(); err != nil {
 			return nil, err
 		}
 		var first error
 		for range some {
-			one, err := redis.Values(c.ReceiveContext(ctx))
+			one, err := resp.Values(c.ReceiveContext(ctx))
 			if err == nil && len(one) != 1 {
 				err = fmt.Errorf("MGET of one key answered with %d values", len(one))
 			}
+			if c.err != nil {
+				return nil, errors.Join(first, err)
+			}
 			if err != nil {
 				first = errors.Join(first, err)
-				if c.Err() != nil {
-					return nil, first
-				}
 				continue
 			}
 			values = append(values, one[0])

@@ -12,10 +12,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
 	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
@@ -23,42 +23,11 @@ import (
 // acknowledgement before the kernel gives the connection up (TCP_USER_TIMEOUT).
 const userTimeout = 3 * time.Second
 
-// leastReplyTimeout bounds one command's answer on a connection used through
-// redigo's own calls, unless connecting may take longer.
+// leastReplyTimeout bounds one command's answer, unless connecting may take longer.
 const leastReplyTimeout = 5 * time.Second
 
 func replyTimeout(r *config.Redis) time.Duration {
 	return max(leastReplyTimeout, time.Duration(r.ConnectTimeout))
-}
-
-// A Conn is a connection that is authenticated and has its database selected.
-// Between commands of the redis.Conn nothing is buffered, so that a caller may
-// go on with the bare Net instead.
-type Conn struct {
-	redis.Conn
-	Net     net.Conn
-	cluster *cluster // nil if it is to one server
-	end     func()   // ends what runs beside the connection, if not nil
-}
-
-// Close closes the connection.
-func (c *Conn) Close() error {
-	err := c.Conn.Close()
-	if c.end != nil {
-		c.end()
-	}
-	return err
-}
-
-// DoContext is redis.DoContext on the connection, which embedding an interface
-// would hide.
-func (c *Conn) DoContext(ctx context.Context, command string, args ...any) (any, error) {
-	return redis.DoContext(c.Conn, ctx, command, args...)
-}
-
-// ReceiveContext is redis.ReceiveContext on the connection.
-func (c *Conn) ReceiveContext(ctx context.Context) (any, error) {
-	return redis.ReceiveContext(c.Conn, ctx)
 }
 
 // Server says which server holds a key: its process, and the history of its
@@ -77,12 +46,12 @@ func (c *Conn) Server(key string) (string, error) {
 	}
 	var id []string
 	for _, what := range [][2]string{{"server", "run_id"}, {"replication", "master_replid"}} {
-		text, err := redis.String(at.Do("INFO", what[0]))
+		text, err := resp.String(at.Do("INFO", what[0]))
 		if err != nil {
 			return "", err
 		}
 		if strings.Contains(text, "\nslave_read_only:1") {
-			return "", redis.Error("READONLY this is a replica")
+			return "", resp.Error("READONLY this is a replica")
 		}
 		_, rest, _ := strings.Cut(text, "\n"+what[1]+":")
 		value, _, _ := strings.Cut(rest, "\r")
@@ -148,7 +117,7 @@ func dialTLS(ctx context.Context, r *config.Redis, network, address string) (*Co
 	if err != nil {
 		return nil, fmt.Errorf("dial redis: %w", explain(err, r))
 	}
-	return &Conn{Conn: redis.NewConn(c, replyTimeout(r), replyTimeout(r)), Net: c}, nil
+	return NewConn(c, replyTimeout(r)), nil
 }
 
 func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (net.Conn, error) {
@@ -179,7 +148,7 @@ func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (
 }
 
 // introduce says who we are and which database we want; none if db is negative.
-func introduce(ctx context.Context, conn redis.Conn, username, password string, db int) error {
+func introduce(ctx context.Context, conn *Conn, username, password string, db int) error {
 	if password != "" {
 		args := []any{password}
 		if username != "" {
@@ -200,11 +169,10 @@ func introduce(ctx context.Context, conn redis.Conn, username, password string, 
 
 // ask carries out a command. A refusal that does not go away by itself is a
 // *RefusedError.
-func ask(ctx context.Context, conn redis.Conn, name string, args ...any) (any, error) {
-	answer, err := redis.DoContext(conn, ctx, name, args...)
-	var reply redis.Error
-	if errors.As(err, &reply) && !Passing(string(reply)) {
-		return nil, &RefusedError{Reply: name + " answered " + string(reply)}
+func ask(ctx context.Context, conn *Conn, name string, args ...any) (any, error) {
+	answer, err := conn.DoContext(ctx, name, args...)
+	if text := Final(err); text != "" {
+		return nil, &RefusedError{Reply: name + " answered " + text}
 	}
 	return answer, err
 }

@@ -6,11 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // A router stands between a caller, who speaks to one connection, and the nodes
@@ -95,7 +96,9 @@ func newRouter(c *cluster) *Conn {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.ended.Go(r.readCommands)
 	r.ended.Go(r.writeAnswers)
-	return &Conn{Conn: redis.NewConn(r.far, replyTimeout(c.r), replyTimeout(c.r)), Net: r.far, cluster: c, end: r.close}
+	conn := NewConn(r.far, replyTimeout(c.r))
+	conn.cluster, conn.end = c, r.close
+	return conn
 }
 
 func (r *router) close() {
@@ -131,9 +134,9 @@ func (r *router) readCommands() {
 	var buf []byte
 	for {
 		var err error
-		buf, err = appendFrame(buf[:0], in, 0)
+		buf, err = resp.AppendFrame(buf[:0], in, math.MaxInt)
 		if err == nil && buf[0] != '*' {
-			err = malformed(buf)
+			err = resp.Malformed(buf)
 		}
 		if err != nil {
 			r.fail(err)
@@ -276,7 +279,7 @@ func (r *router) readAnswers(n *node, conn net.Conn) error {
 	var buf []byte
 	for {
 		var err error
-		if buf, err = appendFrame(buf[:0], in, 0); err != nil {
+		if buf, err = resp.AppendFrame(buf[:0], in, math.MaxInt); err != nil {
 			return err
 		}
 		r.mu.Lock()

@@ -1,19 +1,17 @@
 package redisconn
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // watchEvery is how often the sentinels are asked, while a connection lives,
@@ -24,30 +22,30 @@ const watchEvery = 500 * time.Millisecond
 // between questions. One goroutine at a time uses them.
 type sentinels struct {
 	r     *config.Redis
-	conns []redis.Conn // by the index of the address; nil if there is none
+	conns []*Conn // by the index of the address; nil if there is none
 }
 
 // An opinion is what one sentinel says.
 type opinion struct {
 	i      int
-	master string
-	epoch  int // of its configuration: the higher one is newer
-	conn   redis.Conn
+	master string // its address
+	epoch  int    // of its configuration: the higher one is newer
+	conn   *Conn
 	err    error
 }
 
 // laggards is how long the last sentinels are waited for when most have answered.
 const laggards = 200 * time.Millisecond
 
-// ask asks all the sentinels, at once, where the master is. It returns what they
-// say, the newest first. A failover has happened when one of them knows of it:
-// most of them may learn of it later.
-func (s *sentinels) ask(ctx context.Context) (said []opinion, err error) {
+// ask asks all the sentinels, at once, where the master is. It returns the newest of
+// what they say; an error if none says anything. A failover has happened when one of them
+// knows of it: most of them may learn of it later.
+func (s *sentinels) ask(ctx context.Context) (newest opinion, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.r.ConnectTimeout))
 	defer cancel()
 	n := len(s.r.Sentinel.Addrs)
 	if s.conns == nil {
-		s.conns = make([]redis.Conn, n)
+		s.conns = make([]*Conn, n)
 	}
 	answers := make(chan opinion, n)
 	for i, addr := range s.r.Sentinel.Addrs {
@@ -60,17 +58,25 @@ func (s *sentinels) ask(ctx context.Context) (said []opinion, err error) {
 		}()
 	}
 	var errs []error
+	said := 0
 	for range n {
 		o := <-answers
 		s.conns[o.i] = o.conn
 		if o.err != nil {
 			errs = append(errs, o.err)
-		} else if said = append(said, o); len(said) == n/2+1 {
+			continue
+		}
+		if said == 0 || o.epoch > newest.epoch {
+			newest = o
+		}
+		if said++; said == n/2+1 {
 			defer time.AfterFunc(laggards, cancel).Stop()
 		}
 	}
-	sort.SliceStable(said, func(i, j int) bool { return said[i].epoch > said[j].epoch })
-	return said, errors.Join(errs...)
+	if said == 0 {
+		err = errors.Join(errs...)
+	}
+	return newest, err
 }
 
 func (s *sentinels) close() {
@@ -83,13 +89,12 @@ func (s *sentinels) close() {
 
 // askSentinel asks the sentinel at addr where the master is, over conn if that is
 // not nil. The opinion has the connection if it can be used again.
-func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.Conn) (o opinion) {
+func askSentinel(ctx context.Context, r *config.Redis, addr string, conn *Conn) (o opinion) {
 	if conn == nil {
-		c, err := dialTLS(ctx, r, "tcp", addr)
-		if err != nil {
+		var err error
+		if conn, err = dialTLS(ctx, r, "tcp", addr); err != nil {
 			return opinion{err: fmt.Errorf("sentinel: %w", err)}
 		}
-		conn = c
 		username, password, err := r.Sentinel.Credentials()
 		if err == nil {
 			err = introduce(ctx, conn, username, password, -1)
@@ -99,21 +104,27 @@ func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.C
 			return opinion{err: fmt.Errorf("sentinel %s: %w", addr, explain(err, r))}
 		}
 	}
-	fields, err := redis.StringMap(redis.DoContext(conn, ctx, "SENTINEL", "MASTER", r.Sentinel.Master))
-	var reply redis.Error
-	switch {
-	case errors.As(err, &reply) && strings.HasPrefix(string(reply), "ERR No such master"):
+	fields, err := resp.Values(conn.DoContext(ctx, "SENTINEL", "MASTER", r.Sentinel.Master))
+	if text := Final(err); strings.HasPrefix(text, "ERR No such master") {
 		return opinion{conn: conn, err: fmt.Errorf("sentinel %s knows no master %q (redis.sentinel.master)", addr, r.Sentinel.Master)}
-	case errors.As(err, &reply) && !Passing(string(reply)):
-		err = &RefusedError{Reply: "SENTINEL MASTER answered " + string(reply)}
-	case err == nil:
-		o.epoch, err = strconv.Atoi(fields["config-epoch"])
+	} else if text != "" {
+		err = &RefusedError{Reply: "SENTINEL MASTER answered " + text}
+	}
+	var ip, port string
+	if err == nil {
+		o.epoch, err = resp.Int(resp.Field(fields, "config-epoch"), nil)
+	}
+	if err == nil {
+		ip, err = resp.String(resp.Field(fields, "ip"), nil)
+	}
+	if err == nil {
+		port, err = resp.String(resp.Field(fields, "port"), nil)
 	}
 	if err != nil {
 		conn.Close()
 		return opinion{err: fmt.Errorf("sentinel %s: %w", addr, explain(err, r))}
 	}
-	o.master, o.conn = net.JoinHostPort(fields["ip"], fields["port"]), conn
+	o.master, o.conn = net.JoinHostPort(ip, port), conn
 	return o
 }
 
@@ -122,16 +133,15 @@ func askSentinel(ctx context.Context, r *config.Redis, addr string, conn redis.C
 func dialSentinel(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
 	s := &sentinels{r: r}
 	said, err := s.ask(ctx)
-	if len(said) == 0 {
-		s.close()
-		return nil, err
+	var conn *Conn
+	if err == nil {
+		conn, err = dialMaster(ctx, r, said.master, db)
 	}
-	conn, err := dialMaster(ctx, r, said[0].master, db)
 	if err != nil {
 		s.close()
 		return nil, err
 	}
-	conn.watch(s, said[0])
+	conn.watch(s, said)
 	return conn, nil
 }
 
@@ -141,12 +151,12 @@ func dialMaster(ctx context.Context, r *config.Redis, addr string, db int) (*Con
 	if err != nil {
 		return nil, err
 	}
-	role, err := redis.Values(conn.DoContext(ctx, "ROLE"))
+	role, err := resp.Values(conn.DoContext(ctx, "ROLE"))
 	if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
 		return conn, nil // what it is not shows when it refuses to write
 	}
 	if err == nil && len(role) > 0 {
-		if is, _ := redis.String(role[0], nil); is != "master" {
+		if is, _ := resp.String(role[0], nil); is != "master" {
 			err = fmt.Errorf("the sentinels name it as the master, and it says that it is a %s", is)
 		}
 	}
@@ -162,7 +172,7 @@ func dialMaster(ctx context.Context, r *config.Redis, addr string, db int) (*Con
 func (c *Conn) watch(s *sentinels, ours opinion) {
 	ctx, cancel := context.WithCancel(context.Background())
 	broken := &breakable{Conn: c.Net}
-	c.Net, c.Conn = broken, redis.NewConn(broken, replyTimeout(s.r), replyTimeout(s.r))
+	c.Net, c.in = broken, bufio.NewReader(broken)
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		defer s.close()
@@ -174,9 +184,9 @@ func (c *Conn) watch(s *sentinels, ours opinion) {
 				return
 			case <-tick.C:
 			}
-			said, _ := s.ask(ctx)
-			if len(said) > 0 && said[0].master != ours.master && said[0].epoch >= ours.epoch {
-				broken.breakOff(fmt.Errorf("the sentinels say that the master is %s now, not %s", said[0].master, ours.master))
+			said, err := s.ask(ctx)
+			if err == nil && said.master != ours.master && said.epoch >= ours.epoch {
+				broken.breakOff(fmt.Errorf("the sentinels say that the master is %s now, not %s", said.master, ours.master))
 				return
 			}
 		}

@@ -172,7 +172,7 @@ func TestOnceEach(t *testing.T) {
 			}
 			return false
 		}}
-		return &redisconn.Conn{Conn: redis.NewConn(l, time.Second, time.Second), Net: l}
+		return redisconn.NewConn(l, time.Second)
 	})
 	const n = 4000
 	for i := range n {
@@ -250,7 +250,7 @@ func TestTwoWriters(t *testing.T) {
 		}
 		d := &deaf{conn.Net, hears}
 		hears = 0
-		return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
+		return redisconn.NewConn(d, time.Second), nil
 	}
 	one := func() []named { return []named{{"n", change{add: 1}}} }
 	w := writer{opts: Options{Name: "a", Dial: dial}}
@@ -319,7 +319,7 @@ func TestDecimalAnswerLost(t *testing.T) {
 			}
 			d := &deaf{conn.Net, hears}
 			hears = 0
-			return &redisconn.Conn{Conn: redis.NewConn(d, time.Second, time.Second), Net: d}, nil
+			return redisconn.NewConn(d, time.Second), nil
 		},
 		Refused: func(reason string) { refused = append(refused, reason) },
 	}}

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // mostInBatch is how many keys are written at once: a transaction holds Redis up.
@@ -171,7 +170,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	text, _ := redis.String(answers[1], nil)
+	text, _ := resp.String(answers[1], nil)
 	there := strings.Fields(text)
 	if slices.Contains(there, w.token) {
 		return w.landed(ctx, conn)
@@ -210,14 +209,13 @@ func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 		}
 	}
 	answers, err := exchange(ctx, conn, ask...)
-	var reply redis.Error
-	if err != nil && (!errors.As(err, &reply) || redisconn.Passing(string(reply))) {
+	if err != nil && redisconn.Final(err) == "" {
 		return err
 	}
 	for i, answer := range answers[1:] {
-		if reply, ok := answer.(redis.Error); ok {
+		if reply, ok := answer.(resp.Error); ok {
 			results[at[i]] = reply
-		} else if _, err := redis.Int64(answer, nil); err != nil && answer != nil {
+		} else if _, err := resp.Int(answer, nil); err != nil && answer != nil {
 			results[at[i]] = notWhole
 		}
 	}
@@ -226,15 +224,13 @@ func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 }
 
 // notWhole is how Redis refuses to increment what is no whole number.
-const notWhole = redis.Error("ERR value is not an integer or out of range")
+const notWhole = resp.Error("ERR value is not an integer or out of range")
 
 // exchange sends commands in one pipeline and returns their answers. The first
 // answer that is an error is one.
 func exchange(ctx context.Context, conn *redisconn.Conn, commands ...[]any) ([]any, error) {
 	for _, c := range commands {
-		if err := conn.Send(c[0].(string), c[1:]...); err != nil {
-			return nil, err
-		}
+		conn.Send(c[0].(string), c[1:]...)
 	}
 	if err := conn.Flush(); err != nil {
 		return nil, err
@@ -243,7 +239,7 @@ func exchange(ctx context.Context, conn *redisconn.Conn, commands ...[]any) ([]a
 	var first error
 	for i := range commands {
 		answer, err := conn.ReceiveContext(ctx)
-		var reply redis.Error
+		var reply resp.Error
 		if err != nil && !errors.As(err, &reply) {
 			return nil, err
 		}
@@ -284,7 +280,7 @@ func (w *writer) settle(results []any) {
 	i := 0
 	for _, c := range w.batch {
 		for range w.commands(c) {
-			err, failed := results[i].(redis.Error)
+			err, failed := results[i].(resp.Error)
 			i++
 			switch {
 			case !failed:
