@@ -57,11 +57,8 @@ func (r *Reader) Last(conn *redisconn.Conn, n int, since time.Time) ([]Entry, er
 		if n >= 0 {
 			args = append(args, "COUNT", max(n, 1))
 		}
-		reply, err := resp.Values(conn.Do("XREVRANGE", args...))
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
-		}
-		entries, err := parse(entry.Stream(s), reply)
+		reply, err := conn.Do("XREVRANGE", args...)
+		entries, err := parse(entry.Stream(s), reply, err)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
@@ -144,8 +141,8 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 	}
 	var all []Entry
 	for _, v := range reply {
-		pair, err := resp.Values(v, nil)
-		if err != nil || len(pair) != 2 {
+		pair, _ := v.([]any)
+		if len(pair) != 2 {
 			return nil, errors.New("read the streams: XREAD answered something else than streams")
 		}
 		key, _ := resp.String(pair[0], nil)
@@ -153,11 +150,7 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 		if s < 0 {
 			return nil, fmt.Errorf("read the streams: XREAD answered for %q", key)
 		}
-		list, err := resp.Values(pair[1], nil)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
-		}
-		entries, err := parse(entry.Stream(s), list)
+		entries, err := parse(entry.Stream(s), pair[1], nil)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
@@ -170,18 +163,22 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 }
 
 func order(entries []Entry) {
-	sort.SliceStable(entries, func(i, j int) bool {
+	sort.Slice(entries, func(i, j int) bool {
 		a, b := &entries[i], &entries[j]
 		return a.ID.Less(b.ID) || a.ID == b.ID && a.Stream < b.Stream
 	})
 }
 
-// parse reads entries as XRANGE and XREAD list them.
-func parse(stream entry.Stream, list []any) ([]Entry, error) {
+// parse reads entries as XRANGE and XREAD list them, in an answer that came with err.
+func parse(stream entry.Stream, answer any, err error) ([]Entry, error) {
+	list, err := resp.Values(answer, err)
+	if err != nil {
+		return nil, err
+	}
 	entries := make([]Entry, 0, len(list))
 	for _, v := range list {
-		pair, err := resp.Values(v, nil)
-		if err != nil || len(pair) != 2 {
+		pair, _ := v.([]any)
+		if len(pair) != 2 {
 			return nil, errors.New("an entry is not an ID and fields")
 		}
 		text, err := resp.String(pair[0], nil)

@@ -31,14 +31,12 @@ type encoder struct {
 func newEncoder(keys [entry.Streams]string, maxEntries int) *encoder {
 	e := new(encoder)
 	for s, key := range keys {
-		for _, arg := range []string{"XADD", key, "MAXLEN", "~", strconv.Itoa(maxEntries)} {
-			e.prefix[s] = appendBulk(e.prefix[s], arg)
-		}
+		e.prefix[s] = resp.AppendCommand(nil, "XADD", key, "MAXLEN", "~", maxEntries)[len("*5\r\n"):]
 		e.looks[s] = resp.AppendCommand(nil, "XINFO", "STREAM", key)
 	}
 	for f := range e.suffix {
 		for _, arg := range entry.Flags(f).Fields() {
-			e.suffix[f] = appendBulk(e.suffix[f], arg)
+			e.suffix[f] = resp.AppendBulk(e.suffix[f], arg)
 		}
 	}
 	return e

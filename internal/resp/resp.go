@@ -179,15 +179,15 @@ func parse(b []byte) (v any, rest []byte) {
 // AppendCommand appends a command. An argument is a string, an int or an int64.
 func AppendCommand(b []byte, name string, args ...any) []byte {
 	b = appendHeader(b, '*', 1+len(args))
-	b = appendBulk(b, name)
+	b = AppendBulk(b, name)
 	for _, arg := range args {
 		switch arg := arg.(type) {
 		case string:
-			b = appendBulk(b, arg)
+			b = AppendBulk(b, arg)
 		case int:
-			b = appendBulk(b, strconv.Itoa(arg))
+			b = AppendBulk(b, strconv.Itoa(arg))
 		case int64:
-			b = appendBulk(b, strconv.FormatInt(arg, 10))
+			b = AppendBulk(b, strconv.FormatInt(arg, 10))
 		default:
 			panic(fmt.Sprintf("resp: an argument of %s is a %T", name, arg))
 		}
@@ -195,7 +195,8 @@ func AppendCommand(b []byte, name string, args ...any) []byte {
 	return b
 }
 
-func appendBulk(b []byte, arg string) []byte {
+// AppendBulk appends a bulk string.
+func AppendBulk(b []byte, arg string) []byte {
 	b = appendHeader(b, '$', len(arg))
 	b = append(b, arg...)
 	return append(b, "\r\n"...)

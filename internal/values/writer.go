@@ -158,7 +158,8 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	}
 	if w.conn.InCluster() && len(w.batch) > 1 {
 		// None of it was ever sent.
-		w.batch, w.rest = w.batch[:1:1], slices.Concat(w.batch[1:], w.rest)
+		w.rest = append(w.batch[1:len(w.batch):len(w.batch)], w.rest...)
+		w.batch = w.batch[:1:1]
 	}
 	conn, err := w.conn.At(ctx, w.key(w.batch[0].name))
 	if err != nil {
@@ -197,18 +198,18 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 // in what is there: no whole number.
 func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
 	var results []any
-	ask := [][]any{{"EXEC"}}
-	var at []int // the results that are for the answers behind that of EXEC to say
+	commands := [][]any{{"EXEC"}}
+	var at []int // the results that are for the GETs behind it to say
 	for _, c := range w.batch {
 		for _, command := range w.commands(c) {
 			if command[0] == "INCRBY" {
-				ask = append(ask, []any{"GET", command[1]})
+				commands = append(commands, []any{"GET", command[1]})
 				at = append(at, len(results))
 			}
 			results = append(results, nil)
 		}
 	}
-	answers, err := exchange(ctx, conn, ask...)
+	answers, err := exchange(ctx, conn, commands...)
 	if err != nil && redisconn.Final(err) == "" {
 		return err
 	}
