@@ -29,8 +29,8 @@ type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// Line reads a line: a first byte that says of what kind it is, and what follows, without
-// the end. It holds until the next read.
+// Line reads a line: a first byte that says of what kind it is, and what follows. Its end,
+// "\r\n", is behind it, within its capacity. It holds until the next read.
 func Line(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
 	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
@@ -67,20 +67,15 @@ func (f *frame) read(depth int) error {
 	if err != nil {
 		return err
 	}
-	kind, number := line[0], string(line[1:])
-	n, each := 0, 1
+	kind, n, each := line[0], 0, 1
 	switch kind {
 	case '+', '-':
 	case ':':
-		_, err = strconv.Atoi(number)
+		_, err = strconv.Atoi(string(line[1:]))
 	case '*':
-		each = valueCost
-		fallthrough
+		n, each = announced(line[1:]), valueCost
 	case '$':
-		n, err = strconv.Atoi(number)
-		if err == nil && number[0] < '0' && number != "-1" {
-			err = strconv.ErrSyntax
-		}
+		n = announced(line[1:])
 	default:
 		err = strconv.ErrSyntax
 	}
@@ -91,7 +86,7 @@ func (f *frame) read(depth int) error {
 	if kind == '$' && n > f.keep {
 		f.b = append(f.b, "$-1\r\n"...)
 	} else {
-		f.b = append(append(f.b, line...), "\r\n"...)
+		f.b = append(f.b, line[:len(line)+len("\r\n")]...)
 	}
 	if kind == '$' && n >= 0 {
 		return f.bulk(n)
@@ -102,6 +97,23 @@ func (f *frame) read(depth int) error {
 		}
 	}
 	return nil
+}
+
+// announced is the length that digits say, -1 for nil; too much if they say none.
+func announced(digits []byte) (n int) {
+	if string(digits) == "-1" {
+		return -1
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' || n > most {
+			return most + 1
+		}
+		n = 10*n + int(c-'0')
+	}
+	if len(digits) == 0 {
+		return most + 1
+	}
+	return n
 }
 
 // bulk reads the n bytes of a bulk string and the line's end behind them.
@@ -115,7 +127,7 @@ func (f *frame) bulk(n int) error {
 		n = 0
 	}
 	start := len(f.b)
-	for n += 2; n > 0; {
+	for n += len("\r\n"); n > 0; {
 		some := min(n, step)
 		at := len(f.b)
 		f.b = append(f.b, make([]byte, some)...)
