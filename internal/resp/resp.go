@@ -42,6 +42,8 @@ func Line(r *bufio.Reader) ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
+var errTooLarge = errors.New("redis: one answer takes more than 1 GiB")
+
 // Malformed is the error of a line that should not be there.
 func Malformed(line []byte) error {
 	return fmt.Errorf("redis: %q is no part of its protocol here", line[:min(len(line), 64)])
@@ -80,8 +82,11 @@ func (f *frame) read(depth int) error {
 		err = strconv.ErrSyntax
 	}
 	f.left -= valueCost + len(line)
-	if err != nil || depth > deepest || f.left < 0 || n > f.left/each {
+	if err != nil || n < -1 || depth > deepest {
 		return Malformed(line)
+	}
+	if f.left < 0 || n > f.left/each {
+		return errTooLarge
 	}
 	if kind == '$' && n > f.keep {
 		f.b = append(f.b, "$-1\r\n"...)
@@ -99,19 +104,22 @@ func (f *frame) read(depth int) error {
 	return nil
 }
 
-// announced is the length that digits say, -1 for nil; too much if they say none.
+// announced is the length that digits say, -1 for nil, -2 if they say none. What is more
+// than most may be less than they say.
 func announced(digits []byte) (n int) {
 	if string(digits) == "-1" {
 		return -1
 	}
 	for _, c := range digits {
-		if c < '0' || c > '9' || n > most {
-			return most + 1
+		if c < '0' || c > '9' {
+			return -2
 		}
-		n = 10*n + int(c-'0')
+		if n <= most {
+			n = 10*n + int(c-'0')
+		}
 	}
 	if len(digits) == 0 {
-		return most + 1
+		return -2
 	}
 	return n
 }

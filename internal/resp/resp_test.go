@@ -57,12 +57,19 @@ func TestMalformed(t *testing.T) {
 	for _, in := range []string{
 		"\r\n", "OK\r\n", "+OK\n", "+\n", "\n", "$\r\n", "*\r\n", ":\r\n", ":a\r\n", ":1.5\r\n", ":9223372036854775808\r\n",
 		"$a\r\n", "$-2\r\n", "$-0\r\n", "$-01\r\n", "*-2\r\n", "$1\r\nab\r\n", "$1\r\na\n\n\n",
-		"$9223372036854775807\r\n", "$1073741824\r\n", "*16777216\r\n", "*9223372036854775807\r\n", "$99999999999999999999\r\n",
+		"$99999999999999999999x\r\n",
 		strings.Repeat("*1\r\n", deepest+1) + ":1\r\n",
 		"+" + strings.Repeat("x", 5000) + "\r\n",
 		"%1\r\n", "_\r\n", "#t\r\n",
 	} {
 		if got, err := read(in); err == nil || !strings.Contains(err.Error(), "is no part of its protocol") {
+			t.Errorf("%.40q: %#v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{
+		"$9223372036854775807\r\n", "$1073741824\r\n", "*16777216\r\n", "*9223372036854775807\r\n", "$99999999999999999999\r\n",
+	} {
+		if got, err := read(in); !errors.Is(err, errTooLarge) {
 			t.Errorf("%.40q: %#v, %v", in, got, err)
 		}
 	}
