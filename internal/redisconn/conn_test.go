@@ -178,3 +178,38 @@ func TestFinal(t *testing.T) {
 		}
 	}
 }
+
+// TestLearn has answers to CLUSTER SLOTS that are none.
+func TestLearn(t *testing.T) {
+	t.Parallel()
+	node := []any{[]byte("10.0.0.1"), int64(7000)}
+	for _, slots := range [][]any{
+		nil,
+		{int64(1)},
+		{[]any{int64(0), int64(1)}},
+		{[]any{int64(0), int64(1), []byte("node")}},
+		{[]any{int64(0), int64(1), []any{}}},
+		{[]any{int64(0), int64(1), []any{[]byte("10.0.0.1"), []byte("x")}}},
+		{[]any{int64(-1), int64(1), node}},
+		{[]any{int64(2), int64(1), node}},
+		{[]any{int64(0), int64(slotCount), node}},
+		{[]any{nil, int64(1), node}},
+		make([]any, slotCount+1),
+	} {
+		c := &cluster{addrs: []string{""}}
+		if err := c.learn(slots, "10.0.0.9:7000"); err == nil {
+			t.Errorf("%.100v: %v", slots, c.addrs)
+		}
+	}
+	c := &cluster{addrs: []string{""}}
+	err := c.learn([]any{
+		[]any{int64(0), int64(9), node, node},
+		[]any{int64(10), int64(10), []any{nil, int64(7001), []byte("id"), []any{}}},
+		[]any{int64(11), int64(11), []any{[]byte("?"), []byte("7002")}},
+	}, "10.0.0.9:7000")
+	for slot, want := range map[int]string{0: "10.0.0.1:7000", 9: "10.0.0.1:7000", 10: "10.0.0.9:7001", 11: "10.0.0.9:7002", 12: ""} {
+		if got := c.owner(slot); got != want || err != nil {
+			t.Errorf("%d: %q, %v, want %q", slot, got, err, want)
+		}
+	}
+}

@@ -44,20 +44,21 @@ func (c *Conn) Server(key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var id []string
-	for _, what := range [][2]string{{"server", "run_id"}, {"replication", "master_replid"}} {
-		text, err := resp.String(at.Do("INFO", what[0]))
-		if err != nil {
-			return "", err
-		}
-		if strings.Contains(text, "\nslave_read_only:1") {
-			return "", resp.Error("READONLY this is a replica")
-		}
-		_, rest, _ := strings.Cut(text, "\n"+what[1]+":")
-		value, _, _ := strings.Cut(rest, "\r")
-		id = append(id, value)
+	text, err := resp.String(at.Do("INFO"))
+	if err != nil {
+		return "", err
 	}
-	return strings.Join(id, " "), nil
+	if strings.Contains(text, "\nslave_read_only:1") {
+		return "", resp.Error("READONLY this is a replica")
+	}
+	return field(text, "\nrun_id:") + " " + field(text, "\nmaster_replid:"), nil
+}
+
+// field is what follows a name in an answer to INFO, to the end of the line.
+func field(text, name string) string {
+	_, rest, _ := strings.Cut(text, name)
+	value, _, _ := strings.Cut(rest, "\r")
+	return value
 }
 
 // A RefusedError says that Redis was reached and does not want us as we are:

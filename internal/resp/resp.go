@@ -4,7 +4,7 @@
 // What a server may make us hold is bounded. A line, which is anything but the bytes of a
 // bulk string, is no longer than the buffer that it is read through. Arrays nest 32 deep.
 // One answer takes 1 GiB at most, counting 64 bytes for each value in it beside its own; and
-// room is made for what has come, not for what is announced.
+// room is made for what has come and as much again, or 1 MiB, not for what is announced.
 package resp
 
 import (
@@ -21,7 +21,7 @@ const (
 	deepest   = 32
 	most      = 1 << 30
 	valueCost = 64
-	step      = 1 << 20 // so many bytes are made room for at once
+	step      = 1 << 20 // bytes, see bulk
 )
 
 // An Error is an error reply, without the `-` in front. It may stand within an array.
@@ -124,7 +124,8 @@ func announced(digits []byte) (n int) {
 	return n
 }
 
-// bulk reads the n bytes of a bulk string and the line's end behind them.
+// bulk reads the n bytes of a bulk string and the line's end behind them. It makes room for
+// a step more than has come, or for as much again.
 func (f *frame) bulk(n int) error {
 	f.left -= n
 	keep := n <= f.keep
@@ -136,8 +137,8 @@ func (f *frame) bulk(n int) error {
 	}
 	start := len(f.b)
 	for n += len("\r\n"); n > 0; {
-		some := min(n, step)
 		at := len(f.b)
+		some := min(n, max(step, at))
 		f.b = append(f.b, make([]byte, some)...)
 		if _, err := io.ReadFull(f.r, f.b[at:]); err != nil {
 			return err
