@@ -167,7 +167,8 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	}
 	// MULTI is answered before the rest is sent: if it were refused, and what follows
 	// were not, that would be carried out one by one, with the token that says all was.
-	answers, err := exchange(ctx, conn, []any{"WATCH", w.tokenKey()}, []any{"GET", w.tokenKey()}, []any{"MULTI"})
+	token := w.tokenKey()
+	answers, err := exchange(ctx, conn, []any{"WATCH", token}, []any{"GET", token}, []any{"MULTI"})
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	for _, c := range w.batch {
 		commands = append(commands, w.commands(c)...)
 	}
-	commands = append(commands, []any{"SET", w.tokenKey(), w.tokens(there), "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
+	commands = append(commands, []any{"SET", token, w.tokens(there), "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
 	answers, err = exchange(ctx, conn, commands...)
 	if err != nil {
 		return err
