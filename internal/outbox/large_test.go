@@ -1,14 +1,18 @@
 package outbox
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
@@ -66,5 +70,42 @@ func TestTooLarge(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, spool.DeadLetters)); err != nil || info.Size() < 2<<20 {
 		t.Errorf("the dead letters: %v", err)
+	}
+}
+
+// TestDirect has messages on both sides of the size from which on they are not
+// copied, alone and many in one batch.
+func TestDirect(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint("TLS ", secure), func(t *testing.T) {
+			t.Parallel()
+			var s *redistest.Server
+			var o *Outbox
+			if secure {
+				a := redistest.NewAuthority(t)
+				s = redistest.StartTLS(t, a, false, time.Now().Add(time.Hour), "127.0.0.1")
+				o = open(t, s, func(opts *Options) {
+					redis := s.Config().Redis
+					redis.TLS = &config.TLS{CAFile: a.File}
+					opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &redis, 1) }
+				})
+			} else {
+				s = redistest.Start(t)
+				o = open(t, s, nil)
+			}
+			var want []string
+			for i, size := range []int{directBytes - 1, directBytes, directBytes + 1, 1, 2 * directBytes, 64 << 10, 0} {
+				for range 20 {
+					n := fmt.Sprint(len(want))
+					want = append(want, strings.Repeat(string(rune('a'+i)), max(0, size-len(n)))+n)
+				}
+			}
+			add(o, want...)
+			closeAll(t, o)
+			if got := s.Messages(entry.Keys("t")[entry.Info]); !slices.Equal(got, want) {
+				t.Errorf("%d entries, or their text, are not the %d that were added", len(got), len(want))
+			}
+		})
 	}
 }

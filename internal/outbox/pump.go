@@ -89,7 +89,7 @@ func (p *pipeline) send() error {
 	q := p.o.q
 	var (
 		spans   []span
-		buf     []byte
+		out     commands
 		sent    int64
 		seen    int64                   // of answered, when we last sent
 		last    [entry.Streams]entry.ID // sent on this connection
@@ -119,12 +119,11 @@ func (p *pipeline) send() error {
 			p.o.load(missing)
 			continue
 		}
-		buf = buf[:0]
 		if now := time.Now(); now.Sub(looked) >= lookEvery {
 			looked = now
 			for s, id := range last {
 				if id != (entry.ID{}) && !p.o.told[s] {
-					buf = p.o.enc.appendLook(buf, entry.Stream(s))
+					out.buf = p.o.enc.appendLook(out.buf, entry.Stream(s))
 					b.looks = append(b.looks, look{stream: entry.Stream(s), sent: id})
 				}
 			}
@@ -134,7 +133,7 @@ func (p *pipeline) send() error {
 				r := spool.At(s.buf, at)
 				at += len(r)
 				if !r.Is(spool.Landed) {
-					buf = p.o.enc.append(buf, r)
+					p.o.enc.add(&out, r)
 					b.last[r.Stream()] = r.ID()
 					b.counts[r.Stream()]++
 				}
@@ -150,14 +149,8 @@ func (p *pipeline) send() error {
 		p.inflight <- b
 		sent++
 		seen = answered
-		if len(buf) == 0 {
-			continue // all of it had landed
-		}
-		if _, err := p.conn.Write(buf); err != nil {
+		if err := out.write(p.conn); err != nil {
 			return fmt.Errorf("write to redis: %w", err)
-		}
-		if cap(buf) > 4*maxBatchBytes {
-			buf = nil // one huge entry is no reason to keep its room
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/resp"
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // This is what package resp does, for one kind of command and without making anything
@@ -49,21 +50,64 @@ const prefixArgs = 5 + 1 + 2
 // flagArgs is the number of arguments that the fields of flags make.
 func flagArgs(flags entry.Flags) int { return 2 * bits.OnesCount8(uint8(flags)) }
 
-// append appends the command that adds r.
-func (e *encoder) append(b []byte, r record) []byte {
-	flags, extra := r.Flags(), r.Extra()
-	b = appendHeader(b, '*', prefixArgs+flagArgs(flags)+2*extra)
+// directBytes is the size from which on a message is not copied among the commands, in
+// bytes: copying 64 KiB costs more than the socket's call for it, 1 KiB less.
+const directBytes = 16 << 10
+
+// commands are encoded, for one write.
+type commands struct {
+	buf   []byte
+	large []large
+	texts [][]byte // of one write; kept for its room
+}
+
+// A large message has its place behind buf[:at]. Its bytes are the queue's, which keeps
+// them until the command is answered.
+type large struct {
+	at      int
+	message []byte
+}
+
+// write writes the commands to a connection, and forgets them.
+func (c *commands) write(conn net.Conn) (err error) {
+	switch {
+	case len(c.large) > 0:
+		from := 0
+		for _, l := range c.large {
+			c.texts = append(c.texts, c.buf[from:l.at], l.message)
+			from = l.at
+		}
+		err = sysio.WriteAll(conn, append(c.texts, c.buf[from:]))
+		clear(c.texts)
+		clear(c.large)
+	case len(c.buf) > 0:
+		_, err = conn.Write(c.buf)
+	}
+	c.buf, c.large, c.texts = c.buf[:0], c.large[:0], c.texts[:0]
+	return err
+}
+
+// add adds the command that adds r.
+func (e *encoder) add(c *commands, r record) {
+	flags, extra, message := r.Flags(), r.Extra(), r.Message()
+	b := appendHeader(c.buf, '*', prefixArgs+flagArgs(flags)+2*extra)
 	b = append(b, e.prefix[r.Stream()]...)
 	b = e.appendID(b, r.ID())
 	b = append(b, "$7\r\nmessage\r\n"...)
-	b = appendBulk(b, r.Message())
+	b = appendHeader(b, '$', len(message))
+	if len(message) < directBytes {
+		b = append(b, message...)
+	} else {
+		c.large = append(c.large, large{len(b), message})
+	}
+	b = append(b, "\r\n"...)
 	b = append(b, e.suffix[flags]...)
 	if extra > 0 {
 		for _, f := range r.Fields()[flagArgs(flags):] {
-			b = appendBulk(b, f)
+			b = resp.AppendBulk(b, f)
 		}
 	}
-	return b
+	c.buf = b
 }
 
 // appendLook appends the command that looks at a stream.
@@ -85,12 +129,6 @@ func (e *encoder) appendID(b []byte, id entry.ID) []byte {
 	b = append(b, e.msText...)
 	b = append(b, '-')
 	b = strconv.AppendUint(b, id.Seq, 10)
-	return append(b, "\r\n"...)
-}
-
-func appendBulk[T string | []byte](b []byte, arg T) []byte {
-	b = appendHeader(b, '$', len(arg))
-	b = append(b, arg...)
 	return append(b, "\r\n"...)
 }
 

@@ -70,3 +70,35 @@ func (c *conn) wrap(call string, err, failed error) error {
 	}
 	return &net.OpError{Op: call, Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
+
+// WriteAll writes texts one behind the other: to a connection made by Conn in one system
+// call where that takes them, to any other one with a Write each. It uses the slice up.
+func WriteAll(c net.Conn, texts [][]byte) (err error) {
+	own, ok := c.(*conn)
+	if !ok {
+		for _, b := range texts {
+			if _, err = c.Write(b); err != nil {
+				break
+			}
+		}
+		return err
+	}
+	for err == nil && len(texts) > 0 {
+		var n int
+		var failed error
+		err = own.raw.Write(func(fd uintptr) bool {
+			n, failed = writev(int(fd), texts)
+			return !errors.Is(failed, unix.EAGAIN)
+		})
+		err = own.wrap("writev", err, failed)
+		n = max(n, 0)
+		for len(texts) > 0 && n >= len(texts[0]) {
+			n -= len(texts[0])
+			texts = texts[1:]
+		}
+		if n > 0 {
+			texts[0] = texts[0][n:]
+		}
+	}
+	return err
+}
