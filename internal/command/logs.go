@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"syscall"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/pattern"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -48,7 +48,7 @@ func logs(args []string, std run.Streams) error {
 		return err
 	})
 	fs.Func("grep", "", func(s string) (err error) {
-		filter.Grep, err = regexp.Compile(s)
+		filter.Grep, err = pattern.Compile(s)
 		return err
 	})
 	if err := parse(&fs, "wrapp logs", args); err != nil {

@@ -66,7 +66,7 @@ flags of wrapp logs:
   -f                           go on with what comes
   --level LEVEL                debug, info, warn or error, and what is worse
   --since TIME                 10m, 2d, 20:15, 2026-11-23 20:15
-  --grep REGEXP                what matches
+  --grep REGEXP                what matches; RE2 syntax without \p{...}
   --json                       messages as they are
 exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 126 not executable; 125 wrapp itself failed, and then the app was not started.

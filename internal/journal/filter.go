@@ -2,18 +2,20 @@ package journal
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/pattern"
 )
 
 // A Filter says which lines a person wants. The zero Filter wants all.
 type Filter struct {
-	Level entry.Level    // this or worse; a line that states none counts as INFO
-	Grep  *regexp.Regexp // found in the line as it is printed, without its first columns
+	Level entry.Level      // this or worse; a line that states none counts as INFO
+	Grep  *pattern.Pattern // found in the line as it is printed, without its first columns
+
+	body []byte // room for a line
 }
 
 // Wants reports whether the line is wanted.
@@ -22,7 +24,11 @@ func (f *Filter) Wants(l *Line) bool {
 	if level == entry.NoLevel {
 		level = entry.Information
 	}
-	return level >= f.Level && (f.Grep == nil || f.Grep.Match(l.appendBody(nil, "", "")))
+	if level < f.Level || f.Grep == nil {
+		return level >= f.Level
+	}
+	f.body = l.appendBody(f.body[:0], "", "")
+	return f.Grep.Match(f.body)
 }
 
 // All reports whether every line is wanted.

@@ -11,6 +11,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/pattern"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -54,6 +55,15 @@ func write(t *testing.T, conn redis.Conn) (start time.Time) {
 	return start
 }
 
+func grep(t *testing.T, s string) *pattern.Pattern {
+	t.Helper()
+	p, err := pattern.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // TestRead: what a person reads back, from a real Redis.
 func TestRead(t *testing.T) {
 	t.Parallel()
@@ -89,10 +99,10 @@ func TestRead(t *testing.T) {
 		{"error", 0, Filter{Level: entry.Severe}, []int{1, 2, 7, 8}},
 		{"since", 7 * time.Second, Filter{Level: entry.Severe}, []int{7, 8}},
 		{"far since", time.Hour, Filter{}, nil},
-		{"text", 0, Filter{Grep: regexp.MustCompile("^ERROR|report$")}, []int{1, 7}},
-		{"joined", 0, Filter{Grep: regexp.MustCompile("cut in two$")}, []int{6}},
-		{"field", 0, Filter{Grep: regexp.MustCompile(`WARN .* c="y z"`)}, []int{3}},
-		{"both", 0, Filter{entry.Severe, regexp.MustCompile("text")}, []int{1}},
+		{"text", 0, Filter{Grep: grep(t, "^ERROR|report$")}, []int{1, 7}},
+		{"joined", 0, Filter{Grep: grep(t, "cut in two$")}, []int{6}},
+		{"field", 0, Filter{Grep: grep(t, `WARN .* c="y z"`)}, []int{3}},
+		{"both", 0, Filter{Level: entry.Severe, Grep: grep(t, "text")}, []int{1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var since time.Time
