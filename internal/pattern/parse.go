@@ -291,7 +291,9 @@ func (p *parser) emitAll(code []inst) {
 // rune writes an instruction for a character.
 func (p *parser) rune(r rune) {
 	if p.flags&foldCase != 0 && unicode.SimpleFold(r) != r {
-		p.set(p.open(r, r), 0)
+		set := len(p.sets)
+		p.put(0, r, r)
+		p.set(set, 0)
 	} else {
 		p.emit(opRune, int(r))
 	}
@@ -307,7 +309,8 @@ func (p *parser) single(c rune, at int) {
 	case '$':
 		op = opEndText
 	case '.':
-		set := p.open()
+		set := len(p.sets)
+		p.put(0)
 		if p.flags&dotAll == 0 {
 			p.put('\n', '\n')
 		}
@@ -327,7 +330,9 @@ func (p *parser) single(c rune, at int) {
 		case p.skip("B"):
 			op = opNoWordEdge
 		default:
-			if set := p.open(); p.perl() {
+			set := len(p.sets)
+			p.put(0) // which stays unused if there is no set
+			if p.perl() {
 				p.set(set, 0)
 			} else {
 				p.rune(p.escaped(at))

@@ -62,20 +62,33 @@ func (p *Pattern) Match(text []byte) bool {
 				r, size = utf8.DecodeRune(text)
 			}
 		}
+		// The instructions that this place passes, a bit each.
+		places := 1<<opSplit | 1<<opNoWordEdge
+		if isWord(before) != isWord(r) {
+			places = 1<<opSplit | 1<<opWordEdge
+		}
+		switch before {
+		case -1:
+			places |= 1<<opBeginText | 1<<opBeginLine
+		case '\n':
+			places |= 1 << opBeginLine
+		}
+		switch r {
+		case -1:
+			places |= 1<<opEndText | 1<<opEndLine
+		case '\n':
+			places |= 1 << opEndLine
+		}
 		now.add(0) // it may begin anywhere
 		next.list = next.list[:0]
 		for i := 0; i < len(now.list); i++ {
 			pc := int(now.list[i])
 			in := p.prog[pc]
-			pass := false
 			switch in.op {
 			case opFound:
 				return true
-			case opJump:
+			case opJump, opSplit:
 				now.add(pc + int(in.x))
-			case opSplit:
-				now.add(pc + int(in.x))
-				pass = true
 			case opRune:
 				if r == in.x {
 					next.add(pc + 1)
@@ -84,20 +97,8 @@ func (p *Pattern) Match(text []byte) bool {
 				if r >= 0 && has(p.sets[in.x:], r) {
 					next.add(pc + 1)
 				}
-			case opBeginText:
-				pass = before < 0
-			case opBeginLine:
-				pass = before < 0 || before == '\n'
-			case opEndText:
-				pass = r < 0
-			case opEndLine:
-				pass = r < 0 || r == '\n'
-			case opWordEdge:
-				pass = isWord(before) != isWord(r)
-			case opNoWordEdge:
-				pass = isWord(before) == isWord(r)
 			}
-			if pass {
+			if places>>in.op&1 != 0 {
 				now.add(pc + 1)
 			}
 		}

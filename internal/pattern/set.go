@@ -15,16 +15,10 @@ const named = "[:alnum:]09AZaz[:alpha:]AZaz[:ascii:]\x00\x7f[:blank:]\t\t  [:cnt
 	"[:digit:]09[:graph:]!~[:lower:]az[:print:] ~[:punct:]!/:@[`{~[:space:]\t\r  [:upper:]AZ" +
 	"[:word:]09AZ__az[:xdigit:]09AFaf[:"
 
+// put writes to a set; the first number, for p.set to write, is 0.
 func (p *parser) put(r ...rune) { p.sets = append(p.sets, r...) }
 
-// open begins a set and returns where it is, for p.set.
-func (p *parser) open(ranges ...rune) int {
-	p.put(0)
-	p.put(ranges...)
-	return len(p.sets) - len(ranges) - 1
-}
-
-// set ends a set and writes an instruction for it.
+// set ends the set that begins at sets[at], and writes an instruction for it.
 func (p *parser) set(at int, kind rune) {
 	if p.flags&foldCase != 0 {
 		kind |= folded
@@ -57,7 +51,8 @@ func (p *parser) perl() bool {
 
 // members reads a set of which the [ is at the byte at.
 func (p *parser) members(at int) {
-	set, kind := p.open(), rune(0)
+	set, kind := len(p.sets), rune(0)
+	p.put(0)
 	if p.skip("^") {
 		kind = inverted
 	}
