@@ -85,15 +85,6 @@ func logs(args []string, std run.Streams) error {
 	reader := journal.NewReader(name)
 	reader.Poll = conn.InCluster()
 	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), raw)
-	wanted := func(lines []journal.Line) []journal.Line {
-		kept := lines[:0]
-		for i := range lines {
-			if filter.Wants(&lines[i]) {
-				kept = append(kept, lines[i])
-			}
-		}
-		return kept
-	}
 	var joiner journal.Joiner
 	var lines []journal.Line
 	found := false
@@ -122,7 +113,7 @@ func logs(args []string, std run.Streams) error {
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
 	}
-	lines = wanted(lines)
+	lines = filter.Keep(lines)
 	if n >= 0 && len(lines) > n {
 		lines = lines[len(lines)-n:]
 	}
@@ -134,7 +125,7 @@ func logs(args []string, std run.Streams) error {
 	for ctx.Err() == nil {
 		entries, err := reader.Next(ctx, conn)
 		if err == nil {
-			if err := printer.Print(wanted(joiner.Add(entries))); err != nil {
+			if err := printer.Print(filter.Keep(joiner.Add(entries))); err != nil {
 				return quiet(err)
 			}
 			continue
@@ -154,7 +145,7 @@ func logs(args []string, std run.Streams) error {
 			away = false
 		}
 	}
-	return quiet(printer.Print(wanted(joiner.Rest())))
+	return quiet(printer.Print(filter.Keep(joiner.Rest())))
 }
 
 // quiet is err but for a reader of ours that went away, as head does.

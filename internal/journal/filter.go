@@ -31,6 +31,17 @@ func (f *Filter) Wants(l *Line) bool {
 	return f.Grep.Match(f.body)
 }
 
+// Keep keeps the lines that are wanted, in place.
+func (f *Filter) Keep(lines []Line) []Line {
+	kept := lines[:0]
+	for i := range lines {
+		if f.Wants(&lines[i]) {
+			kept = append(kept, lines[i])
+		}
+	}
+	return kept
+}
+
 // All reports whether every line is wanted.
 func (f *Filter) All() bool { return f.Level == entry.NoLevel && f.Grep == nil }
 

@@ -60,13 +60,14 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 // pipe may lack some.
 func Whole(lines []Line, n int) bool {
 	var first [2]bool
-	for _, l := range lines[:max(0, len(lines)-n)] {
-		if l.Stream == entry.Info {
-			first[l.pipe()] = true
+	for i := range lines {
+		l := &lines[i]
+		if l.Stream != entry.Info {
+			continue
 		}
-	}
-	for _, l := range lines[max(0, len(lines)-n):] {
-		if l.Stream == entry.Info && !first[l.pipe()] {
+		if i < len(lines)-n {
+			first[l.pipe()] = true
+		} else if !first[l.pipe()] {
 			return false
 		}
 	}

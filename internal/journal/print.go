@@ -3,7 +3,6 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
@@ -74,10 +73,13 @@ func (p *Printer) line(l *Line) {
 // level before and its fields behind, their keys between two sequences.
 func (l *Line) appendBody(dst []byte, key, value string) []byte {
 	if l.JSON {
-		dst = fmt.Appendf(dst, "%-5v ", l.Level)
+		level := l.Level.String()
+		dst = append(dst, level...)
+		dst = append(dst, "      "[min(len(level), 5):]...) // the longest is ERROR
 	}
 	dst = append(dst, bytes.TrimSuffix(l.Text, []byte("\n"))...)
-	for _, f := range l.Fields {
+	for i := range l.Fields {
+		f := &l.Fields[i]
 		dst = append(dst, ' ')
 		dst = append(dst, key...)
 		dst = append(dst, f.Key...)
