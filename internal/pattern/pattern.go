@@ -122,7 +122,10 @@ func (s *states) add(pc int) {
 	}
 }
 
-func isWord(r rune) bool { return within(word, r, false) }
+// isWord reports whether r is in \w.
+func isWord(r rune) bool {
+	return r == '_' || '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
+}
 
 // What the first number of a set says, together with its length.
 const (

@@ -5,11 +5,6 @@ import (
 	"unicode"
 )
 
-var (
-	word = []rune{'0', '9', 'A', 'Z', '_', '_', 'a', 'z'}
-	perl = [3][]rune{{'0', '9'}, {'\t', '\n', '\f', '\r', ' ', ' '}, word} // d, s and w
-)
-
 // named are the sets that have names inside of a set, each name before its ranges.
 const named = "[:alnum:]09AZaz[:alpha:]AZaz[:ascii:]\x00\x7f[:blank:]\t\t  [:cntrl:]\x00\x1f\x7f\x7f" +
 	"[:digit:]09[:graph:]!~[:lower:]az[:print:] ~[:punct:]!/:@[`{~[:space:]\t\r  [:upper:]AZ" +
@@ -27,12 +22,12 @@ func (p *parser) set(at int, kind rune) {
 	p.emit(opSet, at)
 }
 
-// add adds to a set what is in ranges, or what is not.
-func (p *parser) add(ranges []rune, not bool) {
+// add adds to a set what is in ranges, which are of ASCII, or what is not.
+func (p *parser) add(ranges string, not bool) {
 	if not {
 		p.put(-rune(len(ranges) / 2))
 	}
-	p.put(ranges...)
+	p.put([]rune(ranges)...)
 }
 
 // perl reads what follows a \ and adds the set that it is, if it is one.
@@ -40,13 +35,20 @@ func (p *parser) perl() bool {
 	if p.i == len(p.s) {
 		return false
 	}
-	letter := p.s[p.i]
-	k := strings.IndexByte("dsw", letter|0x20)
-	if k >= 0 {
-		p.i++
-		p.add(perl[k], letter < 'a')
+	letter, ranges := p.s[p.i], ""
+	switch letter | 0x20 {
+	case 'd':
+		ranges = "09"
+	case 's':
+		ranges = "\t\n\f\r  "
+	case 'w':
+		ranges = "09AZ__az"
+	default:
+		return false
 	}
-	return k >= 0
+	p.i++
+	p.add(ranges, letter < 'a')
+	return true
 }
 
 // members reads a set of which the [ is at the byte at.
@@ -91,7 +93,7 @@ func (p *parser) named(name string, at int) {
 	letters := strings.TrimPrefix(name, "^")
 	if _, text, ok := strings.Cut(named, "[:"+letters+":]"); ok {
 		text, _, _ = strings.Cut(text, "[:")
-		p.add([]rune(text), letters != name)
+		p.add(text, letters != name)
 	} else {
 		p.unsupported(at)
 	}
