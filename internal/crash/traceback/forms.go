@@ -3,18 +3,19 @@ package traceback
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 )
 
 // forms is every form there is. The first whose open says so has the line.
-var forms = []form{
-	goPanic, goSignal, goServed,
-	pythonTraceback, pythonGroup, pythonBareGroup, pythonSyntax, pythonFatal, pythonPreface,
-	rustPanic, rustAbort,
-	javaThread, javaMemory, hashes,
-	nodeUncaught, nodeCollector, nodeFatal,
-	terminate, glibcFatal, glibcMalloc, assertion, musl,
-	sanitizerRule, sanitizerError, sanitizerSignal, threadSanitizer, undefined,
-	glogFatal, glogSignal,
+var forms = []*form{
+	&goPanic, &goSignal, &goServed,
+	&pythonTraceback, &pythonGroup, &pythonBareGroup, &pythonSyntax, &pythonFatal, &pythonPreface,
+	&rustPanic, &rustAbort,
+	&javaThread, &javaMemory, &hashes,
+	&nodeUncaught, &nodeCollector, &nodeFatal,
+	&terminate, &glibcFatal, &glibcMalloc, &assertion, &musl,
+	&sanitizerRule, &sanitizerError, &sanitizerSignal, &threadSanitizer, &undefined,
+	&glogFatal, &glogSignal,
 }
 
 // A start is how a form's first line begins.
@@ -31,8 +32,7 @@ type start struct {
 var starts, words = startTables()
 
 func startTables() (starts [256][]start, words []*form) {
-	for i := range forms {
-		f := &forms[i]
+	for _, f := range forms {
 		if len(f.starts) == 0 {
 			words = append(words, f)
 		}
@@ -129,23 +129,59 @@ func (f *form) opens(b *block, line []byte) bool {
 	return f.open(b, line)
 }
 
+// What follows is asked of few lines, at many places: calls keep the binary small.
+
 // has says whether line begins with prefix.
+//
+//go:noinline
 func has(line []byte, prefix string) bool {
 	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
 }
 
 // ends says whether line ends with suffix.
+//
+//go:noinline
 func ends(line []byte, suffix string) bool {
 	return len(line) >= len(suffix) && string(line[len(line)-len(suffix):]) == suffix
 }
 
+// hasOne says whether line begins with one of the lines of prefixes.
+func hasOne(line []byte, prefixes string) bool {
+	for more := true; more; {
+		var prefix string
+		prefix, prefixes, more = strings.Cut(prefixes, "\n")
+		if has(line, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOne says whether line is one of those of whole, each of which has its "\n".
+func isOne(line []byte, whole string) bool {
+	for whole != "" {
+		next, rest, _ := strings.Cut(whole, "\n")
+		if next == string(line) {
+			return true
+		}
+		whole = rest
+	}
+	return false
+}
+
 // holds says whether line has s in it.
+//
+//go:noinline
 func holds(line []byte, s string) bool { return bytes.Contains(line, []byte(s)) }
 
 // isBlank says whether there is nothing but space.
+//
+//go:noinline
 func isBlank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
 
 // digits returns how many decimal digits line begins with.
+//
+//go:noinline
 func digits(line []byte) int {
 	n := 0
 	for n < len(line) && '0' <= line[n] && line[n] <= '9' {

@@ -101,7 +101,7 @@ func held(t *testing.T, output []byte) {
 				}
 			}
 		}
-		size := int(unsafe.Sizeof(*r)) + cap(r.text.head) + cap(r.text.tail) + cap(r.aside) +
+		size := int(unsafe.Sizeof(*r)+2*unsafe.Sizeof(block{})) + cap(r.text.head) + cap(r.text.tail) + cap(r.aside) +
 			cap(r.block.title) + cap(r.block.thread) + cap(r.candidate.title) + cap(r.candidate.thread)
 		if size > 400<<10 {
 			t.Errorf("%d bytes are held", size)

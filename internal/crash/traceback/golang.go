@@ -84,21 +84,19 @@ func nextGo(b *block, line []byte) verdict {
 		b.state = goDies
 		b.confirm(true)
 		return part
-	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && (has(line, "fatal error: ") || has(line, "runtime: ")):
+	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && hasOne(line, "fatal error: \nruntime: "):
 		return over // the first was a compiler's, say
 	case has(line, "fatal error: "):
 		if !b.confirmed {
 			b.entitle(line)
 		}
 		return part
-	case has(line, "[signal "), has(line, "runtime: "), has(line, "signal arrived during "):
+	case hasOne(line, "[signal \nruntime: \nsignal arrived during "):
 		return part
 	case !b.confirmed:
 		b.strays++
 		return foreign
-	case has(line, "..."), has(line, "-----"), has(line, "PC="),
-		has(line, "SIG"), has(line, "instruction bytes:"), has(line, "stack: frame="),
-		has(line, "[originating from "), has(line, "0x"), isRegister(line):
+	case hasOne(line, "...\n-----\nPC=\nSIG\ninstruction bytes:\nstack: frame=\n[originating from \n0x"), isRegister(line):
 		return part
 	case has(line, "exit status ") && digits(line[len("exit status "):]) > 0:
 		return last

@@ -27,7 +27,7 @@ var (
 			case has(line, "\tat "):
 				b.confirm(false)
 				return part
-			case has(line, "\t"), has(line, "Caused by: "):
+			case hasOne(line, "\t\nCaused by: "):
 				return part
 			}
 			return foreign
@@ -116,8 +116,8 @@ func nextHash(b *block, line []byte) verdict {
 			b.state = hashRest
 		}
 		return part
-	case has(line, "[error occurred "), has(line, "[thread "), has(line, "[timeout "), has(line, "[too many errors"),
-		has(line, "=== "), has(line, "==== "), has(line, "-----"), isFrame(line), b.language == "Node.js" && line[0] == ' ':
+	case hasOne(line, "[error occurred \n[thread \n[timeout \n[too many errors\n=== \n==== \n-----"),
+		isFrame(line), b.language == "Node.js" && line[0] == ' ':
 		return part
 	}
 	return foreign

@@ -101,13 +101,13 @@ func hasNumber(place []byte) bool {
 
 func openTerminate(b *block, line []byte) bool {
 	b.entitle(line)
-	switch string(line) {
-	case "terminate called without an active exception", "terminate called recursively",
-		"terminate called after throwing a foreign exception":
+	switch {
+	case isOne(line, "terminate called without an active exception\nterminate called recursively\n"+
+		"terminate called after throwing a foreign exception\n"):
 		b.confirm(true)
 		b.follows = true
 		return true
-	case "pure virtual method called", "deleted virtual method called":
+	case isOne(line, "pure virtual method called\ndeleted virtual method called\n"):
 		return true
 	}
 	b.confirm(true)
@@ -115,39 +115,40 @@ func openTerminate(b *block, line []byte) bool {
 		has(line, "libc++abi: terminating")
 }
 
+const mallocLines = `corrupted size vs. prev_size
+corrupted size vs. prev_size while consolidating
+corrupted size vs. prev_size in fastbins
+corrupted double-linked list
+corrupted double-linked list (not small)
+break adjusted to free malloc space
+invalid fastbin entry (free)
+double free or corruption (fasttop)
+double free or corruption (top)
+double free or corruption (out)
+double free or corruption (!prev)
+`
+
+// What may follow a function's name and a colon.
+const mallocStarts = "invalid \ncorrupted \ndouble free detected in tcache\nunaligned \nmismatching \nunsorted double linked \n" +
+	"smallbin double linked \nlargebin double linked \nmemory corruption\ntoo many chunks detected in tcache\nunexpected \ntcache "
+
 // isMalloc says whether line is what glibc says of a broken heap, in a few
 // words and nothing else.
 func isMalloc(line []byte) bool {
 	if len(line) > 80 {
 		return false
 	}
-	switch string(line) {
-	case "corrupted size vs. prev_size", "corrupted size vs. prev_size while consolidating",
-		"corrupted size vs. prev_size in fastbins", "corrupted double-linked list", "corrupted double-linked list (not small)",
-		"break adjusted to free malloc space", "invalid fastbin entry (free)",
-		"double free or corruption (fasttop)", "double free or corruption (top)",
-		"double free or corruption (out)", "double free or corruption (!prev)":
+	if isOne(line, mallocLines) {
 		return true
 	}
 	_, what, ok := bytes.Cut(line, []byte(": "))
-	if !ok {
-		return false
-	}
-	for _, start := range []string{
-		"invalid ", "corrupted ", "double free detected in tcache", "unaligned ", "mismatching ", "unsorted double linked ", "smallbin double linked ",
-		"largebin double linked ", "memory corruption", "too many chunks detected in tcache", "unexpected ", "tcache ",
-	} {
-		if has(what, start) && !bytes.ContainsAny(what, ",;:'\"=%") {
-			return true
-		}
-	}
-	return false
+	return ok && hasOne(what, mallocStarts) && !bytes.ContainsAny(what, ",;:'\"=%")
 }
 
 // nextNative takes the stack that old C libraries and Node.js print by
 // themselves.
 func nextNative(_ *block, line []byte) verdict {
-	if has(line, "======= ") || has(line, "----- ") || isFrame(line) || has(line, "/lib") && ends(line, "]") {
+	if hasOne(line, "======= \n----- ") || isFrame(line) || has(line, "/lib") && ends(line, "]") {
 		return part
 	}
 	return foreign

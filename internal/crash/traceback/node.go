@@ -84,7 +84,7 @@ func nextUncaught(b *block, line []byte) verdict {
 	case has(line, "    at "):
 		b.confirm(false)
 		return part
-	case line[0] == ' ', line[0] == '}', line[0] == ']', has(line, "Emitted "), has(line, "(Use `node "):
+	case line[0] == ' ', line[0] == '}', line[0] == ']', hasOne(line, "Emitted \n(Use `node "):
 		return part
 	}
 	return foreign
@@ -102,7 +102,7 @@ func nextNodeFatal(b *block, line []byte) verdict {
 	case has(line, "FATAL ERROR: "):
 		b.entitle(line)
 		return part
-	case has(line, "<--- JS stacktrace --->"), isFrame(line), has(line, "----- "):
+	case hasOne(line, "<--- JS stacktrace --->\n----- "), isFrame(line):
 		b.confirm(true)
 		return part
 	case b.confirmed && (line[0] == ' ' || has(line, "==== ")), line[0] == '[' && digits(line[1:]) > 0:

@@ -142,7 +142,7 @@ func nextPython(b *block, line []byte) verdict {
 		if len(rest) == len(line) || len(rest) == 0 || (rest[0] != '|' && rest[0] != '+') {
 			return joinsPython(b, line)
 		}
-		if has(line, `  |   File "`) || has(line, "  +-+---") {
+		if hasOne(line, "  |   File \"\n  +-+---") {
 			b.confirm(false)
 		}
 		if has(line, groupTitle) && isException(line[len(groupTitle):]) {
@@ -154,7 +154,7 @@ func nextPython(b *block, line []byte) verdict {
 		switch {
 		case has(line, "    ") && b.lines < 8:
 			return part
-		case has(line, "SyntaxError: "), has(line, "IndentationError: "), has(line, "TabError: "):
+		case hasOne(line, "SyntaxError: \nIndentationError: \nTabError: "):
 			b.entitle(line)
 			b.confirm(false)
 			b.state = pythonAfter
@@ -163,11 +163,10 @@ func nextPython(b *block, line []byte) verdict {
 		return over
 	case pythonDies:
 		switch {
-		case has(line, "Current thread "), has(line, "Thread 0x"), has(line, "Python runtime state: "),
-			has(line, "<no Python frame>"):
+		case hasOne(line, "Current thread \nThread 0x\nPython runtime state: \n<no Python frame>"):
 			b.confirm(true)
 			return part
-		case has(line, "  "), has(line, "Extension modules: "), has(line, "<Cannot show "), string(line) == traceback,
+		case hasOne(line, "  \nExtension modules: \n<Cannot show "), string(line) == traceback,
 			b.confirmed && isException(line) && holds(line, "Error: "):
 			return part
 		}
@@ -176,10 +175,9 @@ func nextPython(b *block, line []byte) verdict {
 }
 
 func joinsPython(b *block, line []byte) verdict {
-	switch string(line) {
-	case "During handling of the above exception, another exception occurred:",
-		"The above exception was the direct cause of the following exception:",
-		"Original exception was:":
+	if isOne(line, "During handling of the above exception, another exception occurred:\n"+
+		"The above exception was the direct cause of the following exception:\n"+
+		"Original exception was:\n") {
 		b.state = pythonJoined
 		return part
 	}

@@ -93,7 +93,7 @@ func nextRust(b *block, line []byte) verdict {
 	case len(line) == 0:
 		return foreign
 	case line[0] == ' ', string(line) == "stack backtrace:",
-		has(line, "note: run with `RUST_BACKTRACE="), has(line, "note: Some details are omitted"):
+		hasOne(line, "note: run with `RUST_BACKTRACE=\nnote: Some details are omitted"):
 		return part
 	case has(line, "fatal runtime error: "), ends(line, " aborting."):
 		b.confirm(true)

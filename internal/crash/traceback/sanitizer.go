@@ -141,7 +141,7 @@ func nextSanitizer(b *block, line []byte) verdict {
 		return part
 	}
 	if b.state == sanitizerSummary {
-		if has(line, "Shadow byte") || has(line, "  ") || has(line, "=>") {
+		if hasOne(line, "Shadow byte\n  \n=>") {
 			return part
 		}
 		return foreign
@@ -152,8 +152,8 @@ func nextSanitizer(b *block, line []byte) verdict {
 			b.state = sanitizerSummary
 		}
 		return part
-	case line[0] == ' ', has(line, "0x"), ends(line, ":"), holds(line, " of size "), holds(line, "Sanitizer"),
-		has(line, "Address "), has(line, "HINT: "), has(line, "Hint: "), has(line, "Thread T"), has(line, "Note: "):
+	case hasOne(line, " \n0x\nAddress \nHINT: \nHint: \nThread T\nNote: "), ends(line, ":"),
+		holds(line, " of size "), holds(line, "Sanitizer"):
 		return part
 	}
 	return foreign

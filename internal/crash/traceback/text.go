@@ -2,7 +2,7 @@ package traceback
 
 import (
 	"bytes"
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -16,13 +16,12 @@ var newline = []byte{'\n'}
 // A text is lines of any length, of which it holds the first headSize bytes and
 // the last tailSize bytes.
 type text struct {
-	head []byte
-	tail []byte // once it is full, a ring that begins at at
-	at   int
-	cut  int // bytes between head and tail that are gone
+	head  []byte
+	tail  []byte // a ring of tailSize bytes, once one is needed
+	after int    // bytes behind head that there were
 }
 
-func (t *text) reset() { *t = text{head: t.head[:0], tail: t.tail[:0]} }
+func (t *text) reset() { t.head, t.after = t.head[:0], 0 }
 
 func (t *text) add(b []byte) {
 	n := min(len(b), headSize-len(t.head))
@@ -32,43 +31,34 @@ func (t *text) add(b []byte) {
 		return
 	}
 	if t.tail == nil {
-		t.tail = make([]byte, 0, tailSize)
+		t.tail = make([]byte, tailSize)
 	}
-	if beyond := len(b) - tailSize; beyond > 0 {
-		t.cut += beyond
-		b = b[beyond:]
-	}
-	n = min(len(b), tailSize-len(t.tail))
-	t.tail = append(t.tail, b[:n]...)
-	for b = b[n:]; len(b) > 0; b = b[n:] {
-		n = copy(t.tail[t.at:], b)
-		t.cut += n
-		t.at = (t.at + n) % tailSize
-	}
+	t.after += len(b)
+	b = b[max(0, len(b)-tailSize):]
+	n = copy(t.tail[(t.after-len(b))%tailSize:], b)
+	copy(t.tail, b[n:])
 }
 
 // bytes returns the text without its last newline, in memory of its own.
 func (t *text) bytes() []byte {
-	if t.cut == 0 {
-		all := append(bytes.Clone(t.head), t.tail...)
-		return bytes.TrimSuffix(all, newline)
+	head, tail, between := t.head, t.tail[:min(t.after, tailSize)], ""
+	if t.after > tailSize {
+		at := t.after % tailSize
+		tail = append(append(make([]byte, 0, tailSize), tail[at:]...), tail[:at]...)
+		// Whole lines, where a line is not longer than that.
+		if i := bytes.LastIndexByte(head, '\n'); i > headSize/2 {
+			head = head[:i+1]
+		}
+		if i := bytes.IndexByte(tail, '\n'); i >= 0 && i < tailSize/2 {
+			tail = tail[i+1:]
+		}
+		if !ends(head, "\n") {
+			between = "\n"
+		}
+		between += "[… " + strconv.Itoa(len(t.head)+t.after-len(head)-len(tail)) + " bytes left out …]\n"
 	}
-	// Whole lines, where a line is not longer than that.
-	head := t.head
-	if i := bytes.LastIndexByte(head, '\n'); i > headSize/2 {
-		head = head[:i+1]
-	}
-	tail := append(bytes.Clone(t.tail[t.at:]), t.tail[:t.at]...)
-	if i := bytes.IndexByte(tail, '\n'); i >= 0 && i < tailSize/2 {
-		tail = tail[i+1:]
-	}
-	cut := t.cut + len(t.head) - len(head) + len(t.tail) - len(tail)
-	all := bytes.Clone(head)
-	if !bytes.HasSuffix(all, newline) {
-		all = append(all, '\n')
-	}
-	all = fmt.Appendf(all, "[… %d bytes left out …]\n", cut)
-	return bytes.TrimSuffix(append(all, tail...), newline)
+	all := append(make([]byte, 0, len(head)+len(between)+len(tail)), head...)
+	return bytes.TrimSuffix(append(append(all, between...), tail...), newline)
 }
 
 // title makes a line that may go anywhere of what a form chose as the title.

@@ -48,8 +48,8 @@ type Recognizer struct {
 	found func(Report)
 
 	form      *form // nil: no block is open
-	block     block
-	candidate block // what a line in an open block would open instead
+	block     *block
+	candidate *block // what a line in an open block would open instead
 
 	text   text
 	aside  []byte // lines, each with its "\n", after the last of the block
@@ -60,7 +60,9 @@ type Recognizer struct {
 
 // New returns a Recognizer that gives each report to found, from within Line,
 // Idle or Close.
-func New(found func(Report)) *Recognizer { return &Recognizer{found: found} }
+func New(found func(Report)) *Recognizer {
+	return &Recognizer{found: found, block: new(block), candidate: new(block)}
+}
 
 // A form is one way in which a language's runtime says that something is wrong.
 type form struct {
@@ -111,12 +113,16 @@ func (b *block) reset(language string) {
 }
 
 // confirm makes the block a report, of a process that ends if fatal.
+//
+//go:noinline
 func (b *block) confirm(fatal bool) {
 	b.confirmed = true
 	b.fatal = b.fatal || fatal
 }
 
 // entitle sets the title.
+//
+//go:noinline
 func (b *block) entitle(title []byte) {
 	if !b.joined {
 		b.title = b.title[:0]
@@ -168,6 +174,7 @@ func (r *Recognizer) Close() {
 	r.finish()
 }
 
+//go:noinline
 func (r *Recognizer) overdue(now time.Time) bool {
 	return r.form != nil && now.Sub(r.end) >= max(gap, r.form.gap)
 }
@@ -177,7 +184,7 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 		r.finish()
 	}
 	if r.form != nil {
-		switch r.form.next(&r.block, line) {
+		switch r.form.next(r.block, line) {
 		case part:
 			r.take(line, now)
 			return
@@ -187,7 +194,7 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 			return
 		case foreign:
 			// What opens another block is no part of this one.
-			form := opening(&r.candidate, line)
+			form := opening(r.candidate, line)
 			switch {
 			case form == nil:
 				if !r.putAside(line) {
@@ -205,12 +212,14 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 			r.finish()
 		}
 	}
-	if form := opening(&r.candidate, line); form != nil {
+	if form := opening(r.candidate, line); form != nil {
 		r.begins(form, line, now)
 	}
 }
 
 // begins makes the candidate the block.
+//
+//go:noinline
 func (r *Recognizer) begins(form *form, line []byte, now time.Time) {
 	r.form = form
 	r.block, r.candidate = r.candidate, r.block
@@ -228,6 +237,7 @@ func (r *Recognizer) join(form *form) {
 	r.block.joined = true
 }
 
+//go:noinline
 func (r *Recognizer) take(line []byte, now time.Time) {
 	r.keepAside()
 	r.text.add(line)
@@ -236,12 +246,15 @@ func (r *Recognizer) take(line []byte, now time.Time) {
 	r.end = now
 }
 
+//go:noinline
 func (r *Recognizer) keepAside() {
 	r.text.add(r.aside)
 	r.aside, r.asides = r.aside[:0], 0
 }
 
 // putAside returns false if there is no more room.
+//
+//go:noinline
 func (r *Recognizer) putAside(line []byte) bool {
 	if r.asides >= asideLines || len(r.aside)+len(line) >= asideBytes {
 		return false
