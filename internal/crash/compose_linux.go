@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -24,51 +23,73 @@ type evidence struct {
 	skipped int      // cores before it that were not reported
 }
 
+// appReport begins a report about the app itself.
+func (w *Watch) appReport(kind Kind) *Report {
+	return &Report{Kind: kind, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
+}
+
+// page begins a report's message.
+func (w *Watch) page(title, when string) *page {
+	p := new(page)
+	p.WriteString(title + "\n\n")
+	p.row("when", when)
+	p.row("run", w.opts.Run)
+	return p
+}
+
+// moment is an instant as it is told: by itself and since the app's start.
+func (w *Watch) moment(at time.Time) string {
+	return moment(at) + ", after " + span(at.Sub(w.began))
+}
+
+// process is the row about a process of the app's.
+func (w *Watch) process(p *page, threads int) {
+	p.row("process", strconv.Itoa(w.app.PID())+w.who()+plural(threads, "thread"))
+}
+
 // deathReport is the report of the app's end.
 func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
 	sig := d.status.Signal()
-	r := &Report{Kind: kind, Run: w.opts.Run, PID: w.app.PID(), Signal: sig, ExitCode: d.status.ExitCode()}
-	var p page
+	r := w.appReport(kind)
+	r.Signal, r.ExitCode = sig, d.status.ExitCode()
+	title := w.opts.Name
 	switch {
 	case sig == syscall.SIGKILL:
-		fmt.Fprintf(&p, "%s was killed: SIGKILL; %s\n\n", w.opts.Name, d.oom)
-	case sig != 0 && d.block != nil && d.block.Title != "":
-		fmt.Fprintf(&p, "%s crashed: %s after %s\n\n", w.opts.Name, describeSignal(sig), d.block.Title)
+		title += " was killed: SIGKILL; " + d.oom
 	case sig != 0:
-		fmt.Fprintf(&p, "%s crashed: %s\n\n", w.opts.Name, describeSignal(sig))
+		title += " crashed: " + describeSignal(sig)
+		if d.block != nil && d.block.Title != "" {
+			title += " after " + d.block.Title
+		}
 	default:
-		fmt.Fprintf(&p, "%s ended with exit status %d after a traceback: %s\n\n", w.opts.Name, d.status.ExitCode(), d.block.Title)
+		title += " ended with exit status " + strconv.Itoa(r.ExitCode) + " after a traceback: " + d.block.Title
 	}
-	w.life.mu.Lock()
-	exe, threads := w.life.exe, w.life.threads
-	w.life.mu.Unlock()
+	p := w.page(title, w.moment(e.at))
+	exe, threads := w.life.program()
 	if e.core != nil && e.core.executable != "" {
 		exe, threads = e.core.executable, e.core.threads
 	}
-	p.row("when", "%s, after %s", moment(e.at), span(e.at.Sub(w.began)))
-	p.row("run", "%s", w.opts.Run)
-	p.row("process", "%d%s%s", r.PID, w.who(), plural(threads, "thread"))
+	w.process(p, threads)
+	status := d.status.String()
 	if sig != 0 {
-		w.cause(&p, e.core)
-		status := d.status.String()
+		cause(p, e.core)
 		if d.stopped {
 			status += ", while stopping"
 		}
-		p.row("status", "%s; wrapp ends with %d", status, r.ExitCode)
-	} else {
-		p.row("status", "%s", d.status)
+		status += "; wrapp ends with " + strconv.Itoa(r.ExitCode)
 	}
-	p.row("executable", "%s", executableRow(exe))
+	p.row("status", status)
+	p.row("executable", executableRow(exe))
 	if sig != 0 && sig != syscall.SIGKILL {
-		p.row("backtrace", "%s", e.told())
+		p.row("backtrace", e.told())
 	}
-	w.trace(&p, e.trace)
+	p.trace(&e.trace)
 	if d.block != nil {
 		p.block("traceback in the output", clean([]byte(d.block.Text)))
 	}
-	w.output(&p)
+	w.output(p)
 	p.block("memory and limits at the end", w.memory(d.status.MaxRSS()))
-	w.coreBlock(&p, r, exe, e)
+	coreBlock(p, r, exe, &e)
 	r.Message = p.message(w.secrets())
 	return r
 }
@@ -76,48 +97,47 @@ func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
 // coreReport is the report of a core of another process of the app's tree.
 func (w *Watch) coreReport(e evidence) *Report {
 	c := e.core
-	sig := syscall.Signal(c.signal)
-	r := &Report{Kind: Core, Run: w.opts.Run, PID: c.pid, Signal: sig, ExitCode: -1}
-	var p page
+	r := w.appReport(Core)
+	r.PID, r.Signal = c.pid, syscall.Signal(c.signal)
 	name := filepath.Base(c.executable)
 	if c.executable == "" {
 		name = "a process"
 	}
-	fmt.Fprintf(&p, "%s, started by %s, crashed: %s\n\n", name, w.opts.Name, describeSignal(sig))
-	p.row("when", "%s", moment(c.when))
-	p.row("run", "%s", w.opts.Run)
-	p.row("process", "%d, child of %d%s", c.pid, c.ppid, plural(c.threads, "thread"))
-	w.cause(&p, c)
-	p.row("executable", "%s", executableRow(c.executable))
-	p.row("backtrace", "%s", e.told())
+	p := w.page(name+", started by "+w.opts.Name+", crashed: "+describeSignal(r.Signal), moment(c.when))
+	p.row("process", strconv.Itoa(c.pid)+", child of "+strconv.Itoa(c.ppid)+plural(c.threads, "thread"))
+	cause(p, c)
+	p.row("executable", executableRow(c.executable))
+	p.row("backtrace", e.told())
 	if e.skipped > 0 {
-		p.row("besides", "%d more processes that %s had started left cores; they are not reported, because they came too fast", e.skipped, w.opts.Name)
+		p.row("besides", w.tooFast(e.skipped))
 	}
-	w.trace(&p, e.trace)
-	w.output(&p)
+	p.trace(&e.trace)
+	w.output(p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
-	w.coreBlock(&p, r, c.executable, e)
+	coreBlock(p, r, c.executable, &e)
 	r.Message = p.message(w.secrets())
 	return r
 }
 
+// tooFast tells of cores that no report is about.
+func (w *Watch) tooFast(cores int) string {
+	return strconv.Itoa(cores) + " more processes that " + w.opts.Name + " had started left cores; they are not reported, because they came too fast"
+}
+
 // skippedReport counts the cores that no report has told of.
 func (w *Watch) skippedReport() *Report {
-	r := &Report{Kind: Core, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
-	r.Message = fmt.Sprintf("%d more processes that %s had started left cores; they are not reported, because they came too fast", w.skipped, w.opts.Name)
+	r := w.appReport(Core)
+	r.Message = w.tooFast(w.skipped)
 	return r
 }
 
 // tracebackReport is the report of a traceback that the app has survived.
-func (w *Watch) tracebackReport(b heard) *Report {
-	r := &Report{Kind: Traceback, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
-	var p page
-	fmt.Fprintf(&p, "%s wrote a traceback and went on: %s\n\n", w.opts.Name, b.Title)
-	p.row("when", "%s, after %s", moment(b.Begun), span(b.Begun.Sub(w.began)))
-	p.row("run", "%s", w.opts.Run)
-	p.row("process", "%d%s", r.PID, w.who())
+func (w *Watch) tracebackReport(b *heard) *Report {
+	r := w.appReport(Traceback)
+	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Title, w.moment(b.Begun))
+	w.process(p, 0)
 	if b.lost > 0 {
-		p.row("besides", "%d more tracebacks before it are not reported, because they came too fast", b.lost)
+		p.row("besides", strconv.Itoa(b.lost)+" more tracebacks before it are not reported, because they came too fast")
 	}
 	p.block("traceback in the output", clean([]byte(b.Text)))
 	r.Message = p.message(w.secrets())
@@ -133,13 +153,13 @@ func (e *evidence) told() string {
 }
 
 // cause writes what the kernel said of the signal.
-func (w *Watch) cause(p *page, c *found) {
+func cause(p *page, c *found) {
 	if c != nil && c.info.signal != 0 {
-		p.row("cause", "%v", c.info)
+		p.row("cause", c.info.String())
 	}
 }
 
-func (w *Watch) trace(p *page, t trace) {
+func (p *page) trace(t *trace) {
 	p.block("backtrace of the crashing thread", t.backtrace)
 	p.block("registers", t.registers)
 	p.block("code at the crash", t.code)
@@ -155,39 +175,36 @@ func (w *Watch) trace(p *page, t trace) {
 func (w *Watch) output(p *page) {
 	lines := w.tail.lines(w.opts.ContextLines)
 	if len(lines) > 0 {
-		p.block(fmt.Sprintf("the output's last %s", strings.TrimPrefix(plural(len(lines), "line"), ", ")), strings.Join(lines, "\n"))
+		p.block("the output's last "+strings.TrimPrefix(plural(len(lines), "line"), ", "), strings.Join(lines, "\n"))
 	}
 }
 
 // coreBlock says where the core is and how to open it.
-func (w *Watch) coreBlock(p *page, r *Report, exe string, e evidence) {
+func coreBlock(p *page, r *Report, exe string, e *evidence) {
 	c := e.core
 	if c == nil {
 		p.block("core", strings.Join(e.broken, "\n"))
 		return
 	}
-	var text strings.Builder
 	if c.packed != "" {
 		r.CoreFile = c.packed
-		fmt.Fprintf(&text, "%s, %s when unpacked\nto open it: coredumpctl debug %d", c.packed, size(c.bytes), c.pid)
-		p.block("core", text.String())
+		p.block("core", c.packed+", "+size(c.bytes)+" when unpacked\nto open it: coredumpctl debug "+strconv.Itoa(c.pid))
 		return
 	}
-	fmt.Fprintf(&text, "%s, %s", c.path(), size(c.bytes))
+	text := c.path() + ", " + size(c.bytes)
 	if c.truncated() {
-		fmt.Fprintf(&text, " of %s: it is truncated%s", size(int64(c.size)), whyTruncated(c))
+		text += " of " + size(int64(c.size)) + ": it is truncated" + whyTruncated(c)
 	}
-	text.WriteByte('\n')
 	for _, remark := range c.remarks {
-		text.WriteString(remark + "\n")
+		text += "\n" + remark
 	}
 	if c.removed {
-		text.WriteString("it was removed after the report; crash.keep_core = true keeps it\n")
+		text += "\nit was removed after the report; crash.keep_core = true keeps it"
 	} else {
 		r.CoreFile = c.path()
-		fmt.Fprintf(&text, "to open it: gdb %s %s", exe, c.path())
+		text += "\nto open it: gdb " + exe + " " + c.path()
 	}
-	p.block("core", text.String())
+	p.block("core", text)
 }
 
 // whyTruncated is a guess.
@@ -201,9 +218,7 @@ func whyTruncated(c *found) string {
 
 // withoutCore says why there is no core to read.
 func (w *Watch) withoutCore(status process.Status) string {
-	w.life.mu.Lock()
-	core := w.life.limits["Max core file size"]
-	w.life.mu.Unlock()
+	soft, _ := limit(w.life.seen().limits, "Max core file size")
 	switch {
 	case !w.opts.Core:
 		return "no core is looked for because crash.core = false"
@@ -213,19 +228,24 @@ func (w *Watch) withoutCore(status process.Status) string {
 		return w.wrong.Error()
 	case !w.pattern.toFile():
 		if file := w.finder.packed(w.app.PID()); file != "" {
-			return fmt.Sprintf("the core is in systemd-coredump's store, compressed (%s): %v; to open it: coredumpctl debug %d; to have a backtrace here install what unpacks it, or set Compress=no in /etc/systemd/coredump.conf", file, w.packed, w.app.PID())
+			why := "it came too late"
+			if w.packed != nil {
+				why = w.packed.Error()
+			}
+			return "the core is in systemd-coredump's store, compressed (" + file + "): " + why + "; to open it: coredumpctl debug " + strconv.Itoa(w.app.PID()) +
+				"; to have a backtrace here install what unpacks it, or set Compress=no in /etc/systemd/coredump.conf"
 		}
 		return w.pattern.without()
 	case hardLimit() == 0:
 		return "there is no core because the hard limit for cores is 0; start the container with --ulimit core=-1 (docker, podman), or the service with LimitCORE=infinity (systemd)"
-	case core.soft == "0":
+	case soft == "0":
 		return "there is no core because the app has its own limit for cores (ulimit -c), which is 0"
 	}
 	places, _ := w.pattern.places(w.life.places())
 	if len(places) > 3 {
 		places = append(places[:3:3], "…")
 	}
-	text := fmt.Sprintf("no core was found in %s (kernel.core_pattern is %q)", strings.Join(places, ", "), w.pattern.text)
+	text := "no core was found in " + strings.Join(places, ", ") + " (kernel.core_pattern is " + strconv.Quote(w.pattern.text) + ")"
 	if !status.CoreDumped() {
 		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0; and of an app that changes its user itself there is a core only with fs.suid_dumpable=1 (sysctl)"
 	}
@@ -243,56 +263,52 @@ func hardLimit() uint64 {
 
 // memory is what is known of memory and limits, a line each.
 func (w *Watch) memory(peak int64) string {
-	w.life.mu.Lock()
-	memory, limits, group := w.life.memory, w.life.limits, w.life.group
-	w.life.mu.Unlock()
-	var b strings.Builder
+	seen := w.life.seen()
+	kib := func(name string) int64 { return int64(seen.status.number(name)) << 10 }
 	// What wait says of a process begins with what we had ourselves when we
 	// started it.
-	ours, _ := readMemory("/proc/self")
-	if peak <= int64(ours["VmHWM"])<<10 {
-		peak = int64(memory["VmHWM"]) << 10
+	if peak <= int64(readStatus("/proc/self").number("VmHWM:"))<<10 {
+		peak = kib("VmHWM:")
 	}
+	text := ""
 	if peak > 0 {
-		fmt.Fprintf(&b, "peak in RAM %s", size(peak))
+		text = "peak in RAM " + size(peak)
 	}
-	if n := memory["VmRSS"]; n > 0 {
-		fmt.Fprintf(&b, "; when last looked at: %s in RAM, %s of address space, %s swapped", size(int64(n)<<10), size(int64(memory["VmSize"])<<10), size(int64(memory["VmSwap"])<<10))
+	if n := kib("VmRSS:"); n > 0 {
+		text += "; when last looked at: " + size(n) + " in RAM, " + size(kib("VmSize:")) + " of address space, " + size(kib("VmSwap:")) + " swapped"
 	}
-	b.WriteByte('\n')
-	if m := group.memory(); m.now >= 0 {
-		fmt.Fprintf(&b, "cgroup: %s now", size(m.now))
+	text += "\n"
+	if m := seen.group.memory(); m.now >= 0 {
+		text += "cgroup: " + size(m.now) + " now"
 		if m.peak >= 0 {
-			fmt.Fprintf(&b, ", %s at most", size(m.peak))
+			text += ", " + size(m.peak) + " at most"
 		}
 		if m.limit >= 0 {
-			fmt.Fprintf(&b, ", limit %s", size(m.limit))
+			text += ", limit " + size(m.limit)
 		} else {
-			b.WriteString(", no limit")
+			text += ", no limit"
 		}
-		if n, ok := group.kills(); ok {
-			fmt.Fprintf(&b, "; out-of-memory kills so far: %d", n)
+		if n, ok := seen.group.kills(); ok {
+			text += "; out-of-memory kills so far: " + strconv.Itoa(n)
 		}
-		b.WriteByte('\n')
+		text += "\n"
 	}
-	var told []string
-	for _, l := range []struct{ name, short string }{
-		{"Max core file size", "core"},
-		{"Max address space", "address space"},
-		{"Max data size", "data"},
-		{"Max stack size", "stack"},
-		{"Max open files", "open files"},
-		{"Max processes", "processes"},
-		{"Max cpu time", "CPU time"},
-	} {
-		if v, ok := limits[l.name]; ok {
-			told = append(told, fmt.Sprintf("%s %s (hard %s)", l.short, v.soft, v.hard))
+	before := "limits: "
+	for _, name := range [...]string{"core file size", "address space", "data size", "stack size", "open files", "processes", "cpu time"} {
+		soft, hard := limit(seen.limits, "Max "+name)
+		if soft == "" {
+			continue
 		}
+		switch name {
+		case "core file size", "data size", "stack size":
+			name, _, _ = strings.Cut(name, " ")
+		case "cpu time":
+			name = "CPU time"
+		}
+		text += before + name + " " + soft + " (hard " + hard + ")"
+		before = ", "
 	}
-	if len(told) > 0 {
-		fmt.Fprintf(&b, "limits: %s\n", strings.Join(told, ", "))
-	}
-	return b.String()
+	return text
 }
 
 // who is whom the app runs as.
@@ -304,7 +320,7 @@ func (w *Watch) who() string {
 			return ""
 		}
 	}
-	return fmt.Sprintf(", user %s (%d)", u.Name, u.UID)
+	return ", user " + u.Name + " (" + strconv.Itoa(int(u.UID)) + ")"
 }
 
 func plural(n int, thing string) string {

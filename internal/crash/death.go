@@ -34,7 +34,7 @@ func (d *death) kind() (Kind, bool) {
 		return Signal, d.oom != "" && !d.stopped
 	case sig != 0 && d.stopped && sig == d.stopSignal:
 		return "", false
-	case signalWords[sig] != "":
+	case inWords(sig) != "":
 		return Signal, true
 	case sig == 0:
 		return Traceback, d.fatal()

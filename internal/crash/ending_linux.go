@@ -52,9 +52,7 @@ func (w *Watch) decide(ctx context.Context, broken []string) {
 	if own == nil {
 		e.without = w.withoutCore(d.status)
 	} else {
-		e.trace, e.without = w.backtrace(ctx, own)
-	}
-	if own != nil {
+		w.backtrace(ctx, own, &e)
 		w.looking.Lock()
 		w.finder.discard(own)
 		w.looking.Unlock()

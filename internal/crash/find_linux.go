@@ -83,7 +83,7 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 				cores = append(cores, c)
 			}
 			if wrong != nil {
-				broken = append(broken, fmt.Sprintf("%s: %v", filepath.Join(dir, n), wrong))
+				broken = append(broken, filepath.Join(dir, n)+": "+wrong.Error())
 			}
 		}
 	}
@@ -193,14 +193,14 @@ func (f *finder) plausible(stat *unix.Stat_t) bool {
 
 // rename gives a core a name of its own.
 func (f *finder) rename(dirfd int, c *found) {
-	name := fmt.Sprintf("core-%s-%d-%s", f.name, c.pid, c.when.Format("20060102-150405.000"))
+	name := "core-" + f.name + "-" + strconv.Itoa(c.pid) + "-" + c.when.Format("20060102-150405.000")
 	if err := f.same(dirfd, c); err != nil {
 		c.remarks = append(c.remarks, "the core was replaced while it was looked at")
 		return
 	}
 	if err := unix.Renameat2(dirfd, c.name, dirfd, name, unix.RENAME_NOREPLACE); err != nil {
 		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) || unix.Renameat(dirfd, c.name, dirfd, name) != nil {
-			c.remarks = append(c.remarks, fmt.Sprintf("the core keeps its name, and the next may overwrite it: %v", err))
+			c.remarks = append(c.remarks, "the core keeps its name, and the next may overwrite it: "+err.Error())
 			return
 		}
 	}
@@ -236,7 +236,7 @@ func (f *finder) discard(c *found) {
 		}
 	}
 	if err != nil {
-		c.remarks = append(c.remarks, fmt.Sprintf("the core cannot be removed: %v", err))
+		c.remarks = append(c.remarks, "the core cannot be removed: "+err.Error())
 		return
 	}
 	c.removed = true

@@ -33,7 +33,7 @@ func TestFlood(t *testing.T) {
 	if lost+len(w.blocks) != came || w.blocks[len(w.blocks)-1].Title != fmt.Sprint("number ", came) {
 		t.Errorf("%d are held and %d lost, up to %s", len(w.blocks), lost, w.blocks[len(w.blocks)-1].Title)
 	}
-	r := w.tracebackReport(w.blocks[0])
+	r := w.tracebackReport(&w.blocks[0])
 	if want := fmt.Sprintf("besides     %d more tracebacks", lost); !strings.Contains(r.Message, want) {
 		t.Errorf("%q is not in\n%s", want, r.Message[:500])
 	}

@@ -22,10 +22,13 @@ import (
 
 // Bounds of one run of gdb, besides its time.
 const (
-	gdbOutput = 1 << 20 // bytes: what comes later is not read
-	gdbMemory = 2 << 30 // bytes in RAM
-	gdbCPU    = 60      // seconds
-	gdbFrames = 32      // of each thread
+	gdbOutput  = 1 << 20 // bytes: what comes later is not read
+	gdbTooMuch = "it wrote more than 1024 KiB"
+	gdbMemory  = 2 << 30 // bytes in RAM
+	gdbCPU     = 60      // seconds
+
+	gdbFrames    = "32" // of each thread
+	gdbLastFrame = "\n#31 "
 )
 
 // gdbSettings are given before any file is loaded. A core and its executable come
@@ -56,7 +59,30 @@ const (
 	sectionEnd       = "end"
 )
 
-func begin(name string) string { return "echo \\n" + sectionMark + name + "\\n" }
+// echo begins the command that begins a section; the section's name and endEcho follow.
+const (
+	echo    = `echo \n` + sectionMark
+	endEcho = `\n`
+)
+
+var (
+	// ofCore are the commands for a core, ofProcess those for a living process,
+	// which goes on afterwards.
+	ofCore = []string{
+		echo + sectionBacktrace + endEcho, "bt full " + gdbFrames,
+		echo + sectionRegisters + endEcho, "info registers",
+		echo + sectionCode + endEcho, "x/6i $pc",
+		echo + sectionThreads + endEcho, "thread apply all -s bt " + gdbFrames,
+		echo + sectionLibraries + endEcho, "info sharedlibrary",
+		echo + sectionEnd + endEcho,
+	}
+	ofProcess = []string{
+		echo + sectionThreads + endEcho, "thread apply all -s bt " + gdbFrames,
+		echo + sectionLibraries + endEcho, "info sharedlibrary",
+		echo + "goodbye" + endEcho, "detach",
+		echo + sectionEnd + endEcho,
+	}
+)
 
 // A gdb runs gdb as the app's user.
 type gdb struct {
@@ -75,95 +101,60 @@ func findGDB(supervisor *process.Supervisor, user *process.User) *gdb {
 }
 
 // core takes the backtrace of a core.
-func (g *gdb) core(ctx context.Context, core, executable string) (sections map[string]string, err error) {
+func (g *gdb) core(ctx context.Context, core, executable string) (out string, err error) {
 	if !filepath.IsAbs(executable) || !filepath.IsAbs(core) {
-		return nil, errors.New("the executable or the core is not known by its whole path")
+		return "", errors.New("the executable or the core is not known by its whole path")
 	}
-	return g.run(ctx, []string{
-		begin(sectionBacktrace), "bt full " + strconv.Itoa(gdbFrames),
-		begin(sectionRegisters), "info registers",
-		begin(sectionCode), "x/6i $pc",
-		begin(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
-		begin(sectionLibraries), "info sharedlibrary",
-	}, executable, core)
+	return g.run(ctx, ofCore, executable, core)
 }
 
-// attach takes the backtraces of a living process, which goes on afterwards.
-func (g *gdb) attach(ctx context.Context, pid int) (sections map[string]string, err error) {
-	return g.run(ctx, []string{
-		begin(sectionThreads), "thread apply all -s bt " + strconv.Itoa(gdbFrames),
-		begin(sectionLibraries), "info sharedlibrary",
-		begin("goodbye"), "detach",
-	}, "-p", strconv.Itoa(pid))
+// attach takes the backtraces of a living process.
+func (g *gdb) attach(ctx context.Context, pid int) (out string, err error) {
+	return g.run(ctx, ofProcess, "-p", strconv.Itoa(pid))
 }
 
-// run runs gdb and returns its output by sections. They may be there, as far as
-// they came, even if there is an error.
-func (g *gdb) run(ctx context.Context, commands []string, args ...string) (map[string]string, error) {
+// run runs gdb and returns its output, from which section takes. It may be there, as
+// far as it came, even if there is an error.
+func (g *gdb) run(ctx context.Context, commands []string, args ...string) (string, error) {
 	all := []string{"-nx", "-nh", "-q", "-batch"}
 	for _, s := range gdbSettings {
 		all = append(all, "-iex", s)
 	}
-	for _, c := range append(commands, begin(sectionEnd)) {
+	for _, c := range commands {
 		all = append(all, "-ex", c)
 	}
 	stdout, stderr, err := g.output(ctx, append(all, args...))
-	sections := split(stdout)
-	if _, ended := sections[sectionEnd]; err == nil && !ended {
+	out := tidy(stdout)
+	if err == nil && !strings.Contains(out, "\n"+sectionMark+sectionEnd+"\n") {
 		err = errors.New("gdb ended early")
 	}
 	if err != nil {
 		if last := lastLine(stderr); last != "" {
-			err = fmt.Errorf("%w: %s", err, last)
+			err = errors.New(err.Error() + ": " + last)
 		}
 	}
-	return sections, err
+	return out, err
 }
 
 // output runs gdb to its end, or to that of ctx or of one of its bounds, and
 // returns the beginning of what it wrote.
 func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte, err error) {
+	var outEnd, out, errEnd, errOut *os.File
 	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		outEnd, out, err = os.Pipe()
 	}
-	defer null.Close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var readers sync.WaitGroup
-	var ends []*os.File
+	if err == nil {
+		errEnd, errOut, err = os.Pipe()
+	}
 	defer func() {
-		for _, f := range ends {
-			f.Close()
+		for _, f := range [...]*os.File{null, outEnd, out, errEnd, errOut} {
+			f.Close() // nil, or closed already, is an error and nothing else
 		}
 	}()
-	pipe := func(into *[]byte, limit int64) (*os.File, error) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return nil, err
-		}
-		ends = append(ends, r)
-		readers.Go(func() {
-			*into, _ = io.ReadAll(io.LimitReader(r, limit))
-			if int64(len(*into)) == limit {
-				cancel(fmt.Errorf("it wrote more than %d KiB", limit>>10))
-			}
-		})
-		return w, nil
-	}
-	out, err := pipe(&stdout, gdbOutput)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer out.Close()
-	errOut, err := pipe(&stderr, gdbOutput)
-	if err != nil {
-		out.Close()
-		readers.Wait()
-		return nil, nil, err
-	}
-	defer errOut.Close()
-
 	p, err := g.supervisor.Start(process.Command{
 		Path: g.path, Argv0: "gdb", Args: args, Dir: "/",
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C.UTF-8", "TERM=dumb"},
@@ -174,74 +165,95 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 	out.Close()
 	errOut.Close()
 	if err != nil {
-		readers.Wait()
 		return nil, nil, fmt.Errorf("start gdb: %w", err)
 	}
 	confine(p.PID())
+	full := make(chan struct{}, 2)
+	var readers sync.WaitGroup
+	read := func(from *os.File, into *[]byte) {
+		readers.Go(func() {
+			*into, _ = io.ReadAll(io.LimitReader(from, gdbOutput))
+			if len(*into) == gdbOutput {
+				full <- struct{}{}
+			}
+		})
+	}
+	read(outEnd, &stdout)
+	read(errEnd, &stderr)
 	watch := time.NewTicker(50 * time.Millisecond)
 	defer watch.Stop()
-	for running := true; running; {
+	proc := filepath.Join("/proc", strconv.Itoa(p.PID()))
+	why := ""
+	for running := true; running && why == ""; {
 		select {
 		case <-p.Exited():
 			running = false
 		case <-ctx.Done():
-			p.Stop()
-			<-p.Exited()
-			running = false
+			why = ctx.Err().Error()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				why = "it took too long"
+			}
+		case <-full:
+			why = gdbTooMuch
 		case <-watch.C:
-			if memory, _ := readMemory(filepath.Join("/proc", strconv.Itoa(p.PID()))); memory["VmRSS"] > gdbMemory>>10 {
-				cancel(fmt.Errorf("it needed more than %d MiB of memory", gdbMemory>>20))
+			if readStatus(proc).number("VmRSS:") > gdbMemory>>10 {
+				why = "it needed more than 2048 MiB of memory"
 			}
 		}
 	}
+	if why != "" {
+		p.Stop()
+		<-p.Exited()
+	}
 	// Nobody of its group is left that could hold the pipes.
 	readers.Wait()
-	if ctx.Err() != nil {
-		why := context.Cause(ctx)
-		if errors.Is(why, context.DeadlineExceeded) {
-			why = errors.New("it took too long")
-		}
-		return stdout, stderr, fmt.Errorf("gdb was ended: %w", why)
+	if why == "" && len(full) > 0 {
+		why = gdbTooMuch
 	}
-	if status := p.Status(); status.ExitCode() != 0 {
-		return stdout, stderr, fmt.Errorf("gdb: %v", status)
+	if why != "" {
+		err = errors.New("gdb was ended: " + why)
+	} else if status := p.Status(); status.ExitCode() != 0 {
+		err = errors.New("gdb: " + status.String())
 	}
-	return stdout, stderr, nil
+	return stdout, stderr, err
 }
 
 // confine bounds what gdb may use. The kernel does not let us bound another
 // user's process without CAP_SYS_RESOURCE; time, memory and output are watched as
 // well.
 func confine(pid int) {
-	for resource, most := range map[int]uint64{
-		unix.RLIMIT_CPU: gdbCPU, unix.RLIMIT_CORE: 0, unix.RLIMIT_FSIZE: 0,
-		unix.RLIMIT_AS: 4 * gdbMemory,
-	} {
-		unix.Prlimit(pid, resource, &unix.Rlimit{Cur: most, Max: most}, nil)
+	for _, l := range [...]struct {
+		resource int
+		most     uint64
+	}{{unix.RLIMIT_CPU, gdbCPU}, {unix.RLIMIT_CORE, 0}, {unix.RLIMIT_FSIZE, 0}, {unix.RLIMIT_AS, 4 * gdbMemory}} {
+		unix.Prlimit(pid, l.resource, &unix.Rlimit{Cur: l.most, Max: l.most}, nil)
 	}
 	// If memory is short, it is gdb that goes, and not the app's other processes.
 	os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj"), []byte("1000"), 0)
 }
 
-// split takes gdb's output apart. What stands before the first section repeats the
+// tidy makes text of gdb's output. What stands before the first section repeats the
 // command line of the app, which may have secrets in it, and is left out.
-func split(out []byte) map[string]string {
-	texts := make(map[string]*strings.Builder)
-	var text *strings.Builder
-	for line := range bytes.Lines(out) {
-		if name, ok := bytes.CutPrefix(line, []byte(sectionMark)); ok {
-			text = new(strings.Builder)
-			texts[strings.TrimSpace(string(name))] = text
-		} else if text != nil && !bytes.Contains(line, []byte(".reg-xstate")) {
-			// What is left out is gdb's surprise at what newer processors have.
+func tidy(out []byte) string {
+	var text strings.Builder
+	for _, line := range bytes.SplitAfter(out, []byte("\n")) {
+		begins := bytes.HasPrefix(line, []byte(sectionMark))
+		if begins && text.Len() == 0 {
+			text.WriteByte('\n')
+		}
+		// What is left out is gdb's surprise at what newer processors have.
+		if (begins || text.Len() > 0) && !bytes.Contains(line, []byte(".reg-xstate")) {
 			text.WriteString(clean(line))
 		}
 	}
-	sections := make(map[string]string)
-	for name, text := range texts {
-		sections[name] = strings.Trim(text.String(), "\n")
-	}
-	return sections
+	return text.String()
+}
+
+// section is what gdb wrote in one of the sections.
+func section(out, name string) string {
+	_, rest, _ := strings.Cut(out, "\n"+sectionMark+name+"\n")
+	text, _, _ := strings.Cut("\n"+rest, "\n"+sectionMark)
+	return strings.Trim(text, "\n")
 }
 
 // lastLine is the last line that says something.

@@ -1,9 +1,9 @@
 package crash
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,25 +40,24 @@ func (w *Watch) Dump(why string) error {
 	go w.yieldToStop(ctx, cancel)
 	at := time.Now()
 	states := threadStates(w.life.proc)
-	var t trace
-	without := ""
+	var e evidence
 	switch {
 	case w.opts.Backtrace == "off":
-		without = "crash.backtrace is off"
+		e.without = "crash.backtrace is off"
 	case w.opts.Backtrace == "builtin":
-		without = "only gdb can take the backtrace of a living process"
+		e.without = "only gdb can take the backtrace of a living process"
 	case w.gdb == nil:
-		without = "gdb is not on PATH, and only gdb can take the backtrace of a living process"
+		e.without = "gdb is not on PATH, and only gdb can take the backtrace of a living process"
 	default:
 		if w.opts.Hold != nil {
 			w.opts.Hold()
 		}
-		t, without = w.attach(ctx)
+		w.attach(ctx, &e)
 		if w.opts.Free != nil {
 			w.opts.Free()
 		}
 	}
-	w.opts.Deliver(w.hangReport(why, at, states, t, without))
+	w.opts.Deliver(w.hangReport(why, at, states, &e))
 	return nil
 }
 
@@ -91,10 +90,10 @@ func (w *Watch) Hang(why string, then func()) {
 }
 
 // attach takes the backtraces with gdb and sees to it that the app goes on.
-func (w *Watch) attach(ctx context.Context) (t trace, without string) {
+func (w *Watch) attach(ctx context.Context, e *evidence) {
 	pid := w.app.PID()
 	before := stateOf(w.life.proc)
-	sections, err := w.gdb.attach(ctx, pid)
+	out, err := w.gdb.attach(ctx, pid)
 	if before != 'T' {
 		// gdb that was ended in the middle may leave a stop behind.
 		for range 20 {
@@ -111,37 +110,31 @@ func (w *Watch) attach(ctx context.Context) (t trace, without string) {
 			}
 		}
 	}
-	t = trace{by: "gdb", threads: sections[sectionThreads], libraries: sections[sectionLibraries]}
-	if strings.Contains(t.threads, "#0") {
-		return t, ""
+	if threads := section(out, sectionThreads); strings.Contains(threads, "#0") {
+		e.trace = trace{by: "gdb", threads: threads, libraries: section(out, sectionLibraries)}
+		return
 	}
 	if err == nil {
 		err = errors.New("gdb shows no threads")
 	}
-	if strings.Contains(err.Error(), "ptrace") || strings.Contains(err.Error(), "not permitted") {
-		err = fmt.Errorf("%w; to permit it start the container with --cap-add=SYS_PTRACE, and see kernel.yama.ptrace_scope", err)
+	e.without = err.Error()
+	if strings.Contains(e.without, "ptrace") || strings.Contains(e.without, "not permitted") {
+		e.without += "; to permit it start the container with --cap-add=SYS_PTRACE, and see kernel.yama.ptrace_scope"
 	}
-	return trace{}, err.Error()
 }
 
-func (w *Watch) hangReport(why string, at time.Time, states string, t trace, without string) *Report {
-	r := &Report{Kind: Hang, Run: w.opts.Run, PID: w.app.PID(), ExitCode: -1}
-	var p page
-	fmt.Fprintf(&p, "%s hangs: %s\n\n", w.opts.Name, why)
+func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence) *Report {
+	r := w.appReport(Hang)
 	w.life.look()
-	w.life.mu.Lock()
-	exe, threads := w.life.exe, w.life.threads
-	w.life.mu.Unlock()
-	p.row("when", "%s, after %s", moment(at), span(at.Sub(w.began)))
-	p.row("run", "%s", w.opts.Run)
-	p.row("process", "%d%s%s", r.PID, w.who(), plural(threads, "thread"))
-	p.row("executable", "%s", executableRow(exe))
-	e := evidence{trace: t, without: without}
-	p.row("backtrace", "%s", e.told())
-	p.block("all threads", t.threads)
+	exe, threads := w.life.program()
+	p := w.page(w.opts.Name+" hangs: "+why, w.moment(at))
+	w.process(p, threads)
+	p.row("executable", executableRow(exe))
+	p.row("backtrace", e.told())
+	p.block("all threads", e.trace.threads)
 	p.block("threads as the kernel sees them", states)
-	p.block("libraries", t.libraries)
-	w.output(&p)
+	p.block("libraries", e.trace.libraries)
+	w.output(p)
 	p.block("memory and limits", w.memory(0))
 	r.Message = p.message(w.secrets())
 	return r
@@ -160,27 +153,26 @@ func threadStates(proc string) string {
 	var b strings.Builder
 	for i, task := range tasks {
 		if i == maxStates {
-			fmt.Fprintf(&b, "… and %d more\n", len(tasks)-i)
+			b.WriteString("… and " + strconv.Itoa(len(tasks)-i) + " more\n")
 			break
 		}
 		dir := filepath.Join(proc, "task", task.Name())
-		comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		where, _ := os.ReadFile(filepath.Join(dir, "wchan"))
-		call, _ := os.ReadFile(filepath.Join(dir, "syscall"))
+		read := func(name string) string {
+			text, _ := os.ReadFile(filepath.Join(dir, name))
+			return string(text)
+		}
 		state := string(stateOf(dir))
-		for _, s := range states {
-			if s.letter == state {
-				state = s.words
-			}
+		if words, ok := word(states, state); ok {
+			state = words
 		}
-		fmt.Fprintf(&b, "%s %s: %s", task.Name(), clean([]byte(strings.TrimSpace(string(comm)))), state)
-		if number, _, ok := strings.Cut(string(call), " "); ok {
+		b.WriteString(task.Name() + " " + clean([]byte(strings.TrimSpace(read("comm")))) + ": " + state)
+		if number, _, ok := strings.Cut(read("syscall"), " "); ok {
 			if _, err := strconv.Atoi(number); err == nil {
-				fmt.Fprintf(&b, ", in system call %s", number)
+				b.WriteString(", in system call " + number)
 			}
 		}
-		if place := string(where); place != "" && place != "0" {
-			fmt.Fprintf(&b, ", in %s of the kernel", place)
+		if place := read("wchan"); place != "" && place != "0" {
+			b.WriteString(", in " + place + " of the kernel")
 		}
 		b.WriteByte('\n')
 	}
@@ -188,25 +180,22 @@ func threadStates(proc string) string {
 }
 
 // states are the letters of /proc/PID/stat.
-var states = []struct{ letter, words string }{
-	{"R", "running"},
-	{"S", "sleeping"},
-	{"D", "waiting in the kernel, uninterruptibly"},
-	{"T", "stopped"},
-	{"t", "stopped by a debugger"},
-	{"Z", "ended"},
-	{"X", "ended"},
-}
+const states = `R running
+S sleeping
+D waiting in the kernel, uninterruptibly
+T stopped
+t stopped by a debugger
+Z ended
+X ended`
 
 // stateOf is the letter in the stat file of a directory of /proc; '?' if there is
 // none.
 func stateOf(dir string) byte {
-	text, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
+	text, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	// Behind the name, which may have anything in it.
+	rest := text[bytes.LastIndexByte(text, ')')+1:]
+	if len(rest) < 2 || rest[0] != ' ' {
 		return '?'
 	}
-	if _, rest, ok := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " "); ok && rest != "" {
-		return rest[0]
-	}
-	return '?'
+	return rest[1]
 }

@@ -1,8 +1,6 @@
 package crash
 
 import (
-	"bufio"
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,20 +18,34 @@ type life struct {
 	proc string // /proc/PID
 	exe  string // set from the start, to what was started
 
-	mu      sync.Mutex
-	dirs    []string       // where it, or a child, has worked
-	tree    map[int]bool   // pids that there have been
-	memory  map[string]int // of /proc/PID/status, in KiB
-	threads int
-	limits  map[string]limit
-	group   cgroup
-	before  oomCount // when last looked at; if the group counts kills, the time before that
-	latest  oomCount // when last looked at
-	asked   bool     // group and the counts are known
+	mu   sync.Mutex
+	dirs []string     // where it, or a child, has worked
+	tree map[int]bool // pids that there have been
+	sight
+	before oomCount // when last looked at; if the group counts kills, the time before that
+	latest oomCount // when last looked at
+	asked  bool     // group and the counts are known
 }
 
-// A limit is a line of /proc/PID/limits.
-type limit struct{ soft, hard string }
+// A sight is what the kernel told when it was asked last.
+type sight struct {
+	status status
+	limits string // of /proc/PID/limits
+	group  cgroup
+}
+
+func (l *life) seen() sight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sight
+}
+
+// program is the file that the app runs, and its number of threads.
+func (l *life) program() (exe string, threads int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.exe, l.status.number("Threads:")
+}
 
 // Times of looking at the app: often at first, because an app goes to its
 // directory early.
@@ -66,12 +78,13 @@ func (l *life) look() {
 	if exe, err := os.Readlink(filepath.Join(l.proc, "exe")); err == nil {
 		l.exe = exe
 	}
-	memory, threads := readMemory(l.proc)
-	if memory["VmHWM"] > 0 {
-		l.memory, l.threads = memory, threads
+	status := readStatus(l.proc)
+	alive := status.number("VmHWM:") > 0
+	if alive {
+		l.status = status
 	}
-	if limits := readLimits(l.proc); limits != nil {
-		l.limits = limits
+	if limits, _ := os.ReadFile(filepath.Join(l.proc, "limits")); len(limits) > 0 {
+		l.limits = string(limits)
 		switch {
 		case !l.asked:
 			l.asked = true
@@ -81,7 +94,7 @@ func (l *life) look() {
 		case !l.before.counted:
 			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)
-		case memory["VmHWM"] > 0 && !killed(l.proc):
+		case alive && !killed(l.proc):
 			// What was counted a while ago was not this app, but a process
 			// beside it. The kernel counts first and kills then.
 			l.before, l.latest = l.latest, countOOM(l.group)
@@ -133,32 +146,28 @@ func (l *life) places() []string {
 	return slices.Clone(l.dirs)
 }
 
-// readMemory is what /proc/PID/status says of memory, in KiB, and of threads.
-func readMemory(proc string) (memory map[string]int, threads int) {
-	text, err := os.ReadFile(filepath.Join(proc, "status"))
-	if err != nil {
-		return nil, 0
-	}
-	memory = make(map[string]int)
-	for line := range strings.Lines(string(text)) {
-		name, value, ok := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		switch {
-		case !ok || len(fields) == 0:
-		case name == "Threads":
-			threads, _ = strconv.Atoi(fields[0])
-		case len(fields) == 2 && fields[1] == "kB":
-			memory[name], _ = strconv.Atoi(fields[0])
-		}
-	}
-	return memory, threads
+// A status is the text of /proc/PID/status.
+type status string
+
+func readStatus(proc string) status {
+	text, _ := os.ReadFile(filepath.Join(proc, "status"))
+	return status(text)
+}
+
+// number is the number behind a name; memory is in KiB.
+func (s status) number(name string) int {
+	text, _ := word(string(s), name)
+	text, _, _ = strings.Cut(text, " ")
+	n, _ := strconv.Atoi(text)
+	return n
 }
 
 // killed says whether a SIGKILL is on its way to a process.
 func killed(proc string) bool {
 	const bit = 1 << (syscall.SIGKILL - 1)
-	for _, name := range []string{"SigPnd:", "ShdPnd:"} {
-		text, _ := fileWord(filepath.Join(proc, "status"), name)
+	status := string(readStatus(proc))
+	for _, name := range [...]string{"SigPnd:", "ShdPnd:"} {
+		text, _ := word(status, name)
 		if set, err := strconv.ParseUint(text, 16, 64); err == nil && set&bit != 0 {
 			return true
 		}
@@ -166,23 +175,12 @@ func killed(proc string) bool {
 	return false
 }
 
-// readLimits reads /proc/PID/limits, of which the names have blanks in them and
-// the columns a fixed width.
-func readLimits(proc string) map[string]limit {
-	text, err := os.ReadFile(filepath.Join(proc, "limits"))
-	if err != nil || len(text) == 0 {
-		return nil
+// limit finds a limit in /proc/PID/limits, of which the names have blanks in them.
+func limit(limits, name string) (soft, hard string) {
+	_, rest, _ := strings.Cut(limits, name)
+	line, _, _ := strings.Cut(rest, "\n")
+	if f := strings.Fields(line); len(f) >= 2 {
+		return f[0], f[1]
 	}
-	limits := make(map[string]limit)
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		line := lines.Text()
-		if len(line) < 27 {
-			continue
-		}
-		if f := strings.Fields(line[26:]); len(f) >= 2 {
-			limits[strings.TrimSpace(line[:26])] = limit{f[0], f[1]}
-		}
-	}
-	return limits
+	return "", ""
 }

@@ -64,7 +64,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 	if count == 0xffff {
 		// There are more than fit; the number stands in the first section header.
 		var first [64]byte
-		sections, err := section(r, le.Uint64(ident[40:]), uint64(len(first)))
+		sections, err := stretch(r, le.Uint64(ident[40:]), uint64(len(first)))
 		if err == nil {
 			_, err = io.ReadFull(sections, first[:])
 		}
@@ -76,7 +76,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 	if size != 56 || count > maxHeaders {
 		return nil, fmt.Errorf("%d program headers of %d bytes", count, size)
 	}
-	headers, err := section(r, offset, uint64(count*size))
+	headers, err := stretch(r, offset, uint64(count*size))
 	if err != nil {
 		return nil, fmt.Errorf("read the program headers: %w", err)
 	}
@@ -96,7 +96,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 			continue
 		}
 		// No more is held than there really is.
-		notes, err := section(r, offset, min(length, maxNotes))
+		notes, err := stretch(r, offset, min(length, maxNotes))
 		if err == nil {
 			var text []byte
 			text, err = io.ReadAll(notes)
@@ -112,8 +112,8 @@ func readCore(r io.ReaderAt) (*core, error) {
 	return c, nil
 }
 
-// section is a part of a file, as far as the file has it.
-func section(r io.ReaderAt, offset, length uint64) (io.Reader, error) {
+// stretch is a part of a file, as far as the file has it.
+func stretch(r io.ReaderAt, offset, length uint64) (io.Reader, error) {
 	if offset > math.MaxInt64 {
 		return nil, errors.New("an offset that no file has")
 	}

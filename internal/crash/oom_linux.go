@@ -32,22 +32,19 @@ func cgroupOf(proc string) cgroup {
 }
 
 func findCgroup(membership, mounts string, has func(dir, file string) bool) cgroup {
-	paths := map[bool]string{} // v2 to path
-	for line := range strings.Lines(membership) {
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+	var first, second *string // the paths in the two versions
+	for _, line := range strings.Split(membership, "\n") {
+		f := strings.SplitN(line, ":", 3)
 		if len(f) != 3 {
 			continue
 		}
 		if f[1] == "" {
-			paths[true] = f[2]
-		}
-		for _, controller := range strings.Split(f[1], ",") {
-			if controller == "memory" {
-				paths[false] = f[2]
-			}
+			second = &f[2]
+		} else if listed(f[1], "memory") {
+			first = &f[2]
 		}
 	}
-	for line := range strings.Lines(mounts) {
+	for _, line := range strings.Split(mounts, "\n") {
 		// 36 35 98:0 /root /mount/point options [tags] - type source superoptions
 		left, right, ok := strings.Cut(line, " - ")
 		f, g := strings.Fields(left), strings.Fields(right)
@@ -55,21 +52,19 @@ func findCgroup(membership, mounts string, has func(dir, file string) bool) cgro
 			continue
 		}
 		v2 := g[0] == "cgroup2"
-		memory := g[0] == "cgroup" && strings.Contains(","+g[2]+",", ",memory,")
-		path, ok := paths[v2]
-		if !ok || !v2 && !memory {
+		path, file := second, "memory.events"
+		if !v2 {
+			path, file = first, "memory.failcnt"
+		}
+		if path == nil || !v2 && (g[0] != "cgroup" || !listed(g[2], "memory")) {
 			continue
 		}
 		root, point := f[3], f[4]
-		rel, ok := strings.CutPrefix(path, strings.TrimSuffix(root, "/"))
+		rel, ok := strings.CutPrefix(*path, strings.TrimSuffix(root, "/"))
 		if !ok {
 			rel = ""
 		}
-		file := "memory.events"
-		if !v2 {
-			file = "memory.failcnt"
-		}
-		for _, dir := range []string{filepath.Join(point, rel), point} {
+		for _, dir := range [...]string{filepath.Join(point, rel), point} {
 			if has(dir, file) {
 				return cgroup{dir, v2}
 			}
@@ -77,6 +72,9 @@ func findCgroup(membership, mounts string, has func(dir, file string) bool) cgro
 	}
 	return cgroup{}
 }
+
+// listed says whether a word is in a list with commas.
+func listed(list, word string) bool { return strings.Contains(","+list+",", ","+word+",") }
 
 // kills is how many processes of the group an out-of-memory kill has ended, and
 // false if that is not known.
@@ -134,18 +132,15 @@ func (g cgroup) field(file, name string) (int, bool) {
 
 // fileField is the number behind a word at the beginning of a line of a file.
 func fileField(file, name string) (int, bool) {
-	text, ok := fileWord(file, name)
+	contents, _ := os.ReadFile(file)
+	text, ok := word(string(contents), name)
 	n, err := strconv.Atoi(text)
 	return n, ok && err == nil
 }
 
-// fileWord is what stands behind a word at the beginning of a line of a file.
-func fileWord(file, name string) (string, bool) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", false
-	}
-	for line := range strings.Lines(string(text)) {
+// word is what stands behind a word at the beginning of a line.
+func word(text, name string) (string, bool) {
+	for _, line := range strings.Split(text, "\n") {
 		rest, ok := strings.CutPrefix(line, name)
 		if ok && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
 			return strings.TrimSpace(rest), true

@@ -144,13 +144,15 @@ const setting = "on the host, as root: sysctl -w kernel.core_pattern=/tmp/core.%
 
 // without says why there is no core although there could be one, and what to do.
 func (p *pattern) without() string {
+	const gives, set = "the kernel gives cores to ", " (kernel.core_pattern); to have a backtrace here set, " + setting
 	switch {
 	case path.Base(p.handler) == "apport":
-		return fmt.Sprintf("the kernel gives cores to %s (kernel.core_pattern), which leaves out programs in containers and those that no package brought; to have a backtrace here set, %s, after systemctl disable --now apport, which would set it again at boot", p.handler, setting)
+		return gives + p.handler + " (kernel.core_pattern), which leaves out programs in containers and those that no package brought; to have a backtrace here set, " +
+			setting + ", after systemctl disable --now apport, which would set it again at boot"
 	case p.handler != "":
-		return fmt.Sprintf("the kernel gives cores to %s (kernel.core_pattern); to have a backtrace here set, %s", p.handler, setting)
+		return gives + p.handler + set
 	case p.socket != "":
-		return fmt.Sprintf("the kernel gives cores to the socket %s (kernel.core_pattern); to have a backtrace here set, %s", p.socket, setting)
+		return gives + "the socket " + p.socket + set
 	case len(p.parts) == 0:
 		return "the kernel writes no cores because kernel.core_pattern is empty; set, " + setting
 	}

@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -58,17 +57,17 @@ const MaxMessage = 256 << 10
 // A page is a message being written.
 type page struct{ strings.Builder }
 
-// row writes a name and its value, if there is one.
-func (p *page) row(name, format string, values ...any) {
-	if value := fmt.Sprintf(format, values...); value != "" {
-		fmt.Fprintf(p, "%-11s %s\n", name, value)
+// row writes a name of up to 11 bytes and its value, if there is one.
+func (p *page) row(name, value string) {
+	if value != "" {
+		p.WriteString(name + "            "[len(name):] + value + "\n")
 	}
 }
 
 // block writes a titled text, if there is one.
 func (p *page) block(title, text string) {
 	if text = strings.Trim(text, "\n"); text != "" {
-		fmt.Fprintf(p, "\n--- %s ---\n%s\n", title, text)
+		p.WriteString("\n--- " + title + " ---\n" + text + "\n")
 	}
 }
 
@@ -98,7 +97,7 @@ func cutMiddle(text string, limit int) string {
 	for len(tail) > 0 && !utf8.RuneStart(tail[0]) {
 		tail = tail[1:]
 	}
-	return fmt.Sprintf("%s\n[… %d bytes left out here …]\n\n%s", head, len(text)-len(head)-len(tail), tail)
+	return head + "\n[… " + strconv.Itoa(len(text)-len(head)-len(tail)) + " bytes left out here …]\n\n" + tail
 }
 
 // mask stands in place of a secret.
@@ -177,13 +176,15 @@ func size(n int64) string {
 	case n < 0:
 		return "not known"
 	case n < 1<<10:
-		return fmt.Sprintf("%d bytes", n)
-	case n < 1<<20:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	case n < 1<<30:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+		return strconv.Itoa(int(n)) + " bytes"
 	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	in, unit := float64(n)/(1<<10), " KiB"
+	if n >= 1<<30 {
+		in, unit = in/(1<<20), " GiB"
+	} else if n >= 1<<20 {
+		in, unit = in/(1<<10), " MiB"
+	}
+	return strconv.FormatFloat(in, 'f', 1, 64) + unit
 }
 
 // span is a duration in words, with no more digits than matter.

@@ -19,24 +19,24 @@ type trace struct {
 
 // newTrace takes what gdb says. Threads are left out if there is only the one that
 // the backtrace is of.
-func newTrace(sections map[string]string) trace {
+func newTrace(out string) trace {
 	t := trace{
 		by:        "gdb",
-		backtrace: without(sections[sectionBacktrace], "No locals.", "No symbol table info available."),
-		code:      sections[sectionCode],
-		threads:   sections[sectionThreads],
-		libraries: sections[sectionLibraries],
+		backtrace: without(section(out, sectionBacktrace), "No locals.", "No symbol table info available."),
+		registers: without(section(out, sectionRegisters), "<unavailable>"),
+		code:      section(out, sectionCode),
+		threads:   section(out, sectionThreads),
+		libraries: section(out, sectionLibraries),
 	}
 	if !strings.Contains(t.backtrace, "#0") {
 		t.backtrace = ""
 	}
-	if strings.Contains(t.backtrace, fmt.Sprintf("\n#%d ", gdbFrames-1)) {
+	if strings.Contains(t.backtrace, gdbLastFrame) {
 		t.backtrace += "\n(there are more frames)"
 	}
-	if strings.Count(t.threads, "\nThread ") == 0 {
+	if !strings.Contains(t.threads, "\nThread ") {
 		t.threads = ""
 	}
-	t.registers = without(sections[sectionRegisters], "<unavailable>")
 	return t
 }
 
@@ -44,7 +44,7 @@ func newTrace(sections map[string]string) trace {
 func without(text string, phrases ...string) string {
 	var b strings.Builder
 lines:
-	for line := range strings.Lines(text) {
+	for _, line := range strings.SplitAfter(text, "\n") {
 		for _, phrase := range phrases {
 			if strings.HasSuffix(strings.TrimSpace(line), phrase) {
 				continue lines
@@ -56,22 +56,24 @@ lines:
 }
 
 // backtrace takes the backtrace of a core. An empty trace comes with the reason.
-func (w *Watch) backtrace(ctx context.Context, c *found) (t trace, without string) {
+func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 	var failures []string
 	if w.opts.Backtrace == "off" {
-		return t, "crash.backtrace is off"
+		e.without = "crash.backtrace is off"
+		return
 	}
 	if w.opts.Backtrace != "builtin" {
 		if w.gdb == nil {
 			failures = append(failures, "gdb is not on PATH")
 		} else {
-			sections, err := w.gdb.core(ctx, c.path(), w.executable(c))
-			t = newTrace(sections)
-			if t.backtrace != "" {
+			out, err := w.gdb.core(ctx, c.path(), w.executable(c))
+			if t := newTrace(out); t.backtrace != "" {
 				if err != nil {
 					c.remarks = append(c.remarks, err.Error())
 				}
-				return w.complement(ctx, c, t), ""
+				e.trace = t
+				w.complement(ctx, c, &e.trace)
+				return
 			}
 			if err == nil {
 				err = errors.New("gdb shows no backtrace")
@@ -80,22 +82,24 @@ func (w *Watch) backtrace(ctx context.Context, c *found) (t trace, without strin
 		}
 	}
 	if w.opts.Backtrace != "gdb" {
-		switch text, err := w.builtin(ctx, c); {
-		case text != "":
-			return trace{by: "wrapp", raw: text}, ""
-		case err != nil:
+		text, err := w.builtin(ctx, c)
+		if text != "" {
+			e.trace = trace{by: "wrapp", raw: text}
+			return
+		}
+		if err != nil {
 			failures = append(failures, err.Error())
 		}
 	}
-	return trace{}, join(failures)
+	e.without = join(failures)
 }
 
 // complement has wrapp read the core, too, where gdb has no names for functions:
 // it knows those of Go programs that are stripped, and of others the file and the
 // offset in it, without which the address says nothing later on.
-func (w *Watch) complement(ctx context.Context, c *found, t trace) trace {
+func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 	frames, nameless := 0, 0
-	for line := range strings.Lines(t.backtrace) {
+	for _, line := range strings.Split(t.backtrace, "\n") {
 		if strings.HasPrefix(line, "#") {
 			frames++
 			if strings.Contains(line, " in ?? (") {
@@ -104,17 +108,16 @@ func (w *Watch) complement(ctx context.Context, c *found, t trace) trace {
 		}
 	}
 	if nameless == 0 || w.opts.Backtrace == "gdb" {
-		return t
+		return
 	}
 	text, _ := w.builtin(ctx, c)
 	switch {
 	case text == "":
-		return t
 	case nameless == frames:
-		return trace{by: "wrapp", raw: text}
+		*t = trace{by: "wrapp", raw: text}
+	default:
+		t.by, t.raw = "gdb, and by wrapp where gdb has no names", text
 	}
-	t.by, t.raw = "gdb, and by wrapp where gdb has no names", text
-	return t
 }
 
 func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {

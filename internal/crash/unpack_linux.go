@@ -21,10 +21,6 @@ import (
 // holes in it not counted.
 const maxUnpacked = 8 << 30
 
-// unpackers are the programs that unpack what systemd-coredump may have packed, by
-// the end of its name. All know -dc.
-var unpackers = map[string]string{".zst": "zstd", ".lz4": "lz4", ".xz": "xz"}
-
 // unpack takes the app's core out of a handler's store, into a temporary file that
 // the app's user can read. The finder's discard removes it.
 func (w *Watch) unpack(ctx context.Context, path string) {
@@ -35,10 +31,14 @@ func (w *Watch) unpack(ctx context.Context, path string) {
 }
 
 func (w *Watch) unpacked(ctx context.Context, path string) (*found, error) {
-	name := unpackers[packing(path)]
+	// All of them know -dc.
+	name := packing(path)[1:]
+	if name == "zst" {
+		name = "zstd"
+	}
 	tool, err := exec.LookPath(name)
 	if err != nil || !filepath.IsAbs(tool) {
-		return nil, fmt.Errorf("%s is not on PATH", name)
+		return nil, errors.New(name + " is not on PATH")
 	}
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -47,7 +47,7 @@ func (w *Watch) unpacked(ctx context.Context, path string) (*found, error) {
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
+		return nil, errors.New(path + " is no regular file")
 	}
 	into, err := os.CreateTemp("", "core-unpacked-*")
 	if err != nil {
@@ -153,7 +153,7 @@ func copyHoles(into *os.File, from io.Reader, limit uint64) (length int64, err e
 		n, err := io.ReadFull(from, block[:])
 		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
 			if written += uint64(n); written > limit {
-				return 0, fmt.Errorf("the core has more than %s, for which there is no room in %s", size(int64(limit)), filepath.Dir(into.Name()))
+				return 0, errors.New("the core has more than " + size(int64(limit)) + ", for which there is no room in " + filepath.Dir(into.Name()))
 			}
 			if _, err := into.WriteAt(block[:n], length); err != nil {
 				return 0, err

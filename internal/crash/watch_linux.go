@@ -268,8 +268,8 @@ func (w *Watch) survived(before time.Time) {
 		w.held -= len(old[len(old)-1].Text)
 	}
 	w.mu.Unlock()
-	for _, b := range old {
-		if !b.interrupted() {
+	for i := range old {
+		if b := &old[i]; !b.interrupted() {
 			w.opts.Deliver(w.tracebackReport(b))
 		}
 	}
@@ -306,7 +306,7 @@ func (w *Watch) reportCore(c *found) {
 	if !enough {
 		ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
 		w.turn.Lock()
-		e.trace, e.without = w.backtrace(ctx, c)
+		w.backtrace(ctx, c, &e)
 		w.turn.Unlock()
 		cancel()
 	}
