@@ -23,10 +23,10 @@ func cpp(s string) (string, bool) {
 func (c *cppScanner) topLevel() string {
 	switch {
 	case c.eat("Th"):
-		c.callOffset('h')
+		c.callOffset(1)
 		return "non-virtual thunk to " + c.topLevel()
 	case c.eat("Tv"):
-		c.callOffset('v')
+		c.callOffset(2)
 		return "virtual thunk to " + c.topLevel()
 	case c.eat("GTt"):
 		return "transaction clone for " + c.topLevel()
@@ -37,8 +37,9 @@ func (c *cppScanner) topLevel() string {
 	return name
 }
 
-func (c *cppScanner) callOffset(kind byte) {
-	for range map[byte]int{'h': 1, 'v': 2}[kind] {
+// callOffset passes over the numbers of a thunk.
+func (c *cppScanner) callOffset(numbers int) {
+	for range numbers {
 		c.eat("n")
 		c.number()
 		if c.next() != '_' {
@@ -77,7 +78,12 @@ func (c *cppScanner) name() (name string, returns bool) {
 	if !c.enter() {
 		return "", false
 	}
-	defer c.leave()
+	name, returns = c.bareName()
+	c.leave()
+	return name, returns
+}
+
+func (c *cppScanner) bareName() (name string, returns bool) {
 	switch {
 	case c.eat("N"):
 		return c.nested()
@@ -154,7 +160,7 @@ func (c *cppScanner) nested() (string, bool) {
 		candidate = true
 		switch {
 		case b == 'S' && c.ahead(1) != 't' && name == "":
-			if full, ok := standardFull[c.ahead(1)]; ok && c.ahead(2) != 'I' {
+			if full := named(standardFull, c.ahead(1)); full != "" && c.ahead(2) != 'I' {
 				c.pos += 2
 				name = full
 			} else {
@@ -259,8 +265,8 @@ func (c *cppScanner) unqualified(class, scope string) (name string, special bool
 	case c.eat("li"):
 		name = `operator"" ` + c.bytes(c.number())
 	case b >= 'a' && b <= 'z':
-		op, ok := operators[c.s[c.pos:min(c.pos+2, len(c.s))]]
-		if !ok {
+		op := named(operators, b, c.ahead(1))
+		if op == "" {
 			return c.fail(), false
 		}
 		c.pos += 2
@@ -291,7 +297,7 @@ func (c *cppScanner) index() string {
 func (c *cppScanner) substitution() string {
 	c.next()
 	b := c.next()
-	if name, ok := standard[b]; ok {
+	if name := named(standard, b); name != "" {
 		return name
 	}
 	n := 0
@@ -342,7 +348,6 @@ func (c *cppScanner) templateArgs() []string {
 	if !c.enter() {
 		return nil
 	}
-	defer c.leave()
 	c.next()
 	args := []string{}
 	for !c.eat("E") && !c.failed {
@@ -365,6 +370,7 @@ func (c *cppScanner) templateArgs() []string {
 			c.fail()
 		}
 	}
+	c.leave()
 	return args
 }
 
@@ -388,7 +394,13 @@ func (c *cppScanner) literal() string {
 	}
 	switch kind {
 	case "bool":
-		return map[string]string{"0": "false", "1": "true"}[value]
+		switch value {
+		case "0":
+			return "false"
+		case "1":
+			return "true"
+		}
+		return ""
 	case "int":
 		return value
 	case "unsigned int":

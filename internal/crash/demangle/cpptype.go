@@ -2,39 +2,111 @@ package demangle
 
 import "strings"
 
-var builtin = map[byte]string{
-	'v': "void", 'w': "wchar_t", 'b': "bool", 'c': "char", 'a': "signed char", 'h': "unsigned char",
-	's': "short", 't': "unsigned short", 'i': "int", 'j': "unsigned int", 'l': "long", 'm': "unsigned long",
-	'x': "long long", 'y': "unsigned long long", 'n': "__int128", 'o': "unsigned __int128",
-	'f': "float", 'd': "double", 'e': "long double", 'g': "__float128", 'z': "...",
-}
+// The tables have a line for each: a key, a blank, and what it stands for.
 
-var builtinD = map[byte]string{
-	'n': "decltype(nullptr)", 'i': "char32_t", 's': "char16_t", 'u': "char8_t", 'a': "auto", 'c': "decltype(auto)",
-}
+const builtin = `
+v void
+w wchar_t
+b bool
+c char
+a signed char
+h unsigned char
+s short
+t unsigned short
+i int
+j unsigned int
+l long
+m unsigned long
+x long long
+y unsigned long long
+n __int128
+o unsigned __int128
+f float
+d double
+e long double
+g __float128
+z ...
+`
 
-var standard = map[byte]string{
-	'a': "std::allocator", 'b': "std::basic_string", 's': "std::string",
-	'i': "std::istream", 'o': "std::ostream", 'd': "std::iostream",
-}
+// builtinD are those behind a D.
+const builtinD = `
+n decltype(nullptr)
+i char32_t
+s char16_t
+u char8_t
+a auto
+c decltype(auto)
+`
+
+const standard = `
+a std::allocator
+b std::basic_string
+s std::string
+i std::istream
+o std::ostream
+d std::iostream
+`
 
 // standardFull are those of them that are short for something, as it is written
 // before a member.
-var standardFull = map[byte]string{
-	's': "std::basic_string<char, std::char_traits<char>, std::allocator<char> >",
-	'i': "std::basic_istream<char, std::char_traits<char> >",
-	'o': "std::basic_ostream<char, std::char_traits<char> >",
-	'd': "std::basic_iostream<char, std::char_traits<char> >",
-}
+const standardFull = `
+s std::basic_string<char, std::char_traits<char>, std::allocator<char> >
+i std::basic_istream<char, std::char_traits<char> >
+o std::basic_ostream<char, std::char_traits<char> >
+d std::basic_iostream<char, std::char_traits<char> >
+`
 
-var operators = map[string]string{
-	"nw": " new", "na": " new[]", "dl": " delete", "da": " delete[]", "aw": " co_await",
-	"ps": "+", "ng": "-", "ad": "&", "de": "*", "co": "~", "pl": "+", "mi": "-", "ml": "*", "dv": "/", "rm": "%",
-	"an": "&", "or": "|", "eo": "^", "aS": "=", "pL": "+=", "mI": "-=", "mL": "*=", "dV": "/=", "rM": "%=",
-	"aN": "&=", "oR": "|=", "eO": "^=", "ls": "<<", "rs": ">>", "lS": "<<=", "rS": ">>=", "eq": "==", "ne": "!=",
-	"lt": "<", "gt": ">", "le": "<=", "ge": ">=", "ss": "<=>", "nt": "!", "aa": "&&", "oo": "||",
-	"pp": "++", "mm": "--", "cm": ",", "pm": "->*", "pt": "->", "cl": "()", "ix": "[]", "qu": "?",
-}
+const operators = `
+nw  new
+na  new[]
+dl  delete
+da  delete[]
+aw  co_await
+ps +
+ng -
+ad &
+de *
+co ~
+pl +
+mi -
+ml *
+dv /
+rm %
+an &
+or |
+eo ^
+aS =
+pL +=
+mI -=
+mL *=
+dV /=
+rM %=
+aN &=
+oR |=
+eO ^=
+ls <<
+rs >>
+lS <<=
+rS >>=
+eq ==
+ne !=
+lt <
+gt >
+le <=
+ge >=
+ss <=>
+nt !
+aa &&
+oo ||
+pp ++
+mm --
+cm ,
+pm ->*
+pt ->
+cl ()
+ix []
+qu ?
+`
 
 const hole = "\x00"
 
@@ -60,9 +132,14 @@ func (c *cppScanner) typ() string {
 	if !c.enter() {
 		return ""
 	}
-	defer c.leave()
+	t := c.bareType()
+	c.leave()
+	return t
+}
+
+func (c *cppScanner) bareType() string {
 	b := c.peek()
-	if name, ok := builtin[b]; ok {
+	if name := named(builtin, b); name != "" {
 		c.next()
 		return name
 	}
@@ -71,29 +148,23 @@ func (c *cppScanner) typ() string {
 	case b == 'D':
 		c.next()
 		kind := c.next()
-		if name, ok := builtinD[kind]; ok {
+		if kind == 'p' || kind == 'o' { // a pack that is expanded; noexcept
+			return c.typ()
+		}
+		if name := named(builtinD, kind); name != "" {
 			return name
-		}
-		if kind == 'p' { // a pack that is expanded
-			return c.typ()
-		}
-		if kind == 'o' { // noexcept
-			return c.typ()
 		}
 		return c.fail()
 	case b == 'r' || b == 'V' || b == 'K':
 		// Several of them are one thing to refer to.
 		qualifiers := ""
 		for {
-			if c.eat("r") {
-				qualifiers = " __restrict" + qualifiers
-			} else if c.eat("V") {
-				qualifiers = " volatile" + qualifiers
-			} else if c.eat("K") {
-				qualifiers = " const" + qualifiers
-			} else {
+			word := named("\nr __restrict\nV volatile\nK const\n", c.peek())
+			if word == "" {
 				break
 			}
+			c.next()
+			qualifiers = " " + word + qualifiers
 		}
 		t = wrap(c.typ(), qualifiers)
 	case c.eat("P"):

@@ -107,6 +107,13 @@ func (s *scanner) eat(text string) bool {
 	return false
 }
 
+// named is what a table has for a key, empty if it has nothing.
+func named(table string, key ...byte) string {
+	_, rest, _ := strings.Cut(table, "\n"+string(key)+" ")
+	name, _, _ := strings.Cut(rest, "\n")
+	return name
+}
+
 func digit(b byte) bool { return b >= '0' && b <= '9' }
 
 // number reads a decimal number; an absent one is 0. No digit follows a leading

@@ -156,32 +156,38 @@ func (r *rustScanner) pathIn(value bool) string {
 	if !r.enter() {
 		return ""
 	}
-	defer r.leave()
+	path := r.barePath(value)
+	r.leave()
+	return path
+}
+
+func (r *rustScanner) barePath(value bool) string {
 	switch b := r.next(); b {
 	case 'C':
 		name, _ := r.identifier()
 		return name
-	case 'M', 'X':
-		if r.eat("s") {
-			r.base62()
+	case 'M', 'X', 'Y':
+		if b != 'Y' {
+			if r.eat("s") {
+				r.base62()
+			}
+			r.typePath()
 		}
-		r.typePath()
-		of := r.typ()
-		if b == 'M' {
-			return "<" + of + ">"
+		of := "<" + r.typ()
+		if b != 'M' {
+			of += " as " + r.typePath()
 		}
-		return r.check("<" + of + " as " + r.typePath() + ">")
-	case 'Y':
-		of := r.typ()
-		return r.check("<" + of + " as " + r.typePath() + ">")
+		return r.check(of + ">")
 	case 'N':
 		space := r.next()
 		parent := r.pathIn(value)
 		name, number := r.identifier()
 		if space >= 'A' && space <= 'Z' {
-			kind := map[byte]string{'C': "closure", 'S': "shim"}[space]
-			if kind == "" {
-				kind = string(space)
+			kind := string(space)
+			if space == 'C' {
+				kind = "closure"
+			} else if space == 'S' {
+				kind = "shim"
 			}
 			if name != "" {
 				kind += ":" + name
@@ -219,19 +225,42 @@ func (r *rustScanner) generic() string {
 	return r.typ()
 }
 
-var rustBasic = map[byte]string{
-	'a': "i8", 'b': "bool", 'c': "char", 'd': "f64", 'e': "str", 'f': "f32", 'h': "u8", 'i': "isize", 'j': "usize",
-	'l': "i32", 'm': "u32", 'n': "i128", 'o': "u128", 'p': "_", 's': "i16", 't': "u16", 'u': "()", 'v': "...",
-	'x': "i64", 'y': "u64", 'z': "!",
-}
+const rustBasic = `
+a i8
+b bool
+c char
+d f64
+e str
+f f32
+h u8
+i isize
+j usize
+l i32
+m u32
+n i128
+o u128
+p _
+s i16
+t u16
+u ()
+v ...
+x i64
+y u64
+z !
+`
 
 func (r *rustScanner) typ() string {
 	if !r.enter() {
 		return ""
 	}
-	defer r.leave()
+	t := r.bareType()
+	r.leave()
+	return t
+}
+
+func (r *rustScanner) bareType() string {
 	b := r.peek()
-	if name, ok := rustBasic[b]; ok {
+	if name := named(rustBasic, b); name != "" {
 		r.next()
 		return name
 	}
@@ -333,7 +362,12 @@ func (r *rustScanner) constant() string {
 	if !r.enter() {
 		return ""
 	}
-	defer r.leave()
+	value := r.bareConstant()
+	r.leave()
+	return value
+}
+
+func (r *rustScanner) bareConstant() string {
 	switch {
 	case r.eat("p"):
 		return "_"
