@@ -2,7 +2,6 @@ package crash
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -20,11 +19,7 @@ func ReadCore(ctx context.Context, core, executable string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	var text strings.Builder
-	if err := c.Report(&text, corefile.ReportOptions{}); err != nil {
-		return "", fmt.Errorf("walk the stacks: %w", err)
-	}
-	// The first paragraph repeats the command line, which may have secrets in it.
-	_, rest, _ := strings.Cut(text.String(), "\n\n")
+	// What the first paragraph tells is in the report already.
+	_, rest, _ := strings.Cut(c.Report(), "\n\n")
 	return rest, nil
 }

@@ -29,7 +29,7 @@ func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
 	case 0x10: // ref_addr
 		v.u = cur.offset(u.wide || u.version == 2)
 	case 0x08: // string
-		v.pos = cur.pos - t.info.off
+		v.u = cur.pos - t.info.off
 		cur.text(0)
 	case 0x0a: // block1
 		cur.skip(uint64(cur.u8()))
@@ -70,7 +70,7 @@ func (t *lineTable) addressAt(u *unit, index uint64) uint64 {
 func (t *lineTable) text(u *unit, v attr) string {
 	switch v.form {
 	case 0x08:
-		return t.info.text(v.pos, maxName)
+		return t.info.text(v.u, maxName)
 	case 0x0e:
 		return t.str.text(v.u, maxName)
 	case 0x1f:

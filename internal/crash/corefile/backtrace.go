@@ -1,8 +1,8 @@
 package corefile
 
 import (
-	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/demangle"
 )
@@ -32,51 +32,51 @@ func (c *Core) Backtrace(t *Thread, limit int) []Frame {
 	regs := t.Regs
 	exact := true // the program counter is where it was, not where it will return to
 	for len(frames) < limit && !c.expired() {
-		pc := regs.PC()
+		pc, sp := regs.PC(), regs.SP()
 		lookup := pc
 		if !exact {
 			// The call may be a function's last instruction.
 			lookup--
 		}
-		if before, ok := c.trampoline(&regs); ok {
+		if c.trampoline(pc) && c.interrupted(&regs) {
 			f := c.frames(pc, pc)
 			frames = append(frames, f[len(f)-1])
 			frames[len(frames)-1].Signal = true
-			regs, exact = before, true
+			exact = true
 			continue
 		}
 		frames = append(frames, c.frames(pc, lookup)...)
-		caller, interrupted, ok := c.step(&regs, lookup, exact)
+		interrupted, ok := c.step(&regs, lookup, exact)
 		if !ok {
 			break
 		}
 		// A stack grows down, so callers are further up. Only what was
 		// interrupted may have made no frame yet, and only signals and Go
 		// change to another stack.
-		if sp := caller.SP(); sp < regs.SP() && !c.switched(lookup) || sp == regs.SP() && (!exact || caller.PC() == pc) {
+		if to := regs.SP(); to < sp && !c.switched(lookup) || to == sp && (!exact || regs.PC() == pc) {
 			break
 		}
-		regs, exact = caller, interrupted
+		exact = interrupted
 	}
 	return slices.Clip(frames[:min(len(frames), limit)])
 }
 
-// step finds the caller's registers. It is false if there is no caller, or none
-// to be found. A caller that was interrupted made no call.
-func (c *Core) step(regs *Registers, lookup uint64, exact bool) (caller Registers, interrupted, ok bool) {
+// step makes registers those of the caller. It is false if there is no caller, or
+// none to be found, and then they are nobody's. A caller that was interrupted made
+// no call.
+func (c *Core) step(regs *Registers, lookup uint64, exact bool) (interrupted, ok bool) {
 	m := c.moduleAt(lookup)
 	if exact && !c.executable(lookup) {
-		caller, ok = c.badJump(regs)
-		return caller, false, ok
+		return false, c.badJump(regs)
 	}
 	if m != nil {
 		if g := m.goFuncs(); g != nil {
 			if fn, ok := g.find(lookup); ok {
-				caller, ok = c.goStep(g, fn, regs, lookup)
+				ok = c.goStep(g, fn, regs, lookup)
 				if !ok || g.text32(fn.name) != "runtime.sigpanic" {
-					return caller, false, ok
+					return false, ok
 				}
-				return caller, true, c.undoSigpanic(&caller)
+				return true, c.undoSigpanic(regs)
 			}
 		}
 		for _, t := range m.frameTables() {
@@ -84,25 +84,17 @@ func (c *Core) step(regs *Registers, lookup uint64, exact bool) (caller Register
 			if !found {
 				continue
 			}
-			r, ok := t.rules(f, lookup)
-			if !ok {
+			r := t.rules(f, lookup)
+			if r == nil || !t.apply(f, r, regs) {
 				continue
 			}
-			caller, _, ok := t.apply(f, &r, regs)
-			if !ok {
-				continue
+			if _, known := regs.get(regs.pcColumn()); !known {
+				return false, false // the outermost frame
 			}
-			if _, known := caller.get(regs.pcColumn()); !known {
-				return caller, false, false // the outermost frame
-			}
-			return caller, f.signal, c.arrive(&caller)
+			return f.signal, c.arrive(regs)
 		}
 	}
-	if caller, ok = c.leaf(regs, lookup, exact); ok {
-		return caller, false, true
-	}
-	caller, ok = c.byFramePointer(regs)
-	return caller, false, ok
+	return false, c.leaf(regs, lookup, exact) || c.byFramePointer(regs)
 }
 
 // arrive makes the program counter an address, and says whether it can be one.
@@ -117,107 +109,120 @@ func (c *Core) arrive(r *Registers) bool {
 
 // badJump is for a program counter where no code is: a call of a wild pointer.
 // It goes back to where the call was made.
-func (c *Core) badJump(regs *Registers) (Registers, bool) {
-	caller := *regs
+func (c *Core) badJump(regs *Registers) bool {
 	if regs.arch == ARM64 {
-		lr, ok := regs.get(arm64LR)
-		caller.set(arm64PC, lr)
-		return caller, ok && c.arrive(&caller) && c.executable(caller.PC())
+		return c.toLinkRegister(regs)
 	}
 	pc, ok := c.word(regs.SP())
-	caller.set(amd64PC, pc)
-	caller.set(amd64SP, regs.SP()+8)
-	return caller, ok && c.executable(pc)
+	regs.set(amd64PC, pc)
+	regs.set(amd64SP, regs.SP()+8)
+	return ok && c.executable(pc)
+}
+
+// toLinkRegister goes to where the link register of arm64 points.
+func (c *Core) toLinkRegister(regs *Registers) bool {
+	lr, ok := regs.get(arm64LR)
+	regs.set(arm64PC, lr)
+	return ok && c.arrive(regs) && c.executable(regs.PC())
 }
 
 // leaf is for code that nothing is known of, where the thread was interrupted: it
-// may have made no frame yet.
-func (c *Core) leaf(regs *Registers, pc uint64, exact bool) (Registers, bool) {
-	caller := *regs
+// may have made no frame yet. If it is false, it may have changed the program
+// counter, but nothing else.
+func (c *Core) leaf(regs *Registers, pc uint64, exact bool) bool {
 	if !exact {
-		return caller, false
+		return false
 	}
+	here := c.function(pc)
 	if regs.arch == ARM64 {
 		// If the link register points out of the function, it has not been
 		// saved.
-		lr, ok := regs.get(arm64LR)
-		caller.set(arm64PC, lr)
-		if !ok || !c.arrive(&caller) || !c.executable(caller.PC()) {
-			return caller, false
-		}
-		here, there := c.frames(pc, pc), c.frames(caller.PC()-1, caller.PC()-1)
-		a, b := here[len(here)-1], there[len(there)-1]
-		return caller, a.Function == "" || a.Function != b.Function
+		return c.toLinkRegister(regs) && (here.Function == "" || here.Function != c.function(regs.PC()-1).Function)
 	}
 	// If the stack ends with the return address of a call that led to the
 	// beginning of this function, nothing has been pushed.
 	ret, ok := c.word(regs.SP())
 	var code [5]byte
 	if !ok || !c.executable(ret) || c.readMemory(code[:], ret-5) != 5 || code[0] != 0xe8 {
-		return caller, false
+		return false
 	}
 	target := ret + uint64(int64(int32(le.Uint32(code[1:]))))
-	f := c.frames(pc, pc)
-	if last := f[len(f)-1]; last.Function == "" || target != pc-last.FuncOff {
-		return caller, false
+	if here.Function == "" || target != pc-here.FuncOff {
+		return false
 	}
-	caller.set(amd64PC, ret)
-	caller.set(amd64SP, regs.SP()+8)
-	return caller, true
+	regs.set(amd64PC, ret)
+	regs.set(amd64SP, regs.SP()+8)
+	return true
+}
+
+// function is the frame of the function around pc, without what is inlined there.
+func (c *Core) function(pc uint64) *Frame {
+	all := c.frames(pc, pc)
+	return &all[len(all)-1]
 }
 
 // byFramePointer relies on the chain of saved frame pointers, if it looks like
 // one.
-func (c *Core) byFramePointer(regs *Registers) (Registers, bool) {
-	caller := *regs
+func (c *Core) byFramePointer(regs *Registers) bool {
 	fp, known := regs.get(regs.fpColumn())
 	if !known || fp&7 != 0 || fp < regs.SP() {
-		return caller, false
+		return false
 	}
 	before, ok := c.word(fp)
 	pc, ok2 := c.word(fp + 8)
 	if !ok || !ok2 {
-		return caller, false
+		return false
 	}
-	caller.set(regs.fpColumn(), before)
-	caller.set(regs.spColumn(), fp+16)
-	caller.set(regs.pcColumn(), pc)
+	regs.set(regs.fpColumn(), before)
+	regs.set(regs.spColumn(), fp+16)
+	regs.set(regs.pcColumn(), pc)
 	if regs.arch == ARM64 {
-		caller.set(arm64LR, pc)
+		regs.set(arm64LR, pc)
 	}
-	return caller, c.arrive(&caller) && c.executable(caller.PC())
+	return c.arrive(regs) && c.executable(regs.PC())
 }
 
 // The code that ends a signal handler, by which the frames that the kernel made
 // are known: mov $15, %rax; syscall in two forms, and mov x8, #139; svc #0.
-var trampolines = map[Arch][][]byte{
-	AMD64: {{0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05}, {0xb8, 15, 0, 0, 0, 0x0f, 0x05}},
-	ARM64: {{0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4}},
+const (
+	amd64Return = "\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"
+	amd64Short  = "\xb8\x0f\x00\x00\x00\x0f\x05"
+	arm64Return = "\x68\x11\x80\xd2\x01\x00\x00\xd4"
+)
+
+// trampoline says whether the frame of a program counter is the kernel's.
+func (c *Core) trampoline(pc uint64) bool {
+	var b [len(amd64Return)]byte
+	code := string(b[:c.readMemory(b[:], pc)])
+	if c.Arch == ARM64 {
+		return strings.HasPrefix(code, arm64Return)
+	}
+	return code == amd64Return || strings.HasPrefix(code, amd64Short)
 }
 
-// trampoline says whether the frame is the kernel's, and if so what the
-// registers were when the signal came.
-func (c *Core) trampoline(regs *Registers) (Registers, bool) {
-	var code [9]byte
-	n := c.readMemory(code[:], regs.PC())
-	if !slices.ContainsFunc(trampolines[c.Arch], func(t []byte) bool { return bytes.HasPrefix(code[:n], t) }) {
-		return Registers{}, false
-	}
+// interrupted makes the registers of the kernel's frame those that there were when
+// the signal came, if they can be read.
+func (c *Core) interrupted(regs *Registers) bool {
 	before := Registers{arch: c.Arch}
+	var cur *cursor
 	if c.Arch == ARM64 {
 		// struct rt_sigframe: 128 bytes of siginfo, then a ucontext with
 		// its mcontext at 176, which begins with the fault address.
-		cur := at(memorySource{c}, regs.SP()+128+176+8, 33*8)
+		cur = at(memorySource{c}, regs.SP()+128+176+8, 33*8)
 		for n := range 33 {
 			before.set(n, cur.u64())
 		}
-		return before, !cur.bad && before.PC() != 0
+		cur.bad = cur.bad || before.PC() == 0
+	} else {
+		cur = at(memorySource{c}, regs.SP()+40, 17*8) // uc_mcontext
+		for _, n := range [...]int{8, 9, 10, 11, 12, 13, 14, 15, 5, 4, amd64BP, 3, 1, 0, 2, amd64SP, amd64PC} {
+			before.set(n, cur.u64())
+		}
 	}
-	cur := at(memorySource{c}, regs.SP()+40, 17*8) // uc_mcontext
-	for _, n := range [...]int{8, 9, 10, 11, 12, 13, 14, 15, 5, 4, amd64BP, 3, 1, 0, 2, amd64SP, amd64PC} {
-		before.set(n, cur.u64())
+	if !cur.bad {
+		*regs = before
 	}
-	return before, !cur.bad
+	return !cur.bad
 }
 
 // frames are the frames of a program counter, the innermost inlined call first.

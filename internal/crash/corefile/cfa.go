@@ -26,165 +26,157 @@ type row struct {
 
 const maxSteps = 1 << 16 // of any one list or program of the file's
 
-// rules runs the instructions of f up to pc.
-func (t *frameTable) rules(f fde, pc uint64) (row, bool) {
-	var r, initial row
-	cur := at(t.data.src, f.code, f.cie.end-f.code)
-	loc := f.start
-	if !t.run(f, &cur, &r, nil, &loc, pc) {
-		return r, false
+// rules runs the instructions of f up to pc. It is nil if they make no sense.
+func (t *frameTable) rules(f fde, pc uint64) *row {
+	var r row
+	if !t.run(f, at(t.data.src, f.code, f.cie.end-f.code), &r, nil, pc) {
+		return nil
 	}
-	initial = r
-	loc = f.start
-	cur = at(t.data.src, f.from, f.to-f.from)
-	return r, t.run(f, &cur, &r, &initial, &loc, pc)
+	initial := r
+	if !t.run(f, at(t.data.src, f.from, f.to-f.from), &r, &initial, pc) {
+		return nil
+	}
+	return &r
 }
 
-func (t *frameTable) run(f fde, cur *cursor, r, initial *row, loc *uint64, pc uint64) bool {
+func (t *frameTable) run(f fde, cur *cursor, r, initial *row, pc uint64) bool {
 	var saved []row
-	set := func(reg uint64, v rule) {
-		if reg < uint64(len(r.regs)) {
-			r.regs[reg] = v
-		}
-	}
-	expression := func() (from, to uint64) {
-		n := cur.uleb()
-		from = cur.pos
-		cur.skip(n)
-		return from, cur.pos
-	}
-	advance := func(n uint64) bool {
-		*loc += n * f.codeAlign
-		return *loc <= pc
-	}
+	loc := f.start
 	for steps := 0; cur.left() > 0; steps++ {
 		if steps > maxSteps {
 			return false
 		}
 		op := cur.u8()
-		low := uint64(op & 0x3f)
-		switch op & 0xc0 {
-		case 0x40: // advance_loc
-			if !advance(low) {
-				return true
+		reg := uint64(op & 0x3f)
+		switch op >> 6 {
+		case 0:
+			reg = 1 << 10 // none
+			switch op {
+			case 0x05, 0x06, 0x07, 0x08, 0x09, 0x0c, 0x0d, 0x10, 0x11, 0x12, 0x14, 0x15, 0x16, 0x2f:
+				reg = min(reg, cur.uleb())
 			}
-			continue
-		case 0x80: // offset
-			set(low, rule{kind: ruleOffset, off: int64(cur.uleb()) * f.dataAlign})
-			continue
-		case 0xc0: // restore
-			if initial != nil && low < uint64(len(r.regs)) {
-				r.regs[low] = initial.regs[low]
-			}
-			continue
+		case 1:
+			op = 0x42 // advance_loc
+		case 2:
+			op = 0x05 // offset
+		case 3:
+			op = 0x06 // restore
 		}
+		var v rule // of reg, where there is one
 		switch op {
-		case 0x00: // nop
+		case 0x00, 0x2d: // nop; AARCH64_negate_ra_state: signed addresses are recognised by their bits
+			continue
 		case 0x01: // set_loc
-			v, ok := t.pointer(cur, f.encoding)
+			to, ok := t.pointer(cur, f.encoding)
 			if !ok {
 				return false
 			}
-			if t.debug {
-				v += t.bias
+			if loc = to; t.debug {
+				loc += t.bias
 			}
-			if *loc = v; v > pc {
+			if loc > pc {
 				return true
 			}
-		case 0x02, 0x03, 0x04: // advance_loc1, 2, 4
-			if !advance(cur.uint(1 << (op - 2))) {
+			continue
+		case 0x42, 0x02, 0x03, 0x04: // advance_loc, and with 1, 2, 4 bytes
+			n := reg
+			if op != 0x42 {
+				n = cur.uint(1 << (op - 2))
+			}
+			if loc += n * f.codeAlign; loc > pc {
 				return true
 			}
+			continue
 		case 0x05: // offset_extended
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleOffset, off: int64(cur.uleb()) * f.dataAlign})
+			v.kind, v.off = ruleOffset, int64(cur.uleb())*f.dataAlign
 		case 0x06: // restore_extended
-			if reg := cur.uleb(); initial != nil && reg < uint64(len(r.regs)) {
-				r.regs[reg] = initial.regs[reg]
+			if initial == nil || reg >= uint64(len(r.regs)) {
+				continue
 			}
+			v = initial.regs[reg]
 		case 0x07: // undefined
-			set(cur.uleb(), rule{kind: ruleUndefined})
+			v.kind = ruleUndefined
 		case 0x08: // same_value
-			set(cur.uleb(), rule{})
 		case 0x09: // register
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleRegister, reg: int(min(cur.uleb(), 1<<10))})
+			v.kind, v.reg = ruleRegister, int(min(cur.uleb(), 1<<10))
 		case 0x0a: // remember_state
 			if len(saved) >= 16 || !t.c.spend(1<<10) {
 				return false
 			}
 			saved = append(saved, *r)
+			continue
 		case 0x0b: // restore_state
 			if len(saved) == 0 {
 				return false
 			}
 			*r = saved[len(saved)-1]
 			saved = saved[:len(saved)-1]
+			continue
 		case 0x0c: // def_cfa
-			reg := int(min(cur.uleb(), 1<<10))
-			r.cfa = rule{kind: ruleRegister, reg: reg, off: int64(cur.uleb())}
+			r.cfa = rule{kind: ruleRegister, reg: int(reg), off: int64(cur.uleb())}
+			continue
 		case 0x0d: // def_cfa_register
-			r.cfa.kind, r.cfa.reg = ruleRegister, int(min(cur.uleb(), 1<<10))
+			r.cfa.kind, r.cfa.reg = ruleRegister, int(reg)
+			continue
 		case 0x0e: // def_cfa_offset
 			r.cfa.off = int64(cur.uleb())
+			continue
 		case 0x0f: // def_cfa_expression
 			r.cfa = rule{kind: ruleExpression}
-			r.cfa.from, r.cfa.to = expression()
-		case 0x10, 0x16: // expression, val_expression
-			reg := cur.uleb()
-			v := rule{kind: ruleExpression}
-			if op == 0x16 {
-				v.kind = ruleValueExpression
-			}
-			v.from, v.to = expression()
-			set(reg, v)
+			r.cfa.from, r.cfa.to = cur.block()
+			continue
+		case 0x10: // expression
+			v.kind = ruleExpression
+			v.from, v.to = cur.block()
+		case 0x16: // val_expression
+			v.kind = ruleValueExpression
+			v.from, v.to = cur.block()
 		case 0x11: // offset_extended_sf
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleOffset, off: cur.sleb() * f.dataAlign})
+			v.kind, v.off = ruleOffset, cur.sleb()*f.dataAlign
 		case 0x12: // def_cfa_sf
-			reg := int(min(cur.uleb(), 1<<10))
-			r.cfa = rule{kind: ruleRegister, reg: reg, off: cur.sleb() * f.dataAlign}
+			r.cfa = rule{kind: ruleRegister, reg: int(reg), off: cur.sleb() * f.dataAlign}
+			continue
 		case 0x13: // def_cfa_offset_sf
 			r.cfa.off = cur.sleb() * f.dataAlign
+			continue
 		case 0x14: // val_offset
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleValue, off: int64(cur.uleb()) * f.dataAlign})
+			v.kind, v.off = ruleValue, int64(cur.uleb())*f.dataAlign
 		case 0x15: // val_offset_sf
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleValue, off: cur.sleb() * f.dataAlign})
-		case 0x2d: // AARCH64_negate_ra_state: signed addresses are recognised by their bits
+			v.kind, v.off = ruleValue, cur.sleb()*f.dataAlign
 		case 0x2e: // GNU_args_size
 			cur.uleb()
+			continue
 		case 0x2f: // GNU_negative_offset_extended
-			reg := cur.uleb()
-			set(reg, rule{kind: ruleOffset, off: -int64(cur.uleb()) * f.dataAlign})
+			v.kind, v.off = ruleOffset, -int64(cur.uleb())*f.dataAlign
 		default:
 			return false
+		}
+		if reg < uint64(len(r.regs)) {
+			r.regs[reg] = v
 		}
 	}
 	return !cur.bad
 }
 
-// apply computes the caller's registers, and the frame's address.
-func (t *frameTable) apply(f fde, r *row, regs *Registers) (caller Registers, cfa uint64, ok bool) {
+// apply makes registers those of the caller. If it is false, it has left them as
+// they were.
+func (t *frameTable) apply(f fde, r *row, regs *Registers) bool {
+	var cfa uint64
+	var ok bool
 	switch r.cfa.kind {
 	case ruleRegister:
-		v, known := regs.get(r.cfa.reg)
-		if !known {
-			return caller, 0, false
-		}
-		cfa = v + uint64(r.cfa.off)
+		cfa, ok = regs.get(r.cfa.reg)
+		cfa += uint64(r.cfa.off)
 	case ruleExpression:
-		if cfa, ok = t.evaluate(r.cfa, regs, 0, false); !ok {
-			return caller, 0, false
-		}
-	default:
-		return caller, 0, false
+		cfa, ok = t.evaluate(&r.cfa, regs, 0, false)
 	}
-	caller = *regs
+	if !ok {
+		return false
+	}
+	caller := *regs
 	caller.set(regs.spColumn(), cfa)
 	for n := range registerCount {
-		v := r.regs[n]
+		v := &r.regs[n]
 		var value uint64
 		known := true
 		switch v.kind {
@@ -198,12 +190,11 @@ func (t *frameTable) apply(f fde, r *row, regs *Registers) (caller Registers, cf
 			value = cfa + uint64(v.off)
 		case ruleRegister:
 			value, known = regs.get(v.reg)
-		case ruleExpression:
-			if value, known = t.evaluate(v, regs, cfa, true); known {
+		case ruleExpression, ruleValueExpression:
+			value, known = t.evaluate(v, regs, cfa, true)
+			if known && v.kind == ruleExpression {
 				value, known = t.c.word(value)
 			}
-		case ruleValueExpression:
-			value, known = t.evaluate(v, regs, cfa, true)
 		}
 		if known {
 			caller.set(n, value)
@@ -215,10 +206,11 @@ func (t *frameTable) apply(f fde, r *row, regs *Registers) (caller Registers, cf
 	if known && regs.arch == AMD64 && r.regs[amd64PC].kind == ruleNone {
 		known = false // the callee's own, not a return address
 	}
-	if !known {
+	if known {
+		caller.set(regs.pcColumn(), pc)
+	} else {
 		caller.forget(regs.pcColumn())
-		return caller, cfa, true
 	}
-	caller.set(regs.pcColumn(), pc)
-	return caller, cfa, true
+	*regs = caller
+	return true
 }

@@ -56,10 +56,7 @@ type fde struct {
 // find finds the description of the function at pc.
 func (t *frameTable) find(pc uint64) (fde, bool) {
 	if t.count > 0 {
-		if f, ok := t.search(pc); ok {
-			return f, true
-		}
-		return fde{}, false
+		return t.search(pc)
 	}
 	t.build()
 	i := sort.Search(len(t.sorted), func(i int) bool { return t.sorted[i].start > pc })
@@ -159,8 +156,8 @@ func (t *frameTable) fde(off uint64) (fde, bool) {
 		return fde{}, false
 	}
 	f := fde{cie: ci}
-	start, ok := t.pointer(&cur, ci.encoding)
-	size, ok2 := t.pointer(&cur, ci.encoding&0x0f)
+	start, ok := t.pointer(cur, ci.encoding)
+	size, ok2 := t.pointer(cur, ci.encoding&0x0f)
 	if !ok || !ok2 {
 		return fde{}, false
 	}
@@ -235,7 +232,7 @@ func (t *frameTable) readCIE(off uint64) *cie {
 			case 'S':
 				ci.signal = true
 			case 'P':
-				t.pointer(&cur, cur.u8()&^0x80)
+				t.pointer(cur, cur.u8()&^0x80)
 			case 'B': // return addresses are signed with the other key
 			}
 		}
@@ -259,20 +256,16 @@ func (t *frameTable) pointer(cur *cursor, encoding uint8) (uint64, bool) {
 	place := t.addr + (cur.pos - t.data.off)
 	var v uint64
 	switch encoding & 0x0f {
-	case 0x00, 0x04, 0x0c:
+	case 0x00:
 		v = cur.u64()
 	case 0x01:
 		v = cur.uleb()
-	case 0x02:
-		v = uint64(cur.u16())
-	case 0x03:
-		v = uint64(cur.u32())
+	case 0x02, 0x03, 0x04:
+		v = cur.uint(1 << (encoding&7 - 1))
 	case 0x09:
 		v = uint64(cur.sleb())
-	case 0x0a:
-		v = uint64(int64(int16(cur.u16())))
-	case 0x0b:
-		v = uint64(int64(int32(cur.u32())))
+	case 0x0a, 0x0b, 0x0c:
+		v = cur.signed(1 << (encoding&7 - 1))
 	default:
 		return 0, false
 	}
@@ -305,12 +298,12 @@ func (m *Module) frameTables() []*frameTable {
 		t.data.off, t.addr = t.hdr, t.hdr
 		t.data.src = mem
 		version, ptr, num, tab := cur.u8(), cur.u8(), cur.u8(), cur.u8()
-		start, ok := t.pointer(&cur, ptr)
+		start, ok := t.pointer(cur, ptr)
 		if version != 1 || !ok || start < m.Start || start >= m.End {
 			continue
 		}
 		if num != 0xff && tab == 0x3b {
-			if t.count, ok = t.pointer(&cur, num); !ok {
+			if t.count, ok = t.pointer(cur, num); !ok {
 				t.count = 0
 			}
 			t.table = cur.pos
@@ -321,7 +314,7 @@ func (m *Module) frameTables() []*frameTable {
 		t.addr = start
 		m.tables = append(m.tables, t)
 	}
-	if s, ok := m.file.section(".eh_frame"); ok && len(m.tables) == 0 && s.flags&shfAlloc != 0 {
+	if s := m.file.section(".eh_frame"); s != nil && len(m.tables) == 0 && s.flags&shfAlloc != 0 {
 		start := m.Bias + s.addr
 		m.tables = append(m.tables, &frameTable{c: m.core, bias: m.Bias, addr: start, data: span{mem, start, s.size}})
 	}

@@ -64,7 +64,6 @@ type Signal struct {
 	HasCode bool
 	// HasAddr says that the signal came from the processor, not from a process.
 	HasAddr bool
-	Sender  int // the process that sent it, where HasAddr is not set
 }
 
 // A Process is what NT_PRPSINFO says of the program that died.
@@ -253,10 +252,10 @@ func (c *Core) parse() error {
 		count = maxSegments
 	}
 	var notes []segment
-	at := cursor{src: fileSource{c, c.f, c.size}, pos: h.phoff, end: uint64(c.size)}
+	headers := at(fileSource{c, c.f, c.size}, h.phoff, uint64(c.size)-h.phoff)
 	for range count {
-		p, ok := at.phdr()
-		if !ok {
+		var p phdr
+		if !headers.phdr(&p) {
 			c.Truncated = true
 			break
 		}

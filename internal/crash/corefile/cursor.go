@@ -26,12 +26,12 @@ type cursor struct {
 // at is a cursor over n bytes from off on. A range that wraps around is empty.
 //
 //go:noinline
-func at(src source, off, n uint64) cursor {
+func at(src source, off, n uint64) *cursor {
 	end := off + n
 	if end < off {
 		end = off
 	}
-	return cursor{src: src, pos: off, end: end}
+	return &cursor{src: src, pos: off, end: end}
 }
 
 //go:noinline
@@ -107,6 +107,20 @@ func (c *cursor) uint(size int) uint64 {
 		v |= uint64(b) << (8 * i)
 	}
 	return v
+}
+
+// signed reads size bytes, 1 to 8, and extends the sign.
+func (c *cursor) signed(size int) uint64 {
+	unused := 64 - 8*size
+	return uint64(int64(c.uint(size)<<unused) >> unused)
+}
+
+// block passes over a length and as many bytes, and returns where those are.
+func (c *cursor) block() (from, to uint64) {
+	n := c.uleb()
+	from = c.pos
+	c.skip(n)
+	return from, c.pos
 }
 
 // uleb reads a number in the unsigned form of LEB128. Bits beyond 64 are lost.

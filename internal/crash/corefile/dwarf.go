@@ -81,8 +81,7 @@ type spec struct {
 // something.
 type attr struct {
 	form uint16
-	u    uint64
-	pos  uint64 // in info, of an inline string
+	u    uint64 // of an inline string: its offset in info
 }
 
 // dwarf is the module's DWARF: from the file, or from its debug file.
@@ -93,7 +92,7 @@ func (m *Module) dwarf() *lineTable {
 	m.lines = &lineTable{}
 	c := m.core
 	for _, e := range []*elfFile{m.open(), m.debugFile()} {
-		if _, ok := e.section(".debug_info"); !ok {
+		if e.section(".debug_info") == nil {
 			continue
 		}
 		t := &lineTable{
@@ -122,7 +121,7 @@ func (t *lineTable) index() {
 		}
 		next := cur.pos + length
 		u.wide, u.end = wide, next-t.info.off
-		if t.readUnit(&cur, &u) {
+		if t.readUnit(cur, &u) {
 			n := len(t.units)
 			t.c.room.units--
 			t.units = append(t.units, u)

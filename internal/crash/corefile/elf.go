@@ -80,13 +80,12 @@ type phdr struct {
 }
 
 // phdr reads a program header.
-func (c *cursor) phdr() (phdr, bool) {
-	var p phdr
+func (c *cursor) phdr(p *phdr) bool {
 	p.kind, p.flags = c.u32(), c.u32()
 	p.offset, p.addr = c.u64(), c.u64()
 	c.skip(8)
 	p.fileSize, p.memSize, p.alignTo = c.u64(), c.u64(), c.u64()
-	return p, !c.bad
+	return !c.bad
 }
 
 // A shdr is a section header.
@@ -100,11 +99,10 @@ type shdr struct {
 }
 
 // shdr reads a section header.
-func (c *cursor) shdr() (shdr, bool) {
-	var s shdr
+func (c *cursor) shdr(s *shdr) bool {
 	s.name, s.kind, s.flags = c.u32(), c.u32(), c.u64()
 	s.addr, s.offset, s.size = c.u64(), c.u64(), c.u64()
 	s.link = c.u32()
 	c.skip(20)
-	return s, !c.bad
+	return !c.bad
 }

@@ -44,14 +44,14 @@ func parseELF(src source, f *os.File) *elfFile {
 	}
 	cur := at(src, h.shoff, uint64(h.shnum)*shdrSize)
 	for range h.shnum {
-		s, ok := cur.shdr()
-		if !ok {
+		var s section
+		if !cur.shdr(&s.shdr) {
 			break
 		}
-		e.sections = append(e.sections, section{shdr: s})
+		e.sections = append(e.sections, s)
 	}
 	if int(h.shstrndx) < len(e.sections) {
-		names := e.sections[h.shstrndx]
+		names := &e.sections[h.shstrndx]
 		for i := range e.sections {
 			s := &e.sections[i]
 			if uint64(s.name) < names.size {
@@ -71,8 +71,8 @@ func readProgs(src source, h ehdr) []phdr {
 	var all []phdr
 	cur := at(src, h.phoff, uint64(h.phnum)*phdrSize)
 	for range h.phnum {
-		p, ok := cur.phdr()
-		if !ok {
+		var p phdr
+		if !cur.phdr(&p) {
 			return nil
 		}
 		all = append(all, p)
@@ -80,16 +80,16 @@ func readProgs(src source, h ehdr) []phdr {
 	return all
 }
 
-// section finds a section by name that has contents.
-func (e *elfFile) section(name string) (section, bool) {
+// section finds a section by name that has contents, nil if there is none.
+func (e *elfFile) section(name string) *section {
 	if e != nil {
-		for _, s := range e.sections {
-			if s.label == name && s.kind != shtNobits && s.size > 0 {
-				return s, true
+		for i := range e.sections {
+			if s := &e.sections[i]; s.label == name && s.kind != shtNobits && s.size > 0 {
+				return s
 			}
 		}
 	}
-	return section{}, false
+	return nil
 }
 
 // A span is a stretch of a source.
@@ -101,9 +101,9 @@ type span struct {
 // from is a cursor over the span from an offset on.
 //
 //go:noinline
-func (s span) from(off uint64) cursor {
+func (s span) from(off uint64) *cursor {
 	if off > s.size || s.src == nil {
-		return cursor{bad: true}
+		return &cursor{bad: true}
 	}
 	return at(s.src, s.off+off, s.size-off)
 }
@@ -119,8 +119,8 @@ func (s span) text(off uint64, limit int) string {
 // data is where a section's contents are: in the file, or inflated in memory.
 // Of the ways to compress one only zlib is known.
 func (c *Core) data(e *elfFile, name string) span {
-	s, ok := e.section(name)
-	if !ok {
+	s := e.section(name)
+	if s == nil {
 		return span{}
 	}
 	if s.flags&shfCompress == 0 {
@@ -174,7 +174,7 @@ func (e *elfFile) notes() (notes []span) {
 			notes = append(notes, span{e.src, p.offset, p.fileSize})
 		}
 	}
-	if s, ok := e.section(".note.gnu.build-id"); ok {
+	if s := e.section(".note.gnu.build-id"); s != nil {
 		notes = append(notes, span{e.src, s.offset, s.size})
 	}
 	return notes

@@ -1,64 +1,49 @@
 package corefile
 
 // evaluate computes an expression of DWARF.
-func (t *frameTable) evaluate(v rule, regs *Registers, cfa uint64, pushed bool) (uint64, bool) {
+func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool) (uint64, bool) {
 	var stack []uint64
 	if pushed {
 		stack = append(stack, cfa)
 	}
-	cur := at(t.data.src, v.from, v.to-v.from)
+	cur := at(t.data.src, r.from, r.to-r.from)
 	base := cur.pos
-	need := func(n int) bool { return len(stack) >= n }
-	push := func(v uint64) { stack = append(stack, v) }
 	for steps := 0; cur.left() > 0; steps++ {
-		if steps > 1<<12 || len(stack) > 64 {
-			return 0, false
-		}
 		op := cur.u8()
 		top := len(stack) - 1
+		if steps > 1<<12 || top >= 64 || top+1 < needs(op) {
+			return 0, false
+		}
+		var v uint64 // to be pushed
+		ok := true
 		switch {
 		case op >= 0x30 && op <= 0x4f: // lit0 to lit31
-			push(uint64(op - 0x30))
-		case op >= 0x70 && op <= 0x8f: // breg0 to breg31
-			off := cur.sleb()
-			r, ok := regs.get(int(op - 0x70))
-			if !ok {
-				return 0, false
+			v = uint64(op - 0x30)
+		case op >= 0x70 && op <= 0x8f, op == 0x92: // breg0 to breg31, bregx
+			reg := uint64(op - 0x70)
+			if op == 0x92 {
+				reg = min(cur.uleb(), 1<<10)
 			}
-			push(r + uint64(off))
-		case op == 0x92: // bregx
-			reg := cur.uleb()
 			off := cur.sleb()
-			r, ok := regs.get(int(min(reg, 1<<10)))
-			if !ok {
-				return 0, false
+			v, ok = regs.get(int(reg))
+			v += uint64(off)
+		case op == 0x03: // addr
+			v = cur.u64()
+		case op >= 0x08 && op <= 0x0f: // const1u, const1s, and so on to const8s
+			if size := 1 << (op & 7 >> 1); op&1 == 0 {
+				v = cur.uint(size)
+			} else {
+				v = cur.signed(size)
 			}
-			push(r + uint64(off))
-		case op == 0x03, op == 0x0e, op == 0x0f: // addr, const8u, const8s
-			push(cur.u64())
-		case op == 0x08:
-			push(uint64(cur.u8()))
-		case op == 0x09:
-			push(uint64(int64(int8(cur.u8()))))
-		case op == 0x0a:
-			push(uint64(cur.u16()))
-		case op == 0x0b:
-			push(uint64(int64(int16(cur.u16()))))
-		case op == 0x0c:
-			push(uint64(cur.u32()))
-		case op == 0x0d:
-			push(uint64(int64(int32(cur.u32()))))
-		case op == 0x10:
-			push(cur.uleb())
-		case op == 0x11:
-			push(uint64(cur.sleb()))
+		case op == 0x10: // constu
+			v = cur.uleb()
+		case op == 0x11: // consts
+			v = uint64(cur.sleb())
 		case op == 0x96: // nop
+			continue
 		case op == 0x2f, op == 0x28: // skip, bra
-			to := uint64(int64(int16(cur.u16())))
+			to := cur.signed(2)
 			if op == 0x28 {
-				if !need(1) {
-					return 0, false
-				}
 				taken := stack[top] != 0
 				stack = stack[:top]
 				if !taken {
@@ -69,56 +54,53 @@ func (t *frameTable) evaluate(v rule, regs *Registers, cfa uint64, pushed bool) 
 				return 0, false
 			}
 			cur.seek(to)
+			continue
 		case op == 0x12: // dup
-			if !need(1) {
-				return 0, false
-			}
-			push(stack[top])
+			v = stack[top]
 		case op == 0x13: // drop
-			if !need(1) {
-				return 0, false
-			}
 			stack = stack[:top]
+			continue
 		case op == 0x14: // over
-			if !need(2) {
-				return 0, false
-			}
-			push(stack[top-1])
+			v = stack[top-1]
 		case op == 0x15: // pick
 			n := int(cur.u8())
-			if !need(n + 1) {
+			if n > top {
 				return 0, false
 			}
-			push(stack[top-n])
+			v = stack[top-n]
 		case op == 0x16: // swap
-			if !need(2) {
-				return 0, false
-			}
 			stack[top], stack[top-1] = stack[top-1], stack[top]
+			continue
 		case op == 0x17: // rot
-			if !need(3) {
-				return 0, false
-			}
 			stack[top], stack[top-1], stack[top-2] = stack[top-1], stack[top-2], stack[top]
+			continue
 		case op == 0x06, op == 0x94: // deref, deref_size
 			size := 8
 			if op == 0x94 {
 				size = int(cur.u8())
 			}
-			if !need(1) || size < 1 || size > 8 {
-				return 0, false
-			}
 			var b [8]byte
-			if t.c.readMemory(b[:size], stack[top]) != size {
+			if size < 1 || size > 8 || t.c.readMemory(b[:size], stack[top]) != size {
 				return 0, false
 			}
 			stack[top] = le.Uint64(b[:])
+			continue
+		case op == 0x23: // plus_uconst
+			stack[top] += cur.uleb()
+			continue
+		case needs(op) == 1:
+			v = monadic(op, stack[top])
+			stack = stack[:top]
+		case needs(op) == 2:
+			v, ok = dyadic(op, stack[top-1], stack[top])
+			stack = stack[:top-1]
 		default:
-			var ok bool
-			if stack, ok = arithmetic(op, stack, &cur); !ok {
-				return 0, false
-			}
+			return 0, false
 		}
+		if !ok {
+			return 0, false
+		}
+		stack = append(stack, v)
 	}
 	if cur.bad || len(stack) == 0 {
 		return 0, false
@@ -126,83 +108,81 @@ func (t *frameTable) evaluate(v rule, regs *Registers, cfa uint64, pushed bool) 
 	return stack[len(stack)-1], true
 }
 
-// arithmetic does the operations that only look at the stack.
-func arithmetic(op uint8, stack []uint64, cur *cursor) ([]uint64, bool) {
-	top := len(stack) - 1
-	if top < 0 {
-		return nil, false
+// needs is how many values an operation takes from the stack, or looks at.
+func needs(op uint8) int {
+	switch op {
+	case 0x06, 0x94, 0x12, 0x13, 0x28, 0x19, 0x1f, 0x20, 0x23:
+		return 1
+	case 0x17:
+		return 3
 	}
+	if op == 0x14 || op >= 0x16 && op <= 0x2e {
+		return 2
+	}
+	return 0
+}
+
+func monadic(op uint8, v uint64) uint64 {
 	switch op {
 	case 0x19: // abs
-		if int64(stack[top]) < 0 {
-			stack[top] = -stack[top]
+		if int64(v) < 0 {
+			return -v
 		}
-		return stack, true
 	case 0x1f: // neg
-		stack[top] = -stack[top]
-		return stack, true
+		return -v
 	case 0x20: // not
-		stack[top] = ^stack[top]
-		return stack, true
-	case 0x23: // plus_uconst
-		stack[top] += cur.uleb()
-		return stack, true
+		return ^v
 	}
-	if top < 1 {
-		return nil, false
-	}
-	a, b := stack[top-1], stack[top]
+	return v
+}
+
+func dyadic(op uint8, a, b uint64) (uint64, bool) {
 	sa, sb := int64(a), int64(b)
-	var v uint64
-	truth := func(t bool) {
-		if t {
-			v = 1
-		}
-	}
+	var truth bool
 	switch op {
 	case 0x1a:
-		v = a & b
+		return a & b, true
 	case 0x1b:
 		if sb == 0 || sb == -1 {
-			return nil, false
+			return 0, false
 		}
-		v = uint64(sa / sb)
+		return uint64(sa / sb), true
 	case 0x1c:
-		v = a - b
+		return a - b, true
 	case 0x1d:
 		if b == 0 {
-			return nil, false
+			return 0, false
 		}
-		v = a % b
+		return a % b, true
 	case 0x1e:
-		v = a * b
+		return a * b, true
 	case 0x21:
-		v = a | b
+		return a | b, true
 	case 0x22:
-		v = a + b
+		return a + b, true
 	case 0x24:
-		v = a << min(b, 64)
+		return a << min(b, 64), true
 	case 0x25:
-		v = a >> min(b, 64)
+		return a >> min(b, 64), true
 	case 0x26:
-		v = uint64(sa >> min(b, 63))
+		return uint64(sa >> min(b, 63)), true
 	case 0x27:
-		v = a ^ b
+		return a ^ b, true
 	case 0x29:
-		truth(sa == sb)
+		truth = sa == sb
 	case 0x2a:
-		truth(sa >= sb)
+		truth = sa >= sb
 	case 0x2b:
-		truth(sa > sb)
+		truth = sa > sb
 	case 0x2c:
-		truth(sa <= sb)
+		truth = sa <= sb
 	case 0x2d:
-		truth(sa < sb)
+		truth = sa < sb
 	case 0x2e:
-		truth(sa != sb)
-	default:
-		return nil, false
+		truth = sa != sb
 	}
-	stack[top-1] = v
-	return stack[:top], true
+	if truth {
+		return 1, true
+	}
+	return 0, true
 }

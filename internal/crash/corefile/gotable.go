@@ -26,7 +26,6 @@ type goTable struct {
 // A goFunc is one function of the table.
 type goFunc struct {
 	entry       uint64
-	record      uint64 // offset of its description in the table
 	name        int32
 	pcsp        uint32
 	pcfile      uint32
@@ -54,8 +53,8 @@ func (m *Module) goFuncs() *goTable {
 		return nil
 	}
 	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
-		s, ok := e.section(name)
-		if !ok || s.flags&shfAlloc == 0 {
+		s := e.section(name)
+		if s == nil || s.flags&shfAlloc == 0 {
 			continue
 		}
 		t := &goTable{c: m.core, mem: span{memorySource{m.core}, m.Bias + s.addr, s.size}}
@@ -85,7 +84,7 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 		return false
 	}
 	// Since Go 1.26 the beginning of the code is in the module's data only.
-	if s, ok := e.section(".go.module"); ok {
+	if s := e.section(".go.module"); s != nil {
 		mem := memorySource{m.core}
 		data := at(mem, m.Bias+s.addr+22*8, 19*8)
 		text := data.u64()
@@ -95,8 +94,8 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 		}
 	}
 	if t.text < m.Start || t.text >= m.End {
-		s, ok := e.section(".text")
-		if !ok {
+		s := e.section(".text")
+		if s == nil {
 			return false
 		}
 		t.text = m.Bias + s.addr
@@ -105,28 +104,19 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 }
 
 // find finds the function that an address is in.
-func (t *goTable) find(pc uint64) (goFunc, bool) {
+func (t *goTable) find(pc uint64) (*goFunc, bool) {
 	off := pc - t.text
 	if pc < t.text || off > 1<<32-1 {
-		return goFunc{}, false
-	}
-	entry := func(i uint64) (start, record uint64, ok bool) {
-		cur := t.mem.from(t.funcs + i*8)
-		start, record = uint64(cur.u32()), uint64(cur.u32())
-		return start, record, !cur.bad
+		return nil, false
 	}
 	// The entry after the last one says where the code ends.
 	lo, hi := uint64(0), t.count+1
 	for lo < hi {
 		mid := lo + (hi-lo)/2
-		start, _, ok := entry(mid)
-		if mid == t.count {
-			// The last one has no record behind it, which matters to nobody.
-			cur := t.mem.from(t.funcs + mid*8)
-			start, ok = uint64(cur.u32()), !cur.bad
-		}
-		if !ok {
-			return goFunc{}, false
+		cur := t.mem.from(t.funcs + mid*8)
+		start := uint64(cur.u32())
+		if cur.bad {
+			return nil, false
 		}
 		if start <= off {
 			lo = mid + 1
@@ -135,18 +125,18 @@ func (t *goTable) find(pc uint64) (goFunc, bool) {
 		}
 	}
 	if lo == 0 || lo > t.count {
-		return goFunc{}, false
+		return nil, false
 	}
-	start, record, ok := entry(lo - 1)
-	if !ok {
-		return goFunc{}, false
+	cur := t.mem.from(t.funcs + (lo-1)*8)
+	start, record := cur.u32(), cur.u32()
+	if cur.bad {
+		return nil, false
 	}
-	f := goFunc{entry: t.text + start, record: t.funcs + record}
-	cur := t.mem.from(f.record)
-	if uint64(cur.u32()) != start {
-		return goFunc{}, false
+	cur = t.mem.from(t.funcs + uint64(record))
+	if cur.u32() != start {
+		return nil, false
 	}
-	f.name = int32(cur.u32())
+	f := &goFunc{entry: t.text + uint64(start), name: int32(cur.u32())}
 	cur.skip(8)
 	f.pcsp, f.pcfile, f.pcln, f.npcdata, f.unit = cur.u32(), cur.u32(), cur.u32(), cur.u32(), cur.u32()
 	if t.magic == goMagic120 {
@@ -161,7 +151,7 @@ func (t *goTable) find(pc uint64) (goFunc, bool) {
 }
 
 // value looks a program counter up in one of a function's tables.
-func (t *goTable) value(f goFunc, table uint32, pc uint64) (int32, bool) {
+func (t *goTable) value(f *goFunc, table uint32, pc uint64) (int32, bool) {
 	if table == 0 {
 		return 0, false
 	}
@@ -192,7 +182,7 @@ func (t *goTable) text32(off int32) string {
 
 // describe fills in function and line, and returns the frames of calls that were
 // inlined at the address.
-func (t *goTable) describe(f *Frame, fn goFunc, pc uint64) []Frame {
+func (t *goTable) describe(f *Frame, fn *goFunc, pc uint64) []Frame {
 	f.Function, f.FuncOff = t.text32(fn.name), f.PC-fn.entry
 	f.File, f.Line = t.line(fn, pc)
 	var inlined []Frame
@@ -214,7 +204,7 @@ func (t *goTable) describe(f *Frame, fn goFunc, pc uint64) []Frame {
 }
 
 // line is the source line of an address.
-func (t *goTable) line(fn goFunc, pc uint64) (string, int) {
+func (t *goTable) line(fn *goFunc, pc uint64) (string, int) {
 	file, ok := t.value(fn, fn.pcfile, pc)
 	line, ok2 := t.value(fn, fn.pcln, pc)
 	if !ok || !ok2 || file < 0 || fn.unit == 1<<32-1 {
@@ -230,7 +220,7 @@ func (t *goTable) line(fn goFunc, pc uint64) (string, int) {
 
 // inlined looks up which call was inlined at an address, and an address of what
 // it was inlined into.
-func (t *goTable) inlined(fn goFunc, pc uint64) (name string, parent uint64, ok bool) {
+func (t *goTable) inlined(fn *goFunc, pc uint64) (name string, parent uint64, ok bool) {
 	const indexTable, treeTable = 2, 3 // PCDATA_InlTreeIndex, FUNCDATA_InlTree
 	if t.inline == 0 || t.magic != goMagic120 || fn.npcdata <= indexTable || fn.nfuncdata <= treeTable {
 		return "", 0, false
@@ -262,21 +252,17 @@ func (c *Core) switched(pc uint64) bool {
 }
 
 // goStep finds the caller's registers by the size of the frame.
-func (c *Core) goStep(t *goTable, fn goFunc, regs *Registers, pc uint64) (Registers, bool) {
+func (c *Core) goStep(t *goTable, fn *goFunc, regs *Registers, pc uint64) bool {
 	if fn.flag&goTopFrame != 0 {
 		// Nothing called it, unless it is the handler of signals.
 		fn.flag = 0
-		caller, ok := c.goStep(t, fn, regs, pc)
-		if ok {
-			_, ok = c.trampoline(&caller)
-		}
-		return caller, ok
+		return c.goStep(t, fn, regs, pc) && c.trampoline(regs.PC())
 	}
-	size, ok := t.value(fn, fn.pcsp, pc)
-	if !ok || size < 0 || fn.flag&goSPWrite != 0 {
+	frame, ok := t.value(fn, fn.pcsp, pc)
+	if !ok || frame < 0 || fn.flag&goSPWrite != 0 {
 		return c.goSwitch(regs)
 	}
-	caller := *regs
+	size := uint64(frame)
 	sp := regs.SP()
 	if regs.arch == ARM64 {
 		// The return address lies lowest in the frame, the caller's frame
@@ -284,42 +270,41 @@ func (c *Core) goStep(t *goTable, fn goFunc, regs *Registers, pc uint64) (Regist
 		if size > 0 {
 			lr, ok := c.word(sp)
 			if !ok {
-				return caller, false
+				return false
 			}
-			caller.set(arm64LR, lr)
+			regs.set(arm64LR, lr)
 			if fp, ok := c.word(sp - 8); ok {
-				caller.set(arm64FP, fp)
+				regs.set(arm64FP, fp)
 			}
 		}
-		lr, known := caller.get(arm64LR)
-		caller.set(arm64PC, lr)
-		caller.set(arm64SP, sp+uint64(size))
-		return caller, known && c.arrive(&caller)
+		lr, known := regs.get(arm64LR)
+		regs.set(arm64PC, lr)
+		regs.set(arm64SP, sp+size)
+		return known && c.arrive(regs)
 	}
-	ret := sp + uint64(size)
-	lr, ok := c.word(ret)
+	sp += size
+	ret, ok := c.word(sp)
 	if !ok {
-		return caller, false
+		return false
+	}
+	if ret != 0 && !c.executable(ret) {
+		return c.goSwitch(regs)
 	}
 	if size >= 8 {
-		if bp, ok := c.word(ret - 8); ok {
-			caller.set(amd64BP, bp)
+		if bp, ok := c.word(sp - 8); ok {
+			regs.set(amd64BP, bp)
 		}
 	}
-	caller.set(amd64PC, lr)
-	caller.set(amd64SP, ret+8)
-	if c.executable(lr) || lr == 0 {
-		return caller, lr != 0
-	}
-	return c.goSwitch(regs)
+	regs.set(amd64PC, ret)
+	regs.set(amd64SP, sp+8)
+	return ret != 0
 }
 
 // goSwitch follows the frame pointer to wherever it leads: a function that
 // changes stacks leaves it as it was on the other one.
-func (c *Core) goSwitch(regs *Registers) (Registers, bool) {
-	away := *regs
-	away.set(away.spColumn(), 0)
-	return c.byFramePointer(&away)
+func (c *Core) goSwitch(regs *Registers) bool {
+	regs.set(regs.spColumn(), 0)
+	return c.byFramePointer(regs)
 }
 
 // undoSigpanic makes up for what the runtime's signal handler did to make it look

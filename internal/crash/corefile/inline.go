@@ -29,22 +29,19 @@ type entry struct {
 	hasOrigin             bool
 }
 
-// readEntry reads the entry at the cursor. It is false at the end of a list of
-// children.
-func (t *lineTable) readEntry(cur *cursor, u *unit) (entry, bool) {
-	var e entry
+// readEntry reads the entry at the cursor into e. It is false at the end of a list
+// of children.
+func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
+	*e = entry{}
 	code := cur.uleb()
 	if code == 0 || cur.bad {
-		return e, false
+		return false
 	}
-	if e.abbrev = t.abbrevOf(u, code); e.abbrev == nil {
-		cur.bad = true
-		return e, false
-	}
+	e.abbrev = t.abbrevOf(u, code)
 	// Attributes may take no room, so reading alone does not bound them.
-	if !t.c.spend(8 * len(e.abbrev.specs)) {
+	if e.abbrev == nil || !t.c.spend(8*len(e.abbrev.specs)) {
 		cur.bad = true
-		return e, false
+		return false
 	}
 	for _, s := range e.abbrev.specs {
 		v := t.attr(cur, u, s)
@@ -69,7 +66,7 @@ func (t *lineTable) readEntry(cur *cursor, u *unit) (entry, bool) {
 			e.callLine = v.u
 		}
 	}
-	return e, !cur.bad
+	return !cur.bad
 }
 
 // reference is the offset in info that an attribute refers to, 0 if none.
@@ -87,14 +84,14 @@ func (t *lineTable) reference(u *unit, v attr) uint64 {
 // were inlined there.
 func (t *lineTable) calls(u *unit, pc uint64) []call {
 	var found []call
+	var e entry
 	depth := 0
 	cur := at(t.info.src, t.info.off+u.die, u.end-u.die)
 	for range maxEntries {
 		if cur.left() == 0 || cur.bad {
 			break
 		}
-		e, ok := t.readEntry(&cur, u)
-		if !ok {
+		if !t.readEntry(cur, u, &e) {
 			depth--
 			if depth <= 0 || len(found) > 0 && depth <= found[0].depth {
 				break
@@ -112,7 +109,7 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 				return !around
 			})
 			if around && (len(found) == 0 || depth > found[len(found)-1].depth) && len(found) < 64 {
-				found = append(found, call{t.nameOf(u, e), low, e.callFile, e.callLine, depth})
+				found = append(found, call{t.nameOf(u, &e), low, e.callFile, e.callLine, depth})
 			}
 		}
 		if !e.abbrev.children {
@@ -139,7 +136,7 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 
 // nameOf is the name of a function, which may stand at the entry it is an
 // instance of.
-func (t *lineTable) nameOf(u *unit, e entry) string {
+func (t *lineTable) nameOf(u *unit, e *entry) string {
 	for range 4 {
 		if name := t.text(u, e.linkage); name != "" {
 			return name
@@ -154,8 +151,8 @@ func (t *lineTable) nameOf(u *unit, e entry) string {
 			return plain
 		}
 		cur := at(t.info.src, t.info.off+off, v.end-off)
-		next, ok := t.readEntry(&cur, v)
-		if !ok {
+		next := new(entry)
+		if !t.readEntry(cur, v, next) {
 			return plain
 		}
 		u, e = v, next

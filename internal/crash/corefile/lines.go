@@ -53,31 +53,33 @@ type lineHeader struct {
 	lineRange   uint8
 	opcodeBase  uint8
 	lengths     [256]uint8
-	program     uint64 // where it begins
-	directories cursor // where the tables of directories and files begin
+	program     uint64  // where it begins
+	directories *cursor // where the tables of directories and files begin
 	end         uint64
 }
 
-func (t *lineTable) lineHeader(u *unit) (lineHeader, bool) {
-	var h lineHeader
+// lineHeader reads the beginning of a unit's line program. It is nil if that makes
+// no sense.
+func (t *lineTable) lineHeader(u *unit) *lineHeader {
+	h := new(lineHeader)
 	cur := t.line.from(u.lines)
 	length, wide := cur.unitLength()
 	if cur.bad || length > cur.left() {
-		return h, false
+		return nil
 	}
 	h.end = cur.pos + length
 	cur.end = h.end
 	h.wide = wide
 	h.version = cur.u16()
 	if h.version < 2 || h.version > 5 {
-		return h, false
+		return nil
 	}
 	if h.version == 5 && (cur.u8() != 8 || cur.u8() != 0) {
-		return h, false
+		return nil
 	}
 	size := cur.offset(wide)
 	if size > cur.left() {
-		return h, false
+		return nil
 	}
 	h.program = cur.pos + size
 	h.minInst = uint64(cur.u8())
@@ -90,20 +92,23 @@ func (t *lineTable) lineHeader(u *unit) (lineHeader, bool) {
 	h.lineRange = cur.u8()
 	h.opcodeBase = cur.u8()
 	if h.lineRange == 0 || h.opcodeBase == 0 {
-		return h, false
+		return nil
 	}
 	for i := 1; i < int(h.opcodeBase); i++ {
 		h.lengths[i] = cur.u8()
 	}
 	h.directories = cur
 	h.directories.end = h.program
-	return h, !cur.bad && cur.pos <= h.program
+	if cur.bad || cur.pos > h.program {
+		return nil
+	}
+	return h
 }
 
 // lookup runs the line program of a unit until it has passed an address.
 func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
-	h, ok := t.lineHeader(u)
-	if !ok {
+	h := t.lineHeader(u)
+	if h == nil {
 		return 0, 0
 	}
 	cur := at(t.line.src, h.program, h.end-h.program)
@@ -186,23 +191,23 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 // fileName is a file of a unit by its number, relative to where the compiler
 // ran, as a debugger shows it.
 func (t *lineTable) fileName(u *unit, number uint64) string {
-	h, ok := t.lineHeader(u)
-	if !ok {
+	h := t.lineHeader(u)
+	if h == nil {
 		return ""
 	}
 	cur := h.directories
 	if h.version == 5 {
-		count, format := entryFormat(&cur)
-		dirs := cur
-		if !t.skipEntries(&cur, u, h, format, count) {
+		count, format := entryFormat(cur)
+		dirs := *cur
+		if !t.skipEntries(cur, h, format, count) {
 			return ""
 		}
-		count, files := entryFormat(&cur)
-		if number >= count || !t.skipEntries(&cur, u, h, files, number) {
+		count, files := entryFormat(cur)
+		if number >= count || !t.skipEntries(cur, h, files, number) {
 			return ""
 		}
-		name, dir := t.entry(&cur, u, h, files)
-		if dir == 0 || !t.skipEntries(&dirs, u, h, format, dir) {
+		name, dir := t.entry(cur, u, h, files)
+		if dir == 0 || !t.skipEntries(&dirs, h, format, dir) {
 			return name
 		}
 		in, _ := t.entry(&dirs, u, h, format)
@@ -211,12 +216,12 @@ func (t *lineTable) fileName(u *unit, number uint64) string {
 	if number == 0 {
 		return ""
 	}
-	dirs := cur
+	dirs := *cur
 	for cur.text(0); !cur.bad; cur.text(0) {
 		if cur.pos >= cur.end {
 			return ""
 		}
-		if peek := cur; peek.u8() == 0 {
+		if peek := *cur; peek.u8() == 0 {
 			cur.skip(1)
 			break
 		}
@@ -263,11 +268,12 @@ func entryFormat(cur *cursor) (uint64, []entryField) {
 
 // skipEntries passes over entries. Entries that take no room are an error: there
 // could be any number of them.
-func (t *lineTable) skipEntries(cur *cursor, u *unit, h lineHeader, format []entryField, count uint64) bool {
+func (t *lineTable) skipEntries(cur *cursor, h *lineHeader, format []entryField, count uint64) bool {
+	u := &unit{wide: h.wide, version: h.version}
 	for ; count > 0; count-- {
 		before := cur.pos
 		for _, f := range format {
-			t.attr(cur, &unit{wide: h.wide, version: h.version}, spec{form: uint16(min(f.form, 0xffff))})
+			t.attr(cur, u, spec{form: uint16(min(f.form, 0xffff))})
 		}
 		if cur.bad || cur.pos == before || !t.c.spend(8*len(format)) {
 			return false
@@ -277,7 +283,7 @@ func (t *lineTable) skipEntries(cur *cursor, u *unit, h lineHeader, format []ent
 }
 
 // entry reads an entry: its path, and the number of its directory.
-func (t *lineTable) entry(cur *cursor, u *unit, h lineHeader, format []entryField) (name string, dir uint64) {
+func (t *lineTable) entry(cur *cursor, u *unit, h *lineHeader, format []entryField) (name string, dir uint64) {
 	in := *u
 	in.wide = h.wide
 	for _, f := range format {

@@ -37,15 +37,15 @@ func (c *Core) readNotes(off, size uint64, limit int) int {
 		desc := at(cur.src, cur.pos, descLen)
 		switch kind {
 		case ntPrstatus:
-			c.prstatus(&desc)
+			c.prstatus(desc)
 		case ntPrpsinfo:
-			c.prpsinfo(&desc)
+			c.prpsinfo(desc)
 		case ntSiginfo:
-			c.siginfo(&desc)
+			c.siginfo(desc)
 		case ntAuxv:
-			c.auxiliary(&desc)
+			c.auxiliary(desc)
 		case ntFile:
-			c.mappedFiles(&desc, descLen)
+			c.mappedFiles(desc, descLen)
 		case ntARMPACMask:
 			desc.skip(8)
 			if mask := desc.u64(); !desc.bad && mask != 0 {
@@ -133,8 +133,6 @@ func (c *Core) siginfo(d *cursor) {
 	}
 	if s.HasAddr {
 		s.Addr = value
-	} else if code <= 0 {
-		s.Sender = int(int32(value))
 	}
 	c.Signal = s
 }

@@ -204,9 +204,5 @@ func openCore(t testing.TB, path string, opt Options) *Core {
 
 func report(t testing.TB, c *Core) string {
 	t.Helper()
-	var b bytes.Buffer
-	if err := c.Report(&b, ReportOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return c.Report()
 }

@@ -1,7 +1,5 @@
 package corefile
 
-import "fmt"
-
 // The numbers DWARF gives to registers. On arm64 the program counter has one
 // too, on amd64 it is the column of the return address.
 const (
@@ -15,11 +13,6 @@ const (
 
 	registerCount = 33
 )
-
-var amd64Names = [...]string{
-	"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
-	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
-}
 
 // Registers are the general registers of a thread, or what is known of them in
 // a frame further up. The methods are not inlined for the binary's size, as with
@@ -89,24 +82,3 @@ func (r *Registers) PC() uint64 { return r.value[r.pcColumn()] }
 //
 //go:noinline
 func (r *Registers) SP() uint64 { return r.value[r.spColumn()] }
-
-// A Register is a register's name and value.
-type Register struct {
-	Name  string
-	Value uint64
-}
-
-// All are the registers in the order a debugger lists them.
-func (r *Registers) All() []Register {
-	var all []Register
-	if r.arch == ARM64 {
-		for n := range 31 {
-			all = append(all, Register{fmt.Sprintf("x%d", n), r.value[n]})
-		}
-		return append(all, Register{"sp", r.value[arm64SP]}, Register{"pc", r.value[arm64PC]}, Register{"cpsr", r.flags})
-	}
-	for _, n := range [...]int{0, 3, 2, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16} {
-		all = append(all, Register{amd64Names[n], r.value[n]})
-	}
-	return append(all, Register{"eflags", r.flags})
-}

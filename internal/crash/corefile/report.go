@@ -1,77 +1,49 @@
 package corefile
 
 import (
-	"bufio"
-	"fmt"
-	"io"
+	"strconv"
 	"strings"
 	"unicode"
-
-	"golang.org/x/sys/unix"
 )
 
-// ReportOptions bound a report. What is zero gets the value in brackets.
-type ReportOptions struct {
-	Frames      int // of the thread that crashed [128]
-	OtherFrames int // of each other thread [32]
-	Threads     int // that are walked [512]
-	Bytes       int // of the whole report [192 KiB]
+// Bounds of a report.
+const (
+	reportFrames  = 128 // of the thread that crashed
+	reportOthers  = 32  // of each other thread
+	reportThreads = 512 // that are walked
+	reportBytes   = 192 << 10
+)
+
+// Report is what a person wants to read first: the backtrace of the thread that
+// crashed, its registers, then the other threads, those with the same stack
+// together, and the files that the addresses belong to. Its first paragraph says
+// whose it is. Control characters in names are replaced.
+func (c *Core) Report() string {
+	var p paper
+	c.report(&p)
+	if p.cut {
+		p.text.WriteString("... the rest was cut off\n")
+	}
+	return p.text.String()
 }
 
-func (o ReportOptions) withDefaults() ReportOptions {
-	for _, d := range []struct {
-		value *int
-		usual int
-	}{{&o.Frames, 128}, {&o.OtherFrames, 32}, {&o.Threads, 512}, {&o.Bytes, 192 << 10}} {
-		if *d.value <= 0 {
-			*d.value = d.usual
-		}
-	}
-	return o
-}
-
-// Report writes what a person wants to read first: what died of which signal,
-// the backtrace of the thread that crashed, its registers, then the other
-// threads, those with the same stack together, and the files that the addresses
-// belong to. Control characters in names are replaced.
-func (c *Core) Report(w io.Writer, opt ReportOptions) error {
-	opt = opt.withDefaults()
-	out := bufio.NewWriter(w)
-	lw := &limitedWriter{w: out, left: opt.Bytes}
-	c.report(lw, opt)
-	if lw.cut {
-		_, _ = io.WriteString(out, "... the rest was cut off\n")
-	}
-	return out.Flush()
-}
-
-func (c *Core) report(w *limitedWriter, opt ReportOptions) {
-	fmt.Fprintf(w, "Process %d", c.Process.PID)
-	if c.Process.Args != "" {
-		fmt.Fprintf(w, " (%s)", clean(c.Process.Args))
-	}
-	fmt.Fprintf(w, " got %s\n", c.Signal)
+func (c *Core) report(w *paper) {
+	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) + "\n")
 	if c.Truncated {
-		fmt.Fprintln(w, "The core is truncated: the stacks of some threads may be missing.")
+		w.print("The core is truncated: the stacks of some threads may be missing.\n")
 	}
 	used := make(map[*Module]bool)
 	crashed := &c.Threads[0]
-	fmt.Fprintf(w, "\nThread %d, which crashed:\n", crashed.TID)
-	c.writeFrames(w, c.Backtrace(crashed, opt.Frames), opt.Frames, used)
-	fmt.Fprintf(w, "\nIts registers:\n")
-	for i, r := range crashed.Regs.All() {
-		end := "  "
-		if i%3 == 2 {
-			end = "\n"
-		}
-		fmt.Fprintf(w, "%-6s 0x%016x%s", r.Name, r.Value, end)
-	}
-	fmt.Fprintln(w)
-	c.writeOthers(w, opt, used)
+	w.print("\nThread " + strconv.Itoa(crashed.TID) + ", which crashed:\n")
+	c.writeFrames(w, c.Backtrace(crashed, reportFrames), reportFrames, used)
+	w.print("\nIts registers:\n")
+	crashed.Regs.write(w)
+	w.print("\n")
+	c.writeOthers(w, used)
 	if c.expired() {
-		fmt.Fprintln(w, "\nThe time for reading the core was over before its end.")
+		w.print("\nThe time for reading the core was over before its end.\n")
 	}
-	fmt.Fprintf(w, "\nFiles:\n")
+	w.print("\nFiles:\n")
 	for _, m := range c.Modules {
 		if !used[m] {
 			continue
@@ -80,12 +52,40 @@ func (c *Core) report(w *limitedWriter, opt ReportOptions) {
 		if id == "" {
 			id = "without build ID"
 		}
-		fmt.Fprintf(w, "0x%016x-0x%016x %s %s\n", m.Start, m.End, clean(m.name()), id)
+		w.print(hex16(m.Start) + "-" + hex16(m.End) + " " + clean(m.name()) + " " + id + "\n")
 	}
 }
 
+// write writes the registers in the order a debugger lists them, three a line.
+func (r *Registers) write(w *paper) {
+	written := 0
+	write := func(name string, value uint64) {
+		end := "  "
+		if written++; written%3 == 0 {
+			end = "\n"
+		}
+		w.print(name + "      "[len(name):] + " " + hex16(value) + end)
+	}
+	if r.arch == ARM64 {
+		for n := range 31 {
+			write("x"+strconv.Itoa(n), r.value[n])
+		}
+		write("sp", r.value[arm64SP])
+		write("pc", r.value[arm64PC])
+		write("cpsr", r.flags)
+		return
+	}
+	for i, name := range strings.Fields("rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip") {
+		if i == 1 || i == 3 {
+			i = 4 - i // DWARF has rdx before rbx
+		}
+		write(name, r.value[i])
+	}
+	write("eflags", r.flags)
+}
+
 // writeOthers writes the threads that did not crash, in the core's order.
-func (c *Core) writeOthers(w *limitedWriter, opt ReportOptions, used map[*Module]bool) {
+func (c *Core) writeOthers(w *paper, used map[*Module]bool) {
 	type group struct {
 		tids   []int
 		frames []Frame
@@ -93,106 +93,98 @@ func (c *Core) writeOthers(w *limitedWriter, opt ReportOptions, used map[*Module
 	var groups []*group
 	same := make(map[string]*group)
 	others := c.Threads[1:]
-	left := 0
-	if len(others) > opt.Threads {
-		left = len(others) - opt.Threads
-		others = others[:opt.Threads]
-	}
+	left := max(0, len(others)-reportThreads)
+	others = others[:len(others)-left]
 	for i := range others {
 		if w.cut || c.expired() {
 			left += len(others) - i
 			break
 		}
-		frames := c.Backtrace(&others[i], opt.OtherFrames)
-		var key strings.Builder
-		for _, f := range frames {
-			fmt.Fprintf(&key, "%x ", f.PC)
+		frames := c.Backtrace(&others[i], reportOthers)
+		var key []byte
+		for j := range frames {
+			key = le.AppendUint64(key, frames[j].PC)
 		}
-		g := same[key.String()]
+		g := same[string(key)]
 		if g == nil {
 			g = &group{frames: frames}
-			same[key.String()] = g
+			same[string(key)] = g
 			groups = append(groups, g)
 		}
 		g.tids = append(g.tids, others[i].TID)
 	}
 	for _, g := range groups {
 		if len(g.tids) == 1 {
-			fmt.Fprintf(w, "\nThread %d:\n", g.tids[0])
+			w.print("\nThread " + strconv.Itoa(g.tids[0]) + ":\n")
 		} else {
-			fmt.Fprintf(w, "\n%d threads with the same stack:", len(g.tids))
+			w.print("\n" + strconv.Itoa(len(g.tids)) + " threads with the same stack:")
 			for i, tid := range g.tids {
 				if i == 16 {
-					fmt.Fprint(w, " ...")
+					w.print(" ...")
 					break
 				}
-				fmt.Fprintf(w, " %d", tid)
+				w.print(" " + strconv.Itoa(tid))
 			}
-			fmt.Fprintln(w)
+			w.print("\n")
 		}
-		c.writeFrames(w, g.frames, opt.OtherFrames, used)
+		c.writeFrames(w, g.frames, reportOthers, used)
 	}
 	if left += c.Skipped; left > 0 {
-		fmt.Fprintf(w, "\n%d more threads or mappings are left out.\n", left)
+		w.print("\n" + strconv.Itoa(left) + " more threads or mappings are left out.\n")
 	}
 }
 
-func (c *Core) writeFrames(w io.Writer, frames []Frame, limit int, used map[*Module]bool) {
-	for i, f := range frames {
+func (c *Core) writeFrames(w *paper, frames []Frame, limit int, used map[*Module]bool) {
+	for i := range frames {
+		f := &frames[i]
 		if m := c.moduleAt(f.PC); m != nil {
 			used[m] = true
 		}
-		fmt.Fprintf(w, "#%-2d %s\n", i, f)
+		number := strconv.Itoa(i)
+		if i < 10 {
+			number += " "
+		}
+		w.print("#" + number + " " + f.text() + "\n")
 	}
 	if len(frames) >= limit {
-		fmt.Fprintln(w, "(more frames follow)")
+		w.print("(more frames follow)\n")
 	}
 }
 
-// String is the frame as a debugger shows it, without the number.
-func (f Frame) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "0x%016x in ", f.PC)
+// text is the frame as a debugger shows it, without the number.
+func (f *Frame) text() string {
+	text := hex16(f.PC) + " in "
 	switch {
 	case f.Signal:
-		b.WriteString("<signal handler called>")
+		text += "<signal handler called>"
 	case f.Function == "":
-		b.WriteString("??")
-	case f.Inlined:
-		b.WriteString(clean(f.Function))
+		text += "??"
 	default:
-		fmt.Fprintf(&b, "%s+0x%x", clean(f.Function), f.FuncOff)
+		text += clean(f.Function)
+		if !f.Inlined {
+			text += "+0x" + strconv.FormatUint(f.FuncOff, 16)
+		}
 	}
 	if f.File != "" {
-		fmt.Fprintf(&b, " at %s:%d", clean(f.File), f.Line)
+		text += " at " + clean(f.File) + ":" + strconv.Itoa(f.Line)
 	}
 	switch {
 	case f.Inlined:
-		b.WriteString(" (inlined)")
-	case f.Function == "" && f.Module != "":
-		fmt.Fprintf(&b, " (%s+0x%x)", clean(f.Module), f.Offset)
+		text += " (inlined)"
 	case f.Module != "":
-		fmt.Fprintf(&b, " (%s)", clean(f.Module))
-	}
-	return b.String()
-}
-
-// String names the signal with what is known of its cause.
-func (s Signal) String() string {
-	name := unix.SignalName(unix.Signal(s.Number))
-	if name == "" {
-		name = "signal"
-	}
-	text := fmt.Sprintf("%s (%d)", name, s.Number)
-	if s.HasCode {
-		text += fmt.Sprintf(", code %d", s.Code)
-	}
-	if s.HasAddr {
-		text += fmt.Sprintf(", address 0x%x", s.Addr)
-	} else if s.Sender > 0 {
-		text += fmt.Sprintf(", from process %d", s.Sender)
+		text += " (" + clean(f.Module)
+		if f.Function == "" {
+			text += "+0x" + strconv.FormatUint(f.Offset, 16)
+		}
+		text += ")"
 	}
 	return text
+}
+
+// hex16 is an address in 16 hexadecimal digits.
+func hex16(v uint64) string {
+	digits := strconv.FormatUint(v, 16)
+	return "0x" + "0000000000000000"[len(digits):] + digits
 }
 
 // clean replaces what a terminal might take for a command.
@@ -205,19 +197,16 @@ func clean(s string) string {
 	}, s)
 }
 
-// A limitedWriter writes whole calls as long as there is room, and nothing after
-// the first one that does not fit.
-type limitedWriter struct {
-	w    io.Writer
-	left int
+// A paper takes whole calls as long as there is room for reportBytes, and nothing
+// after the first one that does not fit.
+type paper struct {
+	text strings.Builder
 	cut  bool
 }
 
-func (l *limitedWriter) Write(p []byte) (int, error) {
-	if l.cut || len(p) > l.left {
-		l.cut = true
-		return len(p), nil
+func (p *paper) print(s string) {
+	p.cut = p.cut || p.text.Len()+len(s) > reportBytes
+	if !p.cut {
+		p.text.WriteString(s)
 	}
-	l.left -= len(p)
-	return l.w.Write(p)
 }
