@@ -6,7 +6,6 @@ package debug
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -58,11 +57,8 @@ type Debugger struct {
 // is no app.
 func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 	if !readable(cmd.Path, cmd.User) {
-		return nil, &process.StartError{
-			ExitCode: process.ExitFailed,
-			Msg:      fmt.Sprintf("debug: %s may be executed but not read by user %s, and gdbserver has to read it", cmd.Path, cmd.User.Name),
-			Hint:     "chmod +r it, or debug it as another user",
-		}
+		return nil, failed(cmd.Path+" may be executed but not read by user "+cmd.User.Name+", and gdbserver has to read it",
+			"chmod +r it, or debug it as another user")
 	}
 	cmd.Paused, cmd.Release = true, d.release
 	app, err := d.opts.Supervisor.Start(cmd)
@@ -132,7 +128,7 @@ func (d *Debugger) try() error {
 		return process.NoTracing(why.Error())
 	}
 	if refused != nil {
-		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + refused.Error()}
+		return failed(refused.Error(), "")
 	}
 	return nil
 }
@@ -206,7 +202,7 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 		d.mu.Lock()
 	}
 	if d.session != nil && !d.closed {
-		d.tell(fmt.Sprintf("a second debugger, %v, is turned away: one is connected", conn.RemoteAddr()))
+		d.tell("a second debugger, " + conn.RemoteAddr().String() + ", is turned away: one is connected")
 	}
 	if d.session != nil || d.closed {
 		return false
@@ -216,7 +212,7 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 	d.session = s
 	d.work.Go(func() {
 		defer close(s.done)
-		d.tell(fmt.Sprintf("debugger connected from %v", conn.RemoteAddr()))
+		d.tell("debugger connected from " + conn.RemoteAddr().String())
 		end := d.run(s)
 		d.mu.Lock()
 		d.session = nil

@@ -3,7 +3,6 @@ package debug
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -19,17 +18,14 @@ import (
 // Listen finds gdbserver and begins to listen, before the app is started. Its
 // errors are *process.StartErrors. Close ends it.
 func Listen(opts Options) (*Debugger, error) {
-	failed := func(hint, format string, args ...any) error {
-		return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + fmt.Sprintf(format, args...), Hint: hint}
-	}
 	gdbserver, err := exec.LookPath("gdbserver")
 	if err != nil {
-		return nil, failed("install it in the image: apt-get install gdbserver", "gdbserver is not on PATH")
+		return nil, failed("gdbserver is not on PATH", "install it in the image: apt-get install gdbserver")
 	}
 	d := &Debugger{opts: opts, gdbserver: gdbserver, silent: make(map[net.Conn]bool)}
 	ip, err := resolve(opts.Host)
 	if err != nil {
-		return nil, failed("see debug.host", "%v", err)
+		return nil, failed(err.Error(), "see debug.host")
 	}
 	// "tcp" would make every IPv4 and IPv6 address of a 0.0.0.0 or a ::.
 	network := "tcp6"
@@ -44,18 +40,23 @@ func Listen(opts Options) (*Debugger, error) {
 	d.listener, err = alive.Listen(context.Background(), network, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, failed("choose another debug.port, or end what has it (ss -ltnp)", "%s is in use", address)
+		return nil, failed(address+" is in use", "choose another debug.port, or end what has it (ss -ltnp)")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, failed("see debug.host", "%s is no address of this machine or container", ip)
+		return nil, failed(ip.String()+" is no address of this machine or container", "see debug.host")
 	case errors.Is(err, syscall.EACCES):
-		return nil, failed("choose a debug.port from 1024 up", "may not listen on %s", address)
+		return nil, failed("may not listen on "+address, "choose a debug.port from 1024 up")
 	case err != nil:
-		return nil, failed("see debug.host and debug.port", "%v", err)
+		return nil, failed(err.Error(), "see debug.host and debug.port")
 	}
 	if !ip.IsLoopback() {
 		d.exposed = exposed(address, opts.Port)
 	}
 	return d, nil
+}
+
+// failed is why there is no debugging, and what to do.
+func failed(why, hint string) error {
+	return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + why, Hint: hint}
 }
 
 // lostTimeout is how long what a client was sent may stay unacknowledged; keep-alive

@@ -104,28 +104,32 @@ func (d *Debugger) attach() (*session, error) {
 
 // begin starts gdbserver as the app's user and waits until it has attached: the
 // app is held by it then, and the connection is where a client finds it.
-func (d *Debugger) begin(s *session) (err error) {
+func (d *Debugger) begin(s *session) error {
+	err := d.hold(s)
+	if err != nil && s.conn != nil {
+		s.kill()
+		s.conn.Close()
+	}
+	return err
+}
+
+func (d *Debugger) hold(s *session) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("make a socket pair: %w", err)
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "gdbserver")
-	defer theirs.Close()
 	ours := os.NewFile(uintptr(fds[0]), "gdbserver")
 	conn, err := net.FileConn(ours)
 	ours.Close()
 	if err != nil {
+		theirs.Close()
 		return fmt.Errorf("make a socket pair: %w", err)
 	}
 	s.conn = conn.(*net.UnixConn)
-	defer func() {
-		if err != nil {
-			s.kill()
-			s.conn.Close()
-		}
-	}()
 	stderr, w, err := os.Pipe()
 	if err != nil {
+		theirs.Close()
 		return fmt.Errorf("make a pipe: %w", err)
 	}
 	server, err := d.opts.Supervisor.Start(process.Command{
@@ -139,6 +143,7 @@ func (d *Debugger) begin(s *session) (err error) {
 		StopSignal: syscall.SIGKILL,
 	})
 	w.Close()
+	theirs.Close()
 	if err != nil {
 		stderr.Close()
 		return err
@@ -146,7 +151,6 @@ func (d *Debugger) begin(s *session) (err error) {
 	s.mu.Lock()
 	s.server = server
 	s.mu.Unlock()
-	theirs.Close()
 	s.stderr = make(chan string, 1)
 	go func() {
 		// The pipe ends with gdbserver, which has no children.
@@ -325,7 +329,7 @@ func (d *Debugger) part(s *session) {
 	}
 	// At the end of its input it would kill an app that has executed another
 	// program since, because it takes that for a process of its own.
-	(&remote{s.conn}).send(fmt.Sprintf("D;%x", d.app.PID()))
+	(&remote{s.conn}).send("D;" + strconv.FormatInt(int64(d.app.PID()), 16))
 	s.conn.CloseWrite()
 	select {
 	case <-s.server.Gone():

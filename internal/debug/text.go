@@ -1,7 +1,6 @@
 package debug
 
 import (
-	"fmt"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -11,21 +10,21 @@ import (
 // howTo are the lines that say how to connect.
 func (d *Debugger) howTo() []string {
 	address := d.listener.Addr().String()
-	port := strconv.Itoa(d.opts.Port)
+	here, port := dialled(address), strconv.Itoa(d.opts.Port)
 	return []string{
-		fmt.Sprintf("paused before its first instruction; a debugger can connect to %s", address),
-		fmt.Sprintf("gdb: gdb %s -ex 'target remote %s'", quote(d.cmd.Path), dialled(address)),
-		fmt.Sprintf("CLion: a Remote Debug configuration with 'target remote' args %s", dialled(address)),
-		fmt.Sprintf("from another machine: ssh -N -L %s:%s USER@HOST, and then 127.0.0.1:%s", port, dialled(address), port),
-		fmt.Sprintf("without a debugger: kill -CONT %d lets it run", d.app.PID()),
+		"paused before its first instruction; a debugger can connect to " + address,
+		"gdb: gdb " + quote(d.cmd.Path) + " -ex 'target remote " + here + "'",
+		"CLion: a Remote Debug configuration with 'target remote' args " + here,
+		"from another machine: ssh -N -L " + port + ":" + here + " USER@HOST, and then 127.0.0.1:" + port,
+		"without a debugger: kill -CONT " + strconv.Itoa(d.app.PID()) + " lets it run",
 	}
 }
 
 // exposed is the warning about an address that others can reach.
 func exposed(address string, port int) string {
 	p := strconv.Itoa(port)
-	return fmt.Sprintf("debug.host is not the loopback address: whoever reaches %s commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L %s:127.0.0.1:%s USER@HOST",
-		address, p, p)
+	return "debug.host is not the loopback address: whoever reaches " + address + " commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L " +
+		p + ":127.0.0.1:" + p + " USER@HOST"
 }
 
 // lostRights is the warning about a program that does not get what its file
