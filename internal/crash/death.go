@@ -8,8 +8,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
+// incomparable is for types that nobody compares: with such a field the compiler
+// makes no code for it.
+type incomparable [0]func()
+
 // A Block is a traceback that was found in the app's output.
 type Block struct {
+	_     incomparable
 	Title string // what it is about, in a line: "Go: panic: runtime error: …"
 	Text  string
 	Begun time.Time // when its first line came
@@ -17,6 +22,7 @@ type Block struct {
 
 // A death is all that decides whether the end of an app is a crash.
 type death struct {
+	_          incomparable
 	at         time.Time
 	status     process.Status
 	stopped    bool           // wrapp has stopped it,

@@ -138,24 +138,37 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	file := os.NewFile(uintptr(fd), name)
-	defer file.Close()
+	c, err := f.examine(ctx, file, fd, last)
+	file.Close()
+	if c != nil {
+		c.dir, c.name, c.stored = dir, name, stored
+		if !stored {
+			f.rename(dirfd, c)
+		}
+	}
+	return c, err
+}
+
+// examine reads a file that is open. It returns nothing if it is none of ours, or
+// is to be looked at again.
+func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) (*found, error) {
+	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil || !f.plausible(&stat) {
 		return nil, nil
 	}
 	id := identify(&stat)
 	c, err := readCore(file)
-	if err != nil {
-		if last {
-			f.seen[version{id, stat.Mtim}] = true
-			return nil, fmt.Errorf("%w; it has %d bytes", err, stat.Size)
-		}
+	if err != nil && !last {
 		return nil, nil
 	}
-	if !f.ours(c) {
+	if err != nil || !f.ours(c) {
 		f.seen[version{id, stat.Mtim}] = true
-		return nil, nil
+		if err != nil {
+			err = fmt.Errorf("%w; it has %d bytes", err, stat.Size)
+		}
+		return nil, err
 	}
-	found := &found{core: c, dir: dir, name: name, stored: stored, id: id, when: time.Unix(stat.Mtim.Unix())}
+	found := &found{core: c, id: id, when: time.Unix(stat.Mtim.Unix())}
 	progress := time.Now()
 	for size := stat.Size; uint64(size) < c.size; {
 		if !last {
@@ -176,9 +189,6 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 	}
 	f.seen[version{id, stat.Mtim}] = true
 	found.bytes, found.allocated = stat.Size, stat.Blocks*512
-	if !stored {
-		f.rename(dirfd, found)
-	}
 	return found, nil
 }
 

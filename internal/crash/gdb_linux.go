@@ -86,6 +86,7 @@ var (
 
 // A gdb runs gdb as the app's user.
 type gdb struct {
+	_          incomparable
 	supervisor *process.Supervisor
 	user       *process.User
 	path       string
@@ -97,7 +98,7 @@ func findGDB(supervisor *process.Supervisor, user *process.User) *gdb {
 	if err != nil || !filepath.IsAbs(path) {
 		return nil
 	}
-	return &gdb{supervisor, user, path}
+	return &gdb{supervisor: supervisor, user: user, path: path}
 }
 
 // core takes the backtrace of a core.

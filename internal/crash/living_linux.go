@@ -29,6 +29,7 @@ type life struct {
 
 // A sight is what the kernel told when it was asked last.
 type sight struct {
+	_      incomparable
 	status status
 	limits string // of /proc/PID/limits
 	group  cgroup

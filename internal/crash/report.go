@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,7 @@ const (
 
 // A Report is one entry of the :crash stream.
 type Report struct {
+	_        incomparable
 	Kind     Kind
 	Run      string // when the run began, as its marker says it
 	PID      int
@@ -124,7 +126,7 @@ func redact(text string, secrets []string) string {
 		}
 	}
 	// Longer ones first: one secret may be the beginning of another.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	sort.Slice(forms, func(i, j int) bool { return len(forms[i]) > len(forms[j]) })
 	var pairs []string
 	for _, f := range slices.Compact(forms) {
 		pairs = append(pairs, f, mask)

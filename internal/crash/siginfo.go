@@ -10,6 +10,7 @@ import (
 
 // A siginfo is what the kernel says of a signal, sigaction(2).
 type siginfo struct {
+	_            incomparable
 	signal, code int
 	address      uint64 // of a fault
 	pid          int    // of the sender

@@ -13,6 +13,7 @@ type Builtin func(ctx context.Context, core, executable string) (string, error)
 
 // A trace is where the threads were, in sections of text.
 type trace struct {
+	_                                                   incomparable
 	by                                                  string // what took it
 	backtrace, registers, code, threads, libraries, raw string
 }

@@ -77,7 +77,7 @@ func TestARM64(t *testing.T) {
 			path, root := emulate(t, exe)
 			c := openCore(t, path, Options{Executable: exe, Root: root})
 			if c.Arch != ARM64 {
-				t.Fatalf("architecture %s", c.Arch)
+				t.Fatalf("architecture %d", c.Arch)
 			}
 			if len(c.Threads) < row.threads {
 				t.Errorf("%d threads, want at least %d", len(c.Threads), row.threads)

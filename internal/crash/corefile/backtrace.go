@@ -10,6 +10,7 @@ import (
 // A Frame is one call on a stack. An inlined call has a frame of its own, before
 // the frame of the function it was inlined into.
 type Frame struct {
+	_        incomparable
 	PC       uint64
 	Module   string // path of the file; empty if the address is in none
 	Offset   uint64 // the address as the file has it: what addr2line wants

@@ -2,6 +2,7 @@ package corefile
 
 // A rule says how a register of the caller is found.
 type rule struct {
+	_        incomparable
 	kind     uint8
 	reg      int
 	off      int64

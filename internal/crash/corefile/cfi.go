@@ -34,6 +34,7 @@ type fdeRange struct {
 }
 
 type cie struct {
+	_         incomparable
 	version   uint8
 	codeAlign uint64
 	dataAlign int64

@@ -32,18 +32,19 @@ const (
 	defaultBudget = 2 << 30  // bytes read, counted with those that come from the cache
 )
 
-// An Arch is a processor architecture of a core.
-type Arch string
+// An Arch is a processor architecture of a core, as ELF numbers them.
+type Arch uint16
 
-// The architectures that are read, by Go's names for them.
+// The architectures that are read.
 const (
-	AMD64 Arch = "amd64"
-	ARM64 Arch = "arm64"
+	AMD64 Arch = 62  // EM_X86_64
+	ARM64 Arch = 183 // EM_AARCH64
 )
 
 // Options say where to look for what a core does not contain. The zero value
 // looks where the core says.
 type Options struct {
+	_ incomparable
 	// Executable is the program's file, for cores that do not name it by an
 	// absolute path. It is used only if it is what the core was made from.
 	Executable string
@@ -206,6 +207,7 @@ func (c *Core) expired() bool {
 
 // A segment is a PT_LOAD of the core. What lies behind fileSize was not written.
 type segment struct {
+	_                incomparable
 	addr, memSize    uint64
 	offset, fileSize uint64
 	flags            uint32
@@ -229,11 +231,10 @@ func (c *Core) parse() error {
 	if h.kind != etCore {
 		return errors.New("an ELF file, but not a core")
 	}
-	switch h.machine {
-	case emX8664:
-		c.Arch = AMD64
-	case emAArch64:
-		c.Arch = ARM64
+	c.Arch = Arch(h.machine)
+	switch c.Arch {
+	case AMD64:
+	case ARM64:
 		c.pacMask = 0xffff << 48
 	default:
 		return fmt.Errorf("machine %d is neither amd64 nor arm64", h.machine)
@@ -270,7 +271,7 @@ func (c *Core) parse() error {
 			if p.memSize == 0 || p.addr+p.memSize < p.addr {
 				continue
 			}
-			c.segments = append(c.segments, segment{p.addr, p.memSize, p.offset, p.fileSize, p.flags})
+			c.segments = append(c.segments, segment{addr: p.addr, memSize: p.memSize, offset: p.offset, fileSize: p.fileSize, flags: p.flags})
 		case ptNote:
 			notes = append(notes, segment{offset: p.offset, fileSize: p.fileSize})
 		}

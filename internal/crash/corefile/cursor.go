@@ -1,5 +1,9 @@
 package corefile
 
+// incomparable is for types that nobody compares: with such a field the compiler
+// makes no code for it.
+type incomparable [0]func()
+
 // A source is bytes at addresses: a file's at its offsets, or a process's
 // memory.
 type source interface {
@@ -14,6 +18,7 @@ type source interface {
 // Its methods are called in hundreds of places. Not to inline them makes wrapp
 // 60 KB smaller.
 type cursor struct {
+	_        incomparable
 	src      source
 	pos, end uint64
 	bad      bool

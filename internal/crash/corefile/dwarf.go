@@ -1,6 +1,9 @@
 package corefile
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // DWARF of versions 2 to 5, as far as lines and inlined calls need it. It is
 // read piece by piece: no section is held in memory unless it is compressed.
@@ -73,6 +76,7 @@ type abbrev struct {
 }
 
 type spec struct {
+	_          incomparable
 	name, form uint16
 	implicit   int64
 }
@@ -80,6 +84,7 @@ type spec struct {
 // An attr is an attribute's value, not looked up yet where it refers to
 // something.
 type attr struct {
+	_    incomparable
 	form uint16
 	u    uint64 // of an inline string: its offset in info
 }
@@ -95,13 +100,10 @@ func (m *Module) dwarf() *lineTable {
 		if e.section(".debug_info") == nil {
 			continue
 		}
-		t := &lineTable{
-			c:    c,
-			info: c.data(e, ".debug_info"), abbrev: c.data(e, ".debug_abbrev"), line: c.data(e, ".debug_line"),
-			str: c.data(e, ".debug_str"), lineStr: c.data(e, ".debug_line_str"),
-			ranges: c.data(e, ".debug_ranges"), rnglists: c.data(e, ".debug_rnglists"),
-			addr: c.data(e, ".debug_addr"), strOffset: c.data(e, ".debug_str_offsets"),
-			abbrevsOf: ^uint64(0),
+		t := &lineTable{c: c, abbrevsOf: ^uint64(0)}
+		spans := [...]*span{&t.info, &t.abbrev, &t.line, &t.str, &t.lineStr, &t.ranges, &t.rnglists, &t.addr, &t.strOffset}
+		for i, name := range strings.Fields("info abbrev line str line_str ranges rnglists addr str_offsets") {
+			*spans[i] = c.data(e, ".debug_"+name)
 		}
 		t.index()
 		m.lines = t

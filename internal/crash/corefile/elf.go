@@ -16,10 +16,8 @@ const (
 	shdrSize = 64
 	symSize  = 24
 
-	etCore    = 4
-	emX8664   = 62
-	emAArch64 = 183
-	pnXnum    = 0xffff
+	etCore = 4
+	pnXnum = 0xffff
 
 	ptLoad       = 1
 	ptDynamic    = 2
@@ -38,6 +36,7 @@ const (
 
 // A ehdr is the part of the ELF header that is used.
 type ehdr struct {
+	_                incomparable
 	kind, machine    uint16
 	entry            uint64
 	phoff, shoff     uint64
@@ -90,6 +89,7 @@ func (c *cursor) phdr(p *phdr) bool {
 
 // A shdr is a section header.
 type shdr struct {
+	_            incomparable
 	name         uint32
 	kind         uint32
 	flags        uint64

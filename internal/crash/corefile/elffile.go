@@ -135,7 +135,7 @@ func (c *Core) data(e *elfFile, name string) span {
 	if cur.bad || kind != 1 || size > uint64(c.inflatable) || size/1100 > s.size {
 		return span{}
 	}
-	z, err := zlib.NewReader(&spanReader{span{e.src, cur.pos, cur.left()}, 0})
+	z, err := zlib.NewReader(&spanReader{s: span{e.src, cur.pos, cur.left()}})
 	if err != nil {
 		return span{}
 	}
@@ -149,6 +149,7 @@ func (c *Core) data(e *elfFile, name string) span {
 
 // spanReader reads a span from its beginning to its end.
 type spanReader struct {
+	_   incomparable
 	s   span
 	pos uint64
 }

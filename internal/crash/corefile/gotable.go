@@ -12,6 +12,7 @@ const (
 
 // A goTable is the .gopclntab of a module, in the core's memory.
 type goTable struct {
+	_       incomparable
 	c       *Core
 	magic   uint32
 	mem     span
@@ -25,6 +26,7 @@ type goTable struct {
 
 // A goFunc is one function of the table.
 type goFunc struct {
+	_           incomparable
 	entry       uint64
 	name        int32
 	pcsp        uint32

@@ -3,6 +3,7 @@ package corefile
 // A call is a function around an address: the first of a list is the function
 // itself, each that follows was inlined into the one before it, at file and line.
 type call struct {
+	_          incomparable
 	name       string
 	low        uint64
 	file, line uint64
@@ -109,7 +110,7 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 				return !around
 			})
 			if around && (len(found) == 0 || depth > found[len(found)-1].depth) && len(found) < 64 {
-				found = append(found, call{t.nameOf(u, &e), low, e.callFile, e.callLine, depth})
+				found = append(found, call{name: t.nameOf(u, &e), low: low, file: e.callFile, line: e.callLine, depth: depth})
 			}
 		}
 		if !e.abbrev.children {

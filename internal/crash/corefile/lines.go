@@ -45,6 +45,7 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 
 // A lineHeader is the beginning of a line program.
 type lineHeader struct {
+	_           incomparable
 	version     uint16
 	wide        bool
 	minInst     uint64

@@ -226,7 +226,7 @@ func (m *Module) paths() []string {
 
 // matches says whether a file is the one that was mapped.
 func (m *Module) matches(e *elfFile) bool {
-	if want := map[Arch]uint16{AMD64: emX8664, ARM64: emAArch64}[m.core.Arch]; e.head.machine != want {
+	if Arch(e.head.machine) != m.core.Arch {
 		return false
 	}
 	if m.head == nil {

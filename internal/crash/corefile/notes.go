@@ -18,6 +18,7 @@ const (
 
 // A mapping is a part of a file in memory.
 type mapping struct {
+	_          incomparable
 	start, end uint64
 	offset     uint64 // in the file, in bytes
 	path       string

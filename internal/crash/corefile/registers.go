@@ -18,6 +18,7 @@ const (
 // a frame further up. The methods are not inlined for the binary's size, as with
 // cursor.
 type Registers struct {
+	_     incomparable
 	arch  Arch
 	value [registerCount]uint64
 	known uint64 // a bit for each register

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of a report.
@@ -28,7 +30,8 @@ func (c *Core) Report() string {
 }
 
 func (c *Core) report(w *paper) {
-	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) + "\n")
+	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) +
+		" " + unix.SignalName(unix.Signal(c.Signal.Number)) + "\n")
 	if c.Truncated {
 		w.print("The core is truncated: the stacks of some threads may be missing.\n")
 	}

@@ -18,6 +18,7 @@ type symbolTable struct {
 }
 
 type symbol struct {
+	_          incomparable
 	start, end uint64 // as the file has them; end is start if no size is known
 	name       uint32
 	table      uint8 // of names
