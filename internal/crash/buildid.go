@@ -17,11 +17,12 @@ func buildID(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return ""
+	var id []byte
+	var golang string
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		id, golang = corefile.ReadBuildID(file)
 	}
-	id, golang := corefile.ReadBuildID(file)
+	file.Close()
 	if id == nil && golang != "" {
 		return strconv.QuoteToASCII(golang)
 	}

@@ -18,8 +18,9 @@ func ReadCore(ctx context.Context, core, executable string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	text := c.Report()
+	c.Close()
 	// What the first paragraph tells is in the report already.
-	_, rest, _ := strings.Cut(c.Report(), "\n\n")
+	_, rest, _ := strings.Cut(text, "\n\n")
 	return rest, nil
 }

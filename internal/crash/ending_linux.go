@@ -88,10 +88,10 @@ func (w *Watch) end() {
 		w.opts.Deliver(w.skippedReport())
 	}
 	w.looking.Lock()
-	defer w.looking.Unlock()
 	if w.own != nil && !w.own.removed {
 		w.finder.discard(w.own) // of a death that is no crash, such as a stop with SIGQUIT
 	}
+	w.looking.Unlock()
 }
 
 // awaitOutput waits until the output is complete, but not long.

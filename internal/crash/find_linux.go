@@ -102,7 +102,6 @@ func (f *finder) candidates(dir string, like part) []string {
 	if err != nil {
 		return nil
 	}
-	defer d.Close()
 	var names []string
 	for {
 		some, err := d.Readdirnames(1024)
@@ -112,6 +111,7 @@ func (f *finder) candidates(dir string, like part) []string {
 			}
 		}
 		if err != nil || len(names) > maxCandidates {
+			d.Close()
 			return names
 		}
 	}
@@ -240,10 +240,10 @@ func (f *finder) discard(c *found) {
 	}
 	dirfd, err := unix.Open(c.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == nil {
-		defer unix.Close(dirfd)
 		if err = f.same(dirfd, c); err == nil {
 			err = unix.Unlinkat(dirfd, c.name, 0)
 		}
+		unix.Close(dirfd)
 	}
 	if err != nil {
 		c.remarks = append(c.remarks, "the core cannot be removed: "+err.Error())

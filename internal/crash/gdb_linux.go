@@ -182,7 +182,6 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 	read(outEnd, &stdout)
 	read(errEnd, &stderr)
 	watch := time.NewTicker(50 * time.Millisecond)
-	defer watch.Stop()
 	proc := filepath.Join("/proc", strconv.Itoa(p.PID()))
 	why := ""
 	for running := true; running && why == ""; {
@@ -202,6 +201,7 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 			}
 		}
 	}
+	watch.Stop()
 	if why != "" {
 		p.Stop()
 		<-p.Exited()

@@ -79,14 +79,13 @@ func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
 // been delivered, or when there is none.
 func (w *Watch) Hang(why string, then func()) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.finishing {
-		return
+	if !w.finishing {
+		w.children.Go(func() {
+			w.Dump(why)
+			then()
+		})
 	}
-	w.children.Go(func() {
-		w.Dump(why)
-		then()
-	})
+	w.mu.Unlock()
 }
 
 // attach takes the backtraces with gdb and sees to it that the app goes on.

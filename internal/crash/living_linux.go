@@ -37,15 +37,17 @@ type sight struct {
 
 func (l *life) seen() sight {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.sight
+	s := l.sight
+	l.mu.Unlock()
+	return s
 }
 
 // program is the file that the app runs, and its number of threads.
 func (l *life) program() (exe string, threads int) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.exe, l.status.number("Threads:")
+	exe, threads = l.exe, l.status.number("Threads:")
+	l.mu.Unlock()
+	return exe, threads
 }
 
 // Times of looking at the app: often at first, because an app goes to its
@@ -75,7 +77,6 @@ func newLife(pid int, path, dir string) *life {
 // look remembers what can be seen now.
 func (l *life) look() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if exe, err := os.Readlink(filepath.Join(l.proc, "exe")); err == nil {
 		l.exe = exe
 	}
@@ -102,6 +103,7 @@ func (l *life) look() {
 		}
 	}
 	l.visit(l.pid, 0)
+	l.mu.Unlock()
 }
 
 // visit remembers where a process and those below it work.
@@ -137,14 +139,16 @@ func (l *life) visit(pid, depth int) {
 // process group, or of a process that was seen in the tree or was started by one.
 func (l *life) owns(c *core) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return c.pid == l.pid || c.pgrp == l.pid || l.tree[c.pid] || l.tree[c.ppid]
+	ours := c.pid == l.pid || c.pgrp == l.pid || l.tree[c.pid] || l.tree[c.ppid]
+	l.mu.Unlock()
+	return ours
 }
 
 func (l *life) places() []string {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.dirs)
+	dirs := slices.Clone(l.dirs)
+	l.mu.Unlock()
+	return dirs
 }
 
 // A status is the text of /proc/PID/status.

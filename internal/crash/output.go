@@ -46,7 +46,6 @@ func newTail(lines int) *tail {
 // error.
 func (t *tail) add(pipe int, b []byte) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.wrote[pipe] += int64(len(b))
 	t.total += int64(len(b))
 	b = b[max(0, len(b)-len(t.ring)):]
@@ -55,13 +54,14 @@ func (t *tail) add(pipe int, b []byte) {
 	copy(t.ring, b[n:])
 	if n := len(t.chunks); n > 0 && t.chunks[n-1].pipe == pipe {
 		t.chunks[n-1].end = t.total
-		return
+	} else {
+		if n == maxChunks {
+			t.from = t.chunks[maxChunks/2-1].end
+			t.chunks = t.chunks[:copy(t.chunks, t.chunks[maxChunks/2:])]
+		}
+		t.chunks = append(t.chunks, chunk{pipe, t.total})
 	}
-	if len(t.chunks) == maxChunks {
-		t.from = t.chunks[maxChunks/2-1].end
-		t.chunks = t.chunks[:copy(t.chunks, t.chunks[maxChunks/2:])]
-	}
-	t.chunks = append(t.chunks, chunk{pipe, t.total})
+	t.mu.Unlock()
 }
 
 // lines are the last n lines, in the order in which they ended. A line of which
@@ -71,7 +71,6 @@ func (t *tail) lines(n int) []string {
 		return nil
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	var lines []string
 	var texts [2][]byte // what each pipe's unfinished line has
 	var cut [2]bool
@@ -116,6 +115,7 @@ func (t *tail) lines(n int) []string {
 			finish(pipe)
 		}
 	}
+	t.mu.Unlock()
 	return lines[max(0, len(lines)-n):]
 }
 

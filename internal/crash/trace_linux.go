@@ -148,9 +148,8 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {
 // executable is the file that the process of a core had run.
 func (w *Watch) executable(c *found) string {
 	if c.executable == "" && c.pid == w.app.PID() {
-		w.life.mu.Lock()
-		defer w.life.mu.Unlock()
-		return w.life.exe
+		exe, _ := w.life.program()
+		return exe
 	}
 	return c.executable
 }

@@ -26,8 +26,8 @@ const maxUnpacked = 8 << 30
 func (w *Watch) unpack(ctx context.Context, path string) {
 	core, err := w.unpacked(ctx, path)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.own, w.packed = core, err
+	w.mu.Unlock()
 }
 
 func (w *Watch) unpacked(ctx context.Context, path string) (*found, error) {
@@ -91,20 +91,19 @@ func runUnpacker(ctx context.Context, supervisor *process.Supervisor, user *proc
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close()
+	var p *process.Process
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		out.Close()
-		return 0, err
+	if err == nil {
+		p, err = supervisor.Start(process.Command{
+			Path: tool, Argv0: filepath.Base(tool), Args: []string{"-dc"}, Dir: "/",
+			Env: []string{"LC_ALL=C"}, User: user, Stdin: from, Stdout: out, Stderr: null,
+			StopSignal: syscall.SIGKILL, Tool: true, Confined: true,
+		})
+		null.Close()
 	}
-	defer null.Close()
-	p, err := supervisor.Start(process.Command{
-		Path: tool, Argv0: filepath.Base(tool), Args: []string{"-dc"}, Dir: "/",
-		Env: []string{"LC_ALL=C"}, User: user, Stdin: from, Stdout: out, Stderr: null,
-		StopSignal: syscall.SIGKILL, Tool: true, Confined: true,
-	})
 	out.Close()
 	if err != nil {
+		r.Close()
 		return 0, err
 	}
 	confine(p.PID())
@@ -118,6 +117,7 @@ func runUnpacker(ctx context.Context, supervisor *process.Supervisor, user *proc
 		}
 	})
 	length, err = copyHoles(into, r, room(into))
+	r.Close()
 	if err != nil {
 		p.Stop()
 	}

@@ -131,7 +131,6 @@ func (w *Watch) Output(pipe int, b []byte) {
 // app now ends, with its death.
 func (w *Watch) Traceback(b Block) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.blocks = append(w.blocks, heard{Block: b, at: time.Now()})
 	for w.held += len(b.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
 		w.held -= len(w.blocks[0].Text)
@@ -143,6 +142,7 @@ func (w *Watch) Traceback(b Block) {
 		default:
 		}
 	}
+	w.mu.Unlock()
 }
 
 // Start begins to watch the app, which was started just now with cmd. Finish
@@ -171,16 +171,16 @@ func (w *Watch) Finish(hurry <-chan os.Signal) {
 	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
-		defer close(done)
 		<-w.ended
 		w.children.Wait()
 		w.end()
 		w.children.Wait()
+		close(done)
 	}()
-	defer w.hurry()
 	for {
 		select {
 		case <-done:
+			w.hurry()
 			return
 		case sig := <-hurry:
 			w.Hurry(sig)
@@ -198,10 +198,8 @@ func (w *Watch) Hurry(sig os.Signal) {
 
 // run watches the app until it ends, and reports its death.
 func (w *Watch) run() {
-	defer close(w.ended)
 	pause := firstLook
 	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
@@ -221,7 +219,9 @@ func (w *Watch) run() {
 		}
 		break
 	}
+	timer.Stop()
 	w.ending()
+	close(w.ended)
 }
 
 // look looks for new cores, keeps the app's own and sees to the others' reports.
@@ -244,18 +244,18 @@ func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
 // lastBlock is the last traceback, if the app did not survive it. With take it is
 // to be reported with the death, and with nothing else.
 func (w *Watch) lastBlock(take bool) *Block {
+	var b *Block
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := len(w.blocks)
-	if n == 0 || w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
-		return nil
+	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
+		last := w.blocks[n-1].Block
+		b = &last
+		if take {
+			w.blocks = w.blocks[:n-1]
+			w.held -= len(b.Text)
+		}
 	}
-	b := w.blocks[n-1].Block
-	if take {
-		w.blocks = w.blocks[:n-1]
-		w.held -= len(b.Text)
-	}
-	return &b
+	w.mu.Unlock()
+	return b
 }
 
 // survived reports the tracebacks that came before an instant as such that the

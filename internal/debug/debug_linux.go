@@ -186,11 +186,11 @@ func (d *Debugger) hear(conn net.Conn) {
 	}
 	conn.SetReadDeadline(time.Time{})
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	delete(d.silent, conn)
 	if !bytes.ContainsRune(hello, '$') || !d.admit(conn, hello) {
 		conn.Close()
 	}
+	d.mu.Unlock()
 }
 
 // admit begins the session of a client that has said hello, unless there is one
@@ -211,13 +211,13 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 	s.hello = hello
 	d.session = s
 	d.work.Go(func() {
-		defer close(s.done)
 		d.tell("debugger connected from " + conn.RemoteAddr().String())
 		end := d.run(s)
 		d.mu.Lock()
 		d.session = nil
 		d.mu.Unlock()
 		d.tell("debugger disconnected" + end)
+		close(s.done)
 	})
 	return true
 }
@@ -260,17 +260,15 @@ const (
 // watch follows whether the app is held, until it has ended.
 func (d *Debugger) watch() {
 	held := true // by the paused start
-	defer func() {
-		if held {
-			d.opts.Free()
-		}
-	}()
 	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	var deadSince time.Time
 	for {
 		select {
 		case <-d.app.Exited():
+			tick.Stop()
+			if held {
+				d.opts.Free()
+			}
 			return
 		case <-tick.C:
 		}

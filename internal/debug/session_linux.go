@@ -43,11 +43,11 @@ func newSession(client net.Conn) *session {
 // quit asks the session to end.
 func (s *session) quit() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.quits {
 		s.quits = true
 		close(s.ending)
 	}
+	s.mu.Unlock()
 }
 
 // leaveWith asks the session to end and to call f just before it lets the app go.
@@ -224,15 +224,14 @@ func (d *Debugger) run(s *session) (end string) {
 // copy takes what a client and its gdbserver say to each other across until one
 // of them is gone or the session is to end, and sees to it that both are.
 func (d *Debugger) copy(s *session) {
-	defer s.client.Close()
 	fromClient, fromServer := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(fromClient)
 		io.Copy(s.conn, io.TeeReader(io.MultiReader(bytes.NewReader(s.hello), s.client), &s.points))
+		close(fromClient)
 	}()
 	go func() {
-		defer close(fromServer)
 		io.Copy(s.client, s.conn)
+		close(fromServer)
 	}()
 	select {
 	case <-fromClient: // by itself, or because gdbserver has left the app

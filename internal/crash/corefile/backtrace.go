@@ -209,13 +209,13 @@ func (c *Core) interrupted(regs *Registers) bool {
 	if c.Arch == ARM64 {
 		// struct rt_sigframe: 128 bytes of siginfo, then a ucontext with
 		// its mcontext at 176, which begins with the fault address.
-		cur = at(memorySource{c}, regs.SP()+128+176+8, 33*8)
+		cur = at((*memorySource)(c), regs.SP()+128+176+8, 33*8)
 		for n := range 33 {
 			before.set(n, cur.u64())
 		}
 		cur.bad = cur.bad || before.PC() == 0
 	} else {
-		cur = at(memorySource{c}, regs.SP()+40, 17*8) // uc_mcontext
+		cur = at((*memorySource)(c), regs.SP()+40, 17*8) // uc_mcontext
 		for _, n := range [...]int{8, 9, 10, 11, 12, 13, 14, 15, 5, 4, amd64BP, 3, 1, 0, 2, amd64SP, amd64PC} {
 			before.set(n, cur.u64())
 		}

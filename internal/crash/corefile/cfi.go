@@ -74,7 +74,7 @@ func (t *frameTable) find(pc uint64) (fde, bool) {
 // search uses the search table, which may lie but cannot lead us astray: the
 // description itself says what it covers.
 func (t *frameTable) search(pc uint64) (fde, bool) {
-	mem := memorySource{t.c}
+	mem := (*memorySource)(t.c)
 	lo, hi := uint64(0), t.count
 	for lo < hi {
 		mid := lo + (hi-lo)/2
@@ -289,7 +289,7 @@ func (m *Module) frameTables() []*frameTable {
 	}
 	m.tables = []*frameTable{}
 	m.open() // also for the program headers, if the core has none
-	mem := memorySource{m.core}
+	mem := (*memorySource)(m.core)
 	for _, p := range m.progs {
 		if p.kind != ptGNUEhFrame {
 			continue

@@ -253,7 +253,7 @@ func (c *Core) parse() error {
 		count = maxSegments
 	}
 	var notes []segment
-	headers := at(fileSource{c, c.f, c.size}, h.phoff, uint64(c.size)-h.phoff)
+	headers := at(&fileSource{c, c.f, c.size}, h.phoff, uint64(c.size)-h.phoff)
 	for range count {
 		var p phdr
 		if !headers.phdr(&p) {

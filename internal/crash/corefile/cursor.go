@@ -218,7 +218,7 @@ type bytesSource struct {
 	b []byte
 }
 
-func (s bytesSource) readAt(p []byte, off uint64) int {
+func (s *bytesSource) readAt(p []byte, off uint64) int {
 	if off >= uint64(len(s.b)) || !s.c.spend(len(p)) {
 		return 0
 	}

@@ -144,7 +144,7 @@ func (c *Core) data(e *elfFile, name string) span {
 	if _, err := io.ReadFull(z, b); err != nil {
 		return span{}
 	}
-	return span{bytesSource{c, b}, 0, size}
+	return span{&bytesSource{c, b}, 0, size}
 }
 
 // spanReader reads a span from its beginning to its end.
@@ -184,7 +184,7 @@ func (e *elfFile) notes() (notes []span) {
 // ReadBuildID is the build ID of an executable or library, and what Go's linker
 // says of it besides; each is empty if the file does not have it, or is no ELF file.
 func ReadBuildID(f *os.File) (id []byte, golang string) {
-	e := parseELF(plainFile{f}, f)
+	e := parseELF(&plainFile{f}, f)
 	if e == nil {
 		return nil, ""
 	}
@@ -194,7 +194,7 @@ func ReadBuildID(f *os.File) (id []byte, golang string) {
 // A plainFile is read without a core's budget, a little at a time.
 type plainFile struct{ f *os.File }
 
-func (s plainFile) readAt(p []byte, off uint64) int {
+func (s *plainFile) readAt(p []byte, off uint64) int {
 	n, _ := s.f.ReadAt(p, int64(min(off, math.MaxInt64)))
 	return n
 }

@@ -47,7 +47,7 @@ func FuzzGoTable(f *testing.F) {
 	f.Add(goSeed(), uint64(0x401000))
 	f.Fuzz(func(t *testing.T, table []byte, pc uint64) {
 		c := &Core{Arch: AMD64, budget: 1 << 20}
-		g := &goTable{c: c, mem: span{bytesSource{c, table}, 0, uint64(len(table))}}
+		g := &goTable{c: c, mem: span{&bytesSource{c, table}, 0, uint64(len(table))}}
 		if !g.read(&Module{core: c, Start: 0x400000, End: 0x500000}, &elfFile{}) {
 			return
 		}
@@ -89,7 +89,7 @@ func TestGoTable(t *testing.T) {
 	t.Parallel()
 	c := &Core{Arch: AMD64, budget: 1 << 20}
 	table := goSeed()
-	g := &goTable{c: c, mem: span{bytesSource{c, table}, 0, uint64(len(table))}}
+	g := &goTable{c: c, mem: span{&bytesSource{c, table}, 0, uint64(len(table))}}
 	if !g.read(&Module{core: c, Start: 0x400000, End: 0x500000}, &elfFile{}) {
 		t.Fatal("not read")
 	}

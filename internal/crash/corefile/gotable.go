@@ -59,7 +59,7 @@ func (m *Module) goFuncs() *goTable {
 		if s == nil || s.flags&shfAlloc == 0 {
 			continue
 		}
-		t := &goTable{c: m.core, mem: span{memorySource{m.core}, m.Bias + s.addr, s.size}}
+		t := &goTable{c: m.core, mem: span{(*memorySource)(m.core), m.Bias + s.addr, s.size}}
 		if t.read(m, e) {
 			m.golang = t
 		}
@@ -87,7 +87,7 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 	}
 	// Since Go 1.26 the beginning of the code is in the module's data only.
 	if s := e.section(".go.module"); s != nil {
-		mem := memorySource{m.core}
+		mem := (*memorySource)(m.core)
 		data := at(mem, m.Bias+s.addr+22*8, 19*8)
 		text := data.u64()
 		data.skip(17 * 8)
@@ -235,7 +235,7 @@ func (t *goTable) inlined(fn *goFunc, pc uint64) (name string, parent uint64, ok
 	if cur.bad || tree.bad || !found || index < 0 || off == 1<<32-1 {
 		return "", 0, false
 	}
-	call := at(memorySource{t.c}, t.inline+uint64(off)+uint64(index)*16, 16)
+	call := at((*memorySource)(t.c), t.inline+uint64(off)+uint64(index)*16, 16)
 	call.skip(4)
 	nameOff, parentOff := int32(call.u32()), call.u32()
 	name = t.text32(nameOff)

@@ -29,7 +29,7 @@ func (c *Core) findLoaded() {
 	if !c.addLoaded(main, e, c.auxv[atEntry]-e.head.entry) {
 		return
 	}
-	mem := memorySource{c}
+	mem := (*memorySource)(c)
 	for _, p := range main.progs {
 		if p.kind != ptDynamic {
 			continue
@@ -51,14 +51,14 @@ func (c *Core) findLoaded() {
 func (c *Core) followLinks(head uint64) {
 	link, _ := c.word(head)
 	for range maxModules {
-		cur := at(memorySource{c}, link, 32)
+		cur := at((*memorySource)(c), link, 32)
 		bias, name := cur.u64(), cur.u64()
 		cur.skip(8)
 		next := cur.u64()
 		if link == 0 || cur.bad {
 			return
 		}
-		if path := textAt(memorySource{c}, name, 4096); filepath.IsAbs(path) {
+		if path := textAt((*memorySource)(c), name, 4096); filepath.IsAbs(path) {
 			m := &Module{core: c, Path: path}
 			if e := m.candidate(); e != nil {
 				c.addLoaded(m, e, bias)
@@ -107,5 +107,5 @@ func (c *Core) executablePath() string {
 			return path
 		}
 	}
-	return textAt(memorySource{c}, c.auxv[atExec], 4096)
+	return textAt((*memorySource)(c), c.auxv[atExec], 4096)
 }

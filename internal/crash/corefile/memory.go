@@ -12,7 +12,7 @@ type fileSource struct {
 	size int64
 }
 
-func (s fileSource) readAt(p []byte, off uint64) int {
+func (s *fileSource) readAt(p []byte, off uint64) int {
 	if off >= uint64(s.size) || !s.c.spend(len(p)) {
 		return 0
 	}
@@ -20,9 +20,9 @@ func (s fileSource) readAt(p []byte, off uint64) int {
 }
 
 // memorySource reads the memory of the process that died.
-type memorySource struct{ c *Core }
+type memorySource Core
 
-func (s memorySource) readAt(p []byte, addr uint64) int { return s.c.readMemory(p, addr) }
+func (s *memorySource) readAt(p []byte, addr uint64) int { return (*Core)(s).readMemory(p, addr) }
 
 // ReadMemory fills p with the memory from addr on and says how many bytes of it
 // are known: from the core, or from a mapped file whose pages were left out of

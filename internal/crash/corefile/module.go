@@ -41,7 +41,7 @@ type offsetSource struct {
 	base uint64
 }
 
-func (s offsetSource) readAt(p []byte, off uint64) int { return s.src.readAt(p, s.base+off) }
+func (s *offsetSource) readAt(p []byte, off uint64) int { return s.src.readAt(p, s.base+off) }
 
 // findModules finds what ELF files were mapped: those of NT_FILE, and those that
 // begin in a segment of the core, such as the vdso.
@@ -120,25 +120,26 @@ func (c *Core) addSegment(s segment) {
 	if s.addr == c.auxv[atVDSO] {
 		m.Path = "[vdso]"
 		m.opened = true
-		m.file = parseELF(offsetSource{coreOnly{c}, m.Start}, nil)
+		m.file = parseELF(&offsetSource{(*coreOnly)(c), m.Start}, nil)
 	}
 	c.Modules = append(c.Modules, m)
 }
 
 // coreOnly reads memory that is in the core itself.
-type coreOnly struct{ c *Core }
+type coreOnly Core
 
-func (s coreOnly) readAt(p []byte, addr uint64) int {
-	seg, ok := s.c.segmentAt(addr)
+func (s *coreOnly) readAt(p []byte, addr uint64) int {
+	c := (*Core)(s)
+	seg, ok := c.segmentAt(addr)
 	if !ok || addr-seg.addr >= seg.fileSize {
 		return 0
 	}
-	return s.c.readPiece(p[:min(uint64(len(p)), seg.fileSize-(addr-seg.addr))], addr)
+	return c.readPiece(p[:min(uint64(len(p)), seg.fileSize-(addr-seg.addr))], addr)
 }
 
 // readHead reads the headers of a module from the core, where they are.
 func (m *Module) readHead() bool {
-	src := offsetSource{coreOnly{m.core}, m.Start}
+	src := &offsetSource{(*coreOnly)(m.core), m.Start}
 	b := make([]byte, ehdrSize)
 	if src.readAt(b, 0) != len(b) {
 		return false
@@ -157,7 +158,7 @@ func (m *Module) readHead() bool {
 	var notes []span
 	for _, p := range progs {
 		if p.kind == ptNote {
-			notes = append(notes, span{coreOnly{m.core}, m.Bias + p.addr, p.fileSize})
+			notes = append(notes, span{(*coreOnly)(m.core), m.Bias + p.addr, p.fileSize})
 		}
 	}
 	m.setID(findBuildID(notes))
@@ -278,7 +279,7 @@ func (c *Core) openELF(path string) *elfFile {
 		return nil
 	}
 	c.files++
-	if e := parseELF(fileSource{c, f, size}, f); e != nil {
+	if e := parseELF(&fileSource{c, f, size}, f); e != nil {
 		return e
 	}
 	c.closeFile(f)

@@ -28,7 +28,7 @@ type mapping struct {
 // readNotes reads at most limit notes of a PT_NOTE segment and returns how many
 // may still be read.
 func (c *Core) readNotes(off, size uint64, limit int) int {
-	cur := at(fileSource{c, c.f, c.size}, off, size)
+	cur := at(&fileSource{c, c.f, c.size}, off, size)
 	for ; limit > 0 && cur.left() >= 12; limit-- {
 		nameLen, descLen, kind := uint64(cur.u32()), uint64(cur.u32()), cur.u32()
 		cur.skip((nameLen + 3) &^ 3)
