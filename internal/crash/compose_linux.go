@@ -48,7 +48,7 @@ func (w *Watch) process(p *page, threads int) {
 }
 
 // deathReport is the report of the app's end.
-func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
+func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	sig := d.status.Signal()
 	r := w.appReport(kind)
 	r.Signal, r.ExitCode = sig, d.status.ExitCode()
@@ -85,17 +85,17 @@ func (w *Watch) deathReport(kind Kind, d *death, e evidence) *Report {
 	}
 	p.trace(&e.trace)
 	if d.block != nil {
-		p.block("traceback in the output", clean([]byte(d.block.Text)))
+		p.block("traceback in the output", clean(d.block.Text))
 	}
 	w.output(p)
 	p.block("memory and limits at the end", w.memory(d.status.MaxRSS()))
-	coreBlock(p, r, exe, &e)
+	coreBlock(p, r, exe, e)
 	r.Message = p.message(w.secrets())
 	return r
 }
 
 // coreReport is the report of a core of another process of the app's tree.
-func (w *Watch) coreReport(e evidence) *Report {
+func (w *Watch) coreReport(e *evidence) *Report {
 	c := e.core
 	r := w.appReport(Core)
 	r.PID, r.Signal = c.pid, syscall.Signal(c.signal)
@@ -114,7 +114,7 @@ func (w *Watch) coreReport(e evidence) *Report {
 	p.trace(&e.trace)
 	w.output(p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
-	coreBlock(p, r, c.executable, &e)
+	coreBlock(p, r, c.executable, e)
 	r.Message = p.message(w.secrets())
 	return r
 }
@@ -139,7 +139,7 @@ func (w *Watch) tracebackReport(b *heard) *Report {
 	if b.lost > 0 {
 		p.row("besides", strconv.Itoa(b.lost)+" more tracebacks before it are not reported, because they came too fast")
 	}
-	p.block("traceback in the output", clean([]byte(b.Text)))
+	p.block("traceback in the output", clean(b.Text))
 	r.Message = p.message(w.secrets())
 	return r
 }

@@ -59,7 +59,7 @@ func (w *Watch) decide(ctx context.Context, broken []string) {
 	}
 	w.awaitOutput(ctx)
 	d.block = w.lastBlock(true)
-	w.opts.Deliver(w.deathReport(kind, d, e))
+	w.opts.Deliver(w.deathReport(kind, d, &e))
 }
 
 // death is what is known of the app's end, just after it.

@@ -244,7 +244,7 @@ func tidy(out []byte) string {
 		}
 		// What is left out is gdb's surprise at what newer processors have.
 		if (begins || text.Len() > 0) && !bytes.Contains(line, []byte(".reg-xstate")) {
-			text.WriteString(clean(line))
+			text.WriteString(clean(string(line)))
 		}
 	}
 	return text.String()
@@ -259,7 +259,7 @@ func section(out, name string) string {
 
 // lastLine is the last line that says something.
 func lastLine(b []byte) string {
-	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
-	line := lines[len(lines)-1]
+	text := strings.TrimSpace(string(b))
+	line := text[strings.LastIndexByte(text, '\n')+1:]
 	return clean(line[:min(len(line), 300)])
 }

@@ -164,7 +164,7 @@ func threadStates(proc string) string {
 		if words, ok := word(states, state); ok {
 			state = words
 		}
-		b.WriteString(task.Name() + " " + clean([]byte(strings.TrimSpace(read("comm")))) + ": " + state)
+		b.WriteString(task.Name() + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
 		if number, _, ok := strings.Cut(read("syscall"), " "); ok {
 			if _, err := strconv.Atoi(number); err == nil {
 				b.WriteString(", in system call " + number)

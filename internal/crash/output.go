@@ -2,7 +2,6 @@ package crash
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -76,15 +75,15 @@ func (t *tail) lines(n int) []string {
 	var cut [2]bool
 	start := max(t.from, t.total-int64(len(t.ring)))
 	finish := func(pipe int) {
-		text := texts[pipe]
+		text := string(texts[pipe])
 		if cut[pipe] {
-			text = append([]byte("…"), text...)
+			text = "…" + text
 			cut[pipe] = false
 		}
 		if len(text) > longLine {
-			text = append(slices.Clone(text[:longLine/2]), append([]byte(" … "), text[len(text)-longLine/2:]...)...)
+			text = text[:longLine/2] + " … " + text[len(text)-longLine/2:]
 		}
-		lines = append(lines, clean(bytes.TrimSuffix(text, []byte("\r"))))
+		lines = append(lines, clean(strings.TrimSuffix(text, "\r")))
 		texts[pipe] = nil
 	}
 	missing, at := t.wrote, start
@@ -121,11 +120,11 @@ func (t *tail) lines(n int) []string {
 
 // clean makes text out of bytes that may be anything: valid UTF-8 without
 // control characters, which would reach the terminal of whoever reads it.
-func clean(b []byte) string {
+func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 {
 			return '�'
 		}
 		return r
-	}, strings.ToValidUTF8(string(b), "�"))
+	}, strings.ToValidUTF8(text, "�"))
 }

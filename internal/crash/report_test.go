@@ -88,7 +88,7 @@ func TestWords(t *testing.T) {
 		{siginfo{signal: 6, code: -6, pid: 3, uid: 4}.String(), "SI_TKILL: raised by process 3 (uid 4)"},
 		{siginfo{signal: 31, code: 1, address: 1, call: 59}.String(), "SYS_SECCOMP: seccomp forbids it; the call's number is 59, at 0x1"},
 		{siginfo{signal: 11, code: 77}.String(), "si_code 77: an unknown cause; the address is 0x0"},
-		{clean([]byte("a\x1b[31m\xff\tb\u009b\n")), "a�[31m�\tb�\n"},
+		{clean("a\x1b[31m\xff\tb\u009b\n"), "a�[31m�\tb�\n"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)

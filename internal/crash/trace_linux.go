@@ -132,7 +132,7 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {
 	results := make(chan result, 1)
 	go func() {
 		text, err := w.opts.Builtin(ctx, c.path(), w.executable(c))
-		results <- result{clean([]byte(text)), err}
+		results <- result{clean(text), err}
 	}()
 	select {
 	case r := <-results:

@@ -314,6 +314,6 @@ func (w *Watch) reportCore(c *found) {
 	w.finder.discard(c)
 	w.looking.Unlock()
 	if !enough {
-		w.opts.Deliver(w.coreReport(e))
+		w.opts.Deliver(w.coreReport(&e))
 	}
 }
