@@ -6,7 +6,7 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/lpportorino/jettison-base-images/internal/signals"
 )
 
 // Signal is a signal by its number, written by its name: "SIGTERM", "TERM",
@@ -22,7 +22,7 @@ const (
 
 // String returns the name with its SIG, or the number where there is no name.
 func (s Signal) String() string {
-	if name := unix.SignalName(syscall.Signal(s)); name != "" {
+	if name := signals.Name(syscall.Signal(s)); name != "" {
 		return name
 	}
 	switch {
@@ -54,7 +54,7 @@ func parseSignal(name string) Signal {
 		return Signal(n)
 	}
 	name = "SIG" + strings.TrimPrefix(name, "SIG")
-	if n := unix.SignalNum(name); n != 0 {
+	if n := signals.Number(name); n != 0 {
 		return Signal(n)
 	}
 	if name == "SIGRTMIN" {

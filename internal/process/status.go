@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/lpportorino/jettison-base-images/internal/signals"
 )
 
 // A Status is how a process ended, as wait(2) told it.
@@ -53,7 +53,7 @@ func (s Status) String() string {
 
 // SignalName is the name of a signal as kill(1) knows it, "SIGTERM".
 func SignalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
+	if name := signals.Name(sig); name != "" {
 		return name
 	}
 	if sig >= rtMin {

@@ -3,9 +3,10 @@ package corefile
 import (
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 
-	"golang.org/x/sys/unix"
+	"github.com/lpportorino/jettison-base-images/internal/signals"
 )
 
 // Bounds of a report.
@@ -31,7 +32,7 @@ func (c *Core) Report() string {
 
 func (c *Core) report(w *paper) {
 	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) +
-		" " + unix.SignalName(unix.Signal(c.Signal.Number)) + "\n")
+		" " + signals.Name(syscall.Signal(c.Signal.Number)) + "\n")
 	if c.Truncated {
 		w.print("The core is truncated: the stacks of some threads may be missing.\n")
 	}
