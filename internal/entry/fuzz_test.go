@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // FuzzJSON holds what is true of the message for any line at all: it is one JSON
@@ -81,7 +83,7 @@ func FuzzObject(f *testing.F) {
 		members, ok := object(nil, line)
 		var want map[string]json.RawMessage
 		valid := json.Unmarshal(line, &want) == nil && want != nil
-		if ok && !valid || !ok && valid && len(line) < maxDepth {
+		if ok && !valid || !ok && valid && len(line) < jsontext.MaxDepth {
 			t.Fatalf("%q: the scanner says %v, encoding/json %v", line, ok, valid)
 		}
 		if !ok {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // Meta is what is known of a line beside its text.
@@ -51,9 +53,9 @@ func NewJSON(c Context) *JSON {
 		f.loc = time.Local
 	}
 	for i, source := range [2]string{"stdout", "stderr"} {
-		b := appendString([]byte(`,"service":`), []byte(c.Service))
+		b := jsontext.AppendString([]byte(`,"service":`), []byte(c.Service), true)
 		b = append(b, `,"source":"`+source+`","run":`...)
-		b = appendString(b, []byte(c.Run))
+		b = jsontext.AppendString(b, []byte(c.Run), true)
 		b = strconv.AppendInt(append(b, `,"pid":`...), int64(c.PID), 10)
 		f.tail[i] = append(b, `,"seq":`...)
 	}
@@ -110,7 +112,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level Level) {
 		f.begun[source] = begun
 	}
 	dst = f.appendHead(dst, begun.time, begun.level, m)
-	dst = appendString(dst, line)
+	dst = jsontext.AppendString(dst, line, true)
 	dst = append(dst, f.tail[source]...)
 	dst = strconv.AppendUint(dst, m.Seq, 10)
 	return append(dst, '}'), begun.level
@@ -273,58 +275,8 @@ func appendMessage(dst, value []byte) []byte {
 		return append(dst, `""`...)
 	}
 	if bytes.Contains(value, []byte(`\u001b`)) || bytes.Contains(value, []byte(`\u001B`)) {
-		text := unquote(value)
-		return appendString(dst, appendWithoutEscapes(nil, text, len(text)))
+		text := jsontext.Unquote(value)
+		return jsontext.AppendString(dst, appendWithoutEscapes(nil, text, len(text)), true)
 	}
 	return append(dst, value...)
-}
-
-// safe are the bytes that stand for themselves in a JSON string.
-var safe = func() (safe [256]bool) {
-	for c := ' '; c < utf8.RuneSelf; c++ {
-		safe[c] = c != '"' && c != '\\' && c != 0x7f
-	}
-	return safe
-}()
-
-// appendString appends text as a JSON string. What is not UTF-8 becomes U+FFFD.
-func appendString(dst, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := 0; i < len(text); {
-		n := i
-		for n < len(text) && safe[text[n]] {
-			n++
-		}
-		dst = append(dst, text[i:n]...)
-		if i = n; i == len(text) {
-			break
-		}
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		case c < ' ' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			r, size := utf8.DecodeRune(text[i:])
-			switch {
-			case r == utf8.RuneError && size == 1:
-				dst = append(dst, "\ufffd"...)
-			case r < 0xa0: // C1 controls, which a terminal may obey
-				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-			default:
-				dst = append(dst, text[i:i+size]...)
-			}
-			i += size
-			continue
-		}
-		i++
-	}
-	return append(dst, '"')
 }

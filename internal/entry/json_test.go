@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // messages makes a formatter for the tests' run.
@@ -163,7 +165,7 @@ func TestJSONBombs(t *testing.T) {
 		})
 	}
 	deep := func(n int) []byte { return []byte(`{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`) }
-	for depth, object := range map[int]bool{maxDepth: true, maxDepth + 1: false} {
+	for depth, object := range map[int]bool{jsontext.MaxDepth: true, jsontext.MaxDepth + 1: false} {
 		got, _ := messages().Append(nil, deep(depth), Meta{})
 		if bytes.Contains(got, []byte(`,"a":[`)) != object {
 			t.Errorf("depth %d: %s", depth, got)

@@ -2,10 +2,11 @@ package entry
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // A role is what a member of the app's object is recognised as.
@@ -81,7 +82,7 @@ func levelValue(key, value []byte, syslog bool) (level Level, exact bool) {
 	case string(key) == "log":
 		return objectLevelIn(value), false
 	case c == '"':
-		text := unquote(value)
+		text := jsontext.Unquote(value)
 		if bytes.IndexByte(text, 0x1b) >= 0 {
 			text = appendWithoutEscapes(nil, text, len(text))
 		}
@@ -152,7 +153,7 @@ func levelNumber(key, value []byte, syslog bool) (level Level, exact bool) {
 // are read to their end for it. ok is false if the line is no object as far as it
 // was read, and no level was found in it.
 func objectLevel(line []byte) (level Level, ok bool) {
-	s := scanner{b: line}
+	s := scan(line)
 	if !s.open() {
 		return NoLevel, false
 	}
@@ -190,7 +191,7 @@ func objectLevel(line []byte) (level Level, ok bool) {
 
 // objectLevelIn is the member "level" of an object.
 func objectLevelIn(value []byte) Level {
-	s := scanner{b: value}
+	s := scan(value)
 	if !s.open() {
 		return NoLevel
 	}
@@ -200,7 +201,7 @@ func objectLevelIn(value []byte) Level {
 			return NoLevel
 		}
 		if v := m.value(value); string(m.key(value)) == "level" && v[0] == '"' {
-			level, _ := levelText(unquote(v))
+			level, _ := levelText(jsontext.Unquote(v))
 			return level
 		}
 	}
@@ -211,7 +212,7 @@ func objectLevelIn(value []byte) Level {
 func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 	switch first := value[0]; {
 	case first == '"':
-		text := bytes.TrimSpace(unquote(value))
+		text := bytes.TrimSpace(jsontext.Unquote(value))
 		if t, n := c.at(text); n > 0 && n == len(text) {
 			decimals := text[bytes.LastIndexAny(text, ".,")+1:]
 			decimals = decimals[:digits(decimals)]
@@ -220,8 +221,8 @@ func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 		return epoch(text)
 	case isDigit(first):
 		if bytes.ContainsAny(value, "eE") {
-			var n float64
-			if json.Unmarshal(value, &n) != nil {
+			n, err := strconv.ParseFloat(string(value), 64)
+			if err != nil {
 				return t, false, false
 			}
 			t, _, ok = epoch(strconv.AppendFloat(nil, n, 'f', -1, 64))
@@ -251,7 +252,7 @@ func nanosBeside(members []member, line []byte) time.Duration {
 // instant reads a time that is an object: log4j's epochSecond and nanoOfSecond,
 // GCP's seconds and nanos.
 func instant(value []byte) (t time.Time, ok bool) {
-	s := scanner{b: value}
+	s := scan(value)
 	if !s.open() {
 		return t, false
 	}
@@ -274,17 +275,4 @@ func instant(value []byte) (t time.Time, ok bool) {
 			}
 		}
 	}
-}
-
-// unquote is the text of a JSON string that was scanned.
-func unquote(value []byte) []byte {
-	inner := value[1 : len(value)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return inner
-	}
-	var text string
-	if json.Unmarshal(value, &text) != nil {
-		return inner
-	}
-	return []byte(text)
 }

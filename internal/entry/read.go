@@ -3,6 +3,8 @@ package entry
 import (
 	"bytes"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // A Message is what a message in the JSON format says.
@@ -38,15 +40,15 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 			return m, false
 		}
 	}
-	t, err := time.Parse(time.RFC3339Nano, string(unquote(members[0].value(message))))
+	t, err := time.Parse(time.RFC3339Nano, string(jsontext.Unquote(members[0].value(message))))
 	if err != nil {
 		return m, false
 	}
 	m.Time = t
-	if m.Level, _ = levelWord(unquote(members[1].value(message))); m.Level == NoLevel {
+	if m.Level, _ = levelWord(jsontext.Unquote(members[1].value(message))); m.Level == NoLevel {
 		return m, false
 	}
-	m.Text = unquote(members[2].value(message))
+	m.Text = jsontext.Unquote(members[2].value(message))
 	m.Stderr = string(members[4].value(message)) == `"stderr"`
 	for _, mem := range members[len(made):] {
 		m.Fields = append(m.Fields, Field{mem.plain(message), mem.value(message)})
@@ -58,7 +60,7 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 // quotes, unless it would not be clear then where it ends.
 func (f Field) AppendText(dst []byte) []byte {
 	if f.Value[0] == '"' {
-		text := unquote(f.Value)
+		text := jsontext.Unquote(f.Value)
 		if len(text) == 0 || bytes.ContainsFunc(text, unclear) {
 			return append(dst, f.Value...)
 		}

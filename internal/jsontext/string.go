@@ -1,0 +1,117 @@
+package jsontext
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Unquote is the text of a string that a Scanner has read, its quotes included.
+// Without a backslash in it the result is a part of quoted, as it stands; else it
+// is new, and half a surrogate pair or a byte that is no UTF-8 is U+FFFD.
+func Unquote(quoted []byte) []byte {
+	in := quoted[1 : len(quoted)-1]
+	at := bytes.IndexByte(in, '\\')
+	if at < 0 {
+		return in
+	}
+	text := make([]byte, 0, len(in))
+	for at = 0; at < len(in); {
+		c := in[at]
+		at++
+		if c == '\\' {
+			c = in[at]
+			at++
+			switch c {
+			case 'b':
+				c = '\b'
+			case 'f':
+				c = '\f'
+			case 'n':
+				c = '\n'
+			case 'r':
+				c = '\r'
+			case 't':
+				c = '\t'
+			case 'u':
+				r := unit(in[at:])
+				at += 4
+				if r&^0x7ff == 0xd800 {
+					high, low := r, rune(0)
+					r = utf8.RuneError
+					if high < 0xdc00 && at < len(in) && in[at] == '\\' && in[at+1] == 'u' {
+						low = unit(in[at+2:])
+					}
+					if low&^0x3ff == 0xdc00 {
+						r = 0x10000 + (high-0xd800)<<10 + low - 0xdc00
+						at += 6
+					}
+				}
+				text = utf8.AppendRune(text, r)
+				continue
+			}
+		} else if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(in[at-1:])
+			at += size - 1
+			text = utf8.AppendRune(text, r)
+			continue
+		}
+		text = append(text, c)
+	}
+	return text
+}
+
+// unit is the number that b's first four hexadecimal digits write.
+func unit(b []byte) rune { return hex(b[0])<<12 | hex(b[1])<<8 | hex(b[2])<<4 | hex(b[3]) }
+
+// safe are the bytes that stand for themselves in a string.
+var safe = func() (safe [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		safe[c] = c != '"' && c != '\\' && c != 0x7f
+	}
+	return safe
+}()
+
+// AppendString appends text as a string, as encoding/json writes it without its
+// escapes for HTML; a byte that is no UTF-8 becomes \ufffd. If terminal is true it is
+// for people to see: DEL and C1 controls, which a terminal may obey, are escaped too,
+// but for \t, \n and \r all controls as \u00XX, and nothing else; a byte that is no
+// UTF-8 becomes U+FFFD itself.
+func AppendString(dst, text []byte, terminal bool) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(text); {
+		n := i
+		for n < len(text) && safe[text[n]] {
+			n++
+		}
+		dst = append(dst, text[i:n]...)
+		if i = n; i == len(text) {
+			break
+		}
+		r, size := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(text[i:])
+		}
+		i += size
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, '\\', 'n')
+		case r == '\r':
+			dst = append(dst, '\\', 'r')
+		case r == '\t':
+			dst = append(dst, '\\', 't')
+		case r == '\b' && !terminal:
+			dst = append(dst, '\\', 'b')
+		case r == '\f' && !terminal:
+			dst = append(dst, '\\', 'f')
+		case r < ' ', terminal && r >= 0x7f && r < 0xa0,
+			!terminal && (r&^1 == 0x2028 || r == utf8.RuneError && size == 1):
+			const hex = "0123456789abcdef"
+			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
