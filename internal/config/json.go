@@ -2,118 +2,136 @@ package config
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // twice is the message for a key that stands in a table a second time.
 const twice = "is given twice"
 
+// maxTable is how long, in bytes, the whole name of a table or list may be of whose
+// keys the lines are noted, so that names do not cost far more memory than the file.
+const maxTable = 128
+
 // readJSON reads a JSON file. Keys that begin with _ are comments, except among
 // the variables of app.env; null means that a key was not said.
 func readJSON(data []byte) document {
-	var whole json.RawMessage
-	if err := json.Unmarshal(data, &whole); err != nil {
-		return document{errs: Errors{jsonError(data, err)}}
+	j := jsonReader{counter: lineCounter{data: data}, lines: map[string]int{}}
+	j.Text = data
+	v, ok := j.value("", "", 0, 0)
+	if !ok || !j.End() {
+		column := j.At - bytes.LastIndexByte(data[:j.At], '\n')
+		return document{errs: Errors{{Line: j.line(), Msg: j.Problem() + ", column " + strconv.Itoa(column)}}}
 	}
-	j := jsonReader{
-		decoder: json.NewDecoder(bytes.NewReader(data)),
-		counter: lineCounter{data: data},
-		lines:   map[string]int{},
-	}
-	j.decoder.UseNumber()
-	root, ok := j.value("").(map[string]any)
+	root, ok := v.(map[string]any)
 	if !ok {
 		return document{errs: Errors{{Line: 1, Msg: "must be a JSON object: { … }"}}}
 	}
 	return document{root: root, lines: j.lines, errs: j.errs}
 }
 
-// jsonReader walks through JSON that is known to be valid, so that no token of
-// it can be an error.
 type jsonReader struct {
-	decoder *json.Decoder
+	jsontext.Scanner
 	counter lineCounter
 	lines   map[string]int
 	errs    Errors
 }
 
-// value returns the next value, which is that of key.
-func (j *jsonReader) value(key string) any {
-	token, _ := j.decoder.Token()
-	if key != "" && j.lines[key] == 0 && token != nil {
-		j.lines[key] = j.line()
+// value reads the next value, which is that of name in table, on a line, and has
+// depth others around it.
+func (j *jsonReader) value(table, name string, line, depth int) (any, bool) {
+	j.Space()
+	start := j.At
+	isObject := j.Take('{')
+	isList := !isObject && j.Take('[')
+	if (isObject || isList) && depth == jsontext.MaxDepth {
+		return nil, j.TooDeep()
 	}
-	switch v := token.(type) {
-	case json.Number:
-		return jsonNumber(v)
-	case json.Delim:
-		if v == '{' {
-			return j.object(key)
-		}
-		list := []any{}
-		for j.decoder.More() {
-			list = append(list, j.value(key+"["+strconv.Itoa(len(list))+"]"))
-		}
-		_, _ = j.decoder.Token()
-		return list
+	if !isObject && !isList && !j.Scalar() {
+		return nil, false
 	}
-	return token
+	text := j.Text[start:j.At]
+	if len(table) <= maxTable {
+		table = below(table, name)
+		if line > 0 && text[0] != 'n' {
+			j.lines[table] = line
+		}
+	}
+	switch text[0] {
+	case '{':
+		return j.object(table, depth+1)
+	case '[':
+		return j.list(table, depth+1)
+	case '"':
+		return string(jsontext.Unquote(text)), true
+	case 't', 'f':
+		return text[0] == 't', true
+	case 'n':
+		return nil, true
+	}
+	if i, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		return i, true
+	}
+	f, _ := strconv.ParseFloat(string(text), 64) // too large is infinite, which no key wants
+	return f, true
 }
 
-func (j *jsonReader) object(key string) any {
+func (j *jsonReader) list(key string, depth int) (any, bool) {
+	list := []any{}
+	for {
+		more, ok := j.Next(len(list) == 0, ']')
+		if !more {
+			return list, ok
+		}
+		v, ok := j.value(key, "["+strconv.Itoa(len(list))+"]", j.line(), depth)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, v)
+	}
+}
+
+func (j *jsonReader) object(key string, depth int) (any, bool) {
 	object := map[string]any{}
-	for j.decoder.More() {
-		token, _ := j.decoder.Token()
-		name, _ := token.(string)
-		whole := join(key, name)
+	for first := true; ; first = false {
+		more, ok := j.Next(first, '}')
+		if !more {
+			return object, ok
+		}
 		line := j.line()
+		quoted, ok := j.Name()
+		if !ok {
+			return nil, false
+		}
+		name := string(jsontext.Unquote(quoted))
 		if strings.HasPrefix(name, "_") && key != "app.env" {
-			var comment json.RawMessage
-			_ = j.decoder.Decode(&comment)
+			if !j.Value() {
+				return nil, false
+			}
 			continue
 		}
-		if _, seen := object[name]; seen {
-			j.errs = append(j.errs, &Error{Line: line, Key: whole, Msg: twice})
+		if _, seen := object[name]; seen && !j.errs.full() {
+			j.errs = append(j.errs, &Error{Line: line, Key: join(key, name), Msg: twice})
 		}
-		if v := j.value(whole); v != nil {
+		v, ok := j.value(key, join("", name), line, depth)
+		if !ok {
+			return nil, false
+		}
+		if v != nil {
 			object[name] = v
-			j.lines[whole] = line
 		}
 	}
-	_, _ = j.decoder.Token()
-	return object
 }
 
-// line returns that of the token just read: none goes over several lines.
-func (j *jsonReader) line() int { return j.counter.at(int(j.decoder.InputOffset())) }
-
-// jsonNumber returns an int64 for a whole number that fits, else a float64.
-func jsonNumber(n json.Number) any {
-	if i, err := n.Int64(); err == nil {
-		return i
+// below is the whole name of what is called name in table, as join makes it.
+func below(table, name string) string {
+	if table != "" && name[0] != '[' {
+		table += "."
 	}
-	f, _ := n.Float64()
-	return f
+	return table + name
 }
 
-// jsonError says where the syntax is wrong. The message of encoding/json names
-// the character, which may be the beginning of a password without quotes.
-func jsonError(data []byte, err error) *Error {
-	e := &Error{Msg: err.Error()}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		before := data[:max(syntax.Offset-1, 0)]
-		if strings.HasPrefix(e.Msg, "unexpected end") {
-			before = data
-		}
-		e.Line = 1 + bytes.Count(before, []byte("\n"))
-		column := len(before) - bytes.LastIndexByte(before, '\n')
-		if _, what, ok := strings.Cut(e.Msg, "' "); ok {
-			e.Msg = "invalid character " + what
-		}
-		e.Msg += ", column " + strconv.Itoa(column)
-	}
-	return e
-}
+// line returns the line of what comes next.
+func (j *jsonReader) line() int { return j.counter.at(j.At) }
