@@ -1,90 +1,163 @@
 package health
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"sort"
 	"strconv"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
-// poolJSON is a pool as scripts read it; what is nil is not there.
-type poolJSON struct {
-	Beats         *int64            `json:"beats,omitempty"`
-	Cap           *int64            `json:"cap,omitempty"`
-	DepletionRate *int64            `json:"depletion_rate,omitempty"`
-	Init          *int64            `json:"init,omitempty"`
-	ReplenishRate *int64            `json:"replenish_rate,omitempty"`
-	Running       *int64            `json:"running,omitempty"`
-	Exit          *int64            `json:"exit,omitempty"`
-	Health        *int64            `json:"health,omitempty"`
-	Exists        bool              `json:"exists"`
-	Missing       []string          `json:"missing_keys,omitempty"`
-	Invalid       map[string]string `json:"invalid_keys,omitempty"`
+// WriteJSON writes the one document that jettison_health prints when it could
+// read: {"data": {"<service>:<category>": {…}}}, with the pools sorted.
+func WriteJSON(w io.Writer, readings []Reading) error {
+	sorted := make([]*Reading, len(readings))
+	for i := range readings {
+		sorted[i] = &readings[i]
+	}
+	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].String() < sorted[j].String() })
+	b := []byte("{\n  \"data\": {")
+	empty := len(b)
+	for i, r := range sorted {
+		// Two pairs can have one name; the last counts.
+		if i+1 < len(sorted) && r.String() == sorted[i+1].String() {
+			continue
+		}
+		if len(b) > empty {
+			b = append(b, ',')
+		}
+		b = appendName(b, "\n    ", r.String())
+		b = r.appendJSON(b)
+	}
+	if len(b) > empty {
+		b = append(b, "\n  "...)
+	}
+	_, err := w.Write(append(b, "}\n}\n"...))
+	return err
 }
 
-// MarshalJSON gives the pool its place in the document of WriteJSON.
-func (r *Reading) MarshalJSON() ([]byte, error) {
-	p := poolJSON{Exists: r.Exists(), Missing: r.missing(), Invalid: r.invalid}
-	for i, to := range []**int64{&p.Beats, &p.Cap, &p.DepletionRate, &p.Init, &p.ReplenishRate, &p.Running, &p.Exit, &p.Health} {
+// appendJSON appends the pool as scripts read it; what Redis does not hold is not
+// there.
+func (r *Reading) appendJSON(b []byte) []byte {
+	b = append(b, '{')
+	for i, property := range properties {
 		if r.has[i] {
-			*to = &r.values[i]
+			b = appendName(b, "\n      ", property)
+			b = strconv.AppendInt(b, r.values[i], 10)
+			b = append(b, ',')
 		}
 	}
-	return json.Marshal(p)
-}
-
-// WriteJSON writes the one document that jettison_health prints when it could
-// read: {"data": {"<service>:<category>": {…}}}.
-func WriteJSON(w io.Writer, readings []Reading) error {
-	data := make(map[string]*Reading, len(readings))
-	for i := range readings {
-		data[readings[i].String()] = &readings[i]
+	b = appendName(b, "\n      ", "exists")
+	b = strconv.AppendBool(b, r.Exists())
+	if missing := r.missing(); len(missing) > 0 {
+		b = append(b, ',')
+		b = appendName(b, "\n      ", "missing_keys")
+		b = appendList(b, "\n      ", missing)
 	}
-	return writeDocument(w, map[string]any{"data": data})
+	if len(r.invalid) > 0 {
+		names := make([]string, 0, len(r.invalid))
+		for name := range r.invalid {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		b = append(b, ',')
+		b = appendName(b, "\n      ", "invalid_keys")
+		for i, name := range names {
+			b = append(b, "{,"[min(i, 1)])
+			b = appendName(b, "\n        ", name)
+			b = jsontext.AppendString(b, []byte(r.invalid[name]), false)
+		}
+		b = append(b, "\n      }"...)
+	}
+	return append(b, "\n    }"...)
 }
 
 // WriteFailure writes the document that it prints when it could not. args are the
 // pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
-	return writeDocument(w, struct {
-		Error   string   `json:"error"`
-		Details string   `json:"details"`
-		Args    []string `json:"args"`
-	}{what, details, append([]string{}, args...)})
+	b := appendName([]byte{'{'}, "\n  ", "error")
+	b = jsontext.AppendString(b, []byte(what), false)
+	b = appendName(append(b, ','), "\n  ", "details")
+	b = jsontext.AppendString(b, []byte(details), false)
+	b = appendName(append(b, ','), "\n  ", "args")
+	b = appendList(b, "\n  ", args)
+	_, err := w.Write(append(b, "\n}\n"...))
+	return err
 }
 
-func writeDocument(w io.Writer, document any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(document)
+// appendName appends the name of a member on a line of its own, which indent
+// begins.
+func appendName(b []byte, indent, name string) []byte {
+	b = jsontext.AppendString(append(b, indent...), []byte(name), false)
+	return append(b, ": "...)
 }
 
-// WriteTable writes a line for each pool, for people.
+// appendList appends a list of strings, one a line; indent is that of its end.
+func appendList(b []byte, indent string, list []string) []byte {
+	b = append(b, '[')
+	for i, text := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, indent...), "  "...)
+		b = jsontext.AppendString(b, []byte(text), false)
+	}
+	if len(list) > 0 {
+		b = append(b, indent...)
+	}
+	return append(b, ']')
+}
+
+// A row is what a pool's line in the table has in its columns.
+type row [9]string
+
+// WriteTable writes a line for each pool, for people. Columns are as wide as the
+// widest cell and two blanks, counted in characters.
 func WriteTable(w io.Writer, readings []Reading) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "POOL\tHEALTH\tCAP\t%\tSTATE\tBEATS\tDEPLETION/s\tREPLENISH/beat\tINIT")
+	rows := make([]row, 0, 1+len(readings))
+	rows = append(rows, row{"POOL", "HEALTH", "CAP", "%", "STATE", "BEATS", "DEPLETION/s", "REPLENISH/beat", "INIT"})
 	for i := range readings {
 		r := &readings[i]
-		cell := func(i int) string {
-			if text, ok := r.invalid[properties[i]]; ok {
-				return strconv.Quote(text)
-			}
-			if !r.has[i] {
-				return "-"
-			}
-			return strconv.FormatInt(r.values[i], 10)
-		}
 		percent := "-"
 		if r.has[healthProperty] && r.has[1] && r.values[1] > 0 {
 			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			shown(r.Pair), cell(7), cell(1), percent, r.state(), cell(0), cell(2), cell(4), cell(3))
+		rows = append(rows, row{shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3)})
 	}
-	return t.Flush()
+	var widths [len(row{}) - 1]int // the last column needs none
+	for i := range rows {
+		for column := range widths {
+			widths[column] = max(widths[column], 2+utf8.RuneCountInString(rows[i][column]))
+		}
+	}
+	var b []byte
+	for i := range rows {
+		for column, width := range widths {
+			text := rows[i][column]
+			b = append(b, text...)
+			for range width - utf8.RuneCountInString(text) {
+				b = append(b, ' ')
+			}
+		}
+		b = append(b, rows[i][len(widths)]...)
+		b = append(b, '\n')
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// cell is what the table says of a property.
+func (r *Reading) cell(property int) string {
+	if text, ok := r.invalid[properties[property]]; ok {
+		return strconv.Quote(text)
+	}
+	if !r.has[property] {
+		return "-"
+	}
+	return strconv.FormatInt(r.values[property], 10)
 }
 
 // shown is a pool's name, quoted if it has something in it that is not shown
