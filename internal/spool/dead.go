@@ -1,7 +1,7 @@
 package spool
 
 import (
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // DeadLetters is the name of the file, in a spool's directory, of entries that
@@ -32,17 +34,6 @@ type deadLetters struct {
 	size  int64
 }
 
-// A deadLetter is a line of the file.
-type deadLetter struct {
-	Time    time.Time         `json:"time"`
-	Stream  string            `json:"stream"`
-	ID      string            `json:"id"`
-	Reply   string            `json:"reply"` // what Redis had against it
-	Message *string           `json:"message,omitempty"`
-	Base64  []byte            `json:"message_base64,omitempty"` // instead, if it is no UTF-8
-	Fields  map[string]string `json:"fields,omitempty"`
-}
-
 func (d *deadLetters) open(dir string, size int64) {
 	d.name = filepath.Join(dir, DeadLetters)
 	d.limit = min(size/4, maxDeadLetters)
@@ -51,23 +42,43 @@ func (d *deadLetters) open(dir string, size int64) {
 // SetAside writes an entry that Redis will never take into the file of dead
 // letters, as long as that is not full.
 func (s *Spool) SetAside(stream string, r Record, reply string) error {
-	letter := deadLetter{Time: time.Now().UTC(), Stream: stream, ID: r.ID().String(), Reply: reply}
-	if m := string(r.Message()); utf8.ValidString(m) {
-		letter.Message = &m
+	return s.dead.write(append(appendLetter(nil, time.Now().UTC(), stream, r, reply), '\n'))
+}
+
+// appendLetter appends an entry as a line of the file, without the line end: time
+// (when it was set aside), stream, id, reply (what Redis had against it), message,
+// or message_base64 if it is no UTF-8, and fields, if it has any, sorted by name.
+func appendLetter(b []byte, at time.Time, stream string, r Record, reply string) []byte {
+	b = at.AppendFormat(append(b, `{"time":"`...), time.RFC3339Nano)
+	b = jsontext.AppendString(append(b, `","stream":`...), []byte(stream), false)
+	b = jsontext.AppendString(append(b, `,"id":`...), r.ID().Append(nil), false)
+	b = jsontext.AppendString(append(b, `,"reply":`...), []byte(reply), false)
+	if m := r.Message(); utf8.Valid(m) {
+		b = jsontext.AppendString(append(b, `,"message":`...), m, false)
 	} else {
-		letter.Base64 = r.Message()
+		b = base64.StdEncoding.AppendEncode(append(b, `,"message_base64":"`...), m)
+		b = append(b, '"')
 	}
-	if fields := r.Fields(); len(fields) > 0 {
-		letter.Fields = make(map[string]string)
-		for i := 0; i+1 < len(fields); i += 2 {
-			letter.Fields[fields[i]] = fields[i+1]
+	fields := r.Fields()
+	for i := 2; i < len(fields); i += 2 {
+		for j := i; j > 0 && fields[j] < fields[j-2]; j -= 2 {
+			fields[j], fields[j-2] = fields[j-2], fields[j]
+			fields[j+1], fields[j-1] = fields[j-1], fields[j+1]
 		}
 	}
-	line, err := json.Marshal(letter)
-	if err != nil {
-		return fmt.Errorf("set an entry aside: %w", err)
+	open := `,"fields":{`
+	for i := 0; i < len(fields); i += 2 {
+		if i+2 < len(fields) && fields[i] == fields[i+2] {
+			continue // the last of one name counts
+		}
+		b = jsontext.AppendString(append(b, open...), []byte(fields[i]), false)
+		b = jsontext.AppendString(append(b, ':'), []byte(fields[i+1]), false)
+		open = ","
 	}
-	return s.dead.write(append(line, '\n'))
+	if len(fields) > 0 {
+		b = append(b, '}')
+	}
+	return append(b, '}')
 }
 
 func (d *deadLetters) write(line []byte) error {
