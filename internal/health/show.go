@@ -19,56 +19,50 @@ func WriteJSON(w io.Writer, readings []Reading) error {
 		sorted[i] = &readings[i]
 	}
 	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].String() < sorted[j].String() })
-	b := []byte("{\n  \"data\": {")
-	empty := len(b)
+	b := appendName(nil, "{\n  ", "data")
+	open := "{\n    "
 	for i, r := range sorted {
 		// Two pairs can have one name; the last counts.
 		if i+1 < len(sorted) && r.String() == sorted[i+1].String() {
 			continue
 		}
-		if len(b) > empty {
-			b = append(b, ',')
-		}
-		b = appendName(b, "\n    ", r.String())
-		b = r.appendJSON(b)
+		b = r.appendJSON(appendName(b, open, r.String()))
+		open = ",\n    "
 	}
-	if len(b) > empty {
-		b = append(b, "\n  "...)
+	end := "\n  }\n}\n"
+	if len(sorted) == 0 {
+		end = "{}\n}\n"
 	}
-	_, err := w.Write(append(b, "}\n}\n"...))
+	_, err := w.Write(append(b, end...))
 	return err
 }
+
+// byName are the properties sorted by name, as indices.
+var byName = [len(properties)]uint8{0, 1, 2, 6, 7, 3, 4, 5}
 
 // appendJSON appends the pool as scripts read it; what Redis does not hold is not
 // there.
 func (r *Reading) appendJSON(b []byte) []byte {
-	b = append(b, '{')
+	const next = ",\n      "
+	open := "{\n      "
 	for i, property := range properties {
 		if r.has[i] {
-			b = appendName(b, "\n      ", property)
-			b = strconv.AppendInt(b, r.values[i], 10)
-			b = append(b, ',')
+			b = strconv.AppendInt(appendName(b, open, property), r.values[i], 10)
+			open = next
 		}
 	}
-	b = appendName(b, "\n      ", "exists")
-	b = strconv.AppendBool(b, r.Exists())
+	b = strconv.AppendBool(appendName(b, open, "exists"), r.Exists())
 	if missing := r.missing(); len(missing) > 0 {
-		b = append(b, ',')
-		b = appendName(b, "\n      ", "missing_keys")
-		b = appendList(b, "\n      ", missing)
+		b = appendList(appendName(b, next, "missing_keys"), next[1:], missing)
 	}
 	if len(r.invalid) > 0 {
-		names := make([]string, 0, len(r.invalid))
-		for name := range r.invalid {
-			names = append(names, name)
-		}
-		sort.Strings(names)
-		b = append(b, ',')
-		b = appendName(b, "\n      ", "invalid_keys")
-		for i, name := range names {
-			b = append(b, "{,"[min(i, 1)])
-			b = appendName(b, "\n        ", name)
-			b = jsontext.AppendString(b, []byte(r.invalid[name]), false)
+		b = appendName(b, next, "invalid_keys")
+		open = "{\n        "
+		for _, i := range byName {
+			if text, ok := r.invalid[properties[i]]; ok {
+				b = appendText(appendName(b, open, properties[i]), "", text)
+				open = ",\n        "
+			}
 		}
 		b = append(b, "\n      }"...)
 	}
@@ -78,72 +72,63 @@ func (r *Reading) appendJSON(b []byte) []byte {
 // WriteFailure writes the document that it prints when it could not. args are the
 // pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
-	b := appendName([]byte{'{'}, "\n  ", "error")
-	b = jsontext.AppendString(b, []byte(what), false)
-	b = appendName(append(b, ','), "\n  ", "details")
-	b = jsontext.AppendString(b, []byte(details), false)
-	b = appendName(append(b, ','), "\n  ", "args")
-	b = appendList(b, "\n  ", args)
+	b := appendText(nil, "{\n  \"error\": ", what)
+	b = appendText(b, ",\n  \"details\": ", details)
+	b = appendList(appendName(b, ",\n  ", "args"), "\n  ", args)
 	_, err := w.Write(append(b, "\n}\n"...))
 	return err
 }
 
-// appendName appends the name of a member on a line of its own, which indent
-// begins.
-func appendName(b []byte, indent, name string) []byte {
-	b = jsontext.AppendString(append(b, indent...), []byte(name), false)
-	return append(b, ": "...)
+// appendText appends what stands before a string, and the string.
+func appendText(b []byte, before, text string) []byte {
+	return jsontext.AppendString(append(b, before...), []byte(text), false)
 }
 
-// appendList appends a list of strings, one a line; indent is that of its end.
-func appendList(b []byte, indent string, list []string) []byte {
-	b = append(b, '[')
-	for i, text := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, indent...), "  "...)
-		b = jsontext.AppendString(b, []byte(text), false)
-	}
-	if len(list) > 0 {
-		b = append(b, indent...)
-	}
-	return append(b, ']')
+// appendName appends what stands before a member, and its name.
+func appendName(b []byte, before, name string) []byte {
+	return append(appendText(b, before, name), ": "...)
 }
 
-// A row is what a pool's line in the table has in its columns.
-type row [9]string
+// appendList appends strings, one a line; end is what begins the list's last line.
+func appendList(b []byte, end string, list []string) []byte {
+	if len(list) == 0 {
+		return append(b, "[]"...)
+	}
+	open := "[" + end + "  "
+	for _, text := range list {
+		b = appendText(b, open, text)
+		open = "," + end + "  "
+	}
+	return append(append(b, end...), ']')
+}
 
 // WriteTable writes a line for each pool, for people. Columns are as wide as the
 // widest cell and two blanks, counted in characters.
 func WriteTable(w io.Writer, readings []Reading) error {
-	rows := make([]row, 0, 1+len(readings))
-	rows = append(rows, row{"POOL", "HEALTH", "CAP", "%", "STATE", "BEATS", "DEPLETION/s", "REPLENISH/beat", "INIT"})
+	const columns = 9
+	cells := []string{"POOL", "HEALTH", "CAP", "%", "STATE", "BEATS", "DEPLETION/s", "REPLENISH/beat", "INIT"}
 	for i := range readings {
 		r := &readings[i]
 		percent := "-"
 		if r.has[healthProperty] && r.has[1] && r.values[1] > 0 {
 			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
 		}
-		rows = append(rows, row{shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3)})
+		cells = append(cells, shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3))
 	}
-	var widths [len(row{}) - 1]int // the last column needs none
-	for i := range rows {
-		for column := range widths {
-			widths[column] = max(widths[column], 2+utf8.RuneCountInString(rows[i][column]))
-		}
+	var widths [columns]int
+	for i, text := range cells {
+		widths[i%columns] = max(widths[i%columns], utf8.RuneCountInString(text)+2)
 	}
 	var b []byte
-	for i := range rows {
-		for column, width := range widths {
-			text := rows[i][column]
-			b = append(b, text...)
-			for range width - utf8.RuneCountInString(text) {
-				b = append(b, ' ')
-			}
+	for i, text := range cells {
+		b = append(b, text...)
+		if i%columns == columns-1 {
+			b = append(b, '\n')
+			continue
 		}
-		b = append(b, rows[i][len(widths)]...)
-		b = append(b, '\n')
+		for n := utf8.RuneCountInString(text); n < widths[i%columns]; n++ {
+			b = append(b, ' ')
+		}
 	}
 	_, err := w.Write(b)
 	return err

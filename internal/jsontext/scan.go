@@ -109,23 +109,24 @@ func (s *Scanner) Quoted() (escaped, ok bool) {
 	if !s.Take('"') {
 		return false, s.fail("looking for beginning of value")
 	}
-	for s.At < len(s.Text) {
-		c := s.Text[s.At]
-		switch {
+	for i := s.At; i < len(s.Text); i++ {
+		switch c := s.Text[i]; {
 		case c == '"':
-			s.At++
+			s.At = i + 1
 			return escaped, true
 		case c < ' ':
+			s.At = i
 			return escaped, s.fail("in string literal")
 		case c == '\\':
 			escaped = true
-			if s.At++; !s.escape() {
+			s.At = i + 1
+			if !s.escape() {
 				return escaped, false
 			}
-		default:
-			s.At++
+			i = s.At - 1
 		}
 	}
+	s.At = len(s.Text)
 	return escaped, false
 }
 

@@ -92,19 +92,25 @@ func AppendString(dst, text []byte, terminal bool) []byte {
 			r, size = utf8.DecodeRune(text[i:])
 		}
 		i += size
+		short := byte(0)
 		switch {
 		case r == '"' || r == '\\':
-			dst = append(dst, '\\', byte(r))
+			short = byte(r)
 		case r == '\n':
-			dst = append(dst, '\\', 'n')
+			short = 'n'
 		case r == '\r':
-			dst = append(dst, '\\', 'r')
+			short = 'r'
 		case r == '\t':
-			dst = append(dst, '\\', 't')
-		case r == '\b' && !terminal:
-			dst = append(dst, '\\', 'b')
-		case r == '\f' && !terminal:
-			dst = append(dst, '\\', 'f')
+			short = 't'
+		case terminal:
+		case r == '\b':
+			short = 'b'
+		case r == '\f':
+			short = 'f'
+		}
+		switch {
+		case short != 0:
+			dst = append(dst, '\\', short)
 		case r < ' ', terminal && r >= 0x7f && r < 0xa0,
 			!terminal && (r&^1 == 0x2028 || r == utf8.RuneError && size == 1):
 			const hex = "0123456789abcdef"

@@ -50,14 +50,13 @@ func (s *Spool) SetAside(stream string, r Record, reply string) error {
 // or message_base64 if it is no UTF-8, and fields, if it has any, sorted by name.
 func appendLetter(b []byte, at time.Time, stream string, r Record, reply string) []byte {
 	b = at.AppendFormat(append(b, `{"time":"`...), time.RFC3339Nano)
-	b = jsontext.AppendString(append(b, `","stream":`...), []byte(stream), false)
-	b = jsontext.AppendString(append(b, `,"id":`...), r.ID().Append(nil), false)
-	b = jsontext.AppendString(append(b, `,"reply":`...), []byte(reply), false)
+	b = appendText(b, `","stream":`, []byte(stream))
+	b = appendText(b, `,"id":`, r.ID().Append(nil))
+	b = appendText(b, `,"reply":`, []byte(reply))
 	if m := r.Message(); utf8.Valid(m) {
-		b = jsontext.AppendString(append(b, `,"message":`...), m, false)
+		b = appendText(b, `,"message":`, m)
 	} else {
-		b = base64.StdEncoding.AppendEncode(append(b, `,"message_base64":"`...), m)
-		b = append(b, '"')
+		b = appendText(b, `,"message_base64":`, base64.StdEncoding.AppendEncode(nil, m))
 	}
 	fields := r.Fields()
 	for i := 2; i < len(fields); i += 2 {
@@ -71,14 +70,19 @@ func appendLetter(b []byte, at time.Time, stream string, r Record, reply string)
 		if i+2 < len(fields) && fields[i] == fields[i+2] {
 			continue // the last of one name counts
 		}
-		b = jsontext.AppendString(append(b, open...), []byte(fields[i]), false)
-		b = jsontext.AppendString(append(b, ':'), []byte(fields[i+1]), false)
+		b = appendText(b, open, []byte(fields[i]))
+		b = appendText(b, ":", []byte(fields[i+1]))
 		open = ","
 	}
 	if len(fields) > 0 {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// appendText appends what stands before a string, and the string.
+func appendText(b []byte, before string, text []byte) []byte {
+	return jsontext.AppendString(append(b, before...), text, false)
 }
 
 func (d *deadLetters) write(line []byte) error {
