@@ -78,20 +78,20 @@ var safe = func() (safe [256]bool) {
 // UTF-8 becomes U+FFFD itself.
 func AppendString(dst, text []byte, terminal bool) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(text); {
-		n := i
+	for {
+		n := 0
 		for n < len(text) && safe[text[n]] {
 			n++
 		}
-		dst = append(dst, text[i:n]...)
-		if i = n; i == len(text) {
-			break
+		dst = append(dst, text[:n]...)
+		if n == len(text) {
+			return append(dst, '"')
 		}
-		r, size := rune(text[i]), 1
+		r, size := rune(text[n]), 1
 		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(text[i:])
+			r, size = utf8.DecodeRune(text[n:])
 		}
-		i += size
+		text = text[n+size:]
 		short := byte(0)
 		switch {
 		case r == '"' || r == '\\':
@@ -119,5 +119,4 @@ func AppendString(dst, text []byte, terminal bool) []byte {
 			dst = utf8.AppendRune(dst, r)
 		}
 	}
-	return append(dst, '"')
 }
