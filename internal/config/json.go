@@ -11,16 +11,12 @@ import (
 // twice is the message for a key that stands in a table a second time.
 const twice = "is given twice"
 
-// maxTable is how long, in bytes, the whole name of a table or list may be of whose
-// keys the lines are noted, so that names do not cost far more memory than the file.
-const maxTable = 128
-
 // readJSON reads a JSON file. Keys that begin with _ are comments, except among
 // the variables of app.env; null means that a key was not said.
 func readJSON(data []byte) document {
 	j := jsonReader{counter: lineCounter{data: data}, lines: map[string]int{}}
 	j.Text = data
-	v, ok := j.value("", "", 0, 0)
+	v, ok := j.value("", 0)
 	if !ok || !j.End() {
 		column := j.At - bytes.LastIndexByte(data[:j.At], '\n')
 		return document{errs: Errors{{Line: j.line(), Msg: j.Problem() + ", column " + strconv.Itoa(column)}}}
@@ -39,31 +35,32 @@ type jsonReader struct {
 	errs    Errors
 }
 
-// value reads the next value, which is that of name in table, on a line, and has
-// depth others around it.
-func (j *jsonReader) value(table, name string, line, depth int) (any, bool) {
+// value reads the next value, which is that of key, on a line. Names that are
+// bounded bound how deep it goes.
+func (j *jsonReader) value(key string, line int) (any, bool) {
 	j.Space()
 	start := j.At
 	isObject := j.Take('{')
 	isList := !isObject && j.Take('[')
-	if (isObject || isList) && depth == jsontext.MaxDepth {
-		return nil, j.TooDeep()
+	if (isObject || isList) && len(key) > maxTable {
+		if !j.errs.full() {
+			j.errs = append(j.errs, &Error{Line: line, Msg: longTable})
+		}
+		j.At = start
+		return nil, j.Value()
 	}
 	if !isObject && !isList && !j.Scalar() {
 		return nil, false
 	}
 	text := j.Text[start:j.At]
-	if len(table) <= maxTable {
-		table = below(table, name)
-		if line > 0 && text[0] != 'n' {
-			j.lines[table] = line
-		}
+	if line > 0 && text[0] != 'n' {
+		j.lines[key] = line
 	}
 	switch text[0] {
 	case '{':
-		return j.object(table, depth+1)
+		return j.object(key)
 	case '[':
-		return j.list(table, depth+1)
+		return j.list(key)
 	case '"':
 		return string(jsontext.Unquote(text)), true
 	case 't', 'f':
@@ -78,14 +75,14 @@ func (j *jsonReader) value(table, name string, line, depth int) (any, bool) {
 	return f, true
 }
 
-func (j *jsonReader) list(key string, depth int) (any, bool) {
+func (j *jsonReader) list(key string) (any, bool) {
 	list := []any{}
 	for {
 		more, ok := j.Next(len(list) == 0, ']')
 		if !more {
 			return list, ok
 		}
-		v, ok := j.value(key, "["+strconv.Itoa(len(list))+"]", j.line(), depth)
+		v, ok := j.value(key+"["+strconv.Itoa(len(list))+"]", j.line())
 		if !ok {
 			return nil, false
 		}
@@ -93,7 +90,7 @@ func (j *jsonReader) list(key string, depth int) (any, bool) {
 	}
 }
 
-func (j *jsonReader) object(key string, depth int) (any, bool) {
+func (j *jsonReader) object(key string) (any, bool) {
 	object := map[string]any{}
 	for first := true; ; first = false {
 		more, ok := j.Next(first, '}')
@@ -112,10 +109,11 @@ func (j *jsonReader) object(key string, depth int) (any, bool) {
 			}
 			continue
 		}
+		whole := join(key, name)
 		if _, seen := object[name]; seen && !j.errs.full() {
-			j.errs = append(j.errs, &Error{Line: line, Key: join(key, name), Msg: twice})
+			j.errs = append(j.errs, &Error{Line: line, Key: whole, Msg: twice})
 		}
-		v, ok := j.value(key, join("", name), line, depth)
+		v, ok := j.value(whole, line)
 		if !ok {
 			return nil, false
 		}
@@ -123,14 +121,6 @@ func (j *jsonReader) object(key string, depth int) (any, bool) {
 			object[name] = v
 		}
 	}
-}
-
-// below is the whole name of what is called name in table, as join makes it.
-func below(table, name string) string {
-	if table != "" && name[0] != '[' {
-		table += "."
-	}
-	return table + name
 }
 
 // line returns the line of what comes next.

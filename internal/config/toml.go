@@ -2,16 +2,17 @@ package config
 
 import (
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// maxTable bounds the whole name of a table or list that has something in it, in
-// bytes. It bounds how deep tables go as well, and keeps the names of their keys,
-// each of which is noted whole, from taking quadratic time.
+// maxTable bounds the whole name of a table or list, in bytes. It bounds how deep tables
+// of TOML go as well, and keeps the names of their keys, each of which is noted whole, from
+// taking quadratic time.
 const maxTable = 512
+
+const longTable = "the whole name of a table or list is longer than 512 bytes"
 
 // readTOML reads a TOML 1.1 file. The parser of go-toml knows the form; what may
 // follow what, the values and the lines are ours. The file is not read into our
@@ -164,7 +165,7 @@ func (t *tomlReader) long(table string, node *unstable.Node) bool {
 	if len(table) <= maxTable {
 		return false
 	}
-	t.fail(node, "the whole name of a table or list is longer than "+strconv.Itoa(maxTable)+" bytes")
+	t.fail(node, longTable)
 	return true
 }
 

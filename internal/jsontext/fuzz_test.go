@@ -66,7 +66,8 @@ func walk(s *Scanner, depth int) bool {
 		return s.Scalar()
 	}
 	if depth == MaxDepth {
-		return s.TooDeep()
+		s.At--
+		return s.fail(tooDeep)
 	}
 	end := byte(']')
 	if isObject {

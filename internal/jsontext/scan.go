@@ -173,7 +173,8 @@ func (s *Scanner) Value() bool {
 			isObject := s.Text[s.At] == '{'
 			s.At++
 			if depth == MaxDepth {
-				return s.TooDeep()
+				s.At--
+				return s.fail(tooDeep)
 			}
 			s.Space()
 			if isObject && !s.Take('}') || !isObject && !s.Take(']') {
@@ -212,13 +213,6 @@ func (s *Scanner) Value() bool {
 			return true
 		}
 	}
-}
-
-// TooDeep refuses the bracket just read, for a reader that goes into arrays and
-// objects itself.
-func (s *Scanner) TooDeep() bool {
-	s.At--
-	return s.fail(tooDeep)
 }
 
 // Scalar reads a value that is no array and no object.
