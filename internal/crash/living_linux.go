@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // A life is what is remembered of an app while it lives, because a zombie does
@@ -69,7 +71,7 @@ func newLife(pid int, path, dir string) *life {
 		dir = abs
 	}
 	return &life{
-		pid: pid, proc: filepath.Join("/proc", strconv.Itoa(pid)), exe: path,
+		pid: pid, proc: "/proc/" + strconv.Itoa(pid), exe: path,
 		dirs: []string{dir}, tree: map[int]bool{pid: true},
 	}
 }
@@ -77,7 +79,7 @@ func newLife(pid int, path, dir string) *life {
 // look remembers what can be seen now.
 func (l *life) look() {
 	l.mu.Lock()
-	if exe, err := os.Readlink(filepath.Join(l.proc, "exe")); err == nil {
+	if exe, err := os.Readlink(l.proc + "/exe"); err == nil {
 		l.exe = exe
 	}
 	status := readStatus(l.proc)
@@ -85,7 +87,7 @@ func (l *life) look() {
 	if alive {
 		l.status = status
 	}
-	if limits, _ := os.ReadFile(filepath.Join(l.proc, "limits")); len(limits) > 0 {
+	if limits, _ := sysio.ReadFile(l.proc + "/limits"); len(limits) > 0 {
 		l.limits = string(limits)
 		switch {
 		case !l.asked:
@@ -96,9 +98,10 @@ func (l *life) look() {
 		case !l.before.counted:
 			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)
-		case alive && !killed(l.proc):
+		case alive && !status.killed():
 			// What was counted a while ago was not this app, but a process
-			// beside it. The kernel counts first and kills then.
+			// beside it. The kernel counts first and kills then, and what was
+			// counted then was so before this status.
 			l.before, l.latest = l.latest, countOOM(l.group)
 		}
 	}
@@ -108,19 +111,19 @@ func (l *life) look() {
 
 // visit remembers where a process and those below it work.
 func (l *life) visit(pid, depth int) {
-	proc := filepath.Join("/proc", strconv.Itoa(pid))
-	if dir, err := os.Readlink(filepath.Join(proc, "cwd")); err == nil && !slices.Contains(l.dirs, dir) {
+	proc := "/proc/" + strconv.Itoa(pid)
+	if dir, err := os.Readlink(proc + "/cwd"); err == nil && !slices.Contains(l.dirs, dir) {
 		l.dirs = append(l.dirs, dir)
 		if len(l.dirs) > maxDirs {
 			l.dirs = slices.Delete(l.dirs, 1, 2)
 		}
 	}
-	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
+	tasks, err := sysio.Names(proc + "/task")
 	if err != nil || depth > 32 {
 		return
 	}
 	for _, task := range tasks[:min(len(tasks), maxTasks)] {
-		text, err := os.ReadFile(filepath.Join(proc, "task", task.Name(), "children"))
+		text, err := sysio.ReadFile(proc + "/task/" + task + "/children")
 		if err != nil {
 			continue
 		}
@@ -155,7 +158,7 @@ func (l *life) places() []string {
 type status string
 
 func readStatus(proc string) status {
-	text, _ := os.ReadFile(filepath.Join(proc, "status"))
+	text, _ := sysio.ReadFile(proc + "/status")
 	return status(text)
 }
 
@@ -167,12 +170,11 @@ func (s status) number(name string) int {
 	return n
 }
 
-// killed says whether a SIGKILL is on its way to a process.
-func killed(proc string) bool {
+// killed says whether a SIGKILL is on its way to the process.
+func (s status) killed() bool {
 	const bit = 1 << (syscall.SIGKILL - 1)
-	status := string(readStatus(proc))
 	for _, name := range [...]string{"SigPnd:", "ShdPnd:"} {
-		text, _ := word(status, name)
+		text, _ := word(string(s), name)
 		if set, err := strconv.ParseUint(text, 16, 64); err == nil && set&bit != 0 {
 			return true
 		}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // A cgroup is where the kernel counts an app's memory. The zero cgroup knows
@@ -17,11 +19,11 @@ type cgroup struct {
 // cgroupOf finds a process's memory cgroup, by what /proc says. Inside a
 // container the path may be one of the host, of which the mount shows a part.
 func cgroupOf(proc string) cgroup {
-	membership, err := os.ReadFile(filepath.Join(proc, "cgroup"))
+	membership, err := sysio.ReadFile(proc + "/cgroup")
 	if err != nil {
 		return cgroup{}
 	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := sysio.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return cgroup{}
 	}
@@ -115,7 +117,7 @@ func (g cgroup) number(file string) (int64, bool) {
 	if g.dir == "" {
 		return 0, false
 	}
-	text, err := os.ReadFile(filepath.Join(g.dir, file))
+	text, err := sysio.ReadFile(filepath.Join(g.dir, file))
 	if err != nil {
 		return 0, false
 	}
@@ -132,7 +134,7 @@ func (g cgroup) field(file, name string) (int, bool) {
 
 // fileField is the number behind a word at the beginning of a line of a file.
 func fileField(file, name string) (int, bool) {
-	contents, _ := os.ReadFile(file)
+	contents, _ := sysio.ReadFile(file)
 	text, ok := word(string(contents), name)
 	n, err := strconv.Atoi(text)
 	return n, ok && err == nil

@@ -174,7 +174,7 @@ func (in *intake) run() {
 // whether the end has come.
 func (in *intake) answer() (last bool) {
 	var count [8]byte
-	unix.Read(in.bell, count[:])
+	sysio.Read(in.bell, count[:])
 	select {
 	case <-in.ended:
 		for _, p := range in.pipes {
@@ -218,7 +218,7 @@ func (in *intake) catchUp(limit time.Duration) (going bool) {
 	}
 }
 
-func (in *intake) ring() { unix.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+func (in *intake) ring() { sysio.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // read reads once, up to limit bytes, and returns how many came: 0 at the end of
 // the pipe, less than 0 if there is nothing now.
