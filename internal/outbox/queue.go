@@ -381,6 +381,7 @@ func (q *queue) position() position {
 func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
+	q.watched()
 	q.mu.Unlock()
 	q.room.Broadcast()
 }

@@ -14,6 +14,7 @@ const (
 	ageLimit    = 300 * time.Millisecond // an entry has waited for so long
 	syncEvery   = 100 * time.Millisecond // what was written is made durable so often
 	watchEvery  = 25 * time.Millisecond
+	restEvery   = time.Second            // while Redis is away and all is in the spool
 	slowDisk    = 250 * time.Millisecond // a write that takes longer is not waited for
 	announceAt  = time.Second            // a spooling that lasts longer is told
 	retryDisk   = 5 * time.Second        // after an error of the disk
@@ -61,7 +62,7 @@ func (d *spilling) init() {
 // usable says whether entries can go to a spool.
 func (d *spilling) usable() bool { return d.store != nil && time.Now().After(d.broken) }
 
-// watched sees to it that what was added is looked after.
+// watched sees to it that what was added, or can go now, is looked after at once.
 func (d *spilling) watched() {
 	if !d.watching {
 		d.watching = true

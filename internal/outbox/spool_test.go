@@ -95,6 +95,26 @@ func TestSpooled(t *testing.T) {
 	}
 }
 
+// TestRest has nothing to do while Redis is away and everything is in the spool, but for
+// what is added then.
+func TestRest(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 64<<20, nil)
+	resting := func() bool {
+		o.q.mu.Lock()
+		defer o.q.mu.Unlock()
+		return o.q.spooling && !o.q.watching && o.q.written == o.q.end()
+	}
+	for i := range 3 {
+		number(o, 1000*i, 1000*(i+1))
+		eventually(t, "all is in the spool, and the watch rests", resting)
+	}
+	s.Up()
+	closeAll(t, o)
+	checkNumbered(t, s, 3000)
+}
+
 // TestHealthy writes nothing to disk while Redis takes what comes. A machine
 // that stalls for 100 ms is not healthy, so there are several attempts.
 func TestHealthy(t *testing.T) {

@@ -10,7 +10,8 @@ import (
 // watchAll looks after the queue while there is something in it: it begins to
 // spool when Redis is away or slow, and ends that when Redis has caught up.
 func (o *Outbox) watchAll(stop <-chan struct{}) {
-	tick := time.NewTicker(time.Hour)
+	pause := time.Hour // there is nothing to look after
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	var w watcher
 	for {
@@ -18,14 +19,15 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-o.q.watch:
-			w = watcher{moved: time.Now()}
-			tick.Reset(watchEvery)
-		case now := <-tick.C:
-			if !o.watchOnce(&w, now) {
-				tick.Reset(time.Hour)
+			if pause == time.Hour {
+				w = watcher{moved: time.Now()}
 			}
+			pause = watchEvery
+		case now := <-tick.C:
+			pause = o.watchOnce(&w, now)
 			o.q.room.Broadcast()
 		}
+		tick.Reset(pause)
 	}
 }
 
@@ -38,8 +40,9 @@ type watcher struct {
 	age    time.Duration // how long the last probe took to land
 }
 
-// watchOnce returns false when there is nothing to look after.
-func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
+// watchOnce returns when to look again if nothing calls before: an hour later when there
+// is nothing to look after, and seldom when all of it is in the spool and waits for Redis.
+func (o *Outbox) watchOnce(w *watcher, now time.Time) time.Duration {
 	q := o.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,11 +88,15 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) bool {
 	if q.settling() {
 		poke(q.spill)
 	}
-	if q.spooling || !drained || len(q.refs) > 0 || !q.drained() {
-		return true
+	switch {
+	case !q.spooling && drained && len(q.refs) == 0 && q.drained():
+		q.watching = false
+		return time.Hour
+	case q.away && q.announced && !q.slow && q.written == q.end():
+		q.watching = false
+		return restEvery
 	}
-	q.watching = false
-	return false
+	return watchEvery
 }
 
 // tellEpisode says what became of what was spooled, if that is worth a word, and
