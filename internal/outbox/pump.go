@@ -18,8 +18,8 @@ import (
 // outstanding, when one has been answered, or when flushBytes wait: idle lines
 // leave at once and busy ones together, without a timer.
 const (
-	flushBytes      = 64 << 10 // bytes of records
-	maxBatchBytes   = 128 << 10
+	flushBytes      = 64 << 10  // bytes of records
+	maxBatchBytes   = 128 << 10 // see take
 	maxBatchRecords = 4096
 	maxBatches      = 4
 	stallTimeout    = 2 * time.Second // no byte of an outstanding reply for so long: the connection is dead

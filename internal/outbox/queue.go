@@ -268,10 +268,10 @@ func (q *queue) end() position {
 // A span is a run of records within one slab that goes into one batch.
 type span struct{ buf []byte }
 
-// take appends to spans what is to be sent next, up to some bytes and records,
-// and marks it as sent. It returns the number of records that are to be sent,
-// and the positions before and behind them; or, if it could take nothing, the
-// slab that has to be read from the spool first.
+// take appends to spans what is to be sent next, up to some records and bytes, in which
+// what is not copied counts as directBytes, and marks it as sent. It returns the number
+// of records that are to be sent, and the positions before and behind them; or, if it
+// could take nothing, the slab that has to be read from the spool first.
 func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, start, end position, missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -298,7 +298,7 @@ func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records 
 			r := spool.At(s.buf, end.offset)
 			end.offset += len(r)
 			if !r.Is(spool.Landed) {
-				bytes += len(r)
+				bytes += min(len(r), directBytes)
 				records++
 			}
 		}
