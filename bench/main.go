@@ -62,7 +62,8 @@ func run(file, only, wrapp string, lines, rounds int) error {
 			return rows, err
 		}},
 		{"allocations", func() ([]row, error) { return allocations(lines) }},
-		{"other", func() ([]row, error) { return otherLines(server, wrapp, dir, rounds) }},
+		{"huge", func() ([]row, error) { return hugeLines(server, wrapp, dir, rounds) }},
+		{"short", func() ([]row, error) { return shortLines(server, wrapp, dir, rounds) }},
 		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"golang.org/x/sys/unix"
 )
 
 const lineBytes = 92
@@ -261,21 +259,27 @@ func (s *server) redisBenchmark(n int) (float64, error) {
 // what the server itself can take.
 func (s *server) encodedPipeline(n, size int) (float64, error) {
 	var commands bytes.Buffer
+	zeros := strings.Repeat("0", size)
 	for i := range n {
-		fmt.Fprintf(&commands, "*8\r\n$4\r\nXADD\r\n$11\r\nbench:limit\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$4\r\n1000\r\n$1\r\n*\r\n$7\r\nmessage\r\n$%d\r\n%0*d\r\n", size, size, i)
+		number := strconv.Itoa(i)
+		fmt.Fprintf(&commands, "*8\r\n$4\r\nXADD\r\n$11\r\nbench:limit\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$4\r\n1000\r\n$1\r\n*\r\n$7\r\nmessage\r\n$%d\r\n%s%s\r\n", size, zeros[len(number):], number)
 	}
 	conn, err := net.Dial("tcp", s.addr())
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
+	replies := bufio.NewReaderSize(conn, 64<<10)
+	fmt.Fprint(conn, "DEL bench:limit\r\n") // wrapp's stream is a new one too
+	if _, err := replies.ReadSlice('\n'); err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	written := make(chan error, 1)
 	go func() {
 		_, err := conn.Write(commands.Bytes())
 		written <- err
 	}()
-	replies := bufio.NewReaderSize(conn, 64<<10)
 	for range 2 * n { // a length and an ID each
 		line, err := replies.ReadSlice('\n')
 		if err != nil {
@@ -301,91 +305,10 @@ func (s *server) roundTrips(n int) (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// otherLines sends 10 lines of 10 MB, which go as pieces of 64 KiB, and lines of 8
-// bytes, each against a pipeline of such messages encoded beforehand.
-func otherLines(s *server, wrapp, dir string, rounds int) (rows []row, err error) {
-	const n, size, piece = 10, 10 << 20, 64 << 10
-	const short, shortBytes = 10_000_000, 8
-	var huge, small bytes.Buffer
-	for range n {
-		huge.Write(bytes.Repeat([]byte("x"), size))
-		huge.WriteByte('\n')
-	}
-	for i := range short {
-		fmt.Fprintf(&small, "%0*d\n", shortBytes, i)
-	}
-	for _, kind := range []struct {
-		name           string
-		text           []byte
-		entries, bytes int
-	}{
-		{"10 lines of 10 MB", huge.Bytes(), n * size / piece, piece},
-		{"lines of 8 bytes", small.Bytes(), short, shortBytes},
-	} {
-		file := filepath.Join(dir, "other")
-		if err := os.WriteFile(file, kind.text, 0o600); err != nil {
-			return nil, err
-		}
-		var rates, limits, pipes []float64
-		peak := 0
-		for range min(rounds, 3) {
-			c, err := s.cat(wrapp, file, kind.entries)
-			if err != nil {
-				return nil, err
-			}
-			rates = append(rates, float64(kind.entries)/c.wall.Seconds())
-			peak = max(peak, c.rss)
-			limit, err := s.encodedPipeline(kind.entries, kind.bytes)
-			if err != nil {
-				return nil, err
-			}
-			limits = append(limits, limit)
-			took, err := throughPipe(file)
-			if err != nil {
-				return nil, err
-			}
-			pipes = append(pipes, float64(kind.entries)/took.Seconds())
-		}
-		rate, limit, pipe := median(rates), median(limits), median(pipes)
-		rows = append(rows,
-			figure(kind.name+", entries a second", thousands(rate)).
-				against("pipeline encoded beforehand: "+thousands(limit), rate, limit).atLeast("0.8 or more", rate/limit, 0.8),
-			figure(kind.name+", peak memory", megabytes(peak)).atMost("40 MB or less", float64(peak), 40<<20))
-		if kind.bytes == piece { // with short lines the pipe is nothing
-			rows = append(rows, figure(kind.name+", the pipe's share", thousands(rate)).against("cat to a pipe alone: "+thousands(pipe), rate, pipe))
-		}
-	}
-	return rows, nil
-}
-
-// throughPipe is how long `cat FILE` takes to write to a pipe of 1 MiB, as wrapp's are,
-// of which everything is read and thrown away.
-func throughPipe(file string) (time.Duration, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	defer w.Close()
-	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 1<<20)
-	cmd := exec.Command("cat", file)
-	cmd.Stdout = w
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	w.Close()
-	buf := make([]byte, 128<<10)
-	for err == nil {
-		_, err = r.Read(buf)
-	}
-	if !errors.Is(err, io.EOF) {
-		return 0, err
-	}
-	return time.Since(began), cmd.Wait()
-}
-
 func thousands(f float64) string {
+	if f < 1000 {
+		return strconv.Itoa(int(f))
+	}
 	if f >= 1e6 {
 		return fmt.Sprintf("%d,%03d,%03d", int(f)/1e6, int(f)/1000%1000, int(f)%1000)
 	}
