@@ -12,23 +12,22 @@ import (
 func acl(args []string, std run.Streams) error {
 	const usage = "wrapp acl [--config FILE] NAME"
 	cfg := config.Default()
-	var fs flagSet
-	var file string
-	fs.Func("config", "", text(&file))
-	if err := parse(&fs, "wrapp acl", args); err != nil {
+	fs := newFlagSet("wrapp acl")
+	file := fs.String("config", "", "")
+	if err := parse(fs, args); err != nil {
 		return err
 	}
-	if file != "" {
+	if *file != "" {
 		var err error
-		if cfg, err = config.Load(file); err != nil {
+		if cfg, err = config.Load(*file); err != nil {
 			return err
 		}
 	}
 	name := fs.Arg(0)
 	switch {
-	case len(fs.args) > 1:
+	case fs.NArg() > 1:
 		return &usageError{fmt.Sprintf("acl wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: " + usage}
-	case name == "" && file != "" && cfg.CheckRun() == nil:
+	case name == "" && *file != "" && cfg.CheckRun() == nil:
 		name = cfg.Name()
 	case name == "":
 		return &usageError{"acl wants the name of an app", usage}

@@ -104,11 +104,10 @@ func JettisonHealth(args []string, std run.Streams) int {
 // query is of use even with an error: it says how to print that.
 func parseHealthQuery(args []string) (*healthQuery, error) {
 	q := &healthQuery{format: "json", timeout: 5 * time.Second}
-	var fs flagSet
-	var file, url string
-	fs.Func("config", "", text(&file))
-	fs.Func("redis", "", text(&url))
-	fs.Func("all", "true", truth(&q.all))
+	fs := newFlagSet("jettison_health")
+	file := fs.String("config", "", "")
+	url := fs.String("redis", "", "")
+	fs.BoolVar(&q.all, "all", false, "")
 	fs.Func("format", "", func(s string) error {
 		if s != "json" && s != "table" && s != "prometheus" {
 			return errors.New("must be json, table or prometheus")
@@ -121,33 +120,28 @@ func parseHealthQuery(args []string) (*healthQuery, error) {
 		return q.least.UnmarshalText([]byte(s))
 	})
 	fs.Func("timeout", "", positive(&q.timeout))
-	fs.Func("watch", "true", func(s string) error {
-		if s == "true" {
-			s = "1s"
-		}
-		return positive(&q.watch)(s)
-	})
+	fs.Var(watchFlag{positive(&q.watch)}, "watch", "")
 	// Flags may stand behind pairs too.
-	for rest := args; ; rest = fs.args[1:] {
+	for rest := args; ; rest = fs.Args()[1:] {
 		if err := fs.Parse(rest); err != nil {
 			return q, failure("Invalid arguments", err)
 		}
-		if len(fs.args) == 0 {
+		if fs.NArg() == 0 {
 			break
 		}
 		q.args = append(q.args, fs.Arg(0))
 	}
 	var err error
 	switch {
-	case file != "":
-		q.cfg, err = config.Load(file)
-	case url != "":
+	case *file != "":
+		q.cfg, err = config.Load(*file)
+	case *url != "":
 		q.cfg = config.Default()
 	default:
 		return q, failure("Configuration required", errors.New("give --config FILE, or --redis URL"))
 	}
-	if err == nil && url != "" {
-		if err = q.cfg.Redis.SetURL(url); err == nil {
+	if err == nil && *url != "" {
+		if err = q.cfg.Redis.SetURL(*url); err == nil {
 			err = q.cfg.Check()
 		}
 	}
@@ -182,6 +176,18 @@ func positive(to *time.Duration) func(string) error {
 		*to = d
 		return nil
 	}
+}
+
+// watchFlag is --watch, which needs no value.
+type watchFlag struct{ set func(string) error }
+
+func (watchFlag) String() string   { return "" }
+func (watchFlag) IsBoolFlag() bool { return true }
+func (w watchFlag) Set(s string) error {
+	if s == "true" {
+		s = "1s"
+	}
+	return w.set(s)
 }
 
 // read asks Redis, and takes no longer than q.timeout.

@@ -28,15 +28,12 @@ const logsUsage = "wrapp logs [--config FILE | --redis URL] [-f] [-n N] [--since
 // logs prints the streams of an app.
 func logs(args []string, std run.Streams) error {
 	cfg := config.Default()
-	var fs flagSet
-	var file, url string
-	fs.Func("config", "", text(&file))
-	fs.Func("redis", "", text(&url))
-	var follow, raw bool
-	fs.Func("f", "true", truth(&follow))
-	fs.Func("json", "true", truth(&raw))
-	n := -1
-	fs.Func("n", "", number(&n))
+	fs := newFlagSet("wrapp logs")
+	file := fs.String("config", "", "")
+	follow := fs.Bool("f", false, "")
+	n := fs.Int("n", -1, "")
+	url := fs.String("redis", "", "")
+	raw := fs.Bool("json", false, "")
 	var since time.Time
 	fs.Func("since", "", func(s string) (err error) {
 		since, err = journal.ParseSince(s, time.Now())
@@ -51,25 +48,25 @@ func logs(args []string, std run.Streams) error {
 		filter.Grep, err = pattern.Compile(s)
 		return err
 	})
-	if err := parse(&fs, "wrapp logs", args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return err
 	}
-	if len(fs.args) > 1 {
+	if fs.NArg() > 1 {
 		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: " + logsUsage}
 	}
-	if file != "" {
+	if *file != "" {
 		var err error
-		if cfg, err = config.Load(file); err != nil {
+		if cfg, err = config.Load(*file); err != nil {
 			return err
 		}
 	}
-	if url != "" {
-		if err := cfg.Redis.SetURL(url); err != nil {
+	if *url != "" {
+		if err := cfg.Redis.SetURL(*url); err != nil {
 			return err
 		}
 	}
 	name := fs.Arg(0)
-	if name == "" && file != "" && cfg.CheckRun() == nil {
+	if name == "" && *file != "" && cfg.CheckRun() == nil {
 		name = cfg.Name()
 	}
 	if name == "" {
@@ -84,13 +81,13 @@ func logs(args []string, std run.Streams) error {
 	defer func() { conn.Close() }()
 	reader := journal.NewReader(name)
 	reader.Poll = conn.InCluster()
-	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), raw)
+	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), *raw)
 	var joiner journal.Joiner
 	var lines []journal.Line
 	found := false
 	for more := 0; ; more = 4*more + 16 {
-		ask := n + more
-		if n < 0 || !filter.All() {
+		ask := *n + more
+		if *n < 0 || !filter.All() {
 			ask = -1 // the last n that are wanted may be far back
 		}
 		entries, err := reader.Last(conn, ask, since)
@@ -98,26 +95,26 @@ func logs(args []string, std run.Streams) error {
 			return err
 		}
 		found = len(entries) > 0
-		joiner = journal.Joiner{Pieces: raw}
+		joiner = journal.Joiner{Pieces: *raw}
 		lines = joiner.Add(entries)
-		if !follow {
+		if !*follow {
 			lines = append(lines, joiner.Rest()...)
 		}
-		if raw || ask < 0 || len(entries) < ask || more >= lookBack || journal.Whole(lines, n) {
+		if *raw || ask < 0 || len(entries) < ask || more >= lookBack || journal.Whole(lines, *n) {
 			break
 		}
 	}
-	if !found && !follow {
+	if !found && !*follow {
 		if older, err := journal.NewReader(name).Last(conn, 1, time.Time{}); err != nil || len(older) > 0 {
 			return err
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
 	}
 	lines = filter.Keep(lines)
-	if n >= 0 && len(lines) > n {
-		lines = lines[len(lines)-n:]
+	if *n >= 0 && len(lines) > *n {
+		lines = lines[len(lines)-*n:]
 	}
-	if err := printer.Print(lines); err != nil || !follow {
+	if err := printer.Print(lines); err != nil || !*follow {
 		return quiet(err)
 	}
 	log := eventlog.New(std.Stderr, "wrapp", false)

@@ -4,6 +4,7 @@ package command
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -33,33 +34,9 @@ usage:
   wrapp version | help
 
 flags, which win over the file:
-  -debug HOST:PORT
-    	start paused; a debugger can connect to HOST:PORT, 127.0.0.1:2345 unless said with = (debug)
-  -dir DIR
-    	start in DIR (app.dir)
-  -env NAME=VALUE
-    	set NAME=VALUE for the app; may be repeated (app.env)
-  -format value
-    	shape of entries: text or json (logs.format)
-  -max-entries N
-    	keep about N entries a stream (logs.max_entries) (default 1000)
-  -max-line SIZE
-    	SIZE at which lines are split (logs.max_line)
-  -name NAME
-    	NAME of the streams (app.stream_name)
-  -passthrough value
-    	copy the output too: auto, always, never (logs.passthrough)
-  -redis URL
-    	URL of Redis: redis://, rediss:// or unix:// (redis.url)
-  -stop-signal SIGNAL
-    	SIGNAL that asks the app to stop (app.stop_signal)
-  -stop-timeout DURATION
-    	DURATION from there to SIGKILL (app.stop_timeout)
-  -user USER
-    	run as USER, as root only (app.user)
-  -verbose
-    	say more on stderr
+`
 
+const wrappUsageEnd = `
 flags of wrapp logs:
   --config FILE, --redis URL   where Redis is
   -n N                         the last N only
@@ -134,14 +111,15 @@ func complain(w io.Writer, tool string, err error) int {
 }
 
 // runFlags are the flags of running an app; each sets one key of the
-// configuration. The help names them all.
-func runFlags(cfg *config.Config, verbose *bool) *flagSet {
-	fs := new(flagSet)
-	fs.Func("redis", "", cfg.Redis.SetURL)
-	fs.Func("name", "", text(&cfg.App.StreamName))
-	fs.Func("user", "", text(&cfg.App.User))
-	fs.Func("dir", "", text(&cfg.App.Dir))
-	fs.Func("env", "", func(s string) error {
+// configuration.
+func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
+	fs := newFlagSet("wrapp")
+	set := func(name, usage string, f func(string) error) { fs.Func(name, usage, f) }
+	set("redis", "`URL` of Redis: redis://, rediss:// or unix:// (redis.url)", cfg.Redis.SetURL)
+	set("name", "`NAME` of the streams (app.stream_name)", text(&cfg.App.StreamName))
+	set("user", "run as `USER`, as root only (app.user)", text(&cfg.App.User))
+	set("dir", "start in `DIR` (app.dir)", text(&cfg.App.Dir))
+	set("env", "set `NAME=VALUE` for the app; may be repeated (app.env)", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
 			return errors.New("must be NAME=VALUE")
@@ -152,22 +130,27 @@ func runFlags(cfg *config.Config, verbose *bool) *flagSet {
 		cfg.App.Env[name] = value
 		return nil
 	})
-	fs.Func("stop-signal", "", unmarshal(&cfg.App.StopSignal))
-	fs.Func("stop-timeout", "", unmarshal(&cfg.App.StopTimeout))
-	fs.Func("max-line", "", unmarshal(&cfg.Logs.MaxLine))
-	fs.Func("max-entries", "", number(&cfg.Logs.MaxEntries))
-	fs.Func("format", "", text(&cfg.Logs.Format))
-	fs.Func("passthrough", "", text(&cfg.Logs.Passthrough))
-	fs.Func("debug", "true", func(s string) error { return setDebug(&cfg.Debug, s) })
-	fs.Func("verbose", "true", truth(verbose))
+	set("stop-signal", "`SIGNAL` that asks the app to stop (app.stop_signal)", unmarshal(&cfg.App.StopSignal))
+	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", unmarshal(&cfg.App.StopTimeout))
+	set("max-line", "`SIZE` at which lines are split (logs.max_line)", unmarshal(&cfg.Logs.MaxLine))
+	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
+	set("format", "shape of entries: text or json (logs.format)", text(&cfg.Logs.Format))
+	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
+	fs.Var(debugFlag{&cfg.Debug}, "debug", "start paused; a debugger can connect to `HOST:PORT`, 127.0.0.1:2345 unless said with = (debug)")
+	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
 	return fs
 }
 
-// setDebug is --debug or --debug=HOST:PORT.
-func setDebug(debug *config.Debug, s string) error {
+// debugFlag is --debug or --debug=HOST:PORT.
+type debugFlag struct{ debug *config.Debug }
+
+func (debugFlag) IsBoolFlag() bool { return true }
+func (debugFlag) String() string   { return "" }
+
+func (f debugFlag) Set(s string) error {
 	switch s {
 	case "true", "false": // without =, or as any flag that is either
-		debug.Enabled = s == "true"
+		f.debug.Enabled = s == "true"
 		return nil
 	}
 	host, port, err := net.SplitHostPort(s)
@@ -176,10 +159,27 @@ func setDebug(debug *config.Debug, s string) error {
 		return errors.New("must be HOST:PORT")
 	}
 	if host != "" { // as in :2345
-		debug.Host = host
+		f.debug.Host = host
 	}
-	debug.Enabled, debug.Port = true, n
+	f.debug.Enabled, f.debug.Port = true, n
 	return nil
+}
+
+func newFlagSet(name string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func text(to *string) func(string) error {
+	return func(s string) error {
+		*to = s
+		return nil
+	}
+}
+
+func unmarshal(to interface{ UnmarshalText([]byte) error }) func(string) error {
+	return func(s string) error { return to.UnmarshalText([]byte(s)) }
 }
 
 // runConfig makes a configuration of the command line: of the file that it
@@ -188,10 +188,10 @@ func runConfig(args []string) (cfg *config.Config, verbose bool, err error) {
 	// The flags are read once to find the file and again to win over it.
 	cfg = config.Default()
 	fs := runFlags(cfg, &verbose)
-	if err := parse(fs, "wrapp", args); err != nil {
+	if err := parse(fs, args); err != nil {
 		return nil, false, err
 	}
-	rest := fs.args
+	rest := fs.Args()
 	dashes := len(args) > len(rest) && args[len(args)-len(rest)-1] == "--"
 	switch {
 	case len(rest) == 0:
@@ -205,7 +205,7 @@ func runConfig(args []string) (cfg *config.Config, verbose bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if err := parse(runFlags(cfg, &verbose), "wrapp", args); err != nil {
+		if err := parse(runFlags(cfg, &verbose), args); err != nil {
 			return nil, false, err
 		}
 	}
@@ -215,11 +215,10 @@ func runConfig(args []string) (cfg *config.Config, verbose bool, err error) {
 	return cfg, verbose, cfg.CheckRun()
 }
 
-// parse reads the flags of a command of wrapp.
-func parse(fs *flagSet, command string, args []string) error {
+func parse(fs *flag.FlagSet, args []string) error {
 	err := fs.Parse(args)
-	if errors.Is(err, errHelp) {
-		return &usageError{"help is a command: " + command + " help", ""}
+	if errors.Is(err, flag.ErrHelp) {
+		return &usageError{"help is a command: " + fs.Name() + " help", ""}
 	}
 	if err != nil {
 		return &usageError{err.Error(), "see wrapp help"}
@@ -228,11 +227,11 @@ func parse(fs *flagSet, command string, args []string) error {
 }
 
 func check(args []string, std run.Streams) error {
-	var fs flagSet
-	if err := parse(&fs, "wrapp check", args); err != nil {
+	fs := newFlagSet("wrapp check")
+	if err := parse(fs, args); err != nil {
 		return err
 	}
-	if len(fs.args) != 1 {
+	if fs.NArg() != 1 {
 		return &usageError{"check wants one config file", "wrapp check CONFIG"}
 	}
 	cfg, err := config.Load(fs.Arg(0))
@@ -254,7 +253,12 @@ func check(args []string, std run.Streams) error {
 }
 
 func help(_ []string, std run.Streams) error {
-	_, err := io.WriteString(std.Stdout, wrappUsage)
+	fmt.Fprint(std.Stdout, wrappUsage)
+	var verbose bool
+	fs := runFlags(config.Default(), &verbose)
+	fs.SetOutput(std.Stdout)
+	fs.PrintDefaults()
+	_, err := fmt.Fprint(std.Stdout, wrappUsageEnd)
 	return err
 }
 
