@@ -3,7 +3,6 @@ package crash
 import (
 	"net/url"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -117,7 +116,7 @@ func redact(text string, secrets []string) string {
 		if len(s) < leastSecret {
 			continue
 		}
-		escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
+		escaped := strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`)
 		for _, f := range []string{s, escaped} {
 			forms = append(forms, f)
 			if len(f) > shownByGDB {
@@ -127,11 +126,23 @@ func redact(text string, secrets []string) string {
 	}
 	// Longer ones first: one secret may be the beginning of another.
 	sort.Slice(forms, func(i, j int) bool { return len(forms[i]) > len(forms[j]) })
-	var pairs []string
-	for _, f := range slices.Compact(forms) {
-		pairs = append(pairs, f, mask)
+	var b strings.Builder
+	for at := 0; at < len(text); {
+		n := 0
+		for i := 0; i < len(forms) && n == 0; i++ {
+			if strings.HasPrefix(text[at:], forms[i]) {
+				n = len(forms[i])
+			}
+		}
+		if n > 0 {
+			b.WriteString(mask)
+		} else {
+			n = 1
+			b.WriteByte(text[at])
+		}
+		at += n
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return b.String()
 }
 
 // leastSecret is the length of the shortest text that is taken for a secret:

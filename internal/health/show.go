@@ -214,7 +214,8 @@ func WritePrometheus(w io.Writer, readings []Reading) error {
 	return err
 }
 
-var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
 // label is a label's value, which has to be UTF-8.
-func label(s string) string { return labelEscapes.Replace(strings.ToValidUTF8(s, "\uFFFD")) }
+func label(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
+	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)
+}
