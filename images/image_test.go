@@ -188,6 +188,9 @@ func (img *image) checkBinary(t *testing.T, arch string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if most := map[string]int64{"amd64": 6_500_000, "arm64": 6_000_000}[arch]; img.files["usr/local/bin/wrapp"].Size > most {
+		t.Errorf("wrapp is %d bytes, want at most %d: docs/adr/0007 has what makes it small", img.files["usr/local/bin/wrapp"].Size, most)
+	}
 	want := map[string]string{"CGO_ENABLED": "0", "-trimpath": "true", "-tags": "netgo", "GOARCH": arch, "GOOS": "linux"}
 	if arch == "arm64" {
 		want["GOARM64"] = "v8.2,crypto,lse"
