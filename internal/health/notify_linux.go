@@ -85,12 +85,12 @@ func NewNotifier(uid, gid int) (*Notifier, error) {
 	return nil, fmt.Errorf("make a socket for sd_notify: %w", errors.Join(errs...))
 }
 
-func newNotifier(base string, uid, gid int) (n *Notifier, err error) {
+func newNotifier(base string, uid, gid int) (_ *Notifier, err error) {
 	dir, err := os.MkdirTemp(base, "wrapp-notify-")
 	if err != nil {
 		return nil, err
 	}
-	n = &Notifier{
+	n := &Notifier{
 		dir:     dir,
 		done:    make(chan struct{}),
 		text:    make([]byte, longestNotice),
