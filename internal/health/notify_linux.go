@@ -125,9 +125,13 @@ func newNotifier(base string, uid, gid int) (_ *Notifier, err error) {
 	return n, errors.Join(err, failed)
 }
 
-// remove removes the socket and its directory, which nothing else is to be in.
+// remove removes the socket and its directory, which nothing else is to be in. The
+// directory may be the app's user's, who can have put a link in its place.
 func (n *Notifier) remove() {
-	os.Remove(n.Socket())
+	if dir, err := syscall.Open(n.dir, syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0); err == nil {
+		syscall.Unlinkat(dir, "notify")
+		syscall.Close(dir)
+	}
 	os.Remove(n.dir)
 }
 

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,27 @@ func TestNotForThatUser(t *testing.T) {
 	base := t.TempDir()
 	if _, err := newNotifier(base, os.Geteuid()+1, -1); err == nil {
 		t.Error("it was given")
+	}
+	if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
+// TestLinkForDirectory has the app put a link in the place of the socket's directory:
+// nothing is removed where it leads.
+func TestLinkForDirectory(t *testing.T) {
+	t.Parallel()
+	base, other := t.TempDir(), filepath.Join(t.TempDir(), "notify")
+	n, err := newNotifier(base, os.Geteuid(), os.Getegid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(other, nil, 0o600), os.RemoveAll(n.dir), os.Symlink(filepath.Dir(other), n.dir)); err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
 	}
 	if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)
