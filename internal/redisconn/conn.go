@@ -90,11 +90,13 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Send adds a command to those that Flush writes. An argument is a string, an int or an
-// int64.
+// Send adds a command to those that Flush writes, if the connection is of use. An argument
+// is a string, an int or an int64.
 func (c *Conn) Send(command string, args ...any) error {
-	c.out = resp.AppendCommand(c.out, command, args...)
-	c.open++
+	if c.err == nil {
+		c.out = resp.AppendCommand(c.out, command, args...)
+		c.open++
+	}
 	return c.err
 }
 
@@ -142,7 +144,7 @@ func (c *Conn) Do(command string, args ...any) (any, error) {
 // DoContext carries out one command, and returns its answer as ReceiveContext does. The
 // answers to commands before have to be received.
 func (c *Conn) DoContext(ctx context.Context, command string, args ...any) (any, error) {
-	if c.open > 0 {
+	if c.err == nil && c.open > 0 {
 		return nil, c.fail(errOutOfStep)
 	}
 	c.Send(command, args...)

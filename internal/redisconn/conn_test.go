@@ -22,8 +22,13 @@ func gone(t *testing.T, c *Conn, err, want error) {
 	if !errors.Is(err, want) || !errors.Is(c.Err(), want) {
 		t.Errorf("%v, and the connection says %v, want %v", err, c.Err(), want)
 	}
-	if answer, err := c.Do("PING"); err == nil {
-		t.Errorf("it has answered %v", answer)
+	for range 2 {
+		if answer, err := c.Do("PING"); !errors.Is(err, want) {
+			t.Errorf("it answers %v, %v", answer, err)
+		}
+	}
+	if held := len(c.out); !errors.Is(c.Send("PING"), want) || len(c.out) > held {
+		t.Errorf("it holds %d bytes that are never written", len(c.out))
 	}
 	if _, err := c.Net.Write([]byte("x")); err == nil {
 		t.Error("it is open")
