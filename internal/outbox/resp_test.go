@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // spoken is a connection on which a server has said a text, over and over if again.
@@ -70,6 +72,46 @@ func TestReplies(t *testing.T) {
 		if last, _, refusal, err := newReplies(&spoken{text: text}, time.Second).info(); err == nil {
 			t.Errorf("info: %.20q: %v, %q", text, last, refusal)
 		}
+	}
+}
+
+// TestOneCall writes the most that a batch has of large messages, and of small ones, in one
+// call: to this socket each is a datagram of its own.
+func TestOneCall(t *testing.T) {
+	t.Parallel()
+	l, err := net.ListenPacket("unixgram", t.TempDir()+"/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("unixgram", l.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	l.SetDeadline(time.Now().Add(20 * time.Second))
+	q := newQueue(1<<20, false)
+	e := newEncoder(entry.Keys("t"), 1000)
+	for range 2 * maxBatchBytes / directBytes {
+		q.mu.Lock()
+		q.add(entry.Info, 0, 1, make([]byte, directBytes), nil, 0)
+		q.mu.Unlock()
+	}
+	spans, n, _, _, _ := q.take(nil, maxBatchBytes, maxBatchRecords)
+	var out commands
+	for _, s := range spans {
+		for at := 0; at < len(s.buf); {
+			r := spool.At(s.buf, at)
+			at += len(r)
+			e.add(&out, r)
+		}
+	}
+	want := len(out.buf) + n*directBytes
+	if err := out.write(sysio.Conn(c)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := l.ReadFrom(make([]byte, 2*want)); got != want || n != maxBatchBytes/directBytes || err != nil {
+		t.Errorf("%d of %d bytes, %d messages, %v", got, want, n, err)
 	}
 }
 

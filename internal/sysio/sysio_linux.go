@@ -20,7 +20,7 @@ func Write(fd int, b []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, 
 
 // writev writes the first of texts to a descriptor that does not block; see writev(2).
 func writev(fd int, texts [][]byte) (int, error) {
-	const most = 16 // of IOV_MAX's 1024; more go another time
+	const most = 20 // of IOV_MAX's 1024; more go another time. A full batch of package outbox has 17
 	var vec [most]unix.Iovec
 	texts = texts[:min(len(texts), most)]
 	for i, b := range texts {
