@@ -180,6 +180,8 @@ func dyadic(op uint8, a, b uint64) (uint64, bool) {
 		truth = sa < sb
 	case 0x2e:
 		truth = sa != sb
+	default:
+		return 0, false
 	}
 	if truth {
 		return 1, true
