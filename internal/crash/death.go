@@ -8,8 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// incomparable is for types that nobody compares: with such a field the compiler
-// makes no code for it.
+// incomparable is the first field of structs that nobody compares. It takes no room and
+// forbids ==, for which the compiler would make code for each of them.
 type incomparable [0]func()
 
 // A Block is a traceback that was found in the app's output.

@@ -99,9 +99,10 @@ func (l *life) look() {
 			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)
 		case alive && !status.killed():
-			// What was counted a while ago was not this app, but a process
-			// beside it. The kernel counts first and kills then, and what was
-			// counted then was so before this status.
+			// What had been counted when it was last looked at was not this
+			// app, but a process beside it: the kernel counts first and kills
+			// then, and no kill was on its way in this status, which was read
+			// later. What is counted now may be this app.
 			l.before, l.latest = l.latest, countOOM(l.group)
 		}
 	}

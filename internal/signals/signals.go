@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// names are in the order of the numbers, from 1 on, each between two blanks.
-const names = " HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT" +
-	" CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS "
+// names are in the order of the numbers, from 1 on.
+const names = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT" +
+	" CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 
 // Name is a signal's name, "SIGTERM", and empty if it has none.
 func Name(sig syscall.Signal) string {

@@ -1,7 +1,7 @@
 package corefile
 
-// incomparable is for types that nobody compares: with such a field the compiler
-// makes no code for it.
+// incomparable is the first field of structs that nobody compares. It takes no room and
+// forbids ==, for which the compiler would make code for each of them.
 type incomparable [0]func()
 
 // A source is bytes at addresses: a file's at its offsets, or a process's
