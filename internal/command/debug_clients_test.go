@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -69,6 +71,28 @@ func TestDebugAgain(t *testing.T) {
 	}
 	d.runs(letEnd)
 	saysNone(t, d.said(), `turned away`)
+}
+
+// TestDebugDeaf has a client go that has asked for more than it listened to, so that
+// all between it and gdbserver is full in both directions.
+func TestDebugDeaf(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	d, _, letEnd := waiting(t, s)
+	conn, err := net.Dial("tcp4", "127.0.0.1:"+d.port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	questions := "+" + strings.Repeat("$?#3f", 10_000)
+	for err == nil {
+		conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		_, err = io.WriteString(conn, questions)
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+	conn.Close()
+	d.runs(letEnd)
 }
 
 // TestDebugHalf stops wrapp when a client has said half a packet, and when another

@@ -252,6 +252,7 @@ func (d *Debugger) copy(s *session) {
 	}()
 	select {
 	case <-fromClient: // by itself, or because gdbserver has left the app
+	case <-fromServer: // a client that listens no longer may have blocked the other way
 	case <-s.server.Exited():
 	case <-s.ending:
 	}
