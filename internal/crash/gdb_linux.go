@@ -44,6 +44,7 @@ var gdbSettings = []string{
 	"set style enabled off",
 	"set backtrace limit 128", // whole stacks of a deep recursion take half a minute and gigabytes
 	"set print elements 64",
+	"set print repeats unlimited", // a secret is to be found as it is
 	"set print frame-arguments scalars",
 	"set print thread-events off",
 }

@@ -108,8 +108,8 @@ const mask = "[secret]"
 // elements`.
 const shownByGDB = 64
 
-// redact replaces the secrets. A backtrace may show a string as a literal in C,
-// and only its beginning.
+// redact replaces the secrets. A backtrace may show a string as a literal in C, and
+// only its beginning, which may end within a secret.
 func redact(text string, secrets []string) string {
 	var forms []string
 	for _, s := range secrets {
@@ -130,8 +130,12 @@ func redact(text string, secrets []string) string {
 	for at := 0; at < len(text); {
 		n := 0
 		for i := 0; i < len(forms) && n == 0; i++ {
-			if strings.HasPrefix(text[at:], forms[i]) {
-				n = len(forms[i])
+			same := 0
+			for rest := text[at:]; same < min(len(rest), len(forms[i])) && rest[same] == forms[i][same]; {
+				same++
+			}
+			if same == len(forms[i]) || same >= leastSecret && strings.HasPrefix(text[at+same:], `"...`) {
+				n = same
 			}
 		}
 		if n > 0 {

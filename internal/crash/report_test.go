@@ -40,6 +40,8 @@ func TestRedact(t *testing.T) {
 		{`pw = "` + long[:64] + `"...`, `pw = "[secret]"...`, []string{long}},
 		{long + " " + long[:70], "[secret] [secret]" + long[64:70], []string{long}},
 		{"secret secret-longer", "[secret] [secret]", []string{"secret", "secret-longer"}},
+		{`x = "the pw is 01234"...`, `x = "the pw is [secret]"...`, []string{long}},
+		{`x = "the pw is 012"... or "01234"`, `x = "the pw is 012"... or "01234"`, []string{long}},
 	} {
 		if got := redact(tt.text, tt.secrets); got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
