@@ -3,6 +3,7 @@ package entry
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -82,6 +83,14 @@ func (id ID) Next() ID {
 		return ID{id.Ms + 1, 0}
 	}
 	return ID{id.Ms, id.Seq + 1}
+}
+
+// Previous is the largest ID before id, which is not 0-0.
+func (id ID) Previous() ID {
+	if id.Seq == 0 {
+		return ID{id.Ms - 1, math.MaxUint64}
+	}
+	return ID{id.Ms, id.Seq - 1}
 }
 
 // ParseID reads an ID as Redis writes it.

@@ -53,20 +53,28 @@ func (r *Reader) Last(conn *redisconn.Conn, n int, since time.Time) ([]Entry, er
 		before = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
 	}
 	for s, key := range r.keys {
-		args := []any{key, "+", oldest}
-		if n >= 0 {
-			args = append(args, "COUNT", max(n, 1))
-		}
-		reply, err := conn.Do("XREVRANGE", args...)
-		entries, err := parse(entry.Stream(s), reply, err)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
-		}
 		r.seen[s] = before
-		if len(entries) > 0 {
-			r.seen[s] = entries[0].ID
+		newest := "+"
+		for left := max(n, 1); left > 0 || n < 0; {
+			count := atOnce
+			if n >= 0 {
+				count = min(left, atOnce)
+			}
+			reply, err := conn.Do("XREVRANGE", key, newest, oldest, "COUNT", count)
+			entries, err := parse(entry.Stream(s), reply, err)
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %w", key, err)
+			}
+			if len(entries) == 0 {
+				break
+			}
+			if newest == "+" {
+				r.seen[s] = entries[0].ID
+			}
+			newest = entries[len(entries)-1].ID.Previous().String()
+			left -= len(entries)
+			all = append(all, entries...)
 		}
-		all = append(all, entries...)
 	}
 	order(all)
 	if n >= 0 && len(all) > n {
@@ -79,7 +87,7 @@ const (
 	wait      = 2 * time.Second        // how long Next waits in Redis for an entry
 	pollEvery = 100 * time.Millisecond // how long it waits where it looks now and then
 
-	atOnce = 1000 // entries of a stream that it asks for
+	atOnce = 1000 // entries of a stream that are asked for in one command
 )
 
 // Next waits a while for entries that have not been given out, and returns none

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,51 @@ func TestParseSince(t *testing.T) {
 	for _, text := range []string{"", "-10m", "10", "d", "yesterday", "25:00", "-1d"} {
 		if got, err := ParseSince(text, now); err == nil {
 			t.Errorf("%q is read as %v", text, got)
+		}
+	}
+}
+
+// TestLastOfMany: more than one command asks for, with IDs of one millisecond on both
+// sides of where they end.
+func TestLastOfMany(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	w := s.Dial(1)
+	const many = 2*atOnce + 500
+	var ids []entry.ID
+	for i := range many {
+		ids = append(ids, entry.ID{Ms: 1 + uint64(i)/atOnce, Seq: uint64(i) % (atOnce / 2)})
+		if i%atOnce >= atOnce/2 {
+			ids[i].Seq += atOnce
+		}
+		if err := w.Send("XADD", entry.Keys("many")[entry.Info], ids[i].String(), "message", "m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Do(""); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := redisconn.Dial(t.Context(), &s.Config().Redis, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, n := range []int{-1, 0, 1, atOnce - 1, atOnce, atOnce + 1, 2 * atOnce, many, many + 1} {
+		r := NewReader("many")
+		entries, err := r.Last(conn, n, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ids
+		if n >= 0 {
+			want = ids[many-min(n, many):]
+		}
+		got := make([]entry.ID, 0, len(entries))
+		for i := range entries {
+			got = append(got, entries[i].ID)
+		}
+		if !slices.Equal(got, want) || r.seen[entry.Info] != ids[many-1] {
+			t.Errorf("last %d: %d entries, seen %v", n, len(got), r.seen[entry.Info])
 		}
 	}
 }
