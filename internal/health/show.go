@@ -60,7 +60,7 @@ func (r *Reading) appendJSON(b []byte) []byte {
 		open = "{\n        "
 		for _, i := range byName {
 			if text, ok := r.invalid[properties[i]]; ok {
-				b = appendText(appendName(b, open, properties[i]), "", text)
+				b = jsontext.AppendText(appendName(b, open, properties[i]), "", text)
 				open = ",\n        "
 			}
 		}
@@ -72,21 +72,16 @@ func (r *Reading) appendJSON(b []byte) []byte {
 // WriteFailure writes the document that it prints when it could not. args are the
 // pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
-	b := appendText(nil, "{\n  \"error\": ", what)
-	b = appendText(b, ",\n  \"details\": ", details)
+	b := jsontext.AppendText(nil, "{\n  \"error\": ", what)
+	b = jsontext.AppendText(b, ",\n  \"details\": ", details)
 	b = appendList(appendName(b, ",\n  ", "args"), "\n  ", args)
 	_, err := w.Write(append(b, "\n}\n"...))
 	return err
 }
 
-// appendText appends what stands before a string, and the string.
-func appendText(b []byte, before, text string) []byte {
-	return jsontext.AppendString(append(b, before...), []byte(text), false)
-}
-
 // appendName appends what stands before a member, and its name.
 func appendName(b []byte, before, name string) []byte {
-	return append(appendText(b, before, name), ": "...)
+	return append(jsontext.AppendText(b, before, name), ": "...)
 }
 
 // appendList appends strings, one a line; end is what begins the list's last line.
@@ -96,7 +91,7 @@ func appendList(b []byte, end string, list []string) []byte {
 	}
 	open := "[" + end + "  "
 	for _, text := range list {
-		b = appendText(b, open, text)
+		b = jsontext.AppendText(b, open, text)
 		open = "," + end + "  "
 	}
 	return append(append(b, end...), ']')

@@ -120,3 +120,9 @@ func AppendString(dst, text []byte, terminal bool) []byte {
 		}
 	}
 }
+
+// AppendText appends what stands before a string, and text as a string as encoding/json
+// writes it.
+func AppendText(dst []byte, before, text string) []byte {
+	return AppendString(append(dst, before...), []byte(text), false)
+}

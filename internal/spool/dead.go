@@ -50,13 +50,13 @@ func (s *Spool) SetAside(stream string, r Record, reply string) error {
 // or message_base64 if it is no UTF-8, and fields, if it has any, sorted by name.
 func appendLetter(b []byte, at time.Time, stream string, r Record, reply string) []byte {
 	b = at.AppendFormat(append(b, `{"time":"`...), time.RFC3339Nano)
-	b = appendText(b, `","stream":`, []byte(stream))
-	b = appendText(b, `,"id":`, r.ID().Append(nil))
-	b = appendText(b, `,"reply":`, []byte(reply))
+	b = jsontext.AppendText(b, `","stream":`, stream)
+	b = jsontext.AppendText(b, `,"id":`, r.ID().String())
+	b = jsontext.AppendText(b, `,"reply":`, reply)
 	if m := r.Message(); utf8.Valid(m) {
-		b = appendText(b, `,"message":`, m)
+		b = jsontext.AppendText(b, `,"message":`, string(m))
 	} else {
-		b = appendText(b, `,"message_base64":`, base64.StdEncoding.AppendEncode(nil, m))
+		b = jsontext.AppendText(b, `,"message_base64":`, base64.StdEncoding.EncodeToString(m))
 	}
 	fields := r.Fields()
 	for i := 2; i < len(fields); i += 2 {
@@ -70,19 +70,14 @@ func appendLetter(b []byte, at time.Time, stream string, r Record, reply string)
 		if i+2 < len(fields) && fields[i] == fields[i+2] {
 			continue // the last of one name counts
 		}
-		b = appendText(b, open, []byte(fields[i]))
-		b = appendText(b, ":", []byte(fields[i+1]))
+		b = jsontext.AppendText(b, open, fields[i])
+		b = jsontext.AppendText(b, ":", fields[i+1])
 		open = ","
 	}
 	if len(fields) > 0 {
 		b = append(b, '}')
 	}
 	return append(b, '}')
-}
-
-// appendText appends what stands before a string, and the string.
-func appendText(b []byte, before string, text []byte) []byte {
-	return jsontext.AppendString(append(b, before...), text, false)
 }
 
 func (d *deadLetters) write(line []byte) error {
