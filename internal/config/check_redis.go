@@ -1,7 +1,5 @@
 package config
 
-import "strconv"
-
 func (r *Redis) check(e *Errors) {
 	r.checkAddress(e)
 	r.checkUser(e)
@@ -127,7 +125,7 @@ func checkAddrs(e *Errors, key string, addrs []string) {
 	}
 	for i, addr := range addrs {
 		if !isHostPort(addr) {
-			e.add(key+"["+strconv.Itoa(i)+"]", "must be host:port", "")
+			e.add(elementOf(key, i), "must be host:port", "")
 		}
 	}
 }

@@ -121,7 +121,7 @@ func (d *decoder) list(key string, v any, to reflect.Value) {
 	to.SetZero()
 	for i, v := range list {
 		element := reflect.New(to.Type().Elem()).Elem()
-		d.value(key+"["+strconv.Itoa(i)+"]", v, element)
+		d.value(elementOf(key, i), v, element)
 		to.Set(reflect.Append(to, element))
 	}
 }

@@ -82,7 +82,7 @@ func (j *jsonReader) list(key string) (any, bool) {
 		if !more {
 			return list, ok
 		}
-		v, ok := j.value(key+"["+strconv.Itoa(len(list))+"]", j.line())
+		v, ok := j.value(elementOf(key, len(list)), j.line())
 		if !ok {
 			return nil, false
 		}

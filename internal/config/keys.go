@@ -140,6 +140,10 @@ func join(table, name string) string {
 	return table + "." + name
 }
 
+// elementOf returns the whole name of an element of a list, counted from 0. The reader of a
+// file notes its line under it, and an error finds it there.
+func elementOf(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
 // isBare says whether TOML takes the name without quotes.
 func isBare(name string) bool {
 	for i := range len(name) {

@@ -57,7 +57,7 @@ func (t *tomlReader) list(key string, node *unstable.Node) any {
 		if t.long(key, it.Node()) {
 			break
 		}
-		element := key + "[" + strconv.Itoa(len(list)) + "]"
+		element := elementOf(key, len(list))
 		t.note(element, it.Node())
 		list = append(list, t.value(element, it.Node()))
 	}
