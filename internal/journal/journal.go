@@ -52,15 +52,15 @@ func (r *Reader) Last(conn *redisconn.Conn, n int, since time.Time) ([]Entry, er
 		oldest = strconv.FormatInt(ms, 10)
 		before = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
 	}
+	most := max(n, 1) // of a stream
+	if n < 0 {
+		most = math.MaxInt
+	}
 	for s, key := range r.keys {
 		r.seen[s] = before
 		newest := "+"
-		for left := max(n, 1); left > 0 || n < 0; {
-			count := atOnce
-			if n >= 0 {
-				count = min(left, atOnce)
-			}
-			reply, err := conn.Do("XREVRANGE", key, newest, oldest, "COUNT", count)
+		for left := most; left > 0; {
+			reply, err := conn.Do("XREVRANGE", key, newest, oldest, "COUNT", min(left, atOnce))
 			entries, err := parse(entry.Stream(s), reply, err)
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", key, err)
