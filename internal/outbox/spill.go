@@ -15,6 +15,7 @@ const (
 	syncEvery   = 100 * time.Millisecond // what was written is made durable so often
 	watchEvery  = 25 * time.Millisecond
 	restEvery   = time.Second            // while Redis is away and all is in the spool
+	idleEvery   = time.Hour              // while there is nothing to look after
 	slowDisk    = 250 * time.Millisecond // a write that takes longer is not waited for
 	announceAt  = time.Second            // a spooling that lasts longer is told
 	retryDisk   = 5 * time.Second        // after an error of the disk

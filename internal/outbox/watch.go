@@ -10,7 +10,7 @@ import (
 // watchAll looks after the queue while there is something in it: it begins to
 // spool when Redis is away or slow, and ends that when Redis has caught up.
 func (o *Outbox) watchAll(stop <-chan struct{}) {
-	pause := time.Hour // there is nothing to look after
+	pause := idleEvery
 	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	var w watcher
@@ -19,7 +19,7 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-o.q.watch:
-			if pause == time.Hour {
+			if pause == idleEvery {
 				w = watcher{moved: time.Now()}
 			}
 			pause = watchEvery
@@ -40,8 +40,7 @@ type watcher struct {
 	age    time.Duration // how long the last probe took to land
 }
 
-// watchOnce returns when to look again if nothing calls before: an hour later when there
-// is nothing to look after, and seldom when all of it is in the spool and waits for Redis.
+// watchOnce returns when to look again if nothing calls before.
 func (o *Outbox) watchOnce(w *watcher, now time.Time) time.Duration {
 	q := o.q
 	q.mu.Lock()
@@ -91,7 +90,7 @@ func (o *Outbox) watchOnce(w *watcher, now time.Time) time.Duration {
 	switch {
 	case !q.spooling && drained && len(q.refs) == 0 && q.drained():
 		q.watching = false
-		return time.Hour
+		return idleEvery
 	case q.away && q.announced && !q.slow && q.written == q.end():
 		q.watching = false
 		return restEvery
