@@ -88,17 +88,7 @@ func (s *server) added(key string) (int, error) {
 
 func buildWrapp(dir, arch string) (string, error) {
 	file := filepath.Join(dir, "wrapp-"+arch)
-	text, err := os.ReadFile("build.flags")
-	if err != nil {
-		return "", err
-	}
-	args := []string{"build", "-ldflags=-s -w -funcalign=16 -extldflags=-static", "-o", file}
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "-") {
-			args = append(args, strings.TrimSpace(line))
-		}
-	}
-	cmd := exec.Command("go", append(args, "./cmd/jettison")...)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "./cmd/jettison")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch, "GOARM64=v8.2,crypto,lse")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build for %s: %w\n%s", arch, err, text)

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
@@ -151,12 +150,12 @@ func (s *store) commands(dir string) (start, logs, health []string, err error) {
 }
 
 // dial connects as wrapp does to its streams.
-func (s *store) dial(ctx context.Context) (*redisconn.Conn, error) {
+func (s *store) dial(ctx context.Context) (*redisconn.Client, error) {
 	cfg := config.Default()
 	return s.dialDB(ctx, cfg.Redis.LogsDB)
 }
 
-func (s *store) dialDB(ctx context.Context, db int) (*redisconn.Conn, error) {
+func (s *store) dialDB(ctx context.Context, db int) (*redisconn.Client, error) {
 	cfg := config.Default()
 	if err := cfg.Redis.SetURL(s.url); err != nil {
 		return nil, err
@@ -175,19 +174,9 @@ func (s *store) forget() {
 		if err != nil {
 			return
 		}
-		for cursor := "0"; ; {
-			answer, err := redis.Values(conn.Do("SCAN", cursor, "MATCH", "*"+s.name+"*", "COUNT", 1000))
-			var keys []string
-			if err == nil {
-				_, err = redis.Scan(answer, &cursor, &keys)
-			}
-			for _, key := range keys {
-				conn.Do("DEL", key)
-			}
-			if err != nil || cursor == "0" {
-				break
-			}
-		}
+		conn.Scan(context.Background(), "*"+s.name+"*", func(key string) {
+			conn.Do(context.Background(), conn.B().Del().Key(key).Build())
+		})
 		conn.Close()
 	}
 }

@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -31,6 +32,8 @@ func main() {
 	duration := flag.Duration("for", time.Minute, "how long")
 	keep := flag.Bool("keep", false, "leave the directory of the run behind")
 	proof := flag.String("proof", "", "rather than anything at random, one of the `PROOFS` "+proofNames()+", or all")
+	who := flag.String("second", "", "the second writer: one of `SECONDS` "+secondNames()+", or all; empty: one that the seed chooses")
+	times := flag.Int("times", 1, "how often a proof is done, each time with the next seed")
 	lines := flag.Int("lines", 1_000_000, "lines of a proof")
 	flag.Parse()
 	runtime.LockOSThread() // whatever we start dies with the thread that started it
@@ -40,36 +43,54 @@ func main() {
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
 	}
-	if err := run(ctx, *proof, *lines, *seed, *duration, *keep); err != nil {
+	if err := run(ctx, task{*proof, *who, *times, *lines, *seed, *duration, *keep}); err != nil {
 		fmt.Fprintln(os.Stderr, "torture: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, proof string, lines int, seed uint64, duration time.Duration, keep bool) error {
+// A task is what there is to do.
+type task struct {
+	proof, second string // "": anything at random; any second writer
+	times, lines  int    // of a proof
+	seed          uint64
+	duration      time.Duration // of anything at random
+	keep          bool
+}
+
+func run(ctx context.Context, t task) error {
 	dir, err := os.MkdirTemp("", "torture-")
 	if err != nil {
 		return err
 	}
-	if keep {
+	if t.keep {
 		fmt.Println("directory:", dir)
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	up, err := build(ctx, dir, seed)
+	up, err := build(ctx, dir, t.seed)
 	if err != nil {
 		return err
 	}
-	if proof != "" {
-		return prove(proof, up, lines)
+	if t.proof != "" {
+		return prove(t.proof, t.second, t.times, up, t.lines)
 	}
-	fmt.Printf("seed %d, %v\n", seed, duration)
+	seconds, err := secondsOf(t.second, t.seed)
+	if err != nil {
+		return err
+	}
+	up.second = seconds[0]
+	if len(seconds) > 1 {
+		return errors.New("one second writer at a time, please")
+	}
+	up.block = up.second == shared // a wrapp that is killed does not tell what it has dropped
+	fmt.Printf("%v, %v\n", up, t.duration)
 	r, err := newRig(up)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if err := r.torment(ctx, duration); err != nil {
+	if err := r.torment(ctx, t.duration); err != nil {
 		return err
 	}
 	if err := r.settle(); err != nil {
@@ -86,5 +107,5 @@ func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
 	}
 	self, err := os.Executable()
-	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed)}, err
+	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed), second: nobody}, err
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -35,8 +34,9 @@ func proofNames() string {
 	return strings.Join(names, ", ")
 }
 
-// prove does the proofs of a name, with their full number of faults.
-func prove(name string, up setup, lines int) error {
+// prove does the proofs of a name, with their full number of faults, beside second
+// writers of a name, a number of times; each time with the next seed.
+func prove(name, who string, times int, up setup, lines int) error {
 	found := false
 	for _, p := range proofs {
 		if name != p.name && name != "all" {
@@ -47,12 +47,21 @@ func prove(name string, up setup, lines int) error {
 			fmt.Println("bad-disk: left out, because mounting file systems wants root")
 			continue
 		}
-		fmt.Printf("%s: seed %d, %d lines\n", p.name, up.seed, lines)
-		began := time.Now()
-		if err := p.run(up, p.faults, lines); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		for i := range times {
+			up := up.seeded(up.seed + uint64(i))
+			seconds, err := secondsOf(who, up.seed)
+			if err != nil {
+				return err
+			}
+			for _, up.second = range seconds {
+				fmt.Printf("%s: %v, %d lines\n", p.name, up, lines)
+				began := time.Now()
+				if err := p.run(up, p.faults, lines); err != nil {
+					return fmt.Errorf("%s: %v: %w", p.name, up, err)
+				}
+				fmt.Printf("%s: proven in %v\n", p.name, time.Since(began).Round(100*time.Millisecond))
+			}
 		}
-		fmt.Printf("%s: proven in %v\n", p.name, time.Since(began).Round(100*time.Millisecond))
 	}
 	if !found {
 		return fmt.Errorf("there is no proof %q; there are %s", name, proofNames())
@@ -60,71 +69,76 @@ func prove(name string, up setup, lines int) error {
 	return nil
 }
 
+// seeded is the setup with another seed.
+func (up setup) seeded(seed uint64) setup {
+	up.seed, up.entries = seed, keeps(seed)
+	return up
+}
+
 // run does a proof in a directory of its own, with the app on the leash.
 func (p proof) run(up setup, faults, lines int) error {
-	up.dir = filepath.Join(up.dir, p.name)
+	up.leashed = true
+	up.dir = filepath.Join(up.dir, fmt.Sprintf("%s-%d-%s", p.name, up.seed, up.second))
 	if err := os.Mkdir(up.dir, 0o700); err != nil {
 		return err
 	}
-	return p.prove(up, faults, lines)
-}
-
-// leashed makes a rig whose app is on the leash.
-func leashed(up setup) (r *rig, err error) {
-	if up.leash, err = newLeash(up.dir); err != nil {
-		return nil, err
+	err := p.prove(up, faults, lines)
+	if err == nil { // a directory of many proofs would fill the disk
+		err = os.RemoveAll(up.dir)
 	}
-	return newRig(up)
+	return err
 }
 
 // A fault is what happens once the app has written so many lines.
 type fault struct {
-	line   int
-	pause  time.Duration
-	amount int // of something
+	line  int
+	pause time.Duration
+	next  int // the line of the next one, or the end
 }
 
 func (f fault) String() string { return fmt.Sprintf("%d", f.line) }
 
 // plan spreads faults over the lines, each somewhere in a part of its own. Pauses
 // are up to longest: most are much shorter.
-func (r *rig) plan(faults, lines int, longest time.Duration, most int) []fault {
+func (r *rig) plan(faults, lines int, longest time.Duration) []fault {
 	var plan []fault
 	for i := range faults {
 		part := lines / faults
 		x := r.random.Float64()
 		plan = append(plan, fault{
-			line:   i*part + r.random.IntN(part),
-			pause:  time.Duration(x * x * x * float64(longest)),
-			amount: r.random.IntN(most),
+			line:  i*part + r.random.IntN(part),
+			pause: time.Duration(x * x * x * float64(longest)),
+			next:  lines,
 		})
+		if i > 0 {
+			plan[i-1].next = plan[i].line
+		}
 	}
 	return plan
 }
 
-// pace runs an app that writes lines, and does something at each fault of a plan
-// while the app goes on writing. It returns when all has been delivered.
+// pace runs apps that write lines, and does something at each fault of a plan
+// while they go on writing. It returns when all has been delivered.
 func (r *rig) pace(plan []fault, lines int, do func(int, fault) error) error {
 	fmt.Printf("at lines %v\n", plan)
-	if err := r.startWrapp(); err != nil {
+	if err := r.start(); err != nil {
 		return err
 	}
 	for i, f := range plan {
-		next := lines
-		if i+1 < len(plan) {
-			next = plan[i+1].line
-		}
-		if err := r.leash.write(next); err != nil {
+		if err := r.write(f.line); err != nil {
 			return err
 		}
-		if err := r.leash.reached(f.line); err != nil {
+		if err := r.main.leash.reached(f.line); err != nil {
+			return err
+		}
+		if err := r.write(f.next); err != nil {
 			return err
 		}
 		if err := do(i, f); err != nil {
 			return fmt.Errorf("fault %d, at line %d: %w", i+1, f.line, err)
 		}
 	}
-	if err := r.leash.reached(lines); err != nil {
+	if err := r.reached(lines); err != nil {
 		return err
 	}
 	if err := r.delivered(lines); err != nil {
@@ -133,32 +147,47 @@ func (r *rig) pace(plan []fault, lines int, do func(int, fault) error) error {
 	return r.end()
 }
 
-// delivered waits until the last of some lines is the last entry of its stream.
+// write lets the apps write up to line upto.
+func (r *rig) write(upto int) error {
+	r.let.Store(int64(upto))
+	return r.each(func(p *program) error { return p.leash.write(upto) })
+}
+
+// reached waits until the apps have written n lines.
+func (r *rig) reached(n int) error {
+	return r.each(func(p *program) error { return p.leash.reached(n) })
+}
+
+// delivered waits until the lines that each app of a first run wrote are in the stream,
+// or told to be dropped.
 func (r *rig) delivered(lines int) error {
-	last := string(r.line(nil, r.run, lines-1))
+	n := len(r.programs())
 	return until("all is delivered", func() (bool, error) {
-		newest, err := r.server.newest()
-		return newest == last, err
+		taken, err := r.server.taken()
+		if err == nil && r.account.gaps {
+			var said []string
+			said, err = r.server.said()
+			taken += countDropped(said)
+		}
+		return taken >= n*(lines+1), err // and the marker of a run
 	})
 }
 
-// status is what the app of a proof ends with, and so must wrapp.
-const status = 7
-
-// end ends the app, which is to be unharmed, and waits for wrapp.
-func (r *rig) end() error {
-	r.wrote[r.run], _ = r.leash.wrote()
-	if err := r.leash.exit(status); err != nil {
+// during does something to the server, and waits until it has then taken something
+// from wrapp, which has written up to a line.
+func (r *rig) during(upto int, do func() error) error {
+	before, err := r.server.taken()
+	if err != nil {
 		return err
 	}
-	r.peakKB = max(r.peakKB, peak(r.cmd.Process.Pid))
-	r.cmd.Wait()
-	got := r.cmd.ProcessState.ExitCode()
-	r.cmd = nil
-	if got != status {
-		return fmt.Errorf("wrapp ended with %d and its app with %d", got, status)
+	if err := do(); err != nil {
+		return err
 	}
-	return nil
+	n := len(r.programs())
+	return until("Redis takes another entry", func() (bool, error) {
+		now, err := r.server.taken()
+		return now != before || now >= n*(upto+1), err
+	})
 }
 
 // audit accounts for what Redis has got.
@@ -171,20 +200,19 @@ func (r *rig) audit() error {
 
 // proveRedisKilled kills a durable Redis again and again.
 func proveRedisKilled(up setup, faults, lines int) error {
-	r, err := leashed(up)
+	r, err := newRig(up)
 	if err != nil {
 		return err
 	}
 	defer r.close()
 	fmt.Println("Redis", r.server.version())
-	err = r.pace(r.plan(faults, lines, time.Second, 1), lines, func(_ int, f fault) error {
+	err = r.pace(r.plan(faults, lines, time.Second), lines, func(_ int, f fault) error {
 		r.did["redis killed"]++
-		r.server.kill()
-		time.Sleep(f.pause)
-		if err := r.server.up(); err != nil {
-			return err
-		}
-		return r.server.taking()
+		return r.during(f.next, func() error {
+			r.server.kill()
+			time.Sleep(f.pause)
+			return r.server.up()
+		})
 	})
 	if err != nil {
 		return err
@@ -195,17 +223,19 @@ func proveRedisKilled(up setup, faults, lines int) error {
 // proveRedisStopped stops Redis in its tracks again and again, up to a time after
 // which wrapp gives up the connection.
 func proveRedisStopped(up setup, faults, lines int) error {
-	r, err := leashed(up)
+	r, err := newRig(up)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	err = r.pace(r.plan(faults, lines, 4*time.Second, 1), lines, func(_ int, f fault) error {
+	err = r.pace(r.plan(faults, lines, 4*time.Second), lines, func(_ int, f fault) error {
 		r.did["redis stopped"]++
-		r.server.stop()
-		time.Sleep(f.pause)
-		r.server.cont()
-		return r.server.taking()
+		return r.during(f.next, func() error {
+			r.server.stop()
+			time.Sleep(f.pause)
+			r.server.cont()
+			return nil
+		})
 	})
 	if err != nil {
 		return err
@@ -213,19 +243,26 @@ func proveRedisStopped(up setup, faults, lines int) error {
 	return r.audit()
 }
 
-// proveCuts resets the connection in the middle of a reply, again and again, some
-// of them after replies were late or swallowed.
+// What a line has at least, in bytes: of a request that adds it, and of the reply to a
+// call of the script, which adds 512.
+const (
+	requestBytes    = 40
+	replyBytesOf512 = 24
+)
+
+// proveCuts resets the connection in the middle of requests and of replies, again and
+// again, some of them after replies were late or swallowed.
 func proveCuts(up setup, faults, lines int) error {
-	r, err := leashed(up)
+	r, err := newRig(up)
 	if err != nil {
 		return err
 	}
 	defer r.close()
 	kinds := []string{"cut", "delayed, then cut", "swallowed, then cut"}
-	most := max(1, lines/faults*8) // bytes of replies, which have 20 each and more
-	err = r.pace(r.plan(faults, lines, 3*time.Second, most), lines, func(i int, f fault) error {
-		kind := r.random.IntN(len(kinds))
+	err = r.pace(r.plan(faults, lines, 3*time.Second), lines, func(i int, f fault) error {
+		kind, direction := r.random.IntN(len(kinds)), r.random.IntN(2)
 		r.did[kinds[kind]]++
+		r.did[[...]string{requests: "of requests", replies: "of replies"}[direction]]++
 		switch kind {
 		case 1:
 			r.proxy.delay.Store(int64(f.pause / 20))
@@ -234,7 +271,9 @@ func proveCuts(up setup, faults, lines int) error {
 			r.proxy.hole.Store(true)
 			time.Sleep(f.pause)
 		}
-		r.proxy.cut.Store(int64(f.amount))
+		// What is still to be written is enough for the cut to come.
+		left := r.random.IntN(f.next - f.line)
+		r.proxy.cut[direction].Store(int64([...]int{requests: left * requestBytes, replies: left * replyBytesOf512 / 512}[direction]))
 		r.proxy.hole.Store(false)
 		return until("the connection is cut", func() (bool, error) { return r.proxy.cuts.Load() > int64(i), nil })
 	})
@@ -242,19 +281,4 @@ func proveCuts(up setup, faults, lines int) error {
 		return err
 	}
 	return r.audit()
-}
-
-// told is how many lines were dropped, as :status says.
-func (a *account) told() (dropped int) {
-	for _, text := range a.said {
-		var n int
-		if _, err := fmt.Sscanf(text, "%d lines dropped", &n); err == nil {
-			dropped += n
-		}
-	}
-	return dropped
-}
-
-func (a *account) says(text string) bool {
-	return slices.ContainsFunc(a.said, func(said string) bool { return strings.Contains(said, text) })
 }

@@ -37,7 +37,7 @@ func TestPlan(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.close()
-		return fmt.Sprintf("%+v", r.plan(50, 1_000_000, time.Second, 1000))
+		return fmt.Sprintf("%+v", r.plan(50, 1_000_000, time.Second))
 	}
 	if a, b, c := plan(1), plan(1), plan(2); a != b || a == c {
 		t.Errorf("%s\n%s\n%s", a, b, c)

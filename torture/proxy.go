@@ -10,10 +10,10 @@ import (
 // A proxy stands between wrapp and Redis and spoils the traffic.
 type proxy struct {
 	l     net.Listener
-	to    string
-	cut   atomic.Int64 // bytes of replies that still pass; then one is written by half and the connection reset
-	delay atomic.Int64 // nanoseconds before anything passes
-	hole  atomic.Bool  // nothing passes
+	to    *server
+	cut   [2]atomic.Int64 // bytes of requests, and of replies, that still pass; then one is written by half and the connection reset
+	delay atomic.Int64    // nanoseconds before anything passes
+	hole  atomic.Bool     // nothing passes
 	cuts  atomic.Int64
 
 	mu    sync.Mutex
@@ -22,13 +22,25 @@ type proxy struct {
 
 const never = 1 << 60
 
-func newProxy(to string) (*proxy, error) {
+// Directions of traffic.
+const (
+	requests = iota
+	replies
+)
+
+// uncut lets everything pass.
+func (p *proxy) uncut() {
+	p.cut[requests].Store(never)
+	p.cut[replies].Store(never)
+}
+
+func newProxy(to *server) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	p := &proxy{l: l, to: to, conns: make(map[net.Conn]bool)}
-	p.cut.Store(never)
+	p.uncut()
 	go p.accept()
 	return p, nil
 }
@@ -41,7 +53,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.to)
+		server, err := p.to.connect()
 		if err != nil {
 			client.(*net.TCPConn).SetLinger(0)
 			client.Close()
@@ -50,13 +62,13 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
-		go p.pass(server, client, false)
-		go p.pass(client, server, true)
+		go p.pass(server, client, requests)
+		go p.pass(client, server, replies)
 	}
 }
 
 // pass copies one way, until there is nothing more to copy or it is cut.
-func (p *proxy) pass(to, from net.Conn, replies bool) {
+func (p *proxy) pass(to, from net.Conn, direction int) {
 	defer func() {
 		// What the server has read it executes, whatever becomes of us.
 		to.Close()
@@ -78,15 +90,17 @@ func (p *proxy) pass(to, from net.Conn, replies bool) {
 		for p.hole.Load() {
 			time.Sleep(time.Millisecond)
 		}
-		if replies && p.cut.Add(-int64(n)) < 0 {
-			p.cut.Store(never)
+		if p.cut[direction].Add(-int64(n)) < 0 {
+			p.cut[direction].Store(never)
 			p.cuts.Add(1)
 			half := n / 2
 			for half > 0 && buf[half-1] == '\n' {
-				half-- // in the middle of a reply, and not behind one
+				half-- // in the middle of one, and not behind it
 			}
 			to.Write(buf[:half])
-			to.(*net.TCPConn).SetLinger(0)
+			if direction == replies {
+				to.(*net.TCPConn).SetLinger(0)
+			}
 			return
 		}
 		if _, err := to.Write(buf[:n]); err != nil {

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +23,10 @@ type server struct {
 	port    int
 	durable bool
 	cmd     *exec.Cmd
+
+	there    sync.RWMutex // locked while it is not there; nobody may begin to write then
+	down     bool
+	restarts []int64 // sizes of the append-only file when a process began to write to it
 }
 
 func newServer(dir string, durable bool) (*server, error) {
@@ -31,7 +35,8 @@ func newServer(dir string, durable bool) (*server, error) {
 		return nil, err
 	}
 	l.Close()
-	s := &server{dir: dir, durable: durable, port: l.Addr().(*net.TCPAddr).Port}
+	s := &server{dir: dir, durable: durable, port: l.Addr().(*net.TCPAddr).Port, down: true}
+	s.there.Lock()
 	return s, s.up()
 }
 
@@ -59,7 +64,12 @@ func (s *server) up() error {
 			c.Close()
 		}
 		if err == nil {
-			return nil
+			if s.durable {
+				err = s.began()
+			}
+			s.down = false
+			s.there.Unlock()
+			return err
 		}
 		if time.Now().After(until) {
 			return fmt.Errorf("redis-server does not answer: %w", err)
@@ -68,8 +78,36 @@ func (s *server) up() error {
 }
 
 func (s *server) kill() {
+	if s.down {
+		return
+	}
+	s.there.Lock()
+	s.down = true
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
+}
+
+// errAway says that the server is not there.
+var errAway = errors.New("the server is not there")
+
+// connect connects, but not to a server that has not yet read its data.
+func (s *server) connect() (net.Conn, error) {
+	if !s.there.TryRLock() {
+		return nil, errAway
+	}
+	defer s.there.RUnlock()
+	return net.Dial("tcp", s.addr())
+}
+
+// dial connects, and calls f with the connection.
+func (s *server) dial(f func(net.Conn)) (redis.Conn, error) {
+	return redis.Dial("tcp", s.addr(), redis.DialDatabase(1), redis.DialNetDial(func(string, string) (net.Conn, error) {
+		conn, err := s.connect()
+		if err == nil {
+			f(conn)
+		}
+		return conn, err
+	}))
 }
 
 func (s *server) stop() { s.cmd.Process.Signal(syscall.SIGSTOP) }
@@ -108,16 +146,50 @@ func (s *server) info(field string) (string, error) {
 	return "", err
 }
 
-// taking waits until the stream has got another entry.
-func (s *server) taking() error {
-	was, err := s.info("last-generated-id")
+// taken is how many entries of our stream Redis remembers to have taken from wrapps.
+func (s *server) taken() (entries int, err error) {
+	c, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return until("the stream gets another entry", func() (bool, error) {
-		now, err := s.info("last-generated-id")
-		return now != was, err
-	})
+	defer c.Close()
+	positions, err := redis.Strings(c.Do("KEYS", "{"+key+"}:wrapp:*"))
+	if err != nil {
+		return 0, err
+	}
+	for _, position := range positions {
+		text, err := redis.String(c.Do("GET", position))
+		if err != nil {
+			return 0, err
+		}
+		var ordinal uint64
+		var count int
+		if _, err := fmt.Sscanf(text, "%d %d", &ordinal, &count); err != nil {
+			return 0, fmt.Errorf("%s has %q: %w", position, text, err)
+		}
+		entries += count
+	}
+	return entries, nil
+}
+
+// said is what wrapps have said on :status, as far as the stream goes back.
+func (s *server) said() (messages []string, err error) {
+	entries, err := redis.Values(s.do("XRANGE", statusKey, "-", "+"))
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		pair, err := redis.Values(entry, nil)
+		if err != nil || len(pair) != 2 {
+			return nil, fmt.Errorf("XRANGE answered %q, %v", entry, err)
+		}
+		fields, err := redis.StringMap(pair[1], nil)
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, fields["message"])
+	}
+	return messages, nil
 }
 
 // version is that of the server.
@@ -126,71 +198,4 @@ func (s *server) version() string {
 	_, rest, _ := strings.Cut(text, "redis_version:")
 	version, _, _ := strings.Cut(rest, "\r")
 	return version
-}
-
-// replay calls f for every command that the server has ever executed, which is
-// what its append-only file says.
-func (s *server) replay(f func(args []string) error) error {
-	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
-	if err != nil || len(files) != 1 {
-		return fmt.Errorf("the append-only file: %q, %v", files, err)
-	}
-	file, err := os.Open(files[0])
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	r := bufio.NewReaderSize(file, 1<<20)
-	number := func(kind byte) (n int, err error) {
-		line, err := r.ReadString('\n')
-		if err == nil && (len(line) < 4 || line[0] != kind) {
-			err = fmt.Errorf("the append-only file: %q", line)
-		}
-		if err == nil {
-			n, err = strconv.Atoi(strings.TrimSpace(line[1:]))
-		}
-		return n, err
-	}
-	for {
-		if next, err := r.Peek(1); err == nil && next[0] == '#' { // a remark
-			r.ReadString('\n')
-			continue
-		}
-		n, err := number('*')
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		args := make([]string, n)
-		for i := range args {
-			size, err := number('$')
-			if err != nil {
-				return err
-			}
-			text := make([]byte, size+2)
-			if _, err := io.ReadFull(r, text); err != nil {
-				return err
-			}
-			args[i] = string(text[:size])
-		}
-		if err := f(args); err != nil {
-			return err
-		}
-	}
-}
-
-// newest is the message of the newest entry of our stream.
-func (s *server) newest() (string, error) {
-	entries, err := redis.Values(s.do("XREVRANGE", key, "+", "-", "COUNT", 1))
-	if err != nil || len(entries) == 0 {
-		return "", err
-	}
-	pair, err := redis.Values(entries[0], nil)
-	if err != nil || len(pair) != 2 {
-		return "", fmt.Errorf("XREVRANGE answered %q, %v", pair, err)
-	}
-	fields, err := redis.StringMap(pair[1], nil)
-	return fields["message"], err
 }

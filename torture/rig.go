@@ -5,34 +5,32 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 const (
-	name = "torture"
-	key  = "logs:app:" + name + ":info"
+	name      = "torture"
+	key       = "logs:app:" + name + ":info"
+	statusKey = "logs:app:" + name + ":status"
 )
 
 // A rig is everything that is tormented, and the account of it.
 type rig struct {
 	setup
-	random  *rand.Rand
-	server  *server
-	proxy   *proxy
-	account *account
-
-	run    int
-	cmd    *exec.Cmd
-	log    *os.File
-	did    map[string]int
-	wrote  map[int]int // lines, by run; of apps on the leash
-	peakKB int         // the largest resident size of a wrapp
+	random   *rand.Rand
+	server   *server
+	proxy    *proxy
+	main     *program
+	twin     *program  // nil: the second writer is none
+	stranger *stranger // nil: the second writer is none
+	account  *account
+	did      map[string]int
+	let      atomic.Int64 // lines that the apps have been let write
 }
 
 // A setup is what a rig is made of.
@@ -45,7 +43,12 @@ type setup struct {
 	block     bool   // wait when it is full, or its disk is slow
 	entries   int    // that the stream keeps
 	volatile  bool   // Redis saves nothing
-	leash     *leash // nil: the app writes at its own pace
+	leashed   bool   // the app writes as far as it is let; else at its own pace
+	second    second // who else writes
+}
+
+func (s setup) String() string {
+	return fmt.Sprintf("seed %d, %d entries kept, second writer %s", s.seed, s.entries, s.second)
 }
 
 func newRig(up setup) (*rig, error) {
@@ -53,23 +56,79 @@ func newRig(up setup) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newProxy(s.addr())
+	p, err := newProxy(s)
 	if err != nil {
 		s.kill()
 		return nil, err
 	}
 	r := &rig{
 		setup: up, random: rand.New(rand.NewPCG(up.seed, 0)),
-		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int), wrote: make(map[int]int),
+		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int),
 	}
-	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = %q\nwhen_full = %q\n",
-		p.addr(), up.self, name, up.entries, cmp.Or(up.spool, filepath.Join(up.dir, "spool")), cmp.Or(up.spoolSize, "1GiB"),
-		map[bool]string{true: "block", false: "drop_oldest"}[up.block])
-	if err := os.WriteFile(filepath.Join(up.dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
+	// A wrapp without a spool drops lines while Redis is away.
+	r.account.shared = up.second == shared
+	r.account.gaps = up.second == shared && !up.block
+	spool := cmp.Or(up.spool, filepath.Join(up.dir, "spool"))
+	if r.main, err = newProgram(up, 0, up.dir, spool, p.addr()); err != nil {
 		return r, err
 	}
-	r.log, err = os.Create(filepath.Join(up.dir, "wrapp.log"))
+	switch up.second {
+	case twin, shared:
+		dir := filepath.Join(up.dir, "twin")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return r, err
+		}
+		if up.second == twin {
+			spool = filepath.Join(dir, "spool")
+		}
+		r.twin, err = newProgram(up, 1, dir, spool, p.addr())
+	case light, full, ahead:
+		began := time.Now()
+		r.stranger = newStranger(up.second, s, func() int64 {
+			if up.leashed {
+				return 10_000 + 3*r.let.Load()
+			}
+			return int64(15_000 * time.Since(began).Seconds())
+		})
+	}
 	return r, err
+}
+
+// programs are the wrapps with their apps.
+func (r *rig) programs() []*program {
+	if r.twin == nil {
+		return []*program{r.main}
+	}
+	return []*program{r.main, r.twin}
+}
+
+// each does the same with all programs.
+func (r *rig) each(f func(*program) error) error {
+	for _, p := range r.programs() {
+		if err := f(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rig) start() error { return r.each((*program).start) }
+func (r *rig) end() error   { return r.each((*program).end) }
+
+// runs is how many runs there were.
+func (r *rig) runs() (n int) {
+	for _, p := range r.programs() {
+		n += p.run - p.first
+	}
+	return n
+}
+
+// peakKB is the largest resident size of a wrapp.
+func (r *rig) peakKB() (kb int) {
+	for _, p := range r.programs() {
+		kb = max(kb, p.peakKB)
+	}
+	return kb
 }
 
 // keeps says how many entries a stream keeps: with half of the seeds few, so that
@@ -82,75 +141,28 @@ func keeps(seed uint64) int {
 }
 
 func (r *rig) close() {
-	r.endWrapp(syscall.SIGKILL)
+	for _, p := range []*program{r.main, r.twin} {
+		if p != nil {
+			p.close()
+		}
+	}
 	r.server.cont()
+	r.estrange()
 	r.server.kill()
 	r.proxy.l.Close()
 	r.proxy.reset()
-	if r.leash != nil {
-		r.leash.close()
-	}
 }
 
-// startWrapp begins the next run.
-func (r *rig) startWrapp() error {
-	r.run++
-	r.cmd = exec.Command(r.wrapp, filepath.Join(r.dir, "wrapp.toml"))
-	r.cmd.Env = append(os.Environ(), appEnv+"="+r.dir, fmt.Sprintf("%s=%d", runEnv, r.run), fmt.Sprintf("%s=%d %d", textEnv, r.seed, r.width))
-	if r.leash != nil {
-		r.cmd.Env = append(r.cmd.Env, leashEnv+"="+r.leash.addr())
-	}
-	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := r.cmd.Start(); err != nil || r.leash == nil {
-		return err
-	}
-	return r.leash.catch()
-}
-
-// endWrapp sends wrapp a signal, and waits until it and its app have ended.
-func (r *rig) endWrapp(sig syscall.Signal) {
-	if r.cmd == nil {
-		return
-	}
-	if sig == syscall.SIGKILL {
-		r.account.killed(r.run, time.Now())
-	}
-	r.peakKB = max(r.peakKB, peak(r.cmd.Process.Pid))
-	r.cmd.Process.Signal(sig)
-	r.cmd.Wait()
-	r.cmd = nil
-	if r.leash != nil {
-		r.wrote[r.run], _ = r.leash.wrote()
-	}
-	for pid := r.appPID(); pid > 0 && syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
-		syscall.Kill(pid, syscall.SIGKILL)
+// estrange ends the stranger.
+func (r *rig) estrange() {
+	if r.stranger != nil {
+		r.stranger.stop()
 	}
 }
-
-// peak is the largest resident size that a process has had, in KiB.
-func peak(pid int) (kb int) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	fmt.Sscan(rest, &kb)
-	return kb
-}
-
-func (r *rig) appPID() (pid int) {
-	f, err := os.Open(r.notes(r.run))
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	fmt.Fscanf(f, "pid %d\n", &pid)
-	return pid
-}
-
-func (r *rig) notes(run int) string { return filepath.Join(r.dir, fmt.Sprintf("run-%d", run)) }
 
 // torment does one thing after the other.
 func (r *rig) torment(ctx context.Context, duration time.Duration) error {
-	if err := r.startWrapp(); err != nil {
+	if err := r.start(); err != nil {
 		return err
 	}
 	for end := time.Now().Add(duration); time.Now().Before(end) && ctx.Err() == nil; {
@@ -171,7 +183,11 @@ func (r *rig) torture(what int, pause time.Duration, amount int) error {
 	switch {
 	case what < 25:
 		did("cut")
-		r.proxy.cut.Store(int64(amount))
+		if r.random.IntN(2) == 0 {
+			r.proxy.cut[requests].Store(int64(amount))
+		} else {
+			r.proxy.cut[replies].Store(int64(amount / 100)) // a reply for many lines
+		}
 	case what < 35:
 		did("reset")
 		r.proxy.reset()
@@ -200,55 +216,71 @@ func (r *rig) torture(what int, pause time.Duration, amount int) error {
 		return r.server.remove(key)
 	case what < 95:
 		did("wrapp killed")
-		r.endWrapp(syscall.SIGKILL)
-		return r.startWrapp()
+		p := r.any()
+		p.stop(syscall.SIGKILL)
+		return p.start()
 	default:
 		did("wrapp stopped")
-		r.endWrapp(syscall.SIGTERM)
-		return r.startWrapp()
+		p := r.any()
+		p.stop(syscall.SIGTERM)
+		return p.start()
 	}
 	return nil
 }
 
+// any is one of the programs.
+func (r *rig) any() *program {
+	programs := r.programs()
+	return programs[r.random.IntN(len(programs))]
+}
+
 // settle ends the run in peace and has everything delivered.
 func (r *rig) settle() error {
-	r.endWrapp(syscall.SIGTERM)
-	r.proxy.cut.Store(never)
-	for i := 0; ; i++ {
-		// A wrapp that stops before all is delivered leaves it to the next.
-		if err := r.startWrapp(); err != nil {
-			return err
-		}
-		time.Sleep(time.Second)
-		r.endWrapp(syscall.SIGTERM)
-		left, err := filepath.Glob(filepath.Join(r.dir, "spool", name, "*.seg"))
-		if err != nil || len(left) == 0 {
-			break
-		}
-		if i == 20 {
-			return fmt.Errorf("the spool does not get empty: %q", left)
+	for _, p := range r.programs() {
+		p.stop(syscall.SIGTERM)
+	}
+	r.proxy.uncut()
+	for _, p := range r.programs() {
+		for i := 0; ; i++ {
+			// A wrapp that stops before all is delivered leaves it to the next.
+			if err := p.start(); err != nil {
+				return err
+			}
+			time.Sleep(time.Second)
+			p.stop(syscall.SIGTERM)
+			left, err := filepath.Glob(filepath.Join(p.dir, "spool", name, "*.seg"))
+			if err != nil || len(left) == 0 {
+				break
+			}
+			if i == 20 {
+				return fmt.Errorf("the spool does not get empty: %q", left)
+			}
 		}
 	}
 	return r.collect()
 }
 
-// collect takes everything that Redis has ever been given into the account.
+// collect takes everything that Redis has ever been given into the account, and
+// compares what that is after a restart with the stream.
 func (r *rig) collect() error {
-	return r.server.replay(func(args []string) error {
-		switch {
-		case args[0] == "DEL" && args[1] == key:
-			r.account.generation++
-		case args[0] == "XADD":
-			at := slices.Index(args, "message")
-			if at < 2 || at+1 >= len(args) {
-				return fmt.Errorf("no entry of ours: %q", args)
-			}
-			if args[1] == key {
-				r.account.add(args[at-1], args[at+1])
-			} else {
-				r.account.said = append(r.account.said, args[at+1])
-			}
-		}
-		return nil
-	})
+	r.estrange()
+	r.server.kill()
+	if err := r.server.up(); err != nil {
+		return err
+	}
+	file, err := r.server.file()
+	if err != nil {
+		return err
+	}
+	h := history{executed: r.account.execute, replayed: r.account.stream.apply}
+	if err := h.read(file, r.server.restarts); err != nil {
+		return err
+	}
+	r.account.torn = h.torn
+	c, err := r.server.dial(func(net.Conn) {})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return r.account.stream.compare(c)
 }

@@ -3,47 +3,70 @@ package command
 import (
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
+const aclUsage = "wrapp acl [--config FILE] NAME\nwrapp acl [--config FILE] --panel"
+
+func aclCommand(std run.Streams) *cobra.Command {
+	var file string
+	var panel bool
+	c := &cobra.Command{
+		Use:     "acl [FLAGS] NAME",
+		Short:   "Print the least Redis ACL rules that running NAME needs.",
+		Example: aclUsage,
+		RunE:    func(_ *cobra.Command, args []string) error { return acl(file, panel, args, std) },
+	}
+	c.Flags().BoolVar(&panel, "panel", false, "the rules for jettison_panel instead, which reads only")
+	c.Flags().StringVar(&file, "config", "", "`FILE` of wrapp (TOML or JSON) that says where Redis is, and NAME if it is left out")
+	return c
+}
+
 // acl prints the rules that running an app needs, where the configuration says
 // that Redis is.
-func acl(args []string, std run.Streams) error {
-	const usage = "wrapp acl [--config FILE] NAME"
+func acl(file string, panel bool, args []string, std run.Streams) error {
 	cfg := config.Default()
-	fs := newFlagSet("wrapp acl")
-	file := fs.String("config", "", "")
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	if *file != "" {
+	if file != "" {
 		var err error
-		if cfg, err = config.Load(*file); err != nil {
+		if cfg, err = config.Load(file); err != nil {
 			return err
 		}
 	}
-	name := fs.Arg(0)
+	name := ""
 	switch {
-	case fs.NArg() > 1:
-		return &usageError{fmt.Sprintf("acl wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: " + usage}
-	case name == "" && *file != "" && cfg.CheckRun() == nil:
+	case panel && len(args) > 0:
+		return &usageError{"acl --panel is about all apps: name none", aclUsage}
+	case panel:
+		name = "panel"
+	case len(args) > 1:
+		return &usageError{"acl wants one name, and more comes behind it", aclUsage}
+	case len(args) == 1:
+		name = args[0]
+	case file != "" && cfg.CheckRun() == nil:
 		name = cfg.Name()
-	case name == "":
-		return &usageError{"acl wants the name of an app", usage}
+	default:
+		return &usageError{"acl wants the name of an app", aclUsage}
 	}
 	cfg.App.StreamName = name
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	commands, keys := "", ""
+	more := ""
 	switch {
 	case cfg.Redis.Sentinel != nil:
-		commands = " +role"
+		more = " +role"
 	case cfg.Redis.Cluster != nil:
-		commands = " +cluster|slots +asking"
-		keys = fmt.Sprintf(" ~wrapp-token:%s:*", name)
+		more = " +cluster|slots +asking"
 	}
-	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys resetchannels -@all +select +xadd +xinfo|stream +xrange +info +set +get +incrby +incrbyfloat +watch +multi +exec%[2]s ~logs:app:%[1]s:* ~wrapp:%[1]s:* ~wrapp-token:%[1]s%[3]s ~%[1]s:__healthpool__*\n", name, commands, keys)
+	if panel {
+		_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER jettison-panel on >PASSWORD resetkeys -@all +hello +select +scan +get +mget +hgetall +xrange +xrevrange +xread%s"+
+			" ~logs:app:* ~wrapp:* ~wrapp-run:* ~*:__healthpool__*\n", more)
+		return err
+	}
+	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys -@all +hello +select +eval +evalsha +xadd +xinfo|stream +set +get +incrby +incrbyfloat +hset +pexpire +hget +pttl +xrevrange%[2]s"+
+		" ~logs:app:%[1]s:* ~{logs:app:%[1]s:*}:wrapp:* ~wrapp:%[1]s:* ~{wrapp:%[1]s*}:wrapp:* ~%[1]s:__healthpool__* ~wrapp-run:%[1]s:*\n", name, more)
 	return err
 }

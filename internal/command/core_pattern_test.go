@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,8 +35,8 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 			corePattern(t, tt.pattern, tt.usesPID)
 			c := crash(t, s, fmt.Sprintf("pattern-%d", i), "", nil, debug, "segv")
 			contains(t, c.one(t), "SIGSEGV", tt.says)
-			// Whoever else crashes just now leaves cores in dir too, by other names.
-			files, _ := filepath.Glob(dir + "/core-*")
+			// Other tests' apps may leave cores there just now, by their own names.
+			files, _ := filepath.Glob(fmt.Sprintf("%s/core-pattern-%d-*", dir, i))
 			if left := c.left(t); len(left)+len(files) > 0 {
 				t.Errorf("left behind: %q, %v", left, files)
 			}
@@ -65,13 +66,14 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 			t.Fatal(err)
 		}
 		before, _ := os.ReadDir(dir)
-		contains(t, crash(t, s, "ours", "", nil, debug, "sleep:100", "segv").one(t), "innermost (")
+		contains(t, crash(t, s, "ours", "", nil, debug, "segv").one(t), "innermost (")
 		for _, f := range before {
 			if _, err := os.Lstat(filepath.Join(dir, f.Name())); err != nil {
 				t.Errorf("it is not there any more: %v", err)
 			}
 		}
-		if files, _ := filepath.Glob(dir + "/core-*"); len(files) > 0 {
+		// Other tests' apps may leave theirs there, too.
+		if files, _ := filepath.Glob(dir + "/core-ours-*"); len(files) > 0 {
 			t.Errorf("left behind: %q", files)
 		}
 	})
@@ -174,7 +176,16 @@ func TestDump(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			settings := fmt.Sprintf("[health]\ninterval = '100ms'\n[health.pools.main]\ninit = 1\ncap = 10\ndepletion_rate = 100\nreplenish_rate = 1\non_depleted = %q", settings)
-			c := crash(t, s, name, settings, nil, debug, "threads:3", "sleep:4000", "exit:7")
+			path, proceed := fifo(t)
+			var reported sync.WaitGroup
+			if name == "dump" { // the other one is stopped
+				reported.Go(func() {
+					defer proceed()
+					s.Wait("the report", func() bool { return len(s.Stream("logs:app:"+name+":crash")) > 0 })
+				})
+			}
+			c := crash(t, s, name, settings, nil, debug, "threads:3", "await:"+path, "exit:7")
+			reported.Wait()
 			r := c.one(t)
 			if r.Fields["kind"] != "hang" || c.exit != map[string]int{"dump": 7, "dump-stop": 143}[name] {
 				t.Errorf("exit status %d, %v", c.exit, r.Fields)
@@ -209,7 +220,7 @@ func TestOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := wrapp(t)
-	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `echo $$ >"$0/cgroup.procs"; exec "$@"`, group, self, "--redis", s.URL(), "--name", "oom", "--", debug, "sleep:100", "fill:1000", "exit:0"}
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `echo $$ >"$0/cgroup.procs"; exec "$@"`, group, self, "--redis", s.URL(), "--name", "oom", "--", debug, "fill:1000", "exit:0"}
 	out, err := cmd.CombinedOutput()
 	if got := code(t, err); got != 137 {
 		t.Fatalf("exit status %d: %s", got, out)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +53,9 @@ func TestCrash(t *testing.T) {
 			if r.Fields["kind"] != "signal" || r.Fields["signal"] != tt.name || r.Fields["core"] != "" {
 				t.Errorf("%v", r.Fields)
 			}
+			if len(r.Fields["signature"]) != 12 || !strings.HasPrefix(r.Fields["frame"], "innermost at ") || len(r.Fields["build"]) != 12 {
+				t.Errorf("signature %q, frame %q, build %q", r.Fields["signature"], r.Fields["frame"], r.Fields["build"])
+			}
 			contains(t, r, tt.name+" crashed: "+tt.name, tt.says, "innermost (how=", "dying.c:", "main (argc=", "build ID ", "rip ", "last words")
 			if left := c.left(t); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
@@ -82,7 +86,7 @@ func TestCrash(t *testing.T) {
 
 	t.Run("threads", func(t *testing.T) {
 		t.Parallel()
-		r := crash(t, s, "threads", "", nil, debug, "threads:20", "sleep:50", "segv").one(t)
+		r := crash(t, s, "threads", "", nil, debug, "threads:20", "segv").one(t)
 		contains(t, r, "21 threads", "backtrace of the crashing thread", "all threads", "idle (", "innermost (", "peak in RAM", "limits: core ")
 		if got := strings.Count(r.Message(), "idle ("); got != 20 {
 			t.Errorf("%d idle threads, want 20", got)
@@ -141,7 +145,8 @@ func TestCrash(t *testing.T) {
 	t.Run("elsewhere", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:200", "segv")
+		// wrapp looks where the app works once a second at least, and nothing shows when it has.
+		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:5000", "segv")
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
 		if files, _ := os.ReadDir(dir); len(files) > 0 {
 			t.Errorf("left behind: %v", files)
@@ -158,7 +163,14 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("a child meanwhile", func(t *testing.T) {
 		t.Parallel()
-		c := crash(t, s, "meanwhile", "", nil, debug, "fork", "segv")
+		path, proceed := fifo(t)
+		var told sync.WaitGroup
+		told.Go(func() {
+			defer proceed()
+			s.Wait("the child's report", func() bool { return len(s.Stream("logs:app:meanwhile:crash")) > 0 })
+		})
+		c := crash(t, s, "meanwhile", "", nil, debug, "fork:"+path, "segv")
+		told.Wait()
 		r := c.one(t)
 		status := s.Stream("logs:app:meanwhile:status")
 		if end := status[len(status)-1]; c.exit != 5 || r.Fields["kind"] != "core" || r.ID >= end.ID {
@@ -169,16 +181,29 @@ func TestCrash(t *testing.T) {
 	t.Run("a stranger's core of the same name", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		go func() {
-			// Of each of these cores the watch finds out that it is a stranger's.
-			for range 8 {
-				time.Sleep(400 * time.Millisecond)
-				stranger := exec.Command(debug, "abort")
+		path, _ := fifo(t)
+		looked := closings(t, dir)
+		var crashed sync.WaitGroup
+		crashed.Go(func() {
+			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the app, which waits for its end
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer app.Close()
+			for range 4 {
+				stranger := exec.Command("sh", "-c", `ulimit -c unlimited; exec "$0" abort`, debug)
 				stranger.Dir = dir
 				stranger.Run()
+				if status := stranger.ProcessState.Sys().(syscall.WaitStatus); !status.CoreDump() {
+					t.Errorf("a stranger left no core: %v", stranger.ProcessState)
+					return
+				}
+				looked("core") // the watch has found out that it is a stranger's
 			}
-		}()
-		c := crash(t, s, "stranger", fmt.Sprintf("dir = %q", dir), nil, debug, "sleep:5000", "segv")
+		})
+		c := crash(t, s, "stranger", fmt.Sprintf("dir = %q", dir), nil, debug, "await:"+path, "segv")
+		crashed.Wait()
 		contains(t, c.one(t), "stranger crashed: SIGSEGV", "innermost (how=")
 	})
 	t.Run("parent and child", func(t *testing.T) {
@@ -210,7 +235,7 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("no core from the app", func(t *testing.T) {
 		t.Parallel()
-		r := crash(t, s, "own-limit", "", nil, debug, "nocore", "sleep:200", "segv").one(t)
+		r := crash(t, s, "own-limit", "", nil, debug, "nocore", "segv").one(t)
 		contains(t, r, "none: there is no core because the app has its own limit")
 	})
 	t.Run("backtrace off", func(t *testing.T) {
@@ -228,7 +253,7 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("builtin", func(t *testing.T) {
 		t.Parallel()
-		c := crash(t, s, "builtin", "", []string{"PATH=" + t.TempDir()}, debug, "what:s3same-open", "threads:3", "sleep:50", "segv")
+		c := crash(t, s, "builtin", "", []string{"PATH=" + t.TempDir()}, debug, "what:s3same-open", "threads:3", "segv")
 		r := c.one(t)
 		contains(t, r, "by wrapp, below", "innermost", "dying.c:", "idle", "rip ")
 		if strings.Contains(r.Message(), "what:s3same") {

@@ -44,7 +44,7 @@ func TestDebugSilent(t *testing.T) {
 	}
 	dial("") // stays to the end
 	saysNone(t, d.said(), `connected`)
-	saysAll(t, d.debug(file, "info symbol $pc", "detach"), `^_start in section .text of .*/ld-linux`)
+	atTheFirst(t, file, d.debug(file, "info auxv", "print/x $pc", "detach"))
 	d.runs(letEnd)
 	saysNone(t, d.said(), `turned away`)
 }

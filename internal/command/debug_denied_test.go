@@ -14,7 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
+	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
 // deny in the environment of this test binary has it take something from itself
@@ -135,7 +137,16 @@ func TestDebugUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, capable, unreadable := public(compiled(t)), public(compiled(t)), public(compiled(t))
+	// Written by another process: what one of ours has open for writing, be it a child that
+	// is just being made, cannot be executed.
+	copied := func() string {
+		file := filepath.Join(t.TempDir(), "target")
+		if out, err := exec.Command("cp", compiled(t), file).CombinedOutput(); err != nil {
+			t.Fatalf("cp: %v: %s", err, out)
+		}
+		return public(file)
+	}
+	plain, capable, unreadable := copied(), copied(), copied()
 	if err := unix.Setxattr(capable, "security.capability", netRaw, 0); err != nil {
 		t.Fatalf("setcap: %v", err)
 	}
@@ -174,7 +185,7 @@ exec ` + gdbserver + ` "$@"
 				return
 			}
 			d.paused()
-			held := d.gdb(row.file, "break main", "continue", "shell sleep 600")
+			held := d.gdb(row.file, "break main", "continue", hold)
 			if err := held.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -269,14 +280,19 @@ func TestDebugFlag(t *testing.T) {
 		"--debug=:99":        "true 127.0.0.1 99",
 		"--debug=[::1]:1":    "true ::1 1",
 		"--debug=name:65535": "true name 65535",
-		"--debug=name":       `invalid boolean value "name" for -debug: must be HOST:PORT`,
-		"--debug=1:x":        `invalid boolean value "1:x" for -debug: must be HOST:PORT`,
+		"--debug=name":       "--debug: must be HOST:PORT",
+		"--debug=1:x":        "--debug: must be HOST:PORT",
 		"--debug=h:0":        "debug.port: must be from 1 to 65535",
 		"--debug=h:65536":    "debug.port: must be from 1 to 65535",
 		"--debug=a b:1":      "debug.host: must be a host name or an IP address, without port and brackets",
-		"--debug=":           `invalid boolean value "" for -debug: must be HOST:PORT`,
+		"--debug=":           "--debug: must be HOST:PORT",
 	} {
-		cfg, _, err := runConfig([]string{arg, "--", "true"})
+		args := []string{arg, "--", "true"}
+		var cfg *config.Config
+		err := execute(wrappCommand(run.Streams{}, args, func(c *config.Config, _ bool) error {
+			cfg = c
+			return nil
+		}), args, run.Streams{}, flagError)
 		got := fmt.Sprint(err)
 		if err == nil {
 			got = fmt.Sprint(cfg.Debug.Enabled, " ", cfg.Debug.Host, " ", cfg.Debug.Port)

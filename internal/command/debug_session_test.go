@@ -111,7 +111,7 @@ func TestDebugKill(t *testing.T) {
 	t.Run("from outside", func(t *testing.T) {
 		t.Parallel()
 		d, file, _ := waiting(t, s)
-		gdb := d.gdb(file, "break tick", "continue", "shell sleep 600")
+		gdb := d.gdb(file, "break tick", "continue", hold)
 		if err := gdb.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -130,16 +130,29 @@ func TestDebugKill(t *testing.T) {
 	})
 }
 
-// atPrompt waits until gdb has the app at a breakpoint: it is held for longer
-// than in passing.
+// atPrompt waits until gdb has come to hold.
 func (d *debugged) atPrompt() {
 	d.t.Helper()
-	held := 0
-	eventually(d.t, "gdb holds the app in its main", func() bool {
-		if held++; d.state() != "t" || len(d.redis.Stream("logs:app:"+d.name+":info")) < 2 {
-			held = 0
+	eventually(d.t, "gdb is at its prompt", func() bool {
+		_, err := os.Stat(d.prompt())
+		return err == nil
+	})
+	if s := d.state(); s != "t" {
+		d.t.Errorf("gdb is at its prompt, and the app in state %q", s)
+	}
+}
+
+// ticked waits until the app has been at tick several times, and so at what gdb has set
+// there.
+func (d *debugged) ticked() {
+	d.t.Helper()
+	eventually(d.t, "the app has ticked", func() bool {
+		for _, e := range d.redis.Stream("logs:app:" + d.name + ":info") {
+			if e.Message() == "has ticked" {
+				return true
+			}
 		}
-		return held > 20
+		return false
 	})
 }
 
@@ -153,8 +166,8 @@ func TestDebugLost(t *testing.T) {
 		commands []string
 		running  bool
 	}{
-		{"fresh", []string{"shell sleep 600"}, false},
-		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 600"}, false},
+		{"fresh", []string{hold}, false},
+		{"at a breakpoint", []string{"break tick", "continue", hold}, false},
 		{"running", []string{"continue"}, true},
 		{"running, breakpoint ahead", []string{"break tick if counter > 1000000000", "break tick if counter < 0", "continue"}, true},
 		{"running, watchpoint", []string{"break tick", "continue", "watch counter if counter == -1", "delete 1", "continue"}, true},
@@ -166,15 +179,10 @@ func TestDebugLost(t *testing.T) {
 			if err := gdb.Start(); err != nil {
 				t.Fatal(err)
 			}
-			switch {
-			case row.running:
-				eventually(t, "the app has run under gdb", func() bool { return len(s.Stream("logs:app:"+d.name+":info")) >= 2 })
-				time.Sleep(200 * time.Millisecond) // for the breakpoints to be met
-			case len(row.commands) > 1:
+			if row.running {
+				d.ticked()
+			} else {
 				d.atPrompt()
-			default:
-				d.eventuallyState("t")
-				time.Sleep(200 * time.Millisecond) // for gdb to have come to its prompt
 			}
 			killGroupOf(t, gdb)
 			eventually(t, "wrapp notices", func() bool { return strings.Contains(d.said(), "debugger disconnected") })
@@ -193,12 +201,12 @@ func TestDebugTerm(t *testing.T) {
 	for _, row := range []struct {
 		name     string
 		commands []string // nil: no client
-		inMain   bool
+		running  bool
 		exit     int
 	}{
 		{"paused", nil, false, 128 + 15},
-		{"connected", []string{"shell sleep 600"}, false, 128 + 15},
-		{"at a breakpoint", []string{"break tick", "continue", "shell sleep 600"}, true, 9},
+		{"connected", []string{hold}, false, 128 + 15},
+		{"at a breakpoint", []string{"break tick", "continue", hold}, false, 9},
 		{"running", []string{"continue"}, true, 9},
 		{"running, signal not passed", []string{"handle SIGTERM nostop nopass", "break tick if counter < 0", "continue"}, true, 9},
 	} {
@@ -211,11 +219,10 @@ func TestDebugTerm(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer killGroupOf(t, gdb)
-				if row.inMain {
-					eventually(t, "the app has run under gdb", func() bool { return len(s.Stream("logs:app:"+d.name+":info")) >= 2 })
-					time.Sleep(200 * time.Millisecond)
+				if row.running {
+					d.ticked()
 				} else {
-					d.eventuallyState("t")
+					d.atPrompt()
 				}
 			}
 			d.term()
@@ -253,7 +260,7 @@ func TestDebugLostAnyTime(t *testing.T) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
 			d := debugRun(t, s, nil, "--", file).paused()
-			gdb := d.gdb(file, "break main", "continue", "shell sleep 600")
+			gdb := d.gdb(file, "break main", "continue", hold)
 			if err := gdb.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -304,9 +311,15 @@ port = %s
 	if got := health(); got != "500" {
 		t.Errorf("health %s after 1.5 s of pause, want 500", got)
 	}
-	out := d.debug(file, "break tick", "continue", "shell sleep 2", "delete 1", "detach")
+	// What wrapp has said is taken before it is let go.
+	held := filepath.Join(t.TempDir(), "held")
+	out := d.debug(file, "break tick", "continue", "shell sleep 2; cp '"+d.stderr+"' '"+held+"'", "delete 1", "detach")
 	saysAll(t, out, `^Breakpoint 1, tick`)
-	saysNone(t, d.said(), `depleted`)
+	said, err := os.ReadFile(held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saysNone(t, string(said), `depleted`)
 	eventually(t, "the pool is empty", func() bool { return health() == "0" })
 	if err := os.WriteFile(end, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -333,9 +346,9 @@ func TestDebugExec(t *testing.T) {
 	}{
 		{"detached", []string{"detach"}, false, 5},
 		{"quit", nil, false, 5},
-		{"lost", []string{"shell sleep 600"}, false, 5},
+		{"lost", []string{hold}, false, 5},
 		{"lost, running", []string{"delete", "break tick if counter < 0", "continue"}, false, 5},
-		{"stopped", []string{"shell sleep 600"}, true, 9},
+		{"stopped", []string{hold}, true, 9},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -357,8 +370,7 @@ func TestDebugExec(t *testing.T) {
 				t.Fatal(err)
 			}
 			if row.name == "lost, running" {
-				eventually(t, "the app has run under gdb", func() bool { return len(s.Stream("logs:app:"+d.name+":info")) >= 2 })
-				time.Sleep(200 * time.Millisecond) // for the breakpoint to be met
+				d.ticked()
 			} else {
 				d.atPrompt()
 			}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"debug/elf"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +20,8 @@ import (
 )
 
 // target is an app to debug. It ends as its first argument says; "wait" ends
-// with 9 on SIGTERM and with 5 when the file of its second argument is there.
+// with 9 on SIGTERM and with 5 when the file of its second argument is there. It says when
+// it has been at tick several times.
 const target = `
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +44,10 @@ int main(int argc, char **argv) {
 		signal(SIGTERM, stopped);
 		for (int i = 0; access(argv[2], F_OK); i++) {
 			tick(i);
+			if (i == 5) {
+				puts("has ticked");
+				fflush(stdout);
+			}
 			usleep(10000);
 		}
 		return 5;
@@ -49,20 +56,34 @@ int main(int argc, char **argv) {
 }
 `
 
-// compiled is the target, compiled with further flags.
+// compiled is the target, compiled with further flags: once for all tests.
 func compiled(t *testing.T, flags ...string) string {
 	t.Helper()
-	dir := t.TempDir()
-	source, file := filepath.Join(dir, "target.c"), filepath.Join(dir, "target")
-	if err := os.WriteFile(source, []byte(target), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("gcc", append(flags, "-g", "-O0", "-o", file, source)...).CombinedOutput()
+	key := strings.Join(flags, " ")
+	build, _ := targets.LoadOrStore(key, sync.OnceValues(func() (string, error) {
+		dir, err := os.MkdirTemp(shared, "")
+		if err != nil {
+			return "", err
+		}
+		source, file := filepath.Join(dir, "target.c"), filepath.Join(dir, "target")
+		if err := os.WriteFile(source, []byte(target), 0o644); err != nil {
+			return "", err
+		}
+		out, err := exec.Command("gcc", append(flags, "-g", "-O0", "-o", file, source)...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("gcc (make test installs it): %w: %s", err, out)
+		}
+		return file, err
+	}))
+	file, err := build.(func() (string, error))()
 	if err != nil {
-		t.Fatalf("gcc (make test installs it): %v: %s", err, out)
+		t.Fatal(err)
 	}
 	return file
 }
+
+// targets are the builds of the target, by their flags.
+var targets sync.Map
 
 // A debugged run is a wrapp that was started with --debug.
 type debugged struct {
@@ -117,12 +138,7 @@ func (d *debugged) start() {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(redistest.FreePort(t))
 }
 
 func (d *debugged) said() string {
@@ -166,10 +182,19 @@ func (d *debugged) eventuallyState(states string) {
 	})
 }
 
+// hold is a command with which gdb does not go on: atPrompt waits until it has come there.
+const hold = "shell exec sleep 600"
+
+// prompt is the name of the file that a gdb makes when it comes to hold.
+func (d *debugged) prompt() string { return d.stderr + ".prompt" }
+
 // gdb is a gdb that connects and executes commands.
 func (d *debugged) gdb(file string, commands ...string) *exec.Cmd {
 	args := []string{"-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set sysroot /", "-iex", "set width 0"}
 	for _, c := range append([]string{"target remote 127.0.0.1:" + d.port}, commands...) {
+		if c == hold {
+			c = "shell : >'" + d.prompt() + "'; " + strings.TrimPrefix(hold, "shell ")
+		}
 		args = append(args, "-ex", c)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -258,6 +283,45 @@ func saysNone(t *testing.T, text string, patterns ...string) {
 	}
 }
 
+// atTheFirst checks that what gdb said of "info auxv" and "print/x $pc" is the first
+// instruction of a program: the loader's, if it has one. Addresses tell, since the names in
+// the loader are in a package of their own.
+func atTheFirst(t *testing.T, program, said string) {
+	t.Helper()
+	number := func(pattern string) uint64 {
+		m := regexp.MustCompile("(?m)" + pattern + `(0x[0-9a-f]+)$`).FindStringSubmatch(said)
+		if m == nil {
+			t.Fatalf("no %s in:\n%s", pattern, said)
+		}
+		n, err := strconv.ParseUint(m[1], 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	want := number(`^9 +AT_ENTRY .* `)
+	if interp := file.Section(".interp"); interp != nil {
+		name, err := interp.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		loader, err := elf.Open(strings.TrimRight(string(name), "\x00"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer loader.Close()
+		want = number(`^7 +AT_BASE .* `) + loader.Entry
+	}
+	if at := number(`^\$\d+ = `); at != want {
+		t.Errorf("paused at %#x, not at %#x, the first instruction:\n%s", at, want, said)
+	}
+}
+
 // TestDebugFresh connects to apps that have not run an instruction.
 func TestDebugFresh(t *testing.T) {
 	t.Parallel()
@@ -280,17 +344,16 @@ func TestDebugFresh(t *testing.T) {
 	for _, row := range []struct {
 		name     string
 		command  []string
-		at       string // where it is paused
 		commands []string
 		shows    []string
 		exit     int
 	}{
-		{"c", []string{c}, `^_start in section .text of .*/ld-linux`, []string{"break main", "continue", "backtrace"}, []string{`^Breakpoint 1, main`, `^#0 .* main \(argc=1`}, 7},
-		{"static", []string{static}, `^_start in section .text`, []string{"break main", "continue"}, []string{`^Breakpoint 1, main`}, 7},
-		{"abort", []string{c, "abort"}, `^_start`, []string{"continue"}, []string{`^Program received signal SIGABRT`}, 128 + 6},
-		{"segv", []string{c, "segv"}, `^_start`, []string{"continue", "print $_siginfo._sifields._sigfault.si_addr"}, []string{`^Program received signal SIGSEGV`, `= \(void \*\) 0x8`}, 128 + 11},
-		{"go", []string{goApp}, `^_rt0_`, []string{"break main.main", "continue", "info threads"}, []string{`Breakpoint 1, main.main`}, 3},
-		{"python", []string{string(python), "-c", "print('in main'); import sys; sys.exit(4)"}, `^_start in section .text of .*/ld-linux`, nil, nil, 4},
+		{"c", []string{c}, []string{"break main", "continue", "backtrace"}, []string{`^Breakpoint 1, main`, `^#0 .* main \(argc=1`}, 7},
+		{"static", []string{static}, []string{"break main", "continue"}, []string{`^Breakpoint 1, main`}, 7},
+		{"abort", []string{c, "abort"}, []string{"continue"}, []string{`^Program received signal SIGABRT`}, 128 + 6},
+		{"segv", []string{c, "segv"}, []string{"continue", "print $_siginfo._sifields._sigfault.si_addr"}, []string{`^Program received signal SIGSEGV`, `= \(void \*\) 0x8`}, 128 + 11},
+		{"go", []string{goApp}, []string{"break main.main", "continue", "info threads"}, []string{`Breakpoint 1, main.main`}, 3},
+		{"python", []string{string(python), "-c", "print('in main'); import sys; sys.exit(4)"}, nil, nil, 4},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -298,9 +361,10 @@ func TestDebugFresh(t *testing.T) {
 			if s := d.state(); s != "T" {
 				t.Errorf("the app is in state %s", s)
 			}
-			commands := append([]string{"info symbol $pc", "info signals SIGTRAP"}, row.commands...)
+			commands := append([]string{"info auxv", "print/x $pc", "info signals SIGTRAP"}, row.commands...)
 			out := d.debug(row.command[0], append(commands, "continue")...)
-			saysAll(t, out, append(row.shows, row.at)...)
+			atTheFirst(t, row.command[0], out)
+			saysAll(t, out, row.shows...)
 			if row.exit < 128 {
 				saysAll(t, out, fmt.Sprintf(`exited with code 0?%d\]`, row.exit))
 				saysNone(t, out, `received signal`) // none that is ours
@@ -335,7 +399,7 @@ func TestDebugSays(t *testing.T) {
 	if got, want := listening(), "127.0.0.1:"+d.port; got != want {
 		t.Errorf("listening on %s, want %s", got, want)
 	}
-	held := d.gdb("/bin/true", "shell sleep 600")
+	held := d.gdb("/bin/true", hold)
 	if err := held.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -42,6 +41,9 @@ func main() {
 	}
 	for {
 		tick()
+		if counter == 5 {
+			println("has ticked")
+		}
 		select {
 		case <-c:
 			os.Exit(9)
@@ -56,12 +58,16 @@ func main() {
 
 // threadsScript is the same in Python.
 const threadsScript = `
-import os, signal, sys, threading, time
+import itertools, os, signal, sys, threading, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
 for _ in range(4):
     threading.Thread(target=lambda: time.sleep(1000), daemon=True).start()
 print("in main", flush=True)
-while not os.path.exists(sys.argv[1]):
+for i in itertools.count():
+    if os.path.exists(sys.argv[1]):
+        break
+    if i == 5:
+        print("has ticked", flush=True)
     time.sleep(0.01)
 sys.stdout.flush()
 os._exit(5)
@@ -118,8 +124,7 @@ func TestDebugThreads(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				eventually(t, "the app runs", func() bool { return len(s.Stream("logs:app:"+d.name+":info")) >= 2 })
-				time.Sleep(100 * time.Millisecond) // for it to meet the breakpoint
+				d.ticked()
 				switch {
 				case row.term:
 					d.term()

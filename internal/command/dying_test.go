@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,67 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-const coreSetting = "/proc/sys/kernel/core_pattern"
-
-// corePattern sets where the kernel puts cores until the end of the test, in
-// which nobody else who goes by the same lock changes it; or, if it has to be
-// changed, uses it. A process of its own puts it back if this one is killed.
+// corePattern is coretest.Set, and skips the test where the kernel does not take the pattern.
 func corePattern(t *testing.T, pattern, usesPID string) {
 	t.Helper()
-	lock, err := os.OpenFile("/tmp/jettison-core-pattern.lock", os.O_CREATE|os.O_RDWR, 0o666)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lock.Close() })
-	const usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
-	is := func(file, want string) bool {
-		text, err := os.ReadFile(file)
-		return err == nil && strings.TrimSuffix(string(text), "\n") == want
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
-	if is(coreSetting, pattern) && is(usesPIDSetting, usesPID) {
-		return // others may use it meanwhile
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	old, err := os.ReadFile(coreSetting)
-	if err != nil {
-		t.Fatal(err)
-	}
-	oldUsesPID, err := os.ReadFile(usesPIDSetting)
-	if err != nil {
-		t.Fatal(err)
-	}
-	guard := exec.Command("sh", "-c", `cat >/dev/null; printf %s "$1" >"$2"; printf %s "$3" >"$4"`, "guard",
-		string(old), coreSetting, string(oldUsesPID), usesPIDSetting)
-	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	guard.ExtraFiles = []*os.File{lock} // it holds the lock until it is done
-	stdin, err := guard.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := guard.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		if err := guard.Wait(); err != nil {
-			t.Errorf("put the core pattern back: %v", err)
-		}
-		if now, err := os.ReadFile(coreSetting); err != nil || string(now) != string(old) {
-			t.Errorf("the core pattern is %q now and was %q: %v", now, old, err)
-		}
-	})
-	for _, w := range []struct{ file, text string }{{coreSetting, pattern + "\n"}, {usesPIDSetting, usesPID}} {
-		if err := os.WriteFile(w.file, []byte(w.text), 0); err != nil {
-			t.Skipf("set %s: %v", w.file, err)
-		}
+	if err := coretest.Set(t, pattern, usesPID); err != nil {
+		t.Skip(err)
 	}
 }
 
@@ -89,7 +41,9 @@ func canDump(t *testing.T) {
 // dying is a C program that ends as its arguments say.
 const dying = `
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,14 +69,23 @@ __attribute__((noinline)) static int innermost(const char *how, const char *what
 	if (!strncmp(how, "exit:", 5)) exit(atoi(how + 5));
 	return 0;
 }
-static void *idle(void *unused) { for (;;) pause(); return unused; }
+// await returns when somebody has opened a FIFO for writing and closed it.
+static void await(const char *fifo) {
+	char byte;
+	int fd = open(fifo, O_RDONLY);
+	while (read(fd, &byte, 1) > 0);
+	close(fd);
+}
+static sem_t begun;
+static void *idle(void *unused) { sem_post(&begun); for (;;) pause(); return unused; }
 int main(int argc, char **argv) {
 	const char *how = "", *what = 0;
 	for (int i = 1; i < argc; i++) {
 		char *a = argv[i];
 		if (!strncmp(a, "threads:", 8)) {
 			pthread_t t;
-			for (int n = atoi(a + 8); n > 0; n--) pthread_create(&t, 0, idle, 0);
+			sem_init(&begun, 0, 0);
+			for (int n = atoi(a + 8); n > 0; n--) { pthread_create(&t, 0, idle, 0); sem_wait(&begun); }
 		} else if (!strncmp(a, "sleep:", 6)) usleep(1000 * atoi(a + 6));
 		else if (!strncmp(a, "setuid:", 7)) { if (setuid(atoi(a + 7))) perror("setuid"); }
 		else if (!strncmp(a, "chdir:", 6)) { if (chdir(a + 6)) perror("chdir"); }
@@ -130,15 +93,33 @@ int main(int argc, char **argv) {
 		else if (!strncmp(a, "what:", 5)) what = strdup(a + 5);
 		else if (!strncmp(a, "fill:", 5)) { size_t n = (size_t)atoi(a + 5) << 20; memset(malloc(n), 0x5a, n); }
 		else if (!strcmp(a, "nocore")) { struct rlimit none = {0, 0}; setrlimit(RLIMIT_CORE, &none); }
-		else if (!strcmp(a, "fork")) { if (fork()) { wait(0); argc = 0; } }
+		else if (!strncmp(a, "await:", 6)) await(a + 6);
+		else if (!strncmp(a, "fork:", 5)) { if (fork()) { wait(0); await(a + 5); puts("still here"); return 5; } }
 		else how = a;
-		if (!argc) { sleep(3); puts("still here"); return 5; }
 	}
 	int result = innermost(how, what);
 	printf("went on: %d\n", result);
 	return result;
 }
 `
+
+// fifo makes what the app waits for with "await:" or "fork:", and returns how to
+// have it go on. That waits for the app to have come so far.
+func fifo(t *testing.T) (path string, proceed func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "go")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, func() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		f.Close()
+	}
+}
 
 // program compiles it with further flags.
 func program(t *testing.T, flags ...string) string {
@@ -176,6 +157,12 @@ func crash(t *testing.T, s *redistest.Server, name, settings string, env []strin
 	}
 	file := filepath.Join(t.TempDir(), "wrapp.toml")
 	text := fmt.Sprintf("[redis]\nurl = %q\n[app]\nexecutable = %q\nargs = [%s]\nstream_name = %q\nstop_timeout = '5s'\n%s\n", s.URL(), app[0], strings.Join(quoted, ", "), name, settings)
+	if !strings.Contains(settings, "\ntimeout = ") { // gdb may be late on a busy machine
+		if !strings.Contains(text, "[crash]\n") {
+			text += "[crash]\n"
+		}
+		text = strings.Replace(text, "[crash]\n", "[crash]\ntimeout = '5m'\n", 1)
+	}
 	if !strings.Contains(settings, "dir = ") {
 		text = strings.Replace(text, "[app]\n", fmt.Sprintf("[app]\ndir = %q\n", dir), 1)
 	}
@@ -221,6 +208,41 @@ func contains(t *testing.T, r redistest.Entry, texts ...string) {
 	for _, text := range texts {
 		if !strings.Contains(r.Message(), text) {
 			t.Errorf("%q is not in the report:\n%s", text, r.Message())
+		}
+	}
+}
+
+// closings watches a directory. What it returns waits until a file of that name there
+// was closed by somebody who has only read it.
+func closings(t *testing.T, dir string) (wait func(name string)) {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := os.NewFile(uintptr(fd), "inotify")
+	t.Cleanup(func() { events.Close() })
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_CLOSE_NOWRITE); err != nil {
+		t.Fatal(err)
+	}
+	return func(name string) {
+		b := make([]byte, 64<<10)
+		if err := events.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Error(err)
+		}
+		for {
+			n, err := events.Read(b)
+			if err != nil {
+				t.Errorf("nobody has read %s: %v", name, err)
+				return
+			}
+			for rest := b[:n]; len(rest) > 0; {
+				size := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(rest[12:]))
+				if string(bytes.TrimRight(rest[unix.SizeofInotifyEvent:size], "\x00")) == name {
+					return
+				}
+				rest = rest[size:]
+			}
 		}
 	}
 }

@@ -2,42 +2,33 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-const healthUsage = `jettison_health prints health pools from Redis.
+const healthForms = `jettison_health --config FILE <service>:<category>...
+jettison_health --redis URL <service>:<category>...
+jettison_health --config FILE --all`
 
-usage:
-  jettison_health --config FILE <service>:<category>...
-  jettison_health --redis URL <service>:<category>...
-  jettison_health --config FILE --all
-
-A pool that wrapp keeps for the app NAME has NAME as its service. The category is
+const healthMore = `A pool that wrapp keeps for the app NAME has NAME as its service. The category is
 what follows the last colon.
 
-flags:
-  --config FILE      where Redis is: a file of wrapp (TOML or JSON)
-  --redis URL        where Redis is: redis://, rediss:// or unix://
-  --all              every pool there is
-  --format FORMAT    json, table or prometheus (json)
-  --min-health N|N%  exit status 1 if a pool has less than N, or N% of its cap
-  --timeout DURATION how long Redis may take (5s)
-  --watch[=DURATION] print again every DURATION (1s), until Ctrl-C
-  --version
-
 exit status: 0 if every pool has all its keys, and as much health as is wanted;
-1 otherwise.
-`
+1 otherwise.`
 
 // A healthQuery is what jettison_health was asked.
 type healthQuery struct {
@@ -49,6 +40,9 @@ type healthQuery struct {
 	least   *health.Threshold
 	timeout time.Duration
 	watch   time.Duration // 0: once
+
+	log        *slog.Logger
+	toldSingly bool // the user was told that a right is missing
 }
 
 // A healthError is a failure that jettison_health prints; what is one of the
@@ -65,21 +59,63 @@ func failure(what string, err error) error { return &healthError{what, err} }
 // JettisonHealth is the jettison_health command. args are without the command's
 // own name; the result is the exit status.
 func JettisonHealth(args []string, std run.Streams) int {
-	switch {
-	case slices.ContainsFunc(args, func(a string) bool { return a == "--help" || a == "-help" || a == "-h" }):
-		fmt.Fprint(std.Stdout, healthUsage)
-		return 0
-	case slices.ContainsFunc(args, func(a string) bool { return a == "--version" || a == "-version" }):
-		fmt.Fprintln(std.Stdout, versionOf("jettison_health"))
-		return 0
-	}
-	q, err := parseHealthQuery(args)
-	if err != nil {
-		return q.print(std, nil, err)
-	}
-	ctx := untilSignal()
-	clear := q.watch > 0 && q.format == "table" && run.IsTerminal(std.Stdout)
+	q := &healthQuery{format: "json", timeout: 5 * time.Second, log: eventlog.New(std.Stderr, "jettison_health", false)}
 	exit := 0
+	// What is wrong with a flag is printed as any other failure is.
+	wrongFlag := func(c *cobra.Command, err error) error {
+		exit = q.print(std, nil, failure("Invalid arguments", flagError(c, err)))
+		return nil
+	}
+	if err := execute(healthCommand(q, std, &exit), args, std, wrongFlag); err != nil {
+		return complain(std.Stderr, "jettison_health", err)
+	}
+	return exit
+}
+
+// healthCommand is the definition of the command line, which fills q. What goes wrong is
+// printed as the contract says, and exit set.
+func healthCommand(q *healthQuery, std run.Streams, exit *int) *cobra.Command {
+	var where whereabouts
+	var showVersion bool
+	c := &cobra.Command{
+		Use:     "jettison_health",
+		Short:   "jettison_health prints health pools from Redis.",
+		Example: healthForms,
+		Long:    healthMore,
+	}
+	where.flags(c)
+	fs := c.Flags()
+	set := func(name, usage, unset string, f func(string) error) { fs.Var(setting{f, unset}, name, usage) }
+	fs.BoolVar(&q.all, "all", false, "every pool there is")
+	choice(c, &q.format, "format", "print `FORMAT`", "json", "table", "prometheus")
+	set("min-health", "exit status 1 if a pool has less than `N|N%` of its cap", "", func(s string) error {
+		q.least = new(health.Threshold)
+		return q.least.UnmarshalText([]byte(s))
+	})
+	set("timeout", "how long Redis may take, a `DURATION`", "5s", positive(&q.timeout))
+	set("watch", "print again every `DURATION`, until Ctrl-C", "", positive(&q.watch))
+	fs.Lookup("watch").NoOptDefVal = "1s"
+	fs.BoolVar(&showVersion, "version", false, "say which build this is")
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if showVersion {
+			_, err := fmt.Fprintln(std.Stdout, VersionOf("jettison_health"))
+			return err
+		}
+		q.args = args
+		if err := q.check(&where); err != nil {
+			*exit = q.print(std, nil, err)
+			return nil
+		}
+		*exit = q.show(std)
+		return nil
+	}
+	return c
+}
+
+// show prints the pools, once or again and again, and returns the exit status.
+func (q *healthQuery) show(std run.Streams) (exit int) {
+	ctx := UntilSignal()
+	clear := q.watch > 0 && q.format == "table" && capable(std.Stdout)
 	for {
 		readings, err := q.read(ctx)
 		if ctx.Err() != nil && q.watch > 0 {
@@ -100,70 +136,30 @@ func JettisonHealth(args []string, std run.Streams) int {
 	}
 }
 
-// parseHealthQuery reads the command line and the configuration it names. The
-// query is of use even with an error: it says how to print that.
-func parseHealthQuery(args []string) (*healthQuery, error) {
-	q := &healthQuery{format: "json", timeout: 5 * time.Second}
-	fs := newFlagSet("jettison_health")
-	file := fs.String("config", "", "")
-	url := fs.String("redis", "", "")
-	fs.BoolVar(&q.all, "all", false, "")
-	fs.Func("format", "", func(s string) error {
-		if s != "json" && s != "table" && s != "prometheus" {
-			return errors.New("must be json, table or prometheus")
-		}
-		q.format = s
-		return nil
-	})
-	fs.Func("min-health", "", func(s string) error {
-		q.least = new(health.Threshold)
-		return q.least.UnmarshalText([]byte(s))
-	})
-	fs.Func("timeout", "", positive(&q.timeout))
-	fs.Var(watchFlag{positive(&q.watch)}, "watch", "")
-	// Flags may stand behind pairs too.
-	for rest := args; ; rest = fs.Args()[1:] {
-		if err := fs.Parse(rest); err != nil {
-			return q, failure("Invalid arguments", err)
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		q.args = append(q.args, fs.Arg(0))
+// check reads the configuration and the pairs.
+func (q *healthQuery) check(where *whereabouts) (err error) {
+	if where.file == "" && where.url == "" && os.Getenv("REDIS_URL") == "" {
+		return failure("Configuration required", errors.New("give --config FILE, or --redis URL"))
 	}
-	var err error
-	switch {
-	case *file != "":
-		q.cfg, err = config.Load(*file)
-	case *url != "":
-		q.cfg = config.Default()
-	default:
-		return q, failure("Configuration required", errors.New("give --config FILE, or --redis URL"))
-	}
-	if err == nil && *url != "" {
-		if err = q.cfg.Redis.SetURL(*url); err == nil {
-			err = q.cfg.Check()
-		}
-	}
-	if err != nil {
-		return q, failure("Configuration error", err)
+	if q.cfg, err = where.load(); err != nil {
+		return failure("Configuration error", err)
 	}
 	if len(q.args) == 0 && !q.all {
-		return q, failure("No arguments provided", errors.New("name pools as <service>:<category>, or give --all"))
+		return failure("No arguments provided", errors.New("name pools as <service>:<category>, or give --all"))
 	}
 	if len(q.args) > 0 && q.all {
-		return q, failure("Invalid arguments", errors.New("--all shows every pool: name none"))
+		return failure("Invalid arguments", errors.New("--all shows every pool: name none"))
 	}
 	for _, arg := range q.args {
 		pair, err := health.ParsePair(arg)
 		if err != nil {
-			return q, failure("Invalid arguments", err)
+			return failure("Invalid arguments", err)
 		}
 		if !slices.Contains(q.pairs, pair) {
 			q.pairs = append(q.pairs, pair)
 		}
 	}
-	return q, nil
+	return nil
 }
 
 // positive reads a duration of more than 0.
@@ -176,18 +172,6 @@ func positive(to *time.Duration) func(string) error {
 		*to = d
 		return nil
 	}
-}
-
-// watchFlag is --watch, which needs no value.
-type watchFlag struct{ set func(string) error }
-
-func (watchFlag) String() string   { return "" }
-func (watchFlag) IsBoolFlag() bool { return true }
-func (w watchFlag) Set(s string) error {
-	if s == "true" {
-		s = "1s"
-	}
-	return w.set(s)
 }
 
 // read asks Redis, and takes no longer than q.timeout.
@@ -226,6 +210,11 @@ func (q *healthQuery) ask(ctx context.Context) ([]health.Reading, error) {
 	if err != nil {
 		return nil, failure("Redis query failed", err)
 	}
+	if conn.Singly() && !q.toldSingly {
+		q.toldSingly = true
+		user, _, _ := r.Credentials()
+		q.log.Warn(fmt.Sprintf("the user may not MGET, so each key is read for itself; this mends it: ACL SETUSER %s +mget", cmp.Or(user, "default")))
+	}
 	return readings, nil
 }
 
@@ -244,7 +233,7 @@ func (q *healthQuery) print(std run.Streams, readings []health.Reading, err erro
 	case err == nil:
 		err = write(&out, readings)
 	case errors.As(err, &failed) && q.format == "json":
-		health.WriteFailure(&out, failed.what, failed.err.Error(), q.args)
+		health.WriteFailure(&out, failed.what, failed.err.Error(), masked(q.args))
 	default:
 		complain(std.Stderr, "jettison_health", err)
 	}
@@ -252,6 +241,17 @@ func (q *healthQuery) print(std run.Streams, readings []health.Reading, err erro
 		return 1
 	}
 	return 0
+}
+
+// masked is args without those that may have a password in them.
+func masked(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if health.IsURL(arg) {
+			args[i] = "********"
+		}
+	}
+	return args
 }
 
 // good says whether the readings are what is wanted.

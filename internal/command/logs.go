@@ -1,17 +1,23 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/spf13/cobra"
+
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
-	"github.com/lpportorino/jettison-base-images/internal/pattern"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -23,106 +29,169 @@ const lookBack = 1000
 // retry is how long `wrapp logs -f` waits before it connects again.
 const retry = time.Second
 
-const logsUsage = "wrapp logs [--config FILE | --redis URL] [-f] [-n N] [--since TIME] [--level LEVEL] [--grep REGEXP] [--json] NAME"
+// rescan is how often `wrapp logs --all -f` looks for apps that have come.
+const rescan = 5 * time.Second
 
-// logs prints the streams of an app.
-func logs(args []string, std run.Streams) error {
-	cfg := config.Default()
-	fs := newFlagSet("wrapp logs")
-	file := fs.String("config", "", "")
-	follow := fs.Bool("f", false, "")
-	n := fs.Int("n", -1, "")
-	url := fs.String("redis", "", "")
-	raw := fs.Bool("json", false, "")
-	var since time.Time
-	fs.Func("since", "", func(s string) (err error) {
-		since, err = journal.ParseSince(s, time.Now())
-		return err
-	})
-	var filter journal.Filter
-	fs.Func("level", "", func(s string) (err error) {
-		filter.Level, err = entry.ParseLevel(s)
-		return err
-	})
-	fs.Func("grep", "", func(s string) (err error) {
-		filter.Grep, err = pattern.Compile(s)
-		return err
-	})
-	if err := parse(fs, args); err != nil {
-		return err
+const logsUsage = "wrapp logs [FLAGS] NAME..."
+
+// A logsQuery is what `wrapp logs` was asked.
+type logsQuery struct {
+	where  whereabouts
+	all    bool
+	follow bool
+	n      int // -1: all
+	since  time.Time
+	until  time.Time
+	run    string
+	after  journal.Cursor
+	filter journal.Filter
+	output string
+	colour string
+}
+
+func logsCommand(std run.Streams) *cobra.Command {
+	q := &logsQuery{n: -1, output: journal.Text, colour: "auto"}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "logs [FLAGS] NAME...",
+		Short:   "Read the streams of apps back, as a person would.",
+		Example: logsUsage + "\nwrapp logs [FLAGS] --all",
+		Long: `TIME is 10m or 2d ago, 20:15 today, or "2026-11-23 20:15". Flags may stand behind the names.
+A name may be left out where --config says it.`,
+		RunE: func(c *cobra.Command, names []string) error {
+			if asJSON {
+				if c.Flags().Changed("output") && q.output != journal.JSON {
+					return &usageError{"--json is --output json, and --output says something else", ""}
+				}
+				q.output = journal.JSON
+			}
+			return q.print(names, std)
+		},
 	}
-	if fs.NArg() > 1 {
-		return &usageError{fmt.Sprintf("logs wants one name, and %q comes behind it", fs.Arg(1)), "flags come first: " + logsUsage}
-	}
-	if *file != "" {
-		var err error
-		if cfg, err = config.Load(*file); err != nil {
+	q.where.flags(c)
+	fs := c.Flags()
+	set := func(name, usage string, f func(string) error) { fs.Var(setting{set: f}, name, usage) }
+	at := func(to *time.Time) func(string) error {
+		return func(s string) (err error) {
+			*to, err = journal.ParseTime(s, time.Now())
 			return err
 		}
 	}
-	if *url != "" {
-		if err := cfg.Redis.SetURL(*url); err != nil {
-			return err
+	fs.BoolVar(&q.all, "all", false, "every app there is")
+	fs.BoolVarP(&q.follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
+	fs.VarP(setting{set: func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			return errors.New("must be a number of lines, 0 or more")
 		}
-	}
-	name := fs.Arg(0)
-	if name == "" && *file != "" && cfg.CheckRun() == nil {
-		name = cfg.Name()
-	}
-	if name == "" {
-		return &usageError{"logs wants the name of an app", logsUsage}
-	}
+		q.n = n
+		return nil
+	}}, "lines", "n", "the last `N` lines only")
+	set("since", "what came at `TIME` or later", at(&q.since))
+	set("until", "what came at `TIME` or before", at(&q.until))
+	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}")
+	set("after", "what comes behind `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
+		q.after, err = journal.ParseCursor(s)
+		return err
+	})
+	set("level", "`LEVEL` or worse: debug, info, warn, error", func(s string) (err error) {
+		q.filter.Level, err = loglevel.Parse(s)
+		return err
+	})
+	set("grep", "what matches `REGEXP`, in RE2's syntax", func(s string) (err error) {
+		q.filter.Grep, err = regexp.Compile(s)
+		return grepError(err)
+	})
+	choice(c, &q.filter.Source, "source", "only what the app wrote to `SOURCE`", "stdout", "stderr")
+	choice(c, &q.output, "output", "print `FORMAT`; raw is the messages as they are", journal.Text, journal.JSON, journal.Raw)
+	fs.BoolVar(&asJSON, "json", false, "the same as --output json")
+	choice(c, &q.colour, "color", "colours `WHEN`; auto on a terminal, but not with NO_COLOR or TERM=dumb", "auto", "always", "never")
+	c.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
 
-	ctx := untilSignal()
-	conn, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+// grepError says what is wrong with a pattern, and of the pattern only the operator that
+// is wrong.
+func grepError(err error) error {
+	var wrong *syntax.Error
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	if len(wrong.Expr) <= len(`(?=`) {
+		return fmt.Errorf("%s: `%s`", wrong.Code, wrong.Expr)
+	}
+	return errors.New(wrong.Code.String())
+}
+
+// print prints the streams of apps.
+func (q *logsQuery) print(names []string, std run.Streams) error {
+	if q.follow && !q.until.IsZero() {
+		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
+	}
+	cfg, err := q.where.load()
 	if err != nil {
 		return err
 	}
-	defer func() { conn.Close() }()
-	reader := journal.NewReader(name)
-	reader.Poll = conn.InCluster()
-	printer := journal.NewPrinter(std.Stdout, run.IsTerminal(std.Stdout), *raw)
-	var joiner journal.Joiner
-	var lines []journal.Line
-	found := false
-	for more := 0; ; more = 4*more + 16 {
-		ask := *n + more
-		if *n < 0 || !filter.All() {
-			ask = -1 // the last n that are wanted may be far back
-		}
-		entries, err := reader.Last(conn, ask, since)
-		if err != nil {
+	switch {
+	case q.all && len(names) > 0:
+		return &usageError{"--all reads every app: name none", logsUsage}
+	case !q.all && len(names) == 0 && q.where.file != "" && cfg.CheckRun() == nil:
+		names = []string{cfg.Name()}
+	case !q.all && len(names) == 0:
+		return &usageError{"logs wants the name of an app, or --all", logsUsage}
+	}
+	ctx := UntilSignal()
+	client, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	if err != nil {
+		return err
+	}
+	defer func() { client.Close() }()
+	if q.all {
+		if names, err = journal.Names(ctx, client); err != nil {
 			return err
 		}
-		found = len(entries) > 0
-		joiner = journal.Joiner{Pieces: *raw}
-		lines = joiner.Add(entries)
-		if !*follow {
-			lines = append(lines, joiner.Rest()...)
-		}
-		if *raw || ask < 0 || len(entries) < ask || more >= lookBack || journal.Whole(lines, *n) {
-			break
+		if len(names) == 0 && !q.follow {
+			return fmt.Errorf("no app has entries in database %d of this Redis", cfg.Redis.LogsDB)
 		}
 	}
-	if !found && !*follow {
-		if older, err := journal.NewReader(name).Last(conn, 1, time.Time{}); err != nil || len(older) > 0 {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	reader := journal.NewReader(names...)
+	reader.Until, reader.After = q.until, q.after
+	printer := journal.NewPrinter(std.Stdout, journal.Style{
+		Output: q.output, Colour: q.output == journal.Text && colourful(q.colour, std.Stdout),
+		Harmless: run.IsTerminal(std.Stdout), Apps: q.all || len(names) > 1,
+	})
+	lines, joiner, found, err := q.last(ctx, reader, client)
+	if err != nil {
+		return err
+	}
+	if !found && !q.follow {
+		if older, err := journal.NewReader(names...).Last(ctx, client, 1, time.Time{}); err != nil || len(older) > 0 && q.run == "" {
 			return err
+		} else if len(older) > 0 {
+			return fmt.Errorf("%s has no entries of that run", strings.Join(names, ", "))
 		}
-		return fmt.Errorf("%s has no entries in database %d of this Redis", name, cfg.Redis.LogsDB)
+		return fmt.Errorf("%s has no entries in database %d of this Redis", strings.Join(names, ", "), cfg.Redis.LogsDB)
 	}
-	lines = filter.Keep(lines)
-	if *n >= 0 && len(lines) > *n {
-		lines = lines[len(lines)-*n:]
-	}
-	if err := printer.Print(lines); err != nil || !*follow {
+	if err := printer.Print(lines); err != nil || !q.follow {
 		return quiet(err)
 	}
 	log := eventlog.New(std.Stderr, "wrapp", false)
-	away := false
+	away, scanned := false, time.Now()
 	for ctx.Err() == nil {
-		entries, err := reader.Next(ctx, conn)
+		var err error
+		if q.all && time.Since(scanned) >= rescan {
+			scanned = time.Now()
+			names, err = journal.Names(ctx, client)
+			reader.Add(names...)
+		}
+		var entries []journal.Entry
 		if err == nil {
-			if err := printer.Print(filter.Keep(joiner.Add(entries))); err != nil {
+			entries, err = reader.Next(ctx, client)
+		}
+		if err == nil {
+			if err := printer.Print(q.filter.Keep(joiner.Add(entries))); err != nil {
 				return quiet(err)
 			}
 			continue
@@ -131,18 +200,51 @@ func logs(args []string, std run.Streams) error {
 			log.Warn("redis is away; reading goes on when it is back", "error", err)
 			away = true
 		}
-		conn.Close()
+		client.Close()
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
 		}
 		if c, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err == nil {
-			conn = c
+			client = c
 			log.Info("redis is back")
 			away = false
 		}
 	}
-	return quiet(printer.Print(filter.Keep(joiner.Rest())))
+	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
+}
+
+// last reads the last lines that are wanted. The joiner has what is held of the last one.
+// found says that there were entries.
+func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *redisconn.Client) (lines []journal.Line, joiner *journal.Joiner, found bool, err error) {
+	raw := q.output == journal.Raw
+	for more := 0; ; more = 4*more + 16 {
+		ask := q.n + more
+		if q.n < 0 || !q.filter.All() || q.run != "" {
+			ask = -1 // the last n that are wanted may be far back
+		}
+		entries, err := reader.Last(ctx, client, ask, q.since)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if q.run != "" {
+			entries = journal.Run(entries, q.run)
+		}
+		found = len(entries) > 0
+		joiner = &journal.Joiner{Pieces: raw}
+		lines = joiner.Add(entries)
+		if !q.follow {
+			lines = append(lines, joiner.Rest()...)
+		}
+		if raw || ask < 0 || len(entries) < ask || more >= lookBack || journal.Whole(lines, q.n) {
+			break
+		}
+	}
+	lines = q.filter.Keep(lines)
+	if q.n >= 0 && len(lines) > q.n {
+		lines = lines[len(lines)-q.n:]
+	}
+	return lines, joiner, found, nil
 }
 
 // quiet is err but for a reader of ours that went away, as head does.

@@ -52,6 +52,38 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// TestOlderReaderACL has the rights that the older jettison_health needed: what it may
+// not read at once it reads one by one, and says what mends that.
+func TestOlderReaderACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(2)
+	for _, property := range []string{"beats", "cap", "depletion_rate", "init", "replenish_rate", "running", "exit", "health"} {
+		if _, err := admin.Do("SET", "a:__healthpool__b_"+property, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rules := redis.Args{}.Add("SETUSER", "older", "on", ">pw", "resetkeys", "-@all", "+select", "+get", "+ping", "+hello", "+client", "~*")
+	if _, err := admin.Do("ACL", rules...); err != nil {
+		t.Fatal(err)
+	}
+	const hint = "ACL SETUSER older +mget"
+	for _, mended := range []bool{false, true} {
+		var out, told strings.Builder
+		cmd := tool(t, "jettison_health", "--redis", "redis://older:pw@"+s.Addr(), "a:b")
+		cmd.Stdout, cmd.Stderr = &out, &told
+		if err := cmd.Run(); err != nil || !strings.Contains(out.String(), `"cap": 5`) {
+			t.Errorf("%v: %s", err, out.String())
+		}
+		if got := strings.Count(told.String(), hint); (got == 0) != mended {
+			t.Errorf("mended %v: %q", mended, told.String())
+		}
+		if _, err := admin.Do("ACL", "SETUSER", "older", "+mget"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReaderACL proves the rights that docs/health.md gives a reader.
 func TestReaderACL(t *testing.T) {
 	t.Parallel()
@@ -60,7 +92,7 @@ func TestReaderACL(t *testing.T) {
 	if _, err := admin.Do("SET", "a:__healthpool__b_cap", 5); err != nil {
 		t.Fatal(err)
 	}
-	rules := redis.Args{}.Add("SETUSER", "reader", "on", ">pw", "resetkeys", "-@all", "+select", "+mget", "+scan", "~*:__healthpool__*")
+	rules := redis.Args{}.Add("SETUSER", "reader", "on", ">pw", "resetkeys", "-@all", "+hello", "+select", "+mget", "+scan", "~*:__healthpool__*")
 	if _, err := admin.Do("ACL", rules...); err != nil {
 		t.Fatal(err)
 	}

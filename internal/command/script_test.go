@@ -1,9 +1,14 @@
 package command
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -31,7 +36,40 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(beWrapp)
 		tools[tool]()
 	}
-	testscript.Main(m, tools)
+	testscript.Main(prepared{m}, tools)
+}
+
+// shared is a directory for what several tests use.
+var shared string
+
+// prepared are the tests, with what they share.
+type prepared struct{ m *testing.M }
+
+func (p prepared) Run() int {
+	flag.Parse()
+	// Signals that were ignored when the tests were started, as by nohup, would stay so in
+	// every app.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	// Most tests here wait for other processes.
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	}
+	var err error
+	if shared, err = os.MkdirTemp("", "jettison-command-"); err == nil {
+		err = os.Chmod(shared, 0o755) // for apps of other users
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(shared)
+	return p.m.Run()
 }
 
 // TestScripts runs the command line as a person would. $REDIS is a server that
@@ -82,6 +120,27 @@ func TestScripts(t *testing.T) {
 					text.WriteByte('\n')
 				}
 				fmt.Fprint(ts.Stdout(), text.String())
+			},
+			// living NAME waits until the app's run says that a line came.
+			"living": func(ts *testscript.TestScript, _ bool, args []string) {
+				shared.Wait("a lease of "+args[0], func() bool {
+					keys, _ := redis.Strings(shared.Dial(2).Do("KEYS", "wrapp-run:"+args[0]+":*"))
+					if len(keys) != 1 {
+						return false
+					}
+					lines, _ := redis.String(shared.Dial(2).Do("HGET", keys[0], "lines"))
+					return lines == "1"
+				})
+			},
+			// signature NAME FRAME sets $SIGNATURE to the first digits of that of a report.
+			"signature": func(ts *testscript.TestScript, _ bool, args []string) {
+				for _, e := range shared.Stream("logs:app:" + args[0] + ":crash") {
+					if strings.HasPrefix(e.Fields["frame"], args[1]) {
+						ts.Setenv("SIGNATURE", e.Fields["signature"][:8])
+						return
+					}
+				}
+				ts.Fatalf("no report of %s in %s", args[1], args[0])
 			},
 			// set NAME VALUE... sets keys of the database of values.
 			"set": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -3,9 +3,11 @@ package command
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,7 +55,7 @@ func TestNoRedisAtAll(t *testing.T) {
 }
 
 // TestTwoWithOneSpool starts a second wrapp of the same name while the first
-// runs: it says that it has memory only, and both deliver.
+// runs: it says that it has memory only for now, and both deliver.
 func TestTwoWithOneSpool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -69,7 +71,7 @@ func TestTwoWithOneSpool(t *testing.T) {
 	key := "logs:app:twice:info"
 	eventually(t, "the first has begun", func() bool { return len(s.Messages(key)) == 2 })
 	text, err := spoolIn(dir, wrapp(t, "--redis", s.URL(), "--name", "twice", "--", "echo", "second")).CombinedOutput()
-	if err != nil || !strings.Contains(string(text), "another wrapp uses it") {
+	if err != nil || !strings.Contains(string(text), "another wrapp of this name uses the spool") {
 		t.Errorf("%v: %s", err, text)
 	}
 	stdin.Close()
@@ -82,8 +84,51 @@ func TestTwoWithOneSpool(t *testing.T) {
 			t.Errorf("%s: %s", word, got)
 		}
 	}
-	if status := strings.Join(s.Messages("logs:app:twice:status"), "\n"); !strings.Contains(status, "no spool; entries wait in memory only: lock the spool") {
+	if status := strings.Join(s.Messages("logs:app:twice:status"), "\n"); !strings.Contains(status, "another wrapp of this name uses the spool") {
 		t.Errorf("status: %s", status)
+	}
+}
+
+// TestSpoolIsFreed starts a second wrapp of the same name before the first ends, and takes
+// Redis away then: what the second one writes is in the spool in the end.
+func TestSpoolIsFreed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dir := t.TempDir()
+	var stdins []io.WriteCloser
+	var both []*exec.Cmd
+	for i := range 2 {
+		cmd := spoolIn(dir, wrapp(t, "--redis", s.URL(), "--name", "freed", "--", "sh", "-c", fmt.Sprintf("echo %d; read x; echo end %d", i, i)))
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = t.Output()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stdins, both = append(stdins, stdin), append(both, cmd)
+		eventually(t, "it has begun", func() bool { return slices.Contains(s.Messages("logs:app:freed:info"), fmt.Sprint(i)) })
+	}
+	stdins[0].Close()
+	if err := both[0].Wait(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second has the spool", func() bool {
+		entries, _ := os.ReadDir(filepath.Join(dir, "freed"))
+		return len(entries) > 0
+	})
+	s.Down()
+	stdins[1].Close()
+	if err := both[1].Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.Up()
+	if text, err := spoolIn(dir, wrapp(t, "--redis", s.URL(), "--name", "freed", "--", "true")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if got := s.Messages("logs:app:freed:info"); !slices.Contains(got, "end 1") {
+		t.Errorf("%q", got)
 	}
 }
 

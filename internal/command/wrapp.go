@@ -2,11 +2,10 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -17,109 +16,114 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-const wrappUsage = `wrapp runs one app and streams what it says to Redis.
+const wrappForms = `wrapp [FLAGS] CONFIG                run what the file (TOML or JSON) says
+wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
+wrapp SUBCOMMAND ...`
 
-usage:
-  wrapp [FLAGS] CONFIG                run what the file (TOML or JSON) says
-  wrapp [FLAGS] -- COMMAND [ARG...]   run COMMAND
-  wrapp check CONFIG                  say what is wrong with it, or what it amounts to
-  wrapp logs [FLAGS] NAME             read the streams of NAME back
-  wrapp acl [--config FILE] NAME      the least Redis ACL rules that running NAME needs
-  wrapp version | help
+const wrappMore = `Flags win over the file, which may stand before or behind them. Without a file and --redis,
+$REDIS_URL says where Redis is.
 
-flags, which win over the file:
-`
-
-const wrappUsageEnd = `
-flags of wrapp logs:
-  --config FILE, --redis URL   where Redis is
-  -n N                         the last N only
-  -f                           go on with what comes
-  --level LEVEL                debug, info, warn or error, and what is worse
-  --since TIME                 10m, 2d, 20:15, 2026-11-23 20:15
-  --grep REGEXP                what matches; RE2 syntax without \p{...}
-  --json                       messages as they are
 exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
-126 not executable; 125 wrapp itself failed, and then the app was not started.
-`
+126 not executable; 125 wrapp itself failed, and then the app was not started.`
 
 // Wrapp is the wrapp command. args are without the command's own name; the
 // result is the exit status.
 func Wrapp(args []string, std run.Streams) int {
-	var command func([]string, run.Streams) error
-	if len(args) > 0 {
-		switch args[0] {
-		case "check":
-			command = check
-		case "logs":
-			command = logs
-		case "acl":
-			command = acl
-		case "version", "--version":
-			command = version
-		case "help", "--help", "-h":
-			command = help
-		}
+	exit := 0
+	start := func(cfg *config.Config, verbose bool) (err error) {
+		exit, err = run.Run(cfg, std, eventlog.New(process.Terminal(std.Stderr), "wrapp", verbose), buildVersion())
+		return err
 	}
-	if command != nil {
-		return complain(std.Stderr, "wrapp", command(args[1:], std))
-	}
-	cfg, verbose, err := runConfig(args)
-	if err != nil {
-		return complain(std.Stderr, "wrapp", err)
-	}
-	log := eventlog.New(std.Stderr, "wrapp", verbose)
-	exit, err := run.Run(cfg, std, log)
-	if err != nil {
-		complain(std.Stderr, "wrapp", err)
+	if err := execute(wrappCommand(std, args, start), args, std, flagError); err != nil {
+		failed := complain(std.Stderr, "wrapp", err)
+		return cmp.Or(exit, failed)
 	}
 	return exit
 }
 
-// usageError is a command line that makes no sense.
-type usageError struct{ msg, hint string }
+// wrappCommand is the definition of the command line, from which help, completion and the
+// man pages are made. start runs an app.
+func wrappCommand(std run.Streams, args []string, start func(cfg *config.Config, verbose bool) error) *cobra.Command {
+	var verbose, showVersion bool
+	root := &cobra.Command{
+		Use:     "wrapp",
+		Short:   "wrapp runs one app and streams what it says to Redis.",
+		Long:    wrappMore,
+		Example: wrappForms,
+	}
+	cfg := config.Default()
+	runFlags(root.Flags(), cfg, &verbose)
+	root.Flags().BoolVar(&showVersion, "version", false, "say which build this is")
+	completeRunFlags(root)
+	root.RunE = func(c *cobra.Command, rest []string) (err error) {
+		if showVersion {
+			return printVersion(std)
+		}
+		command := c.ArgsLenAtDash() == 0
+		switch {
+		case len(rest) == 0:
+			return &usageError{"nothing to run", "give a config file, or a command behind --; see wrapp help"}
+		case command:
+			cfg.App.Executable, cfg.App.Args = rest[0], rest[1:]
+		case len(rest) > 1:
+			hint := "to run a command put -- before it: wrapp [FLAGS] -- COMMAND [ARG...]"
+			if near := nearestCommand(root, rest[0]); near != "" {
+				hint = near + " " + hint
+			}
+			return &usageError{"one config file is enough, and more comes behind it", hint}
+		default:
+			if cfg, err = config.Load(rest[0]); err != nil {
+				if near := nearestCommand(root, rest[0]); near != "" && missing(rest[0]) {
+					return &usageError{err.Error(), near}
+				}
+				return err
+			}
+			// The flags were read once to find the file, and are again to win over it.
+			again := pflag.NewFlagSet("wrapp", pflag.ContinueOnError)
+			again.Usage = func() {}
+			runFlags(again, cfg, new(bool))
+			again.BoolVar(new(bool), "version", false, "")
+			if err := again.Parse(longFlags(root, args)); err != nil {
+				return flagError(root, err)
+			}
+		}
+		if err := cfg.Redis.UseEnvironment(os.Getenv); err != nil {
+			return err
+		}
+		if err := errors.Join(cfg.Check(), cfg.CheckRun()); err != nil {
+			return err
+		}
+		return start(cfg, verbose)
+	}
+	root.AddCommand(checkCommand(std), logsCommand(std), lsCommand(std), crashesCommand(std), aclCommand(std), schemaCommand(std), completionCommand(std), versionCommand(std))
+	root.SetHelpCommand(helpCommand(root))
+	root.InitDefaultHelpCmd()
+	return root
+}
 
-func (e *usageError) Error() string { return e.msg }
-
-// complain writes an error as lines of "error:" and "hint:" and returns the exit
-// status for it.
-func complain(w io.Writer, tool string, err error) int {
-	if err == nil {
-		return 0
-	}
-	hint := ""
-	var usage *usageError
-	var start *process.StartError
-	if errors.As(err, &usage) {
-		hint = usage.hint
-	} else if errors.As(err, &start) {
-		hint = start.Hint
-	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w, "%s: error: %s\n", tool, strings.TrimSuffix(line, "\n"))
-	}
-	if hint != "" {
-		fmt.Fprintf(w, "%s: hint: %s\n", tool, hint)
-	}
-	return process.ExitFailed
+func missing(file string) bool {
+	_, err := os.Stat(file)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // runFlags are the flags of running an app; each sets one key of the
 // configuration.
-func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
-	fs := newFlagSet("wrapp")
-	set := func(name, usage string, f func(string) error) { fs.Func(name, usage, f) }
-	set("redis", "`URL` of Redis: redis://, rediss:// or unix:// (redis.url)", cfg.Redis.SetURL)
-	set("name", "`NAME` of the streams (app.stream_name)", text(&cfg.App.StreamName))
-	set("user", "run as `USER`, as root only (app.user)", text(&cfg.App.User))
-	set("dir", "start in `DIR` (app.dir)", text(&cfg.App.Dir))
-	set("env", "set `NAME=VALUE` for the app; may be repeated (app.env)", func(s string) error {
+func runFlags(fs *pflag.FlagSet, cfg *config.Config, verbose *bool) {
+	set := func(name, usage, unset string, f func(string) error) { fs.Var(setting{f, unset}, name, usage) }
+	set("redis", "`URL` of Redis: redis://, rediss:// or unix:// (redis.url)", "", cfg.Redis.SetURL)
+	set("name", "`NAME` of the streams (app.stream_name)", "", text(&cfg.App.StreamName))
+	set("user", "run as `USER`, if wrapp is root (app.user)", "", text(&cfg.App.User))
+	set("dir", "start in `DIR` (app.dir)", "", text(&cfg.App.Dir))
+	set("env", "set `NAME=VALUE` for the app; may be repeated (app.env)", "", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
 			return errors.New("must be NAME=VALUE")
@@ -130,45 +134,50 @@ func runFlags(cfg *config.Config, verbose *bool) *flag.FlagSet {
 		cfg.App.Env[name] = value
 		return nil
 	})
-	set("stop-signal", "`SIGNAL` that asks the app to stop (app.stop_signal)", unmarshal(&cfg.App.StopSignal))
-	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", unmarshal(&cfg.App.StopTimeout))
-	set("max-line", "`SIZE` at which lines are split (logs.max_line)", unmarshal(&cfg.Logs.MaxLine))
+	set("tty", "give the app a terminal for its output: no, stdout or both (app.tty)", cfg.App.TTY, text(&cfg.App.TTY))
+	set("stop-signal", "`SIGNAL` that asks the app to stop (app.stop_signal)", cfg.App.StopSignal.String(), unmarshal(&cfg.App.StopSignal))
+	set("stop-timeout", "`DURATION` from there to SIGKILL (app.stop_timeout)", cfg.App.StopTimeout.String(), unmarshal(&cfg.App.StopTimeout))
+	set("restart", "start the app again when it ends: no, on-failure, always (restart.policy)", cfg.Restart.Policy, text(&cfg.Restart.Policy))
+	set("max-line", "`SIZE` at which lines are split (logs.max_line)", cfg.Logs.MaxLine.String(), unmarshal(&cfg.Logs.MaxLine))
 	fs.IntVar(&cfg.Logs.MaxEntries, "max-entries", cfg.Logs.MaxEntries, "keep about `N` entries a stream (logs.max_entries)")
-	set("format", "shape of entries: text or json (logs.format)", text(&cfg.Logs.Format))
-	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", text(&cfg.Logs.Passthrough))
-	fs.Var(debugFlag{&cfg.Debug}, "debug", "start paused; a debugger can connect to `HOST:PORT`, 127.0.0.1:2345 unless said with = (debug)")
+	set("format", "shape of entries: text or json (logs.format)", cfg.Logs.Format, text(&cfg.Logs.Format))
+	set("passthrough", "copy the output too: auto, always, never (logs.passthrough)", cfg.Logs.Passthrough, text(&cfg.Logs.Passthrough))
+	set("debug", "start paused; a debugger can connect to `HOST:PORT`, 127.0.0.1:2345 unless said with = (debug)", "", debugSetting(&cfg.Debug))
+	fs.Lookup("debug").NoOptDefVal = "true"
 	fs.BoolVar(verbose, "verbose", false, "say more on stderr")
-	return fs
 }
 
-// debugFlag is --debug or --debug=HOST:PORT.
-type debugFlag struct{ debug *config.Debug }
+func completeRunFlags(c *cobra.Command) {
+	words := func(flag string, words ...string) {
+		c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
+	words("format", config.WordsOf("logs.format")...)
+	words("passthrough", config.WordsOf("logs.passthrough")...)
+	words("restart", config.WordsOf("restart.policy")...)
+	words("tty", config.WordsOf("app.tty")...)
+	words("stop-signal", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+	c.MarkFlagDirname("dir")
+}
 
-func (debugFlag) IsBoolFlag() bool { return true }
-func (debugFlag) String() string   { return "" }
-
-func (f debugFlag) Set(s string) error {
-	switch s {
-	case "true", "false": // without =, or as any flag that is either
-		f.debug.Enabled = s == "true"
+// debugSetting is --debug or --debug=HOST:PORT.
+func debugSetting(to *config.Debug) func(string) error {
+	return func(s string) error {
+		switch s {
+		case "true", "false": // without =, or as any flag that is either
+			to.Enabled = s == "true"
+			return nil
+		}
+		host, port, err := net.SplitHostPort(s)
+		n, err2 := strconv.Atoi(port)
+		if err != nil || err2 != nil {
+			return errors.New("must be HOST:PORT")
+		}
+		if host != "" { // as in :2345
+			to.Host = host
+		}
+		to.Enabled, to.Port = true, n
 		return nil
 	}
-	host, port, err := net.SplitHostPort(s)
-	n, err2 := strconv.Atoi(port)
-	if err != nil || err2 != nil {
-		return errors.New("must be HOST:PORT")
-	}
-	if host != "" { // as in :2345
-		f.debug.Host = host
-	}
-	f.debug.Enabled, f.debug.Port = true, n
-	return nil
-}
-
-func newFlagSet(name string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	return fs
 }
 
 func text(to *string) func(string) error {
@@ -182,102 +191,147 @@ func unmarshal(to interface{ UnmarshalText([]byte) error }) func(string) error {
 	return func(s string) error { return to.UnmarshalText([]byte(s)) }
 }
 
-// runConfig makes a configuration of the command line: of the file that it
-// names, if any, and its flags.
-func runConfig(args []string) (cfg *config.Config, verbose bool, err error) {
-	// The flags are read once to find the file and again to win over it.
-	cfg = config.Default()
-	fs := runFlags(cfg, &verbose)
-	if err := parse(fs, args); err != nil {
-		return nil, false, err
+func checkCommand(std run.Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "check CONFIG",
+		Short:   "Say what is wrong with a file, or what it amounts to.",
+		Example: "wrapp check CONFIG",
+		Long: `Secrets are masked. Files with passwords or certificates that cannot be read are warnings: they may be
+mounted only where the app runs.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{"check wants one config file", "wrapp check CONFIG"}
+			}
+			return check(args[0], std)
+		},
 	}
-	rest := fs.Args()
-	dashes := len(args) > len(rest) && args[len(args)-len(rest)-1] == "--"
-	switch {
-	case len(rest) == 0:
-		return nil, false, &usageError{"nothing to run", "give a config file, or a command behind --; see wrapp help"}
-	case dashes:
-		cfg.App.Executable, cfg.App.Args = rest[0], rest[1:]
-	case len(rest) > 1:
-		return nil, false, &usageError{fmt.Sprintf("one config file is enough, and %q comes behind it", rest[1]), "to run a command put -- before it: wrapp [FLAGS] -- COMMAND [ARG...]; flags come before the file"}
-	default:
-		cfg, err = config.Load(rest[0])
-		if err != nil {
-			return nil, false, err
-		}
-		if err := parse(runFlags(cfg, &verbose), args); err != nil {
-			return nil, false, err
-		}
-	}
-	if err := cfg.Check(); err != nil {
-		return nil, false, err
-	}
-	return cfg, verbose, cfg.CheckRun()
 }
 
-func parse(fs *flag.FlagSet, args []string) error {
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return &usageError{"help is a command: " + fs.Name() + " help", ""}
-	}
-	if err != nil {
-		return &usageError{err.Error(), "see wrapp help"}
-	}
-	return nil
-}
-
-func check(args []string, std run.Streams) error {
-	fs := newFlagSet("wrapp check")
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	if fs.NArg() != 1 {
-		return &usageError{"check wants one config file", "wrapp check CONFIG"}
-	}
-	cfg, err := config.Load(fs.Arg(0))
+func check(file string, std run.Streams) error {
+	cfg, err := config.Load(file)
 	if err != nil {
 		return err
 	}
-	if _, _, err := cfg.Redis.Credentials(); err != nil {
-		return err
-	}
-	if _, err := cfg.Redis.TLSConfig(); err != nil {
+	if err := cfg.Redis.UseEnvironment(os.Getenv); err != nil {
 		return err
 	}
 	log := eventlog.New(std.Stderr, "wrapp", false)
-	if err := cfg.CheckRun(); err != nil {
-		// A file for jettison_health alone has no app in it.
-		log.Warn(err.Error())
+	_, _, missing := cfg.Redis.Credentials()
+	_, noTLS := cfg.Redis.TLSConfig()
+	for _, warning := range cfg.Warnings() {
+		log.Warn(warning)
+	}
+	// A file for jettison_health alone has no app in it.
+	for _, err := range []error{missing, noTLS, cfg.CheckRun()} {
+		if err != nil {
+			log.Warn(err.Error())
+		}
+	}
+	if note := run.CheckUser(cfg); note != "" {
+		log.Warn(note)
 	}
 	return cfg.Write(std.Stdout)
 }
 
-func help(_ []string, std run.Streams) error {
-	fmt.Fprint(std.Stdout, wrappUsage)
-	var verbose bool
-	fs := runFlags(config.Default(), &verbose)
-	fs.SetOutput(std.Stdout)
-	fs.PrintDefaults()
-	_, err := fmt.Fprint(std.Stdout, wrappUsageEnd)
-	return err
+func schemaCommand(std run.Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Print a JSON schema of the configuration, for editors.",
+		Example: "wrapp schema > wrapp.schema.json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{"schema takes no arguments", "wrapp schema"}
+			}
+			_, err := std.Stdout.Write(config.Schema())
+			return err
+		},
+	}
+}
+
+func completionCommand(std run.Streams) *cobra.Command {
+	shells := []string{"bash", "zsh", "fish"}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "Print what completes wrapp and jettison_health in bash, zsh or fish.",
+		Example: `source <(wrapp completion bash)
+source <(wrapp completion zsh)
+wrapp completion fish | source`,
+		ValidArgs: shells,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(shells, args[0]) {
+				return &usageError{"completion wants the name of a shell", "wrapp completion bash, zsh or fish"}
+			}
+			for _, tool := range []*cobra.Command{c.Root(), healthCommand(new(healthQuery), std, new(int))} {
+				if err := printCompletion(tool, args[0], std.Stdout); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func printCompletion(tool *cobra.Command, shell string, to *os.File) error {
+	switch shell {
+	case "zsh":
+		return tool.GenZshCompletion(to)
+	case "fish":
+		return tool.GenFishCompletion(to, true)
+	}
+	return tool.GenBashCompletionV2(to, true)
+}
+
+func versionCommand(std run.Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Say which build this is.",
+		Example: "wrapp version",
+		RunE:    func(*cobra.Command, []string) error { return printVersion(std) },
+	}
+}
+
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [SUBCOMMAND]",
+		Short:   "Print help, of a subcommand too.",
+		Example: "wrapp help [SUBCOMMAND]",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return &usageError{"there is no such subcommand", nearestCommand(root, args[0])}
+			}
+			return c.Help()
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+			for _, c := range root.Commands() {
+				names = append(names, c.Name())
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 // What the build stamps in (-ldflags -X): the version, the commit and its time.
 // Where it does not, Go's own build information tells.
 var Version, Revision, Created string
 
-func version(_ []string, std run.Streams) error {
-	_, err := fmt.Fprintln(std.Stdout, versionOf("wrapp"))
+func printVersion(std run.Streams) error {
+	_, err := fmt.Fprintln(std.Stdout, VersionOf("wrapp"))
 	return err
 }
 
-// versionOf is what a tool says about the build it comes from.
-func versionOf(tool string) string {
-	v, revision, when := Version, Revision, Created
+// buildVersion is the version alone.
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && Version == "" {
+		return info.Main.Version
+	}
+	return Version
+}
+
+// VersionOf is what a tool says about the build it comes from.
+func VersionOf(tool string) string {
+	v, revision, when := buildVersion(), Revision, Created
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" && revision == "" {
 				revision = s.Value
@@ -291,9 +345,9 @@ func versionOf(tool string) string {
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. From here on
+// UntilSignal returns a context that ends with the first SIGINT or SIGTERM. From here on
 // these do not end the process, so it is for a command that returns then.
-func untilSignal() context.Context {
+func UntilSignal() context.Context {
 	ctx, end := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)

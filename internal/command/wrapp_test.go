@@ -84,9 +84,9 @@ func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within 2 minutes: %s", what)
 		}
 	}
 }
@@ -151,8 +151,16 @@ func TestPassthrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := wrapp(t, "--redis", s.URL(), "--passthrough", "always", "--", "cat", file)
-	out, err := cmd.Output()
-	if err != nil || !bytes.Equal(out, data) {
+	copied, err := os.Create(filepath.Join(t.TempDir(), "copied")) // a file is never too slow a reader
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	cmd.Stdout = copied
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := os.ReadFile(copied.Name()); err != nil || !bytes.Equal(out, data) {
 		t.Errorf("%d bytes of %d, or not the same: %v", len(out), len(data), err)
 	}
 }
@@ -197,7 +205,6 @@ func TestSignals(t *testing.T) {
 	for i, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGINT, syscall.SIGTERM} {
 		cmd.Process.Signal(syscall.SIGCHLD)
 		cmd.Process.Signal(syscall.SIGURG)
-		cmd.Process.Signal(syscall.SIGPIPE)
 		cmd.Process.Signal(sig)
 		eventually(t, sig.String(), func() bool { return len(s.Stream(key)) >= 3+i })
 	}
@@ -341,7 +348,7 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	eventually(t, "the app has written", func() bool { _, err := os.Stat(done); return err == nil })
 	eventually(t, "it is told", func() bool { return strings.Contains(said(), "redis is away") })
 	s.Up()
-	eventually(t, "what was dropped is told", func() bool { return len(dropped(s, "middle")) == 1 })
+	eventually(t, "what was dropped is told", func() bool { return len(dropped(s, "middle")) != 0 })
 	os.Remove(goOn)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, said())
@@ -351,11 +358,16 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 		t.Fatalf("from %q to %q", lines[0], lines[len(lines)-1])
 	}
 	numbers := lines[1 : len(lines)-1]
-	if lost := dropped(s, "middle")[0]; lost <= 0 || lost+len(numbers) != n {
+	lost, told := 0, dropped(s, "middle")
+	for _, n := range told {
+		lost += n
+	}
+	if lost == 0 || lost+len(numbers) != n {
 		t.Errorf("%d dropped and %d there of %d", lost, len(numbers), n)
 	}
-	// What was on its way when Redis went may have landed, so it is not dropped:
-	// there is one gap, at the beginning or just after it.
+	// What was on its way when Redis went may have landed, so it is not dropped: there is a
+	// gap at the beginning or just after it. Each further gap is told by an entry of its own:
+	// what the app had written was still in its pipe when Redis came back.
 	gaps, before := 0, 0
 	for _, line := range numbers {
 		number, err := strconv.Atoi(line)
@@ -367,8 +379,8 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 		}
 		before = number
 	}
-	if gaps != 1 || before != n {
-		t.Errorf("%d gaps, the last number is %d", gaps, before)
+	if gaps == 0 || gaps > len(told) || before != n {
+		t.Errorf("%d gaps, %d of them told, the last number is %d", gaps, len(told), before)
 	}
 	if !strings.Contains(said(), "redis is back") {
 		t.Errorf("stderr: %s", said())
@@ -421,8 +433,18 @@ func TestRedisComesLater(t *testing.T) {
 // Redis has been away.
 func TestFollow(t *testing.T) {
 	t.Parallel()
+	for name, which := range map[string]string{"one app": "followed", "every app": "--all"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			follow(t, which)
+		})
+	}
+}
+
+// follow has `wrapp logs -f` begin when Redis is empty.
+func follow(t *testing.T, which string) {
 	s := redistest.Start(t)
-	follow := wrapp(t, "logs", "--redis", s.URL(), "-f", "followed")
+	follow := wrapp(t, "logs", "--redis", s.URL(), "-f", which)
 	out, err := follow.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -434,6 +456,10 @@ func TestFollow(t *testing.T) {
 	}
 	t.Cleanup(func() { follow.Process.Kill() })
 	lines := bufio.NewScanner(out)
+	s.Wait("it reads", func() bool {
+		stats := s.Info("commandstats")
+		return strings.Contains(stats, "cmdstat_scan") || which != "--all" && strings.Contains(stats, "cmdstat_xread")
+	})
 	for _, word := range []string{"first", "second"} {
 		if text, err := wrapp(t, "--redis", s.URL(), "--name", "followed", "--", "echo", word).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, text)
@@ -466,7 +492,6 @@ func touch(t *testing.T, file string) {
 // the least, since without any one of them something goes wrong.
 func TestACL(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t)
 	out, err := wrapp(t, "acl", "limited").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -475,15 +500,14 @@ func TestACL(t *testing.T) {
 	if rules[0] != "ACL" || rules[1] != "SETUSER" {
 		t.Fatalf("%q", out)
 	}
-	admin := s.Dial(0)
-	try := func(skip int) (complaint string) {
+	try := func(t *testing.T, s *redistest.Server, skip int) (complaint string) {
 		args := redis.Args{}.Add("SETUSER", rules[2], "reset")
 		for i, r := range rules[3:] {
 			if i != skip {
 				args = args.Add(r)
 			}
 		}
-		if _, err := admin.Do("ACL", args...); err != nil {
+		if _, err := s.Dial(0).Do("ACL", args...); err != nil {
 			t.Fatal(err)
 		}
 		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}{{n}}{{f:1.5}}{{f}}hello")
@@ -498,7 +522,8 @@ func TestACL(t *testing.T) {
 		}
 		return complaint
 	}
-	if text := try(-1); text != "" {
+	s := redistest.Start(t)
+	if text := try(t, s, -1); text != "" {
 		t.Errorf("the rules do not suffice: %s", text)
 	}
 	if got := output(t, s, "limited"); len(got) != 1 || got[0] != "hello" {
@@ -506,10 +531,16 @@ func TestACL(t *testing.T) {
 	}
 	for i, r := range rules[3:] {
 		if strings.HasPrefix(r, "+") || strings.HasPrefix(r, "~") {
-			// XRANGE is for after a lost connection; see the outbox's tests.
-			if text := try(i); text == "" && r != "+xrange" {
-				t.Errorf("%s is not needed", r)
-			}
+			t.Run(r, func(t *testing.T) {
+				t.Parallel()
+				// XINFO is for a stream with entries of another writer; see the outbox's tests.
+				// Redis before 6.2 wants a right for HELLO. Three are for a run before that was lost; see
+				// TestPastOf, which lacks none.
+				elsewhere := []string{"+xinfo|stream", "+hello", "+hget", "+pttl", "+xrevrange"}
+				if text := try(t, redistest.Start(t), i); text == "" && !slices.Contains(elsewhere, r) {
+					t.Errorf("%s is not needed", r)
+				}
+			})
 		}
 	}
 }

@@ -1,14 +1,16 @@
 package config
 
 import (
-	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/lpportorino/jettison-base-images/internal/address"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
+	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
 // Check says what is impossible or contradictory in c, as Errors without files
@@ -28,9 +30,32 @@ func (c *Config) CheckRun() error {
 	if c.App.Executable == "" {
 		e.add("app.executable", "must be set: it is what wrapp runs", "")
 	} else if c.App.StreamName == "" && !isName(c.Name()) {
-		e.add("app.stream_name", "must be set, because the executable's own name will not do: "+nameRule, "")
+		hint := ""
+		if strings.Contains(c.App.Executable, " ") {
+			hint = "if what follows the blank are arguments, they stand in app.args"
+		}
+		e.add("app.stream_name", "must be set, because the executable's own name will not do: "+nameRule, hint)
 	}
 	return e.err()
+}
+
+// Warnings returns what is valid and most likely a mistake, one line each. No line shows a
+// value.
+func (c *Config) Warnings() (warnings []string) {
+	for _, category := range sortedKeys(c.Health.Pools) {
+		for i, source := range c.Health.Pools[category].Beat {
+			if sign := beat.ShellSign(source); sign != "" {
+				warnings = append(warnings, elementOf(join("health.pools", category)+".beat", i)+": no shell reads the "+sign+
+					" in it, so the command gets it as it is; to have one: exec:sh -c '…'")
+			}
+		}
+	}
+	for _, hook := range c.Hooks.all() {
+		if sign := beat.ShellSign(hook.target.Reveal()); sign != "" {
+			warnings = append(warnings, hook.key+": no shell reads the "+sign+" in it, so the command gets it as it is; to have one: exec:sh -c '…'")
+		}
+	}
+	return warnings
 }
 
 // Name returns the name that the app's streams, values and pools go by in Redis:
@@ -48,6 +73,8 @@ func (c *Config) check(e *Errors) {
 	c.Logs.check(e)
 	c.Spool.check(e)
 	c.Health.check(e)
+	c.Restart.check(e)
+	c.Hooks.check(e)
 	c.Crash.check(e)
 	c.Debug.check(e)
 }
@@ -72,20 +99,27 @@ func (a *App) check(e *Errors) {
 	if a.StopSignal < 1 || a.StopSignal > rtMax {
 		e.add("app.stop_signal", "must be a signal from 1 to 64", "")
 	}
+	oneOf(e, "app.tty", a.TTY)
 	if a.StopTimeout < 0 {
 		e.add("app.stop_timeout", "must not be negative", "")
 	}
 }
 
 func (l *Logs) check(e *Errors) {
-	oneOf(e, "logs.format", l.Format, "text", "json")
+	oneOf(e, "logs.format", l.Format)
 	if l.MaxLine < 256 || l.MaxLine > 16<<20 {
 		e.add("logs.max_line", "must be from 256 bytes to 16MiB", "")
 	}
 	if l.MaxEntries < 1 {
 		e.add("logs.max_entries", "must be at least 1", "")
 	}
-	oneOf(e, "logs.passthrough", l.Passthrough, "auto", "always", "never")
+	oneOf(e, "logs.passthrough", l.Passthrough)
+	if l.BlockTimeout <= 0 {
+		e.add("logs.block_timeout", "must be more than 0", "to have no blocks at all say logs.blocks = false")
+	}
+	if l.MaxKeys < 1 {
+		e.add("logs.max_keys", "must be at least 1", "to have no markers at all say logs.markers = false")
+	}
 }
 
 func (s *Spool) check(e *Errors) {
@@ -93,11 +127,46 @@ func (s *Spool) check(e *Errors) {
 	if s.Size < 1<<20 {
 		e.add("spool.size", "must be at least 1MiB", "")
 	}
-	oneOf(e, "spool.when_full", s.WhenFull, "drop_oldest", "block")
+	oneOf(e, "spool.when_full", s.WhenFull)
+	if s.DrainTimeout <= 0 {
+		e.add("spool.drain_timeout", "must be more than 0", "")
+	}
+}
+
+// leastDelay keeps an app that ends at once from keeping the machine busy with its starts.
+const leastDelay = 10 * time.Millisecond
+
+func (r *Restart) check(e *Errors) {
+	oneOf(e, "restart.policy", r.Policy)
+	if r.Delay < Duration(leastDelay) {
+		e.add("restart.delay", "must be at least "+leastDelay.String(), "")
+	} else if r.MaxDelay < r.Delay {
+		e.add("restart.max_delay", "must not be below restart.delay, which is "+r.Delay.String(), "")
+	}
+	if r.ResetAfter <= 0 {
+		e.add("restart.reset_after", "must be more than 0", "")
+	}
+	if r.Limit < 0 || r.Limit > restart.MostLimit {
+		e.add("restart.limit", "must be from 0 to "+strconv.Itoa(restart.MostLimit), "0 is no limit")
+	}
+	if r.Window <= 0 {
+		e.add("restart.window", "must be more than 0", "")
+	}
+}
+
+func (h *Hooks) check(e *Errors) {
+	for _, hook := range h.all() {
+		if hook.target != "" && !beat.Callable(hook.target.Reveal()) {
+			e.add(hook.key, "must be exec:COMMAND, http://… or https://…", "")
+		}
+	}
+	if h.Timeout <= 0 {
+		e.add("hooks.timeout", "must be more than 0", "")
+	}
 }
 
 func (c *Crash) check(e *Errors) {
-	oneOf(e, "crash.backtrace", c.Backtrace, "auto", "gdb", "builtin", "off")
+	oneOf(e, "crash.backtrace", c.Backtrace)
 	if c.Timeout <= 0 {
 		e.add("crash.timeout", "must be more than 0", "")
 	}
@@ -129,52 +198,77 @@ func (p *Pool) check(e *Errors, prefix string) {
 	for _, parameter := range []struct {
 		name  string
 		value int64
-		least int64
 	}{
-		{"init", p.Init, 0},
-		{"cap", p.Cap, 1},
-		{"depletion_rate", p.DepletionRate, 0},
-		{"replenish_rate", p.ReplenishRate, 0},
+		{"init", p.Init},
+		{"depletion_rate", p.DepletionRate},
+		{"replenish_rate", p.ReplenishRate},
 	} {
-		if parameter.value < parameter.least {
-			e.add(prefix+parameter.name, "must be at least "+strconv.FormatInt(parameter.least, 10), "")
+		if parameter.value < 0 {
+			e.add(prefix+parameter.name, "must be at least 0", "")
 		}
+	}
+	if p.Cap < 1 {
+		e.add(prefix+"cap", "must be set, and at least 1: it is the most health that the pool can have", "")
 	}
 	if len(p.Beat) == 0 {
 		e.add(prefix+"beat", "must name at least one source of heartbeats", "")
 	}
-	for i, beat := range p.Beat {
-		if !isBeat(beat) {
-			e.add(prefix+"beat["+strconv.Itoa(i)+"]", "must be marker, notify, output, http://…, https://…, tcp://host:port or exec:COMMAND",
-				didYouMean(nearestWord(beat, []string{"marker", "notify", "output"})))
+	for i, source := range p.Beat {
+		if !beat.Valid(source) {
+			e.add(elementOf(prefix+"beat", i), "must be "+beat.Forms(), didYouMean(Nearest(source, beat.Words())))
 		}
 	}
-	oneOf(e, prefix+"on_depleted", p.OnDepleted, "none", "stop", "dump", "dump,stop")
+	secure := slices.ContainsFunc(p.Beat, func(source string) bool { return strings.HasPrefix(source, "https://") })
+	noNUL(e, prefix+"ca_file", p.CAFile)
+	switch {
+	case p.CAFile != "" && !secure:
+		e.add(prefix+"ca_file", "is for https://… probes, and beat names none", "")
+	case p.CAFile != "" && p.Insecure:
+		e.add(prefix+"ca_file", "is not looked at where insecure is true", "say one of them")
+	case p.Insecure && !secure:
+		e.add(prefix+"insecure", "is for https://… probes, and beat names none", "")
+	}
+	oneOfWords(e, prefix+"on_depleted", p.OnDepleted, wordsOf["health.pools.*.on_depleted"])
 }
 
-// isBeat says whether s names a source of heartbeats.
-func isBeat(s string) bool {
-	switch s {
-	case "marker", "notify", "output":
-		return true
-	}
-	if command, ok := strings.CutPrefix(s, "exec:"); ok {
-		words, err := Words(command)
-		return err == nil && len(words) > 0 && words[0] != "" && !strings.Contains(s, "\x00")
-	}
-	if address, ok := strings.CutPrefix(s, "tcp://"); ok {
-		return isHostPort(address)
-	}
-	return isHTTP(s)
+// WordsOf returns the words of which a key has one, nil for a key that has anything else.
+func WordsOf(key string) []string { return wordsOf[key] }
+
+// wordsOf are the words that a key may have.
+var wordsOf = map[string][]string{
+	"logs.format":                {"text", "json"},
+	"app.tty":                    {"no", "stdout", "both"},
+	"logs.passthrough":           {"auto", "always", "never"},
+	"spool.when_full":            {"drop_oldest", "block"},
+	"restart.policy":             {restart.Never, restart.OnFailure, restart.Always},
+	"crash.backtrace":            {"auto", "gdb", "builtin", "off"},
+	"health.pools.*.on_depleted": {"none", "stop", "restart", "dump", "dump,stop", "dump,restart"},
 }
 
-// oneOf notes a value that is none of the words, and the nearest of them.
-func oneOf(e *Errors, key, value string, words ...string) {
+// mustBeSaid has the keys without a default, which must be set where their table is.
+var mustBeSaid = map[string]bool{
+	"redis.sentinel.master": true, "redis.sentinel.addrs": true, "redis.cluster.addrs": true, "health.pools.*.cap": true,
+}
+
+// Either lists words for a message: a, b or c.
+func Either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// oneOf notes a value that is none of the key's words, and the nearest of them.
+func oneOf(e *Errors, key, value string) { oneOfWords(e, key, value, wordsOf[key]) }
+
+func oneOfWords(e *Errors, key, value string, words []string) {
 	if slices.Contains(words, value) {
 		return
 	}
-	list := strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
-	e.add(key, "must be "+list+", not "+quote(value), didYouMean(nearestWord(value, words)))
+	// What is near to a word is no password in the wrong place.
+	shown, near := "", Nearest(value, words)
+	if near != "" || value == "" {
+		shown = ", not " + strconv.Quote(value)
+	}
+	e.add(key, "must be "+Either(words)+shown, didYouMean(near))
 }
 
 // noNUL notes text that cannot be handed to the kernel.
@@ -185,7 +279,7 @@ func noNUL(e *Errors, key, s string) {
 }
 
 func checkHost(e *Errors, key, host string) {
-	if !isHost(host) {
+	if !address.IsHost(host) {
 		e.add(key, "must be a host name or an IP address, without port and brackets", "")
 	}
 }
@@ -194,26 +288,6 @@ func checkPort(e *Errors, key string, port int) {
 	if port < 1 || port > 65535 {
 		e.add(key, "must be from 1 to 65535", "")
 	}
-}
-
-// isHost says whether s may be a host name or is an IP address.
-func isHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
-	return s != "" && len(s) <= 253 && s[0] != '-' && s[0] != '.' && !strings.ContainsFunc(s, func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._", r)
-	})
-}
-
-func isHostPort(s string) bool {
-	host, port, err := net.SplitHostPort(s)
-	return err == nil && isHost(host) && isPort(port)
-}
-
-func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n > 0
 }
 
 // nameRule is what isName allows: a name stands in Redis keys and in patterns

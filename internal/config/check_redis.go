@@ -1,5 +1,7 @@
 package config
 
+import "github.com/lpportorino/jettison-base-images/internal/address"
+
 func (r *Redis) check(e *Errors) {
 	r.checkAddress(e)
 	r.checkUser(e)
@@ -124,7 +126,7 @@ func checkAddrs(e *Errors, key string, addrs []string) {
 		e.add(key, "must have at least one host:port", "")
 	}
 	for i, addr := range addrs {
-		if !isHostPort(addr) {
+		if !address.IsHostPort(addr) {
 			e.add(elementOf(key, i), "must be host:port", "")
 		}
 	}

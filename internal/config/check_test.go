@@ -24,7 +24,13 @@ var badFiles = []struct{ name, data, want string }{
 	{"x.json", "[]", "x.json:1: must be a JSON object: { … }"},
 	{"x.json", "null", "x.json:1: must be a JSON object: { … }"},
 	{"x.json", "{}\n{}", "x.json:2: invalid character after top-level value, column 1"},
-	{"x.json", "{\n \"redis\": {\"host\": localhost}}", "x.json:2: invalid character looking for beginning of value, column 20"},
+	{"x.json", "{\n // c\n}", "x.json:2: invalid character at the beginning of object key string, column 2 (JSON has no comments; a key that begins with _ is one)"},
+	{"x.json", "{\"logs\": {} /* c */}", "x.json:1: invalid character after object key:value pair, column 13 (JSON has no comments; a key that begins with _ is one)"},
+	{"x.json", "# c\n{}", "x.json:1: invalid character at the beginning of value, column 1 (JSON has no comments; a key that begins with _ is one)"},
+	{"x.json", "{\"logs\": {},\n }", "x.json:2: invalid character at the beginning of object key string, column 2 (the comma before it is one too many)"},
+	{"x.json", "{\"app\": {\"args\": [\"a\", ]}}", "x.json:1: invalid character at the beginning of value, column 24 (the comma before it is one too many)"},
+	{"x.json", "{'logs': {}}", "x.json:1: invalid character at the beginning of object key string, column 2 (text stands in double quotes)"},
+	{"x.json", "{\n \"redis\": {\"host\": localhost}}", "x.json:2: invalid character at the beginning of value, column 20"},
 	{"x.json", "{\"redis\": {\"port\": 1,\n \"_c\": 1, \"_c\": 2,\n \"port\": 2}}", "x.json:3: redis.port: is given twice"},
 	{"x.json", "{\"app\": {\"env\": {\"_A\": \"\",\n\"_A\": \"\"}}}", "x.json:2: app.env._A: is given twice"},
 
@@ -111,18 +117,32 @@ var badFiles = []struct{ name, data, want string }{
 	{"x.toml", "[logs]\nformat = 'jsn'\nmax_line = 255\nmax_entries = 0\npassthrough = 'allways'\n", `x.toml:2: logs.format: must be text or json, not "jsn" (did you mean json?)` +
 		"\nx.toml:3: logs.max_line: must be from 256 bytes to 16MiB\nx.toml:4: logs.max_entries: must be at least 1\n" +
 		`x.toml:5: logs.passthrough: must be auto, always or never, not "allways" (did you mean always?)`},
+	{"x.toml", "[logs]\nblock_timeout = '0s'\nmax_keys = 0\n", "x.toml:2: logs.block_timeout: must be more than 0 (to have no blocks at all say logs.blocks = false)\n" +
+		"x.toml:3: logs.max_keys: must be at least 1 (to have no markers at all say logs.markers = false)"},
 	{"x.toml", "[logs]\nmax_line = 16777217\nformat = ''\n", "x.toml:2: logs.max_line: must be from 256 bytes to 16MiB\n" + `x.toml:3: logs.format: must be text or json, not ""`},
 	{"x.toml", "[spool]\nsize = 1048575\nwhen_full = 'drop'\ndir = \"\\u0000\"\n", "x.toml:2: spool.size: must be at least 1MiB\n" +
 		`x.toml:3: spool.when_full: must be drop_oldest or block, not "drop" (did you mean drop_oldest?)` + "\nx.toml:4: spool.dir: must not have NUL in it"},
 	{"x.toml", "[health]\ninterval = '99ms'\n", "x.toml:2: health.interval: must be at least 100ms"},
 	{"x.toml", "[health.pools.a-b]\ncap = 1\n", "x.toml:1: health.pools.a-b: the name of a pool must be of letters, digits and _ only"},
 	{"x.toml", "[health.pools.\"\"]\ncap = 1\n", `x.toml:1: health.pools."": the name of a pool must be of letters, digits and _ only`},
-	{"x.toml", "[health.pools.a]\ninit = 0\n", "x.toml:1: health.pools.a.cap: must be at least 1"},
+	{"x.toml", "[health.pools.a]\ninit = 0\n", "x.toml:1: health.pools.a.cap: must be set, and at least 1: it is the most health that the pool can have"},
 	{"x.toml", "[health.pools]\na = { cap = 1, init = -1, depletion_rate = -1, replenish_rate = -1 }\n", "x.toml:2: health.pools.a.init: must be at least 0\n" +
 		"x.toml:2: health.pools.a.depletion_rate: must be at least 0\nx.toml:2: health.pools.a.replenish_rate: must be at least 0"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = [\"exec:sh -c 'x\"]\n", "x.toml:3: health.pools.a.beat[0]: must be marker, notify, output, http://…, https://…, tcp://host:port or exec:COMMAND"},
+	{"x.toml", "[health.pools.a]\ncap = 1\nca_file = '/x'\n[health.pools.b]\ncap = 1\nbeat = ['http://h']\ninsecure = true\n", "x.toml:3: health.pools.a.ca_file: is for https://… probes, and beat names none\n" +
+		"x.toml:7: health.pools.b.insecure: is for https://… probes, and beat names none"},
+	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = ['https://h']\nca_file = '/x'\ninsecure = true\n", "x.toml:4: health.pools.a.ca_file: is not looked at where insecure is true (say one of them)"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = []\non_depleted = 'stop,dump'\n", "x.toml:3: health.pools.a.beat: must name at least one source of heartbeats\n" +
-		`x.toml:4: health.pools.a.on_depleted: must be none, stop, dump or dump,stop, not "stop,dump" (did you mean stop?)`},
+		`x.toml:4: health.pools.a.on_depleted: must be none, stop, restart, dump, dump,stop or dump,restart, not "stop,dump" (did you mean stop?)`},
+	{"x.toml", "[hooks]\ncrash = 's3cret'\ndepleted = 'tcp://h:1'\ngave_up = 'https://u:p@h/'\ndropped = 'exec:'\ntimeout = '0s'\ngaveup = ''\n", "x.toml:2: hooks.crash: must be exec:COMMAND, http://… or https://…\n" +
+		"x.toml:3: hooks.depleted: must be exec:COMMAND, http://… or https://…\nx.toml:4: hooks.gave_up: must be exec:COMMAND, http://… or https://…\n" +
+		"x.toml:5: hooks.dropped: must be exec:COMMAND, http://… or https://…\nx.toml:6: hooks.timeout: must be more than 0\n" +
+		"x.toml:7: hooks.gaveup: unknown key (did you mean hooks.gave_up?)"},
+	{"x.toml", "[restart]\npolicy = 'onfailure'\ndelay = '9ms'\nreset_after = '0s'\nlimit = -1\nwindow = '-1s'\n", "x.toml:2: restart.policy: must be no, on-failure or always, not \"onfailure\" (did you mean on-failure?)\n" +
+		"x.toml:3: restart.delay: must be at least 10ms\nx.toml:4: restart.reset_after: must be more than 0\n" +
+		"x.toml:5: restart.limit: must be from 0 to 1000 (0 is no limit)\nx.toml:6: restart.window: must be more than 0"},
+	{"x.toml", "restart.delay = '2m'\nrestart.limit = 1001\nrestart.maxdelay = '2m'\n", "x.toml:1: restart.max_delay: must not be below restart.delay, which is 2m0s\n" +
+		"x.toml:2: restart.limit: must be from 0 to 1000 (0 is no limit)\nx.toml:3: restart.maxdelay: unknown key (did you mean restart.max_delay?)"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = ['marker', 'outptu',\n'udp://x', 'exec: ', 'tcp://h', 'http://', 'http://u:p@h']\n", "x.toml:3: health.pools.a.beat[1]: " + beatRule + " (did you mean output?)\n" +
 		"x.toml:4: health.pools.a.beat[2]: " + beatRule + "\nx.toml:4: health.pools.a.beat[3]: " + beatRule + "\nx.toml:4: health.pools.a.beat[4]: " + beatRule +
 		"\nx.toml:4: health.pools.a.beat[5]: " + beatRule + "\nx.toml:4: health.pools.a.beat[6]: " + beatRule},
@@ -219,7 +239,7 @@ func TestCheckRun(t *testing.T) {
 		{"bin/myapp/", "", "myapp", ""},
 		{"/usr/bin/myapp", "x", "x", ""},
 		{"/opt/my app", "x", "x", ""},
-		{"/opt/my app", "", "my app", "app.stream_name: must be set, because the executable's own name will not do: " + nameRule},
+		{"/opt/my app", "", "my app", "app.stream_name: must be set, because the executable's own name will not do: " + nameRule + " (if what follows the blank are arguments, they stand in app.args)"},
 		{"/", "", "/", "app.stream_name: must be set, because the executable's own name will not do: " + nameRule},
 	} {
 		c := Default()

@@ -6,13 +6,15 @@ package config
 // Config is everything wrapp can be told. A Config that came from Load or
 // Default holds the documented defaults for whatever was not said.
 type Config struct {
-	Redis  Redis  `toml:"redis"`
-	App    App    `toml:"app"`
-	Logs   Logs   `toml:"logs"`
-	Spool  Spool  `toml:"spool"`
-	Health Health `toml:"health"`
-	Crash  Crash  `toml:"crash"`
-	Debug  Debug  `toml:"debug"`
+	Redis   Redis   `toml:"redis"`
+	App     App     `toml:"app"`
+	Logs    Logs    `toml:"logs"`
+	Spool   Spool   `toml:"spool"`
+	Health  Health  `toml:"health"`
+	Restart Restart `toml:"restart"`
+	Hooks   Hooks   `toml:"hooks"`
+	Crash   Crash   `toml:"crash"`
+	Debug   Debug   `toml:"debug"`
 }
 
 // Redis says where Redis is and who we are there. Exactly one of URL, Socket,
@@ -35,6 +37,8 @@ type Redis struct {
 	TLS            *TLS      `toml:"tls"`
 	Sentinel       *Sentinel `toml:"sentinel"`
 	Cluster        *Cluster  `toml:"cluster"`
+
+	addressed bool // a file, flag or environment says where Redis is
 }
 
 // TLS is used when it is there, even if it is empty.
@@ -67,6 +71,7 @@ type App struct {
 	User        string            `toml:"user"`
 	Dir         string            `toml:"dir"`
 	Env         map[string]string `toml:"env"`
+	TTY         string            `toml:"tty"` // "no", "stdout" or "both"
 	StopSignal  Signal            `toml:"stop_signal"`
 	StopTimeout Duration          `toml:"stop_timeout"`
 }
@@ -77,13 +82,19 @@ type Logs struct {
 	MaxLine     Size   `toml:"max_line"`    // bytes; a longer line is split
 	MaxEntries  int    `toml:"max_entries"` // XADD MAXLEN ~
 	Passthrough string `toml:"passthrough"` // "auto", "always" or "never"
+
+	Markers      bool     `toml:"markers"` // {{key}} is a marker
+	Blocks       bool     `toml:"blocks"`  // >>| … |<< is one entry
+	BlockTimeout Duration `toml:"block_timeout"`
+	MaxKeys      int      `toml:"max_keys"` // values that markers may name
 }
 
 // Spool keeps on disk what cannot be delivered yet.
 type Spool struct {
-	Dir      string `toml:"dir"`
-	Size     Size   `toml:"size"`      // bytes
-	WhenFull string `toml:"when_full"` // "drop_oldest" or "block"
+	Dir          string   `toml:"dir"`
+	Size         Size     `toml:"size"`      // bytes
+	WhenFull     string   `toml:"when_full"` // "drop_oldest" or "block"
+	DrainTimeout Duration `toml:"drain_timeout"`
 }
 
 // Health says what pools wrapp keeps, by category, and how often it publishes.
@@ -101,6 +112,28 @@ type Pool struct {
 	ReplenishRate int64    `toml:"replenish_rate"`
 	Beat          []string `toml:"beat"`
 	OnDepleted    string   `toml:"on_depleted"`
+	CAFile        string   `toml:"ca_file"`  // of https:// beats
+	Insecure      bool     `toml:"insecure"` // https:// beats take any certificate
+}
+
+// Restart says whether the app is started again when it has ended.
+type Restart struct {
+	Policy     string   `toml:"policy"` // "no", "on-failure" or "always"
+	Delay      Duration `toml:"delay"`  // before the first restart; doubles up to MaxDelay
+	MaxDelay   Duration `toml:"max_delay"`
+	ResetAfter Duration `toml:"reset_after"` // a run at least this long goes back to Delay
+	Limit      int      `toml:"limit"`       // restarts within Window; 0: none
+	Window     Duration `toml:"window"`
+}
+
+// Hooks says what is told of what happens to the app: a command, which gets JSON on its
+// standard input, or a URL, to which that is posted. Empty: nothing.
+type Hooks struct {
+	Crash    Hook     `toml:"crash"`    // an entry of :crash
+	Depleted Hook     `toml:"depleted"` // a pool has no health left
+	GaveUp   Hook     `toml:"gave_up"`  // the app is not started again, by restart.limit
+	Dropped  Hook     `toml:"dropped"`  // lines were dropped
+	Timeout  Duration `toml:"timeout"`  // of a call
 }
 
 // Crash says what is done about the app's death.

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // A decoder puts the values of a document into a struct by the toml tags of its
@@ -150,16 +149,10 @@ func (d *decoder) mismatch(key, want string, v any) {
 
 // fieldNamed returns the field of a struct with this toml tag, or the zero Value.
 func fieldNamed(v reflect.Value, name string) reflect.Value {
-	for i := range v.NumField() {
-		if tag(v.Type().Field(i)) == name {
+	for i, key := range keysOf(v.Type()) {
+		if key == name {
 			return v.Field(i)
 		}
 	}
 	return reflect.Value{}
-}
-
-// tag returns the name of a field in a file, or "" if it has none there.
-func tag(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
-	return name
 }

@@ -3,6 +3,9 @@ package config
 import (
 	"syscall"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
+	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
 // defaultHost and defaultPort are where Redis is when no address was said.
@@ -30,21 +33,37 @@ func Default() *Config {
 			ConnectTimeout: Duration(time.Second),
 		},
 		App: App{
+			TTY:         "no",
 			StopSignal:  Signal(syscall.SIGTERM),
 			StopTimeout: Duration(10 * time.Second),
 		},
 		Logs: Logs{
-			Format:      "text",
-			MaxLine:     64 << 10,
-			MaxEntries:  1000,
-			Passthrough: "auto",
+			Format:       "text",
+			MaxLine:      64 << 10,
+			MaxEntries:   1000,
+			Passthrough:  "auto",
+			Markers:      true,
+			Blocks:       true,
+			BlockTimeout: Duration(30 * time.Second),
+			MaxKeys:      10_000,
 		},
 		Spool: Spool{
-			Size:     64 << 20,
-			WhenFull: "drop_oldest",
+			Size:         64 << 20,
+			WhenFull:     "drop_oldest",
+			DrainTimeout: Duration(3 * time.Second),
 		},
 		Health: Health{
 			Interval: Duration(time.Second),
+		},
+		Restart: Restart{
+			Policy:     restart.Never,
+			Delay:      Duration(time.Second),
+			MaxDelay:   Duration(time.Minute),
+			ResetAfter: Duration(time.Minute),
+			Window:     Duration(10 * time.Minute),
+		},
+		Hooks: Hooks{
+			Timeout: Duration(5 * time.Second),
 		},
 		Crash: Crash{
 			Core:         true,
@@ -64,6 +83,7 @@ func Default() *Config {
 func (c *Config) complete(said func(key string) bool) {
 	r := &c.Redis
 	elsewhere := r.URL != "" || r.Socket != "" || r.Sentinel != nil || r.Cluster != nil
+	r.addressed = elsewhere || said("redis.host") || said("redis.port")
 	if elsewhere && !said("redis.host") {
 		r.Host = ""
 	}
@@ -85,7 +105,7 @@ func (c *Config) complete(said func(key string) bool) {
 			p.Init = p.Cap
 		}
 		if !said(key + ".beat") {
-			p.Beat = []string{"marker"}
+			p.Beat = []string{beat.Marker}
 		}
 		if !said(key + ".on_depleted") {
 			p.OnDepleted = "none"

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/lpportorino/jettison-base-images/internal/access"
 )
 
 // Error is one thing that is wrong with the configuration. It never holds a
@@ -94,7 +97,7 @@ func (e Errors) err() error {
 	if len(e) == 0 {
 		return nil
 	}
-	sort.SliceStable(e, func(i, j int) bool { return e[i].Line < e[j].Line })
+	slices.SortStableFunc(e, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
 	if e.full() {
 		e[maxErrors] = &Error{File: e[0].File, Msg: "more is wrong than these " + strconv.Itoa(maxErrors)}
 		e = e[:maxErrors+1]
@@ -125,10 +128,14 @@ func lineOf(key string, lines map[string]int) int {
 }
 
 // reason returns why a file cannot be had, without its name, which the message
-// around it says already.
+// around it says already. Of a file that may not be read it says whose it is and who we are.
 func reason(err error) string {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Err.Error()
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err.Error()
 	}
-	return err.Error()
+	if why := access.Blame(path.Path); why != "" && errors.Is(err, fs.ErrPermission) {
+		return path.Err.Error() + " (" + why + ")"
+	}
+	return path.Err.Error()
 }

@@ -2,10 +2,10 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
-
-	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // twice is the message for a key that stands in a table a second time.
@@ -14,114 +14,143 @@ const twice = "is given twice"
 // readJSON reads a JSON file. Keys that begin with _ are comments, except among
 // the variables of app.env; null means that a key was not said.
 func readJSON(data []byte) document {
-	j := jsonReader{counter: lineCounter{data: data}, lines: map[string]int{}}
-	j.Text = data
-	v, ok := j.value("", 0)
-	if !ok || !j.End() {
-		column := j.At - bytes.LastIndexByte(data[:j.At], '\n')
-		return document{errs: Errors{{Line: j.line(), Msg: j.Problem() + ", column " + strconv.Itoa(column)}}}
+	var whole json.RawMessage
+	if err := json.Unmarshal(data, &whole); err != nil {
+		return document{errs: Errors{jsonError(data, err)}}
 	}
-	root, ok := v.(map[string]any)
+	j := jsonReader{
+		decoder: json.NewDecoder(bytes.NewReader(data)),
+		counter: lineCounter{data: data},
+		lines:   map[string]int{},
+	}
+	j.decoder.UseNumber()
+	root, ok := j.value("").(map[string]any)
 	if !ok {
 		return document{errs: Errors{{Line: 1, Msg: "must be a JSON object: { … }"}}}
 	}
 	return document{root: root, lines: j.lines, errs: j.errs}
 }
 
+// jsonReader walks through JSON that is known to be valid, so that no token of
+// it can be an error.
 type jsonReader struct {
-	jsontext.Scanner
+	decoder *json.Decoder
 	counter lineCounter
 	lines   map[string]int
 	errs    Errors
 }
 
-// value reads the next value, which is that of key, on a line. Names that are
-// bounded bound how deep it goes.
-func (j *jsonReader) value(key string, line int) (any, bool) {
-	j.Space()
-	start := j.At
-	isObject := j.Take('{')
-	isList := !isObject && j.Take('[')
-	if (isObject || isList) && len(key) > maxTable {
-		if !j.errs.full() {
-			j.errs = append(j.errs, &Error{Line: line, Msg: longTable})
+// value returns the next value, which is that of key.
+func (j *jsonReader) value(key string) any {
+	token, _ := j.decoder.Token()
+	if strings.HasSuffix(key, "]") && token != nil {
+		j.lines[key] = j.line()
+	}
+	switch v := token.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
 		}
-		j.At = start
-		return nil, j.Value()
+		f, _ := v.Float64() // too large is infinite, which no key wants
+		return f
+	case json.Delim:
+		switch {
+		case len(key) > maxTable:
+			j.tell(&Error{Line: j.line(), Msg: longTable})
+			j.skip()
+			return nil
+		case v == '{':
+			return j.object(key)
+		}
+		list := []any{}
+		for j.decoder.More() {
+			list = append(list, j.value(elementOf(key, len(list))))
+		}
+		j.decoder.Token()
+		return list
 	}
-	if !isObject && !isList && !j.Scalar() {
-		return nil, false
-	}
-	text := j.Text[start:j.At]
-	if line > 0 && text[0] != 'n' {
-		j.lines[key] = line
-	}
-	switch text[0] {
-	case '{':
-		return j.object(key)
-	case '[':
-		return j.list(key)
-	case '"':
-		return string(jsontext.Unquote(text)), true
-	case 't', 'f':
-		return text[0] == 't', true
-	case 'n':
-		return nil, true
-	}
-	if i, err := strconv.ParseInt(string(text), 10, 64); err == nil {
-		return i, true
-	}
-	f, _ := strconv.ParseFloat(string(text), 64) // too large is infinite, which no key wants
-	return f, true
+	return token
 }
 
-func (j *jsonReader) list(key string) (any, bool) {
-	list := []any{}
-	for {
-		more, ok := j.Next(len(list) == 0, ']')
-		if !more {
-			return list, ok
-		}
-		v, ok := j.value(elementOf(key, len(list)), j.line())
-		if !ok {
-			return nil, false
-		}
-		list = append(list, v)
-	}
-}
-
-func (j *jsonReader) object(key string) (any, bool) {
+func (j *jsonReader) object(key string) any {
 	object := map[string]any{}
-	for first := true; ; first = false {
-		more, ok := j.Next(first, '}')
-		if !more {
-			return object, ok
-		}
-		line := j.line()
-		quoted, ok := j.Name()
-		if !ok {
-			return nil, false
-		}
-		name := string(jsontext.Unquote(quoted))
+	for j.decoder.More() {
+		token, _ := j.decoder.Token()
+		name, _ := token.(string)
+		whole, line := join(key, name), j.line()
 		if strings.HasPrefix(name, "_") && key != "app.env" {
-			if !j.Value() {
-				return nil, false
-			}
+			var comment json.RawMessage
+			j.decoder.Decode(&comment)
 			continue
 		}
-		whole := join(key, name)
-		if _, seen := object[name]; seen && !j.errs.full() {
-			j.errs = append(j.errs, &Error{Line: line, Key: whole, Msg: twice})
+		if _, seen := object[name]; seen {
+			j.tell(&Error{Line: line, Key: whole, Msg: twice})
 		}
-		v, ok := j.value(whole, line)
-		if !ok {
-			return nil, false
-		}
-		if v != nil {
+		if v := j.value(whole); v != nil {
 			object[name] = v
+			j.lines[whole] = line
+		}
+	}
+	j.decoder.Token()
+	return object
+}
+
+// skip reads on behind the end of the object or list that has just begun.
+func (j *jsonReader) skip() {
+	for depth := 1; depth > 0; {
+		switch token, _ := j.decoder.Token(); token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
 		}
 	}
 }
 
-// line returns the line of what comes next.
-func (j *jsonReader) line() int { return j.counter.at(j.At) }
+func (j *jsonReader) tell(e *Error) {
+	if !j.errs.full() {
+		j.errs = append(j.errs, e)
+	}
+}
+
+// line returns that of the token just read: none goes over several lines.
+func (j *jsonReader) line() int { return j.counter.at(int(j.decoder.InputOffset())) }
+
+// noJSON says what other formats have at this place of data and JSON has not, or "".
+func noJSON(data []byte, at int) string {
+	if at >= len(data) {
+		return ""
+	}
+	before := bytes.TrimRight(data[:at], " \t\r\n")
+	switch c := data[at]; {
+	case c == '/' || c == '#', at > 0 && data[at-1] == '/' && (c == '*' || c == '/'):
+		return "JSON has no comments; a key that begins with _ is one"
+	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
+		return "the comma before it is one too many"
+	case c == '\'':
+		return "text stands in double quotes"
+	}
+	return ""
+}
+
+// jsonError says where the syntax is wrong. The message of encoding/json names
+// the character, which may be the beginning of a password without quotes.
+func jsonError(data []byte, err error) *Error {
+	e := &Error{Msg: err.Error()}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		before := data[:max(syntax.Offset-1, 0)]
+		if strings.HasPrefix(e.Msg, "unexpected end") {
+			before = data
+		}
+		e.Line = 1 + bytes.Count(before, []byte("\n"))
+		column := len(before) - bytes.LastIndexByte(before, '\n')
+		if strings.HasSuffix(e.Msg, "exceeded max depth") { // Go 1.26 names the character, Go 1.27 does not
+			e.Msg = "nests too deep"
+		} else if _, what, ok := strings.Cut(e.Msg, "' "); ok {
+			e.Msg = "invalid character " + strings.Replace(what, "looking for beginning", "at the beginning", 1)
+		}
+		e.Msg += ", column " + strconv.Itoa(column)
+		e.Hint = noJSON(data, len(before))
+	}
+	return e
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"iter"
 	"reflect"
 	"strconv"
 	"strings"
@@ -9,9 +10,22 @@ import (
 // anyName stands in a known key for a name that the user chooses.
 const anyName = "*"
 
-// knownKeys returns the whole name of every key and table, as the toml tags of
-// Config have them and in their order.
-func knownKeys() []string { return appendKeys(nil, "", reflect.TypeFor[Config]()) }
+// Keys returns the whole name of every key and table, as the toml tags of Config have them
+// and in their order; "*" stands for a name that the user chooses.
+func Keys() []string { return appendKeys(nil, "", reflect.TypeFor[Config]()) }
+
+// keysOf yields the keys of a struct, the fields that have a toml tag, with the indexes of
+// these fields.
+func keysOf(t reflect.Type) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for i := range t.NumField() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ",")
+			if name != "" && !yield(i, name) {
+				return
+			}
+		}
+	}
+}
 
 func appendKeys(keys []string, prefix string, t reflect.Type) []string {
 	switch t.Kind() {
@@ -23,8 +37,8 @@ func appendKeys(keys []string, prefix string, t reflect.Type) []string {
 		}
 		return appendKeys(keys, prefix+anyName+".", t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			key := prefix + tag(t.Field(i))
+		for i, name := range keysOf(t) {
+			key := prefix + name
 			keys = appendKeys(append(keys, key), key+".", t.Field(i).Type)
 		}
 	}
@@ -37,7 +51,7 @@ func appendKeys(keys []string, prefix string, t reflect.Type) []string {
 func nearestKey(table, name string) string {
 	const elsewhere = 3
 	best, bestCost := "", int(^uint(0)>>1)
-	for _, key := range knownKeys() {
+	for _, key := range Keys() {
 		dot := strings.LastIndexByte(key, '.')
 		keyTable, keyName := key[:max(dot, 0)], key[dot+1:]
 		d, ok := likeness(strings.ToLower(name), keyName)
@@ -72,8 +86,12 @@ func inTable(pattern, table string) string {
 }
 
 // likeness returns how far name is from a known one, and whether they are near
-// enough to be worth a word. A name that is a part of the known one is near.
+// enough to be worth a word. A name that is a part of the known one is near, and one that
+// differs in underscores only is nearest.
 func likeness(name, known string) (int, bool) {
+	if strings.ReplaceAll(name, "_", "") == strings.ReplaceAll(known, "_", "") {
+		return 0, true
+	}
 	d := editDistance(name, known)
 	if d > 1 && len(name) >= 2 && (strings.Contains(known, name) || strings.Contains(name, known)) {
 		d = 1
@@ -81,8 +99,8 @@ func likeness(name, known string) (int, bool) {
 	return d, d <= max(1, len(known)/3)
 }
 
-// nearestWord returns the word that s most likely was meant to be, or "".
-func nearestWord(s string, words []string) string {
+// Nearest returns the word that s most likely was meant to be, or "".
+func Nearest(s string, words []string) string {
 	best, bestCost := "", int(^uint(0)>>1)
 	for _, word := range words {
 		if d, ok := likeness(strings.ToLower(s), word); ok && s != "" && d < bestCost {

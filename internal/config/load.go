@@ -27,6 +27,9 @@ type document struct {
 // The files that the configuration names are not looked at: Credentials and
 // TLSConfig do that.
 func Load(path string) (*Config, error) {
+	if strings.Contains(path, "://") { // which may have a password in it
+		return nil, Errors{{Msg: "a configuration is a file, not a URL; --redis takes a URL"}}
+	}
 	data, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, Errors{{File: path, Msg: "cannot be read: " + reason(err)}}

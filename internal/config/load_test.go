@@ -48,7 +48,7 @@ func TestEveryKeyIsTried(t *testing.T) {
 				said[strings.Replace(key, "health.pools.api", "health.pools.*", 1)] = true
 			}
 		}
-		for _, key := range knownKeys() {
+		for _, key := range Keys() {
 			// "password": null means not said; it is said elsewhere.
 			if !said[key] {
 				t.Errorf("no %s file has %s", ext, key)
@@ -60,6 +60,7 @@ func TestEveryKeyIsTried(t *testing.T) {
 func TestContractSaysTheDefaults(t *testing.T) {
 	t.Parallel()
 	want := Default()
+	want.Redis.addressed = true
 	want.Redis.TLS = &TLS{}
 	want.App.Executable = "/usr/bin/myapp"
 	want.App.Args = []string{"--config", "/etc/myapp.conf"}
@@ -77,24 +78,33 @@ func TestOtherValues(t *testing.T) {
 	t.Parallel()
 	want := &Config{
 		Redis: Redis{
-			Host: "redis.example", Port: 6380, Username: "writer", PasswordFile: "/run/secrets/redis",
+			addressed: true, Host: "redis.example", Port: 6380, Username: "writer", PasswordFile: "/run/secrets/redis",
 			LogsDB: 3, ValuesDB: 4, ConnectTimeout: Duration(250 * time.Millisecond),
 			TLS: &TLS{CAFile: "/etc/ca.pem", CertFile: "/etc/c.pem", KeyFile: "/etc/k.pem", ServerName: "redis"},
 		},
 		App: App{
 			Executable: "myapp", StreamName: "wrapp:myapp", User: "archer", Dir: "/srv",
-			Env:        map[string]string{"LANG": "C.UTF-8", "_A": "a variable, not a comment", "with.dot": ""},
-			StopSignal: Signal(syscall.SIGINT), StopTimeout: Duration(90 * time.Second),
+			Env: map[string]string{"LANG": "C.UTF-8", "_A": "a variable, not a comment", "with.dot": ""},
+			TTY: "both", StopSignal: Signal(syscall.SIGINT), StopTimeout: Duration(90 * time.Second),
 		},
-		Logs:  Logs{Format: "json", MaxLine: 4096, MaxEntries: 5, Passthrough: "never"},
-		Spool: Spool{Dir: "/var/spool", Size: 1e9, WhenFull: "block"},
+		Logs:  Logs{Format: "json", MaxLine: 4096, MaxEntries: 5, Passthrough: "never", BlockTimeout: Duration(5 * time.Second), MaxKeys: 7},
+		Spool: Spool{Dir: "/var/spool", Size: 1e9, WhenFull: "block", DrainTimeout: Duration(500 * time.Millisecond)},
 		Health: Health{Interval: Duration(100 * time.Millisecond), Pools: map[string]Pool{
 			"api": {Init: 10, Cap: 10, Beat: []string{"marker"}, OnDepleted: "none"},
 			"worker_2": {
 				Init: 0, Cap: 1, DepletionRate: 7, ReplenishRate: 8, OnDepleted: "dump,stop",
-				Beat: []string{"notify", "output", "http://127.0.0.1:8080/ok?x=1", "https://h/", "tcp://[::1]:80", "exec:true"},
+				Beat:   []string{"notify", "output", "http://127.0.0.1:8080/ok?x=1", "https://h/", "tcp://[::1]:80", "exec:true"},
+				CAFile: "/etc/pool.pem",
 			},
 		}},
+		Restart: Restart{
+			Policy: "on-failure", Delay: Duration(250 * time.Millisecond), MaxDelay: Duration(2 * time.Second),
+			ResetAfter: Duration(30 * time.Second), Limit: 5, Window: Duration(time.Hour),
+		},
+		Hooks: Hooks{
+			Crash: "exec:notify --crash", Depleted: "http://127.0.0.1:8080/d?x=1", GaveUp: "https://h/", Dropped: "exec:logger 'lines dropped'",
+			Timeout: Duration(250 * time.Millisecond),
+		},
 		Crash: Crash{Backtrace: "builtin", Timeout: Duration(time.Millisecond), KeepCore: true},
 		Debug: Debug{Enabled: true, Host: "::", Port: 65535},
 	}
@@ -115,7 +125,7 @@ func TestAddressesTakeThePlaceOfTheDefault(t *testing.T) {
 		"older.json":   {Host: "127.0.0.1", Port: 6379, Password: "old-secret", LogsDB: 1, ValuesDB: 2},
 		"older.toml":   {Host: "127.0.0.1", Port: 6379, SecretsDir: "/run/secrets/myapp", LogsDB: 1, ValuesDB: 2},
 	} {
-		want.ConnectTimeout = Duration(time.Second)
+		want.ConnectTimeout, want.addressed = Duration(time.Second), true
 		if got := mustLoad(t, file).Redis; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", file, got, want)
 		}
@@ -187,7 +197,7 @@ func TestUnreadableFile(t *testing.T) {
 
 func TestKnownKeysHaveNames(t *testing.T) {
 	t.Parallel()
-	keys := knownKeys()
+	keys := Keys()
 	for _, key := range []string{"redis", "redis.tls.ca_file", "health.pools", "health.pools.*.beat", "app.env", "debug.port"} {
 		if !slices.Contains(keys, key) {
 			t.Errorf("no %s among %v", key, keys)

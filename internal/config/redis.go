@@ -14,11 +14,25 @@ const maxSecret = 64 << 10
 // one before. A user in it replaces the credentials; without one they stay, as do
 // the files of redis.tls. The error is an *Error that names --redis and shows
 // nothing of raw.
-func (r *Redis) SetURL(raw string) error {
+func (r *Redis) SetURL(raw string) error { return r.setURL("--redis", raw) }
+
+// UseEnvironment makes REDIS_URL the address if neither a file nor SetURL has said one.
+// The error is an *Error that names REDIS_URL and shows nothing of it.
+func (r *Redis) UseEnvironment(getenv func(string) string) error {
+	const name = "REDIS_URL"
+	raw := getenv(name)
+	if raw == "" || r.addressed {
+		return nil
+	}
+	return r.setURL(name, raw)
+}
+
+func (r *Redis) setURL(key, raw string) error {
 	u, problem := parseURL(URL(raw))
 	if problem != "" {
-		return &Error{Key: "--redis", Msg: problem}
+		return &Error{Key: key, Msg: problem}
 	}
+	r.addressed = true
 	if r.Cluster != nil {
 		r.LogsDB, r.ValuesDB = defaultLogsDB, defaultValuesDB
 	}
@@ -112,7 +126,7 @@ func firstLine(key, file string) (string, error) {
 	if err != nil {
 		return "", &Error{Key: key, Msg: "cannot read " + file + ": " + reason(err)}
 	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
+	line, _, _ := bytes.Cut(bytes.TrimPrefix(data, []byte("\uFEFF")), []byte("\n"))
 	line = bytes.TrimRight(line, "\r")
 	if len(line) == 0 {
 		return "", &Error{Key: key, Msg: "the first line of " + file + " is empty"}

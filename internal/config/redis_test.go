@@ -66,7 +66,7 @@ const (
 	urlForm   = "must be redis://host:port, rediss://host:port or unix:///path"
 	urlEscape = urlForm + "; special characters of a password stand in it as %XX"
 	urlQuery  = urlForm + " without ? and #; in a password they stand as %3F and %23"
-	urlDB     = "must end after the port: databases are told by redis.logs_db and redis.values_db"
+	urlDB     = "must end after the port: what stands behind the / elsewhere, the number of a database, is redis.logs_db and redis.values_db here"
 	urlPath   = "must have the whole path of the socket: unix:///path"
 )
 
@@ -119,6 +119,7 @@ func TestSetURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default().Redis
+	want.addressed = true
 	want.URL, want.Host, want.Port = "redis://h:1", "", 0
 	want.Username, want.Password, want.TLS = "old", "secret", &TLS{CAFile: "ca"}
 	if !reflect.DeepEqual(c.Redis, want) {
@@ -141,7 +142,8 @@ func TestMaskURL(t *testing.T) {
 	for raw, want := range map[URL]string{
 		"":                        "",
 		"redis://h":               "redis://h",
-		"redis://u@h":             "redis://u@h",
+		"redis://secret@h":        "redis://********@h",
+		"unix://secret@/run/x":    "unix://********@/run/x",
 		"redis://u:@h":            "redis://u:@h",
 		"redis://u:p@h:1":         "redis://u:********@h:1",
 		"redis://:p:q%40@[::1]:1": "redis://:********@[::1]:1",
@@ -160,6 +162,7 @@ func TestCredentials(t *testing.T) {
 	dir := t.TempDir()
 	pass := write(t, dir, "pass", " p w \r\nsecond line\n")
 	bare := write(t, dir, "bare", "pw")
+	marked := write(t, dir, "marked", "\uFEFFpw\r\n")
 	empty := write(t, dir, "empty", "\nc4n4ry\n")
 	long := write(t, dir, "long", strings.Repeat("x", maxSecret+1))
 	write(t, dir, "app/password", "pw\n")
@@ -178,7 +181,9 @@ func TestCredentials(t *testing.T) {
 		{Redis{SecretsDir: dir + "/app/"}, "app", "pw", ""},
 		{Redis{URL: "redis://u%3A:p%40%23@h"}, "u:", "p@#", ""},
 		{Redis{URL: "redis://:p@h"}, "", "p", ""},
-		{Redis{URL: "redis://u@h"}, "u", "", ""},
+		{Redis{URL: "redis://secret%40@h"}, "", "secret@", ""}, // as redis-cli has it
+		{Redis{URL: "redis://u:@h"}, "u", "", ""},
+		{Redis{PasswordFile: marked}, "", "pw", ""},
 		{Redis{URL: "unix://u:p@/x"}, "u", "p", ""},
 		{Redis{URL: "c4n4ry"}, "", "", "redis.url: " + urlForm},
 		{Redis{PasswordFile: dir + "/none"}, "", "", "redis.password_file: cannot read " + dir + "/none: no such file or directory"},

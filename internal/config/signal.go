@@ -6,7 +6,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/lpportorino/jettison-base-images/internal/signals"
+	"golang.org/x/sys/unix"
 )
 
 // Signal is a signal by its number, written by its name: "SIGTERM", "TERM",
@@ -22,7 +22,7 @@ const (
 
 // String returns the name with its SIG, or the number where there is no name.
 func (s Signal) String() string {
-	if name := signals.Name(syscall.Signal(s)); name != "" {
+	if name := unix.SignalName(syscall.Signal(s)); name != "" {
 		return name
 	}
 	switch {
@@ -42,7 +42,7 @@ func (s Signal) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s *Signal) UnmarshalText(text []byte) error {
 	v := parseSignal(strings.ToUpper(string(text)))
 	if v < 1 || v > rtMax {
-		return errors.New(`must be a signal, such as "SIGTERM", "SIGRTMIN+3" or a number from 1 to 64, not ` + quote(string(text)))
+		return errors.New(`must be a signal, such as "SIGTERM", "SIGRTMIN+3" or a number from 1 to 64` + insteadOf(string(text)))
 	}
 	*s = v
 	return nil
@@ -54,7 +54,7 @@ func parseSignal(name string) Signal {
 		return Signal(n)
 	}
 	name = "SIG" + strings.TrimPrefix(name, "SIG")
-	if n := signals.Number(name); n != 0 {
+	if n := unix.SignalNum(name); n != 0 {
 		return Signal(n)
 	}
 	if name == "SIGRTMIN" {

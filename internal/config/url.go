@@ -1,11 +1,14 @@
 package config
 
 import (
+	"log/slog"
 	"net"
 	"net/url"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/address"
 )
 
 // URL is the text of redis.url. It shows itself with its password masked in every
@@ -22,6 +25,9 @@ func (u URL) String() string { return maskURL(string(u)) }
 
 // GoString is String, so that %#v hides the password as well.
 func (u URL) GoString() string { return strconv.Quote(u.String()) }
+
+// LogValue is String, so that no handler of log/slog sees the password.
+func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 
 // MarshalText is String, so that no encoder writes the password. There is no error.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
@@ -45,6 +51,11 @@ func parseURL(raw URL) (u redisURL, problem string) {
 		return u, form + "; special characters of a password stand in it as %XX"
 	}
 	u.user = p.User
+	if u.user != nil {
+		if _, said := u.user.Password(); !said { // redis://secret@host, as redis-cli reads it
+			u.user = url.UserPassword("", u.user.Username())
+		}
+	}
 	if p.RawQuery != "" || p.ForceQuery || p.Fragment != "" {
 		return u, form + " without ? and #; in a password they stand as %3F and %23"
 	}
@@ -61,26 +72,18 @@ func parseURL(raw URL) (u redisURL, problem string) {
 		return u, form
 	}
 	if strings.Trim(p.Path, "/") != "" {
-		return u, "must end after the port: databases are told by redis.logs_db and redis.values_db"
+		return u, "must end after the port: what stands behind the / elsewhere, the number of a database, is redis.logs_db and redis.values_db here"
 	}
 	port := p.Port()
 	if port == "" {
 		port = "6379"
 	}
-	if !isHost(p.Hostname()) || !isPort(port) {
+	if !address.IsHost(p.Hostname()) || !address.IsPort(port) {
 		return u, form
 	}
 	u.network, u.host = "tcp", p.Hostname()
 	u.address = net.JoinHostPort(u.host, port)
 	return u, ""
-}
-
-// isHTTP says whether s can be asked over HTTP. It must not hold a password: the
-// beats of a pool are shown as they are.
-func isHTTP(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil &&
-		isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
 }
 
 func maskURL(raw string) string {
@@ -101,6 +104,8 @@ func maskURL(raw string) string {
 		end = start + i
 	}
 	at := start + strings.LastIndexByte(raw[start:end], '@')
-	colon := start + strings.IndexByte(raw[start:at], ':')
-	return raw[:colon+1] + mask + raw[at:]
+	if i := strings.IndexByte(raw[start:at], ':'); i >= 0 {
+		start += i + 1
+	}
+	return raw[:start] + mask + raw[at:]
 }

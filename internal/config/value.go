@@ -2,10 +2,12 @@ package config
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // mask stands for a secret wherever one would be shown. Its length says nothing.
@@ -29,6 +31,9 @@ func (s Secret) String() string {
 // GoString is String, so that %#v hides the text as well.
 func (s Secret) GoString() string { return strconv.Quote(s.String()) }
 
+// LogValue is String, so that no handler of log/slog sees the text.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
 // MarshalText is String, so that no encoder writes the text. There is no error.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
@@ -46,7 +51,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return errors.New(`must be a number with a unit, such as "500ms", "10s" or "1m30s", not ` + quote(string(text)))
+		return errors.New(`must be a number with a unit, such as "500ms", "10s" or "1m30s"` + insteadOf(string(text)))
 	}
 	*d = Duration(v)
 	return nil
@@ -96,17 +101,21 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	v, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || v < 0 || v > math.MaxInt64/factor {
-		return errors.New(`must be a number of bytes, such as 512, "64KiB" or "10MB", not ` + quote(string(text)))
+		return errors.New(`must be a number of bytes, such as 512, "64KiB" or "10MB"` + insteadOf(string(text)))
 	}
 	*s = Size(v * factor)
 	return nil
 }
 
-// quote returns s in quotes for an error, on one line and not too long.
-func quote(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+// insteadOf returns ", not" and s in quotes, or "" where s may be a password in the wrong
+// place: it is shown only if it is short, and a number with or without a unit, or a name
+// in capitals.
+func insteadOf(s string) string {
+	const most = 12 // bytes
+	unit := strings.TrimLeft(s, "+-.0123456789")
+	number := len(unit) < len(s) && len(strings.TrimPrefix(unit, " ")) <= len("KiB")
+	if len(s) > most || !number && unit != strings.ToUpper(unit) || strings.ContainsFunc(unit, func(r rune) bool { return !unicode.IsLetter(r) && r != ' ' }) {
+		return ""
 	}
-	return strconv.Quote(s)
+	return ", not " + strconv.Quote(s)
 }

@@ -24,8 +24,8 @@ func TestDuration(t *testing.T) {
 	}
 	for _, text := range []string{"", "10", "10 s", "ten", "1d", "9999999999h"} {
 		d := Duration(7)
-		const want = `must be a number with a unit, such as "500ms", "10s" or "1m30s", not `
-		if err := d.UnmarshalText([]byte(text)); err == nil || err.Error() != want+quote(text) || d != 7 {
+		const want = `must be a number with a unit, such as "500ms", "10s" or "1m30s"`
+		if err := d.UnmarshalText([]byte(text)); err == nil || err.Error() != want+insteadOf(text) || d != 7 {
 			t.Errorf("%q: %v, %v", text, d, err)
 		}
 	}
@@ -59,8 +59,8 @@ func TestSize(t *testing.T) {
 	}
 	for _, text := range []string{"", "KiB", "B", "-1", "1.5GiB", "64K", "0x10", "8589934592GiB", "9223372036854775808", "1 2KB", "KiBKiB"} {
 		s := Size(7)
-		const want = `must be a number of bytes, such as 512, "64KiB" or "10MB", not `
-		if err := s.UnmarshalText([]byte(text)); err == nil || err.Error() != want+quote(text) || s != 7 {
+		const want = `must be a number of bytes, such as 512, "64KiB" or "10MB"`
+		if err := s.UnmarshalText([]byte(text)); err == nil || err.Error() != want+insteadOf(text) || s != 7 {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
@@ -94,20 +94,23 @@ func TestSignal(t *testing.T) {
 	}
 	for _, text := range []string{"", "SIG", "SIGSIGTERM", "0", "65", "-15", "256", "SIGRTMIN+31", "SIGRTMIN-1", "SIGRTMAX-31", "SIGRTMIN+", "SIGRTMIN++1", "TERM "} {
 		s := Signal(7)
-		const want = `must be a signal, such as "SIGTERM", "SIGRTMIN+3" or a number from 1 to 64, not `
-		if err := s.UnmarshalText([]byte(text)); err == nil || err.Error() != want+quote(text) || s != 7 {
+		const want = `must be a signal, such as "SIGTERM", "SIGRTMIN+3" or a number from 1 to 64`
+		if err := s.UnmarshalText([]byte(text)); err == nil || err.Error() != want+insteadOf(text) || s != 7 {
 			t.Errorf("%q: %v, %v", text, s, err)
 		}
 	}
 }
 
-func TestQuoteIsShort(t *testing.T) {
+// TestShown: a value that may be a password is not shown.
+func TestShown(t *testing.T) {
 	t.Parallel()
-	if got := quote(strings.Repeat("é", 40)); got != `"`+strings.Repeat("é", 40)+`"` {
-		t.Error(got)
-	}
-	if got := quote(strings.Repeat("é", 41) + "\n"); got != `"`+strings.Repeat("é", 40)+`…"` {
-		t.Error(got)
+	for text, want := range map[string]string{
+		"10": `, not "10"`, "64K": `, not "64K"`, "-1": `, not "-1"`, "": `, not ""`, "SIGFOO": `, not "SIGFOO"`, "10 s": `, not "10 s"`,
+		"s3cretPW": "", "Secret": "", "secret": "", "redis://:x@h": "", "1234567890123": "", "12ab34": "", "12\n": "",
+	} {
+		if got := insteadOf(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 

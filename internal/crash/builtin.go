@@ -2,25 +2,39 @@ package crash
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
 // ReadCore is the Builtin that wrapp has.
-func ReadCore(ctx context.Context, core, executable string) (string, error) {
+func ReadCore(ctx context.Context, core, executable string) (string, []signature.Frame, error) {
 	opts := corefile.Options{Executable: executable}
 	if until, ok := ctx.Deadline(); ok {
 		opts.Timeout = max(time.Until(until), time.Millisecond)
 	}
 	c, err := corefile.OpenWith(core, opts)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	text := c.Report()
+	var frames []signature.Frame
+	for _, f := range c.Backtrace(&c.Threads[0], mostFrames) {
+		frame := signature.Frame{Function: f.Function, Module: f.Module, Offset: f.Offset, Signal: f.Signal}
+		if f.File != "" {
+			frame.Place = f.File + ":" + strconv.Itoa(f.Line)
+		}
+		frames = append(frames, frame)
+	}
 	c.Close()
 	// What the first paragraph tells is in the report already.
 	_, rest, _ := strings.Cut(text, "\n\n")
-	return rest, nil
+	return rest, frames, nil
 }
+
+// mostFrames is how many frames are looked through for the app's own; a runtime may have
+// many on top.
+const mostFrames = 64

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -69,6 +70,8 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	if e.core != nil && e.core.executable != "" {
 		exe, threads = e.core.executable, e.core.threads
 	}
+	r.Build = shortBuild(exe)
+	r.Signature = signDeath(sig, d.block, e.trace.frames, exe)
 	w.process(p, threads)
 	status := d.status.String()
 	if sig != 0 {
@@ -90,8 +93,7 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	w.output(p)
 	p.block("memory and limits at the end", w.memory(d.status.MaxRSS()))
 	coreBlock(p, r, exe, e)
-	r.Message = p.message(w.secrets())
-	return r
+	return w.finished(r, p)
 }
 
 // coreReport is the report of a core of another process of the app's tree.
@@ -103,6 +105,8 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	if c.executable == "" {
 		name = "a process"
 	}
+	r.Build = shortBuild(c.executable)
+	r.Signature = signature.Of(process.SignalName(r.Signal)+" of "+name, signature.Own(e.trace.frames, c.executable))
 	p := w.page(name+", started by "+w.opts.Name+", crashed: "+describeSignal(r.Signal), moment(c.when))
 	p.row("process", strconv.Itoa(c.pid)+", child of "+strconv.Itoa(c.ppid)+plural(c.threads, "thread"))
 	cause(p, c)
@@ -115,8 +119,7 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	w.output(p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
 	coreBlock(p, r, c.executable, e)
-	r.Message = p.message(w.secrets())
-	return r
+	return w.finished(r, p)
 }
 
 // tooFast tells of cores that no report is about.
@@ -127,6 +130,8 @@ func (w *Watch) tooFast(cores int) string {
 // skippedReport counts the cores that no report has told of.
 func (w *Watch) skippedReport() *Report {
 	r := w.appReport(Core)
+	r.Count = w.skipped
+	r.Signature = signature.Of("cores of other processes", nil)
 	r.Message = w.tooFast(w.skipped)
 	return r
 }
@@ -134,14 +139,16 @@ func (w *Watch) skippedReport() *Report {
 // tracebackReport is the report of a traceback that the app has survived.
 func (w *Watch) tracebackReport(b *heard) *Report {
 	r := w.appReport(Traceback)
+	r.Signature = b.sign()
+	exe, _ := w.life.program()
+	r.Build = shortBuild(exe)
 	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Title, w.moment(b.Begun))
 	w.process(p, 0)
 	if b.lost > 0 {
 		p.row("besides", strconv.Itoa(b.lost)+" more tracebacks before it are not reported, because they came too fast")
 	}
 	p.block("traceback in the output", clean(b.Text))
-	r.Message = p.message(w.secrets())
-	return r
+	return w.finished(r, p)
 }
 
 // told is the row about the backtrace.

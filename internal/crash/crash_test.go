@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -25,7 +27,7 @@ import (
 // something else.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin}
+	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin, "signed": signed}
 	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
 		os.Unsetenv("TEST_ROLE")
 		watch(role, os.Args[1:])
@@ -121,6 +123,9 @@ func reports(t *testing.T, role string, env []string, app ...string) (reports []
 		if err := d.Decode(&r); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := hex.DecodeString(r.Signature.ID); err != nil || len(r.Signature.ID) != 12 {
+			t.Errorf("the signature %q of %s", r.Signature.ID, r.Message)
+		}
 		reports = append(reports, r)
 	}
 	return reports, stderr.String()
@@ -182,7 +187,7 @@ func TestHang(t *testing.T) {
 		t.Fatalf("%d reports: %v; %s", len(got), got, rest)
 	}
 	r := got[0]
-	if r.Kind != Hang || r.ExitCode != -1 || r.Signal != 0 || r.PID == 0 {
+	if r.Kind != Hang || r.ExitCode != -1 || r.Signal != 0 || r.PID == 0 || !strings.HasPrefix(r.Signature.Top, "waits_for_ever at ") {
 		t.Errorf("%+v", r)
 	}
 	if strings.Count(r.Message, "waits_for_ever (") != 4 {
@@ -229,13 +234,13 @@ func stopped(w *watched) {
 	w.opts.Free = func() { holders.Add(-1) }
 	w.start()
 	w.line("ready")
+	if err := syscall.Mkfifo("held", 0o600); err != nil {
+		log.Fatal(err)
+	}
 	dumped := make(chan error)
 	go func() { dumped <- w.Dump("it does not answer") }()
-	for {
-		if _, err := os.Stat("held"); err == nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	if _, err := os.ReadFile("held"); err != nil { // waits for gdb to write it
+		log.Fatal(err)
 	}
 	fmt.Fprintln(os.Stderr, holders.Load())
 	w.app.Stop()
@@ -262,8 +267,16 @@ func TestStopWhileHeld(t *testing.T) {
 	}
 }
 
-// tracebacks tells of a traceback at each "traceback" that the app writes.
+// tracebacks tells of a traceback at each "traceback" that the app writes, and the app
+// of each report, if it has made a FIFO for that.
 func tracebacks(w *watched) {
+	deliver := w.opts.Deliver
+	w.opts.Deliver = func(r *Report) {
+		deliver(r)
+		if f, err := os.OpenFile("reported", os.O_WRONLY, 0); err == nil {
+			f.Close()
+		}
+	}
 	w.start()
 	n := 0
 	for scanner := bufio.NewScanner(w.out); scanner.Scan(); {
@@ -287,7 +300,7 @@ func TestTracebacks(t *testing.T) {
 		{"echo traceback KeyboardInterrupt; exit 130", ""},
 		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: number 1"},
 		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after number 1"},
-		{"echo traceback x; sleep 4; exit 3", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"mkfifo reported; echo traceback x; read line <reported; exit 3", "traceback 0 -1 wrote a traceback and went on: number 1"},
 		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 2 | traceback 0 -1 wrote a traceback and went on: number 1"},
 	} {
 		t.Run(tt.script, func(t *testing.T) {
@@ -310,12 +323,12 @@ func TestTracebacks(t *testing.T) {
 
 // builtin has a reader of cores in place of gdb.
 func builtin(w *watched) {
-	w.opts.Builtin = func(_ context.Context, core, executable string) (string, error) {
+	w.opts.Builtin = func(_ context.Context, core, executable string) (string, []signature.Frame, error) {
 		info, err := os.Stat(core)
 		if err != nil || info.Size() == 0 {
-			return "", fmt.Errorf("no core: %v", err)
+			return "", nil, fmt.Errorf("no core: %v", err)
 		}
-		return "#0 read of " + executable, nil
+		return "#0 read of " + executable, nil, nil
 	}
 	w.start()
 	w.finish()
@@ -323,14 +336,20 @@ func builtin(w *watched) {
 
 func TestBuiltin(t *testing.T) {
 	t.Parallel()
-	pattern, err := readPattern("/proc/sys/kernel")
-	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
-		t.Skipf("no cores to be had here: %v, %v", pattern, err)
-	}
+	needCores(t)
 	app := compile(t, "int main(void) { *(volatile int *)0 = 1; }")
 	got, rest := reports(t, "builtin", []string{"PATH=" + t.TempDir()}, app)
 	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\n#0 read of "+app+"\n") {
 		t.Errorf("%v; %s", got, rest)
+	}
+}
+
+// needCores skips the test where the kernel does not write cores into the app's directory.
+func needCores(t *testing.T) {
+	t.Helper()
+	pattern, err := readPattern("/proc/sys/kernel")
+	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
+		t.Skipf("no cores to be had here: %v, %v", pattern, err)
 	}
 }
 

@@ -8,21 +8,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// incomparable is the first field of structs that nobody compares. It takes no room and
-// forbids ==, for which the compiler would make code for each of them.
-type incomparable [0]func()
-
 // A Block is a traceback that was found in the app's output.
 type Block struct {
-	_     incomparable
-	Title string // what it is about, in a line: "Go: panic: runtime error: …"
-	Text  string
-	Begun time.Time // when its first line came
+	Title    string // what it is about, in a line: "Go: panic: runtime error: …"
+	Text     string
+	Begun    time.Time // when its first line came
+	Language string    // as the recogniser says it
 }
 
 // A death is all that decides whether the end of an app is a crash.
 type death struct {
-	_          incomparable
 	at         time.Time
 	status     process.Status
 	stopped    bool           // wrapp has stopped it,
@@ -40,7 +35,7 @@ func (d *death) kind() (Kind, bool) {
 		return Signal, d.oom != "" && !d.stopped
 	case sig != 0 && d.stopped && sig == d.stopSignal:
 		return "", false
-	case inWords(sig) != "":
+	case signalWords[sig] != "":
 		return Signal, true
 	case sig == 0:
 		return Traceback, d.fatal()

@@ -65,13 +65,16 @@ func (w *Watch) decide(ctx context.Context, broken []string) {
 // death is what is known of the app's end, just after it.
 func (w *Watch) death() *death {
 	d := &death{at: time.Now(), status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal}
+	if limits := d.status.Limits(); limits != "" {
+		w.life.mu.Lock()
+		w.life.limits = limits
+		w.life.mu.Unlock()
+	}
 	if d.status.Signal() == syscall.SIGKILL {
 		w.life.mu.Lock()
-		group, before, asked := w.life.group, w.life.before, w.life.asked
+		group, before := w.life.group, w.life.before
 		w.life.mu.Unlock()
-		if asked {
-			d.oom = countOOM(group).since(before)
-		}
+		d.oom = countOOM(group).since(before)
 	}
 	return d
 }
@@ -82,6 +85,7 @@ func (w *Watch) end() {
 	defer cancel()
 	w.decide(ctx, nil)
 	w.survived(time.Now())
+	w.tellSums(true)
 	w.look(ctx, true)
 	w.children.Wait()
 	if w.skipped > 0 {

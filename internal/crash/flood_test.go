@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,8 @@ func TestFlood(t *testing.T) {
 	t.Parallel()
 	var got []*Report
 	w := New(Options{Run: "today", Deliver: func(r *Report) { got = append(got, r) }})
-	w.app = new(process.Process)
-	const came = 1000
+	w.app, w.life = new(process.Process), new(life)
+	const came = 100
 	text := strings.Repeat("x", 64<<10)
 	for i := range came {
 		w.Traceback(Block{Title: fmt.Sprint("number ", i+1), Text: text, Begun: time.Now()})
@@ -43,7 +44,77 @@ func TestFlood(t *testing.T) {
 	}
 	w.survived(time.Now())
 	w.outlived() // there is none
-	if len(got)+lost != came || w.held != 0 {
-		t.Errorf("%d reports, %d lost, %d bytes held", len(got), lost, w.held)
+	w.tellSums(true)
+	// All say the same, but for a number.
+	if len(got) != 2 || w.held != 0 {
+		t.Fatalf("%d reports, %d bytes held", len(got), w.held)
+	}
+	if told := 1 + lost + got[1].Count; told != came {
+		t.Errorf("%d of %d are told of", told, came)
+	}
+}
+
+// TestRepeats: what is reported of tracebacks that the app survives, and what only counted.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	trace := func(reason, frame string, seconds int) *heard {
+		return &heard{Block: Block{Title: "Go: panic: " + reason, Text: "panic: " + reason + "\n\ngoroutine 7 [running]:\n" + frame}, at: at(seconds)}
+	}
+	r := repeats{room: 100}
+	r.seed = maphash.MakeSeed()
+	for i, tt := range []struct {
+		b    *heard
+		want bool
+	}{
+		{trace("no user 1", "main.f(0xc000012345)\n\tx.go:3", 0), true},
+		{trace("no user 22", "main.f(0xc00006789a)\n\tx.go:3", 1), false}, // other numbers
+		{trace("no user 1", "main.f(0xc000012345)\n\tx.go:4", 2), true},   // another line
+		{trace("no room", "main.f(0xc000012345)\n\tx.go:3", 3), true},     // another reason
+		{trace("no room", "main.f(0xc000012345)\n\tx.go:3", 59), false},
+	} {
+		if got := r.wants(tt.b, tt.b.at); got != tt.want {
+			t.Errorf("%d: reported: %v", i, got)
+		}
+	}
+	for i := range 20 {
+		b := trace("other "+strings.Repeat("x", i), "", 59)
+		if got := r.wants(b, b.at); got != (i < differentEach-3) {
+			t.Errorf("different one %d: reported: %v", i+3, got)
+		}
+	}
+	if due := r.sums(at(59), false); len(due) > 0 {
+		t.Errorf("too early: %v", due)
+	}
+	due := r.sums(at(60), false)
+	if len(due) != 1 || due[0].more != 1 || due[0].title != "Go: panic: no user 1" {
+		t.Errorf("after a minute: %+v", due)
+	}
+	if again := trace("no user 3", "main.f(0xc0)\n\tx.go:3", 61); !r.wants(again, again.at) {
+		t.Error("not reported in the next minute")
+	}
+	if due := r.sums(at(200), true); len(due) != 2 {
+		t.Errorf("at the end: %+v", due)
+	}
+
+	// However long it goes on, most of the stream stays free.
+	r = repeats{room: 25, seed: maphash.MakeSeed()}
+	entries, told := 0, 0
+	const came = 5_000
+	for i := range came {
+		b := trace("reason "+strings.Repeat("x", i%37), "", i)
+		if r.wants(b, b.at) {
+			entries, told = entries+1, told+1
+		}
+		for _, s := range r.sums(b.at, i == came-1) {
+			entries, told = entries+1, told+s.more
+		}
+	}
+	if entries > 30 || told != came {
+		t.Errorf("%d entries tell of %d tracebacks", entries, told)
+	}
+	if got := thousands(1299) + " " + thousands(12) + " " + thousands(1234567); got != "1,299 12 1,234,567" {
+		t.Error(got)
 	}
 }

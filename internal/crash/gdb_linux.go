@@ -87,7 +87,6 @@ var (
 
 // A gdb runs gdb as the app's user.
 type gdb struct {
-	_          incomparable
 	supervisor *process.Supervisor
 	user       *process.User
 	path       string

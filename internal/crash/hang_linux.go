@@ -126,6 +126,8 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 	r := w.appReport(Hang)
 	w.life.look()
 	exe, threads := w.life.program()
+	r.Build = shortBuild(exe)
+	r.Signature = signHang(&e.trace, exe)
 	p := w.page(w.opts.Name+" hangs: "+why, w.moment(at))
 	w.process(p, threads)
 	p.row("executable", executableRow(exe))
@@ -135,8 +137,7 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 	p.block("libraries", e.trace.libraries)
 	w.output(p)
 	p.block("memory and limits", w.memory(0))
-	r.Message = p.message(w.secrets())
-	return r
+	return w.finished(r, p)
 }
 
 // maxStates bounds the threads that are told.
@@ -161,7 +162,7 @@ func threadStates(proc string) string {
 			return string(text)
 		}
 		state := string(stateOf(dir))
-		if words, ok := word(states, state); ok {
+		if words, ok := states[state]; ok {
 			state = words
 		}
 		b.WriteString(task.Name() + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
@@ -179,13 +180,15 @@ func threadStates(proc string) string {
 }
 
 // states are the letters of /proc/PID/stat.
-const states = `R running
-S sleeping
-D waiting in the kernel, uninterruptibly
-T stopped
-t stopped by a debugger
-Z ended
-X ended`
+var states = map[string]string{
+	"R": "running",
+	"S": "sleeping",
+	"D": "waiting in the kernel, uninterruptibly",
+	"T": "stopped",
+	"t": "stopped by a debugger",
+	"Z": "ended",
+	"X": "ended",
+}
 
 // stateOf is the letter in the stat file of a directory of /proc; '?' if there is
 // none.

@@ -28,7 +28,7 @@ func (w *Watch) Ended(pipe int) { w.listeners[pipe].Close() }
 func (w *Watch) listen() {
 	for i := range w.listeners {
 		w.listeners[i] = traceback.New(func(r traceback.Report) {
-			w.Traceback(Block{Title: r.Language + ": " + r.Title, Text: string(r.Text), Begun: r.Begin})
+			w.Traceback(Block{Title: r.Language + ": " + r.Title, Text: string(r.Text), Begun: r.Begin, Language: r.Language})
 		})
 	}
 }

@@ -26,12 +26,11 @@ type life struct {
 	sight
 	before oomCount // when last looked at; if the group counts kills, the time before that
 	latest oomCount // when last looked at
-	asked  bool     // group and the counts are known
+	asked  bool     // group is known to be the app's
 }
 
 // A sight is what the kernel told when it was asked last.
 type sight struct {
-	_      incomparable
 	status status
 	limits string // of /proc/PID/limits
 	group  cgroup
@@ -66,13 +65,16 @@ const (
 	maxTasks = 256 // threads of one process of which the children are looked for
 )
 
-func newLife(pid int, path, dir string) *life {
+// newLife begins with what was counted, just before the app was started, in the group in
+// which it starts: it may be killed before it is looked at for the first time.
+func newLife(pid int, path, dir string, count oomCount) *life {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
 	return &life{
 		pid: pid, proc: "/proc/" + strconv.Itoa(pid), exe: path,
 		dirs: []string{dir}, tree: map[int]bool{pid: true},
+		sight: sight{group: count.group}, before: count, latest: count,
 	}
 }
 
@@ -90,11 +92,13 @@ func (l *life) look() {
 	if limits, _ := sysio.ReadFile(l.proc + "/limits"); len(limits) > 0 {
 		l.limits = string(limits)
 		switch {
-		case !l.asked:
+		case !l.asked && alive:
 			l.asked = true
-			l.group = cgroupOf(l.proc)
-			l.latest = countOOM(l.group)
-			l.before = l.latest
+			if group := cgroupOf(l.proc); group != l.group {
+				l.group = group
+				l.latest = countOOM(group)
+				l.before = l.latest
+			}
 		case !l.before.counted:
 			// Weak evidence has to be of just now.
 			l.before = countOOM(l.group)

@@ -3,6 +3,7 @@ package crash
 import (
 	"bufio"
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,12 +32,10 @@ const (
 	maxFilenames = 4096
 )
 
-// Of an ELF file and the notes of a Linux core, elf(5).
+// Notes of a Linux core, elf(5).
 const (
-	typeCore    = 4 // ET_CORE
-	headerNote  = 4 // PT_NOTE
-	noteStatus  = 1
-	noteProcess = 3
+	noteStatus  = uint32(elf.NT_PRSTATUS)
+	noteProcess = uint32(elf.NT_PRPSINFO)
 	noteAuxv    = 6
 	noteSiginfo = 0x53494749
 	noteFile    = 0x46494c45
@@ -50,14 +49,14 @@ func readCore(r io.ReaderAt) (*core, error) {
 	if _, err := r.ReadAt(ident[:], 0); err != nil {
 		return nil, fmt.Errorf("read the ELF header: %w", err)
 	}
-	if string(ident[:4]) != "\x7fELF" {
+	if string(ident[:4]) != elf.ELFMAG {
 		return nil, errors.New("no ELF file")
 	}
-	if ident[4] != 2 || ident[5] != 1 {
+	if elf.Class(ident[elf.EI_CLASS]) != elf.ELFCLASS64 || elf.Data(ident[elf.EI_DATA]) != elf.ELFDATA2LSB {
 		return nil, errors.New("not a 64-bit little-endian ELF file")
 	}
 	le := binary.LittleEndian
-	if le.Uint16(ident[16:]) != typeCore {
+	if elf.Type(le.Uint16(ident[16:])) != elf.ET_CORE {
 		return nil, errors.New("no core")
 	}
 	offset, size, count := le.Uint64(ident[32:]), int(le.Uint16(ident[54:])), int(le.Uint16(ident[56:]))
@@ -92,7 +91,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 		if end := offset + length; end >= offset {
 			c.size = max(c.size, end)
 		}
-		if le.Uint32(header) != headerNote || c.pid >= 0 {
+		if elf.ProgType(le.Uint32(header)) != elf.PT_NOTE || c.pid >= 0 {
 			continue
 		}
 		// No more is held than there really is.

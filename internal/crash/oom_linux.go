@@ -153,7 +153,6 @@ func word(text, name string) (string, bool) {
 
 // An oomCount is what the kernel has counted of out-of-memory kills.
 type oomCount struct {
-	_       incomparable
 	group   cgroup
 	kills   int
 	counted bool // kills is known

@@ -107,7 +107,7 @@ func TestOOMBeside(t *testing.T) {
 		}
 	}
 	count(0)
-	l := newLife(os.Getpid(), "", "/")
+	l := newLife(os.Getpid(), "", "/", oomCount{})
 	l.look()
 	l.group = cgroup{dir: dir, v2: true}
 	l.latest = countOOM(l.group)

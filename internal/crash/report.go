@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -26,14 +27,17 @@ const (
 
 // A Report is one entry of the :crash stream.
 type Report struct {
-	_        incomparable
 	Kind     Kind
 	Run      string // when the run began, as its marker says it
 	PID      int
 	Signal   syscall.Signal // 0: none, or not known
 	ExitCode int            // -1: not ended, or not known
 	CoreFile string         // where the core is, if it is still there
+	Count    int            // how many others it stands for
 	Message  string
+
+	Signature signature.Signature
+	Build     string // of the program that died: its build ID, shortened; empty: not known
 }
 
 // Fields are the names and values, in turn, of the entry's fields besides
@@ -48,6 +52,16 @@ func (r *Report) Fields() []string {
 	}
 	if r.CoreFile != "" {
 		f = append(f, "core", r.CoreFile)
+	}
+	if r.Count > 0 {
+		f = append(f, "count", strconv.Itoa(r.Count))
+	}
+	f = append(f, "signature", r.Signature.ID)
+	if r.Signature.Top != "" {
+		f = append(f, "frame", r.Signature.Top)
+	}
+	if r.Build != "" {
+		f = append(f, "build", r.Build)
 	}
 	return f
 }
@@ -99,6 +113,14 @@ func cutMiddle(text string, limit int) string {
 		tail = tail[1:]
 	}
 	return head + "\n[… " + strconv.Itoa(len(text)-len(head)-len(tail)) + " bytes left out here …]\n\n" + tail
+}
+
+// finished puts the page into the report, without secrets.
+func (w *Watch) finished(r *Report, p *page) *Report {
+	secrets := w.secrets()
+	r.Message = p.message(secrets)
+	r.Signature.Top = redact(clean(r.Signature.Top), secrets)
+	return r
 }
 
 // mask stands in place of a secret.

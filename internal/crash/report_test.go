@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
 func TestCutMiddle(t *testing.T) {
@@ -63,9 +65,9 @@ func TestFields(t *testing.T) {
 		r    Report
 		want string
 	}{
-		{Report{Kind: Signal, Run: "r", PID: 1, Signal: 11, ExitCode: 139, CoreFile: "/c"}, "kind signal run r pid 1 signal SIGSEGV exit_code 139 core /c"},
-		{Report{Kind: Traceback, Run: "r", PID: 1, ExitCode: -1}, "kind traceback run r pid 1"},
-		{Report{Kind: Traceback, Run: "r", PID: 1, ExitCode: 2}, "kind traceback run r pid 1 exit_code 2"},
+		{Report{Kind: Signal, Run: "r", PID: 1, Signal: 11, ExitCode: 139, CoreFile: "/c", Signature: signature.Signature{ID: "0123456789ab", Top: "f at f.c:1"}, Build: "b"}, "kind signal run r pid 1 signal SIGSEGV exit_code 139 core /c signature 0123456789ab frame f at f.c:1 build b"},
+		{Report{Kind: Traceback, Run: "r", PID: 1, ExitCode: -1, Signature: signature.Signature{ID: "0123456789ab"}}, "kind traceback run r pid 1 signature 0123456789ab"},
+		{Report{Kind: Traceback, Run: "r", PID: 1, ExitCode: 2, Count: 3, Signature: signature.Signature{ID: "0123456789ab"}}, "kind traceback run r pid 1 exit_code 2 count 3 signature 0123456789ab"},
 	} {
 		if got := strings.Join(tt.r.Fields(), " "); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)

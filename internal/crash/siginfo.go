@@ -10,7 +10,6 @@ import (
 
 // A siginfo is what the kernel says of a signal, sigaction(2).
 type siginfo struct {
-	_            incomparable
 	signal, code int
 	address      uint64 // of a fault
 	pid          int    // of the sender
@@ -30,56 +29,66 @@ func parseSiginfo(b []byte) (s siginfo) {
 	return s
 }
 
-// signalWords are the signals that report a crash, by their numbers on Linux.
-const signalWords = `3 quit
-4 illegal instruction
-5 trap
-6 aborted
-7 bus error
-8 arithmetic error
-11 segmentation fault
-24 CPU time limit exceeded
-25 file size limit exceeded
-31 bad system call`
-
-// inWords is a signal that reports a crash in words, empty for others.
-func inWords(sig syscall.Signal) string {
-	words, _ := word(signalWords, strconv.Itoa(int(sig)))
-	return words
+// signalWords are the signals that report a crash.
+var signalWords = map[syscall.Signal]string{
+	syscall.SIGQUIT: "quit",
+	syscall.SIGILL:  "illegal instruction",
+	syscall.SIGTRAP: "trap",
+	syscall.SIGABRT: "aborted",
+	syscall.SIGBUS:  "bus error",
+	syscall.SIGFPE:  "arithmetic error",
+	syscall.SIGSEGV: "segmentation fault",
+	syscall.SIGXCPU: "CPU time limit exceeded",
+	syscall.SIGXFSZ: "file size limit exceeded",
+	syscall.SIGSYS:  "bad system call",
 }
 
-// causes are what the codes of a signal mean, by the numbers of both.
-const causes = `11.1 SEGV_MAPERR: nothing is mapped there
-11.2 SEGV_ACCERR: that is not permitted there
-11.3 SEGV_BNDERR: outside the bounds of an object
-11.4 SEGV_PKUERR: a protection key forbids it
-11.8 SEGV_MTEAERR: memory tags differ, found late
-11.9 SEGV_MTESERR: memory tags differ
-7.1 BUS_ADRALN: the address is not aligned
-7.2 BUS_ADRERR: there is no memory behind it, as past the end of a mapped file
-7.3 BUS_OBJERR: a hardware error
-7.4 BUS_MCEERR_AR: a memory error in what was read
-7.5 BUS_MCEERR_AO: a memory error was found
-8.1 FPE_INTDIV: an integer was divided by zero
-8.2 FPE_INTOVF: an integer overflow
-8.3 FPE_FLTDIV: a number was divided by zero
-8.4 FPE_FLTOVF: a floating-point overflow
-8.5 FPE_FLTUND: a floating-point underflow
-8.6 FPE_FLTRES: an inexact floating-point result
-8.7 FPE_FLTINV: an invalid floating-point operation
-8.8 FPE_FLTSUB: a subscript out of range
-4.1 ILL_ILLOPC: no such instruction
-4.2 ILL_ILLOPN: no such operand
-4.3 ILL_ILLADR: no such addressing mode
-4.4 ILL_ILLTRP: a trap that is not permitted
-4.5 ILL_PRVOPC: a privileged instruction
-4.6 ILL_PRVREG: a privileged register
-4.7 ILL_COPROC: a coprocessor error
-4.8 ILL_BADSTK: an internal stack error
-5.1 TRAP_BRKPT: a breakpoint instruction
-5.2 TRAP_TRACE: a traced step
-5.4 TRAP_HWBKPT: a hardware breakpoint
-31.1 SYS_SECCOMP: seccomp forbids it`
+// causes are what the codes of a signal mean, by their numbers on Linux.
+var causes = map[syscall.Signal]map[int]string{
+	syscall.SIGSEGV: {
+		1: "SEGV_MAPERR: nothing is mapped there",
+		2: "SEGV_ACCERR: that is not permitted there",
+		3: "SEGV_BNDERR: outside the bounds of an object",
+		4: "SEGV_PKUERR: a protection key forbids it",
+		8: "SEGV_MTEAERR: memory tags differ, found late",
+		9: "SEGV_MTESERR: memory tags differ",
+	},
+	syscall.SIGBUS: {
+		1: "BUS_ADRALN: the address is not aligned",
+		2: "BUS_ADRERR: there is no memory behind it, as past the end of a mapped file",
+		3: "BUS_OBJERR: a hardware error",
+		4: "BUS_MCEERR_AR: a memory error in what was read",
+		5: "BUS_MCEERR_AO: a memory error was found",
+	},
+	syscall.SIGFPE: {
+		1: "FPE_INTDIV: an integer was divided by zero",
+		2: "FPE_INTOVF: an integer overflow",
+		3: "FPE_FLTDIV: a number was divided by zero",
+		4: "FPE_FLTOVF: a floating-point overflow",
+		5: "FPE_FLTUND: a floating-point underflow",
+		6: "FPE_FLTRES: an inexact floating-point result",
+		7: "FPE_FLTINV: an invalid floating-point operation",
+		8: "FPE_FLTSUB: a subscript out of range",
+	},
+	syscall.SIGILL: {
+		1: "ILL_ILLOPC: no such instruction",
+		2: "ILL_ILLOPN: no such operand",
+		3: "ILL_ILLADR: no such addressing mode",
+		4: "ILL_ILLTRP: a trap that is not permitted",
+		5: "ILL_PRVOPC: a privileged instruction",
+		6: "ILL_PRVREG: a privileged register",
+		7: "ILL_COPROC: a coprocessor error",
+		8: "ILL_BADSTK: an internal stack error",
+	},
+	syscall.SIGTRAP: {
+		1: "TRAP_BRKPT: a breakpoint instruction",
+		2: "TRAP_TRACE: a traced step",
+		4: "TRAP_HWBKPT: a hardware breakpoint",
+	},
+	syscall.SIGSYS: {
+		1: "SYS_SECCOMP: seccomp forbids it",
+	},
+}
 
 // String is the cause in words.
 func (s siginfo) String() string {
@@ -98,10 +107,9 @@ func (s siginfo) String() string {
 		}
 		return "SI_KERNEL: raised by the kernel"
 	}
-	code := strconv.Itoa(s.code)
-	text, ok := word(causes, strconv.Itoa(s.signal)+"."+code)
+	text, ok := causes[sig][s.code]
 	if !ok {
-		text = "si_code " + code + ": an unknown cause"
+		text = "si_code " + strconv.Itoa(s.code) + ": an unknown cause"
 	}
 	address := "0x" + strconv.FormatUint(s.address, 16)
 	switch sig {
@@ -118,7 +126,7 @@ func (s siginfo) String() string {
 // describeSignal is a signal's name, with words where there are some.
 func describeSignal(sig syscall.Signal) string {
 	name := process.SignalName(sig)
-	if words := inWords(sig); words != "" {
+	if words := signalWords[sig]; words != "" {
 		name += " (" + words + ")"
 	}
 	return name

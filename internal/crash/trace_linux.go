@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
 // A Builtin takes the backtrace of a core without gdb: the crashing thread first,
-// then the others. It reads what a crashed program wrote, so it believes nothing.
-type Builtin func(ctx context.Context, core, executable string) (string, error)
+// then the others. It reads what a crashed program wrote, so it believes nothing. frames
+// are those of the crashing thread.
+type Builtin func(ctx context.Context, core, executable string) (text string, frames []signature.Frame, err error)
 
 // A trace is where the threads were, in sections of text.
 type trace struct {
-	_                                                   incomparable
 	by                                                  string // what took it
 	backtrace, registers, code, threads, libraries, raw string
+
+	frames []signature.Frame // of the crashing thread
 }
 
 // newTrace takes what gdb says. Threads are left out if there is only the one that
@@ -72,6 +76,7 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 				if err != nil {
 					c.remarks = append(c.remarks, err.Error())
 				}
+				t.frames = signature.FromGDB(t.backtrace, t.registers, t.libraries, w.executable(c))
 				e.trace = t
 				w.complement(ctx, c, &e.trace)
 				return
@@ -83,9 +88,9 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 		}
 	}
 	if w.opts.Backtrace != "gdb" {
-		text, err := w.builtin(ctx, c)
+		text, frames, err := w.builtin(ctx, c)
 		if text != "" {
-			e.trace = trace{by: "wrapp", raw: text}
+			e.trace = trace{by: "wrapp", raw: text, frames: frames}
 			return
 		}
 		if err != nil {
@@ -111,37 +116,38 @@ func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 	if nameless == 0 || w.opts.Backtrace == "gdb" {
 		return
 	}
-	text, _ := w.builtin(ctx, c)
+	text, read, _ := w.builtin(ctx, c)
 	switch {
 	case text == "":
 	case nameless == frames:
-		*t = trace{by: "wrapp", raw: text}
+		*t = trace{by: "wrapp", raw: text, frames: read}
 	default:
-		t.by, t.raw = "gdb, and by wrapp where gdb has no names", text
+		t.by, t.raw, t.frames = "gdb, and by wrapp where gdb has no names", text, read
 	}
 }
 
-func (w *Watch) builtin(ctx context.Context, c *found) (string, error) {
+func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Frame, error) {
 	if w.opts.Builtin == nil {
-		return "", errors.New("this version cannot read the core by itself")
+		return "", nil, errors.New("this version cannot read the core by itself")
 	}
 	type result struct {
-		text string
-		err  error
+		text   string
+		frames []signature.Frame
+		err    error
 	}
 	results := make(chan result, 1)
 	go func() {
-		text, err := w.opts.Builtin(ctx, c.path(), w.executable(c))
-		results <- result{clean(text), err}
+		text, frames, err := w.opts.Builtin(ctx, c.path(), w.executable(c))
+		results <- result{clean(text), frames, err}
 	}()
 	select {
 	case r := <-results:
 		if r.err != nil {
 			r.err = fmt.Errorf("read the core: %w", r.err)
 		}
-		return r.text, r.err
+		return r.text, r.frames, r.err
 	case <-ctx.Done():
-		return "", errors.New("to read the core took too long")
+		return "", nil, errors.New("to read the core took too long")
 	}
 }
 

@@ -4,6 +4,8 @@ package crash
 
 import (
 	"context"
+	"hash/maphash"
+	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -22,10 +24,13 @@ type Options struct {
 	Timeout      time.Duration
 	KeepCore     bool
 	ContextLines int
-	Secrets      func() []string // what no report may show; called for each, from any goroutine
-	Supervisor   *process.Supervisor
-	Deliver      func(*Report) // called from any goroutine
-	Builtin      Builtin
+	// MostTracebacks is how many entries a run may have about tracebacks that the app
+	// survives; 0: as many as there are.
+	MostTracebacks int
+	Secrets        func() []string // what no report may show; called for each, from any goroutine
+	Supervisor     *process.Supervisor
+	Deliver        func(*Report) // called from any goroutine
+	Builtin        Builtin
 	// Hold and Free, if there are, hear that gdb is going to hold the living app, and
 	// that it runs again.
 	Hold, Free func()
@@ -40,13 +45,14 @@ type Watch struct {
 
 	listeners [2]*traceback.Recognizer // of the two pipes
 
-	app    *process.Process
-	cmd    process.Command
-	began  time.Time
-	life   *life
-	finder *finder // looks at files; only one goroutine at a time, under looking
-	gdb    *gdb    // nil: not on PATH
-	last   *death  // the app's; known when run has returned
+	app     *process.Process
+	cmd     process.Command
+	began   time.Time
+	life    *life
+	counted oomCount // before the app was started
+	finder  *finder  // looks at files; only one goroutine at a time, under looking
+	gdb     *gdb     // nil: not on PATH
+	last    *death   // the app's; known when run has returned
 
 	looking  sync.Mutex
 	ctx      context.Context // ends when reports have to be ready at once
@@ -56,6 +62,8 @@ type Watch struct {
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
 	turn     sync.Mutex     // one of them takes a backtrace
+
+	repeats repeats // used by survived and tellSums
 
 	mu        sync.Mutex
 	blocks    []heard
@@ -110,9 +118,14 @@ const (
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
 	w := &Watch{opts: opts, tail: newTail(opts.ContextLines)}
+	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
+	if opts.MostTracebacks == 0 {
+		w.repeats.room = math.MaxInt
+	}
 	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	w.listen()
 	w.ctx, w.hurry = context.WithCancel(context.Background())
+	w.counted = countOOM(cgroupOf("/proc/self"))
 	if opts.Core {
 		w.pattern, w.wrong = readPattern(sysKernel)
 	}
@@ -149,7 +162,7 @@ func (w *Watch) Traceback(b Block) {
 // ends it.
 func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time) {
 	w.app, w.cmd, w.began = app, cmd, began
-	w.life = newLife(app.PID(), cmd.Path, cmd.Dir)
+	w.life = newLife(app.PID(), cmd.Path, cmd.Dir, w.counted)
 	w.finder = &finder{
 		pattern: w.pattern, name: w.opts.Name, began: began, ours: w.life.owns,
 		keep: w.opts.KeepCore, seen: make(map[version]bool),
@@ -207,6 +220,7 @@ func (w *Watch) run() {
 			w.life.look()
 			if pause == lastLook {
 				w.survived(began.Add(-settle))
+				w.tellSums(false)
 				w.look(w.ctx, false)
 			}
 			pause = min(2*pause, lastLook)
@@ -259,7 +273,7 @@ func (w *Watch) lastBlock(take bool) *Block {
 }
 
 // survived reports the tracebacks that came before an instant as such that the
-// app has survived.
+// app has survived, or counts them. One goroutine at a time may call it.
 func (w *Watch) survived(before time.Time) {
 	w.mu.Lock()
 	var old []heard
@@ -269,7 +283,7 @@ func (w *Watch) survived(before time.Time) {
 	}
 	w.mu.Unlock()
 	for i := range old {
-		if b := &old[i]; !b.interrupted() {
+		if b := &old[i]; !b.interrupted() && w.repeats.wants(b, b.at) {
 			w.opts.Deliver(w.tracebackReport(b))
 		}
 	}

@@ -6,6 +6,7 @@ package debug
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -15,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -25,7 +25,7 @@ type Options struct {
 	Port int
 
 	Supervisor *process.Supervisor // starts gdbserver
-	Log        *eventlog.Logger
+	Log        *slog.Logger
 	Status     func(text string) // for what is worth an entry in :status
 
 	// Hold and Free hear when the app is held, by the paused start or by a

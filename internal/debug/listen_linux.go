@@ -1,8 +1,10 @@
 package debug
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -18,6 +20,7 @@ import (
 // Listen finds gdbserver and begins to listen, before the app is started. Its
 // errors are *process.StartErrors. Close ends it.
 func Listen(opts Options) (*Debugger, error) {
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	gdbserver, err := exec.LookPath("gdbserver")
 	if err != nil {
 		return nil, failed("gdbserver is not on PATH", "install it in the image: apt-get install gdbserver")

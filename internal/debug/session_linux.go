@@ -155,7 +155,7 @@ func (d *Debugger) hold(s *session) error {
 	go func() {
 		// The pipe ends with gdbserver, which has no children.
 		text, _ := io.ReadAll(io.LimitReader(stderr, 64<<10))
-		carry(io.Discard, stderr)
+		io.Copy(io.Discard, stderr)
 		stderr.Close()
 		s.stderr <- string(text)
 	}()
@@ -221,33 +221,16 @@ func (d *Debugger) run(s *session) (end string) {
 	return ""
 }
 
-// carry is io.Copy, without the ways through the kernel that io.Copy has for files and
-// sockets: they make the binary 57 KB larger.
-func carry(to io.Writer, from io.Reader) {
-	b := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(b)
-		if n > 0 {
-			if _, err := to.Write(b[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
 // copy takes what a client and its gdbserver say to each other across until one
 // of them is gone or the session is to end, and sees to it that both are.
 func (d *Debugger) copy(s *session) {
 	fromClient, fromServer := make(chan struct{}), make(chan struct{})
 	go func() {
-		carry(s.conn, io.TeeReader(io.MultiReader(bytes.NewReader(s.hello), s.client), &s.points))
+		io.Copy(s.conn, io.TeeReader(io.MultiReader(bytes.NewReader(s.hello), s.client), &s.points))
 		close(fromClient)
 	}()
 	go func() {
-		carry(s.client, s.conn)
+		io.Copy(s.client, s.conn)
 		close(fromServer)
 	}()
 	select {

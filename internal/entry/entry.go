@@ -6,32 +6,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
-
-// A Stream is one of the log streams that an app has.
-type Stream uint8
-
-// The streams, in the order of their keys in Keys.
-const (
-	Info   Stream = iota // the app's output
-	Status               // what wrapp did
-	Error                // what wrapp could not do
-	Crash                // crash and hang reports
-	Streams
-)
-
-var streamNames = [Streams]string{"info", "status", "error", "crash"}
-
-// String is the last part of the stream's key.
-func (s Stream) String() string { return streamNames[s] }
-
-// Keys are the Redis keys of the streams of the app called name.
-func Keys(name string) (keys [Streams]string) {
-	for s := range keys {
-		keys[s] = "logs:app:" + name + ":" + streamNames[s]
-	}
-	return keys
-}
 
 // Flags say what is special about an entry; each stands for a field.
 type Flags uint8
@@ -54,7 +31,7 @@ func (f Flags) Fields() []string {
 		fields = append(fields, "partial", "1")
 	}
 	if f&Alarm != 0 {
-		fields = append(fields, "level", Severe.String())
+		fields = append(fields, "level", loglevel.Error.String())
 	}
 	return fields
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // FuzzJSON holds what is true of the message for any line at all: it is one JSON
@@ -31,7 +32,7 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%q: level %v in JSON, %v in text", line, level, of)
 		}
 		want := level.String()
-		if level == NoLevel {
+		if level == loglevel.None {
 			want = "INFO"
 		}
 		if e["level"] != want {
@@ -57,7 +58,7 @@ func FuzzLevel(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		level := LevelOf(line)
 		head := line[:min(len(line), levelReach)]
-		if got := wordLevel(head); got != NoLevel && level == NoLevel && len(line) < levelReach {
+		if got := wordLevel(head); got != loglevel.None && level == loglevel.None && len(line) < levelReach {
 			if _, isObject := objectLevel(line); !isObject && !hasEscape(head) {
 				t.Fatalf("%q: the quick look misses %v", line, got)
 			}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // Meta is what is known of a line beside its text.
@@ -35,7 +36,7 @@ type JSON struct {
 type head struct {
 	on    bool
 	time  time.Time // zero if the line states none
-	level Level
+	level loglevel.Level
 }
 
 // Context is what all entries of a run have in common.
@@ -53,9 +54,9 @@ func NewJSON(c Context) *JSON {
 		f.loc = time.Local
 	}
 	for i, source := range [2]string{"stdout", "stderr"} {
-		b := jsontext.AppendString([]byte(`,"service":`), []byte(c.Service), true)
+		b := jsontext.AppendString([]byte(`,"service":`), []byte(c.Service))
 		b = append(b, `,"source":"`+source+`","run":`...)
-		b = jsontext.AppendString(b, []byte(c.Run), true)
+		b = jsontext.AppendString(b, []byte(c.Run))
 		b = strconv.AppendInt(append(b, `,"pid":`...), int64(c.PID), 10)
 		f.tail[i] = append(b, `,"seq":`...)
 	}
@@ -67,9 +68,9 @@ func NewJSON(c Context) *JSON {
 const keep = 64 << 10
 
 // Append appends the message for a line, one JSON object without a line end, and
-// tells the line's level, NoLevel if it states none. line may hold anything and
+// tells the line's level, loglevel.None if it states none. line may hold anything and
 // is not kept.
-func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level Level) {
+func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level) {
 	source := 0
 	if m.Stderr {
 		source = 1
@@ -112,7 +113,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level Level) {
 		f.begun[source] = begun
 	}
 	dst = f.appendHead(dst, begun.time, begun.level, m)
-	dst = jsontext.AppendString(dst, line, true)
+	dst = jsontext.AppendString(dst, line)
 	dst = append(dst, f.tail[source]...)
 	dst = strconv.AppendUint(dst, m.Seq, 10)
 	return append(dst, '}'), begun.level
@@ -140,17 +141,17 @@ func looksObject(line []byte) bool {
 }
 
 // appendHead appends the object's beginning, up to where the message comes.
-func (f *JSON) appendHead(dst []byte, t time.Time, level Level, m Meta) []byte {
+func (f *JSON) appendHead(dst []byte, t time.Time, level loglevel.Level, m Meta) []byte {
 	if t.IsZero() {
 		t = m.Received
 	}
-	if level == NoLevel {
-		level = Information
+	if level == loglevel.None {
+		level = loglevel.Info
 	}
 	dst = append(dst, `{"time":"`...)
 	dst = f.appendTime(dst, t)
 	dst = append(dst, `","level":"`...)
-	dst = append(dst, levelNames[level]...)
+	dst = append(dst, level.String()...)
 	return append(dst, `","msg":`...)
 }
 
@@ -180,7 +181,7 @@ const maxPrefixes = 4
 
 // appendObject appends the message for a line that is an object, whose members
 // are in f.members. If ok is false it appends nothing.
-func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, level Level, ok bool) {
+func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, level loglevel.Level, ok bool) {
 	c := clock{m.Received, f.loc}
 	var t time.Time
 	var takes [msgRole + 1]struct {
@@ -203,7 +204,7 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 		}
 	}
 	if prefixes > maxPrefixes {
-		return dst, NoLevel, false
+		return dst, loglevel.None, false
 	}
 	for i := range f.members {
 		mem := &f.members[i]
@@ -224,8 +225,8 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 				}
 			}
 		case levelRole:
-			var l Level
-			if l, exact = levelValue(key, value, syslog && string(key) == "level"); l != NoLevel {
+			var l loglevel.Level
+			if l, exact = levelValue(key, value, syslog && string(key) == "level"); l != loglevel.None {
 				level, ok = l, true
 			}
 		case msgRole:
@@ -276,7 +277,7 @@ func appendMessage(dst, value []byte) []byte {
 	}
 	if bytes.Contains(value, []byte(`\u001b`)) || bytes.Contains(value, []byte(`\u001B`)) {
 		text := jsontext.Unquote(value)
-		return jsontext.AppendString(dst, appendWithoutEscapes(nil, text, len(text)), true)
+		return jsontext.AppendString(dst, appendWithoutEscapes(nil, text, len(text)))
 	}
 	return append(dst, value...)
 }

@@ -3,13 +3,15 @@ package entry
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // textLevel reads the level out of a line of text, one without terminal
 // sequences.
-func textLevel(line []byte) Level {
+func textLevel(line []byte) loglevel.Level {
 	if len(line) == 0 {
-		return NoLevel
+		return loglevel.None
 	}
 	head := line
 	if n := levelReach; len(line) > n {
@@ -19,28 +21,28 @@ func textLevel(line []byte) Level {
 		head = line[:n]
 	}
 	if len(head) == 0 {
-		return NoLevel
+		return loglevel.None
 	}
 	if head[0] == '<' {
-		if level, _ := priority(head); level != NoLevel {
+		if level, _ := priority(head); level != loglevel.None {
 			return level
 		}
 	}
 	if head[0] >= 'D' && head[0] <= 'W' {
-		if level := glogLevel(head); level != NoLevel {
+		if level := glogLevel(head); level != loglevel.None {
 			return level
 		}
 	}
 	if len(head) > 3 && head[0] == '[' && head[2] == ' ' && isDigit(head[3]) {
-		if level := letterLevel(head[1]); level != NoLevel {
+		if level := letterLevel(head[1]); level != loglevel.None {
 			return level // [I 2006-01-02 15:04:05 App], Jupyter's
 		}
 	}
 	if i := bytes.IndexByte(head, '='); i > 0 {
-		if level := logfmtLevel(head); level != NoLevel {
+		if level := logfmtLevel(head); level != loglevel.None {
 			// It may be spoken of, as in "INFO  now level=error".
 			before := head[:bytes.LastIndexByte(head[:i], ' ')+1]
-			if own := statedLevel(before); own != NoLevel {
+			if own := statedLevel(before); own != loglevel.None {
 				return own
 			}
 			return level
@@ -50,11 +52,11 @@ func textLevel(line []byte) Level {
 }
 
 // statedLevel is wordLevel, but quick where there is none.
-func statedLevel(head []byte) Level {
+func statedLevel(head []byte) loglevel.Level {
 	if capitals(head) || marked(head) {
 		return wordLevel(head)
 	}
-	return NoLevel
+	return loglevel.None
 }
 
 // capitals reports whether two capital letters stand together in b, as in each
@@ -100,7 +102,7 @@ func marked(b []byte) bool {
 			n--
 		}
 		if i-n >= 3 {
-			if level, _ := levelText(rest[n:i]); level != NoLevel {
+			if level, _ := levelText(rest[n:i]); level != loglevel.None {
 				return true
 			}
 		}
@@ -120,11 +122,11 @@ func marked(b []byte) bool {
 
 // wordLevel is the level that the first words of a line name: in capitals, in
 // brackets, or before a colon. Three words of prose end the search.
-func wordLevel(head []byte) Level {
+func wordLevel(head []byte) loglevel.Level {
 	gstreamer := isGStreamer(head)
 	prose := 0
-	bracket := -1   // where the last opening bracket is
-	weak := NoLevel // what a word names that names modules, too
+	bracket := -1         // where the last opening bracket is
+	weak := loglevel.None // what a word names that names modules, too
 	for i := 0; i < len(head); {
 		c := head[i]
 		if !isLetter(c) {
@@ -153,20 +155,20 @@ func wordLevel(head []byte) Level {
 		}
 		if len(w) >= 3 && len(w) <= len("informational") {
 			if capital && opens(before) && closes(after) {
-				if level, _ := levelWord(w); level != NoLevel {
+				if level, _ := loglevel.Word(w); level != loglevel.None {
 					return level
 				}
-				if level := lineWord(w, after, gstreamer); level != NoLevel {
+				if level := lineWord(w, after, gstreamer); level != loglevel.None {
 					return level
 				}
 			}
 			boxed := inBracket(head, bracket, i, n)
 			if boxed || after == ':' && (n+1 == len(head) || head[n+1] == ' ') && leads(head[:i]) {
-				if level, _ := levelWord(w); level != NoLevel {
+				if level, _ := loglevel.Word(w); level != loglevel.None {
 					return level
 				}
 				// Go's errors have "http: " in them, winston's lines begin with it.
-				if weak == NoLevel && (boxed || i == 0 || !bytes.EqualFold(w, []byte("http"))) {
+				if weak == loglevel.None && (boxed || i == 0 || !bytes.EqualFold(w, []byte("http"))) {
 					weak, _ = levelText(w)
 				}
 			}
@@ -192,25 +194,25 @@ func isGStreamer(head []byte) bool {
 
 // lineWord is the level of words that mean one in some lines only: GStreamer's,
 // and PostgreSQL's "LOG:".
-func lineWord(w []byte, after byte, gstreamer bool) Level {
+func lineWord(w []byte, after byte, gstreamer bool) loglevel.Level {
 	switch string(w) {
 	case "LOG":
 		if gstreamer {
-			return Debug
+			return loglevel.Debug
 		}
 		if after == ':' {
-			return Information
+			return loglevel.Info
 		}
 	case "MEMDUMP":
 		if gstreamer {
-			return Debug
+			return loglevel.Debug
 		}
 	case "FIXME":
 		if gstreamer {
-			return Warning
+			return loglevel.Warn
 		}
 	}
-	return NoLevel
+	return loglevel.None
 }
 
 // opens reports whether a level in capitals can stand behind c.
@@ -271,75 +273,75 @@ func leads(b []byte) bool {
 
 // glogLevel is the level of a line that begins as glog's and klog's do:
 // E1123 20:15:01, and E20261123 20:15:01 since glog 0.5.
-func glogLevel(head []byte) Level {
+func glogLevel(head []byte) loglevel.Level {
 	n := 1 + digits(head[1:])
 	if n != 5 && n != 9 || len(head) < n+4 || head[n] != ' ' || head[n+3] != ':' {
-		return NoLevel
+		return loglevel.None
 	}
 	return letterLevel(head[0])
 }
 
-func letterLevel(c byte) Level {
+func letterLevel(c byte) loglevel.Level {
 	switch c {
 	case 'D':
-		return Debug
+		return loglevel.Debug
 	case 'I':
-		return Information
+		return loglevel.Info
 	case 'W':
-		return Warning
+		return loglevel.Warn
 	case 'E', 'F', 'C':
-		return Severe
+		return loglevel.Error
 	}
-	return NoLevel
+	return loglevel.None
 }
 
 // priority reads the syslog priority that b begins with, as in <3> or <165>. It
-// is NoLevel if there is none, or if its facility is said and no syslog header
+// is loglevel.None if there is none, or if its facility is said and no syslog header
 // follows. n is the length of <N>.
-func priority(b []byte) (level Level, n int) {
+func priority(b []byte) (level loglevel.Level, n int) {
 	d := 0
 	if len(b) > 2 && b[0] == '<' {
 		d = digits(b[1:min(len(b), 5)])
 	}
 	if d == 0 || d > 3 || 1+d >= len(b) || b[1+d] != '>' {
-		return NoLevel, 0
+		return loglevel.None, 0
 	}
 	p := number(b[1 : 1+d])
 	if p > 191 {
-		return NoLevel, 0
+		return loglevel.None, 0
 	}
 	n = d + 2
 	if p > 7 || d > 1 {
 		rest := b[n:]
 		if !bytes.HasPrefix(rest, []byte("1 ")) && month(rest) == 0 && (len(rest) < 5 || digits(rest[:4]) != 4) {
-			return NoLevel, 0
+			return loglevel.None, 0
 		}
 	}
 	return syslogLevel(p & 7), n
 }
 
 // syslogLevel is the level of a syslog severity, 0 to 7.
-func syslogLevel(severity int) Level {
+func syslogLevel(severity int) loglevel.Level {
 	switch {
 	case severity < 0 || severity > 7:
-		return NoLevel
+		return loglevel.None
 	case severity <= 3:
-		return Severe
+		return loglevel.Error
 	case severity == 4:
-		return Warning
+		return loglevel.Warn
 	case severity <= 6:
-		return Information
+		return loglevel.Info
 	}
-	return Debug
+	return loglevel.Debug
 }
 
 // logfmtLevel is the level after level=, lvl= or severity=, but not in the quotes of
 // another key's value.
-func logfmtLevel(head []byte) Level {
+func logfmtLevel(head []byte) loglevel.Level {
 	for i := 0; i < len(head); {
 		n := bytes.IndexByte(head[i:], '=')
 		if n < 0 {
-			return NoLevel
+			return loglevel.None
 		}
 		i += n
 		start := i
@@ -358,7 +360,7 @@ func logfmtLevel(head []byte) Level {
 			for n < len(value) && isLetter(value[n]) {
 				n++
 			}
-			if level, _ := levelWord(value[:n]); level != NoLevel {
+			if level, _ := loglevel.Word(value[:n]); level != loglevel.None {
 				return level
 			}
 		}
@@ -370,5 +372,5 @@ func logfmtLevel(head []byte) Level {
 			}
 		}
 	}
-	return NoLevel
+	return loglevel.None
 }

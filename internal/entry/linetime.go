@@ -3,6 +3,8 @@ package entry
 import (
 	"bytes"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // inLine reads the time that a line of text states: at its beginning, behind a
@@ -21,7 +23,7 @@ func (c clock) inLine(line []byte) (t time.Time, ok bool) {
 		return t, true
 	}
 	if len(b) > 5 && b[4] == '[' {
-		if level, _ := levelWord(b[:4]); level != NoLevel {
+		if level, _ := loglevel.Word(b[:4]); level != loglevel.None {
 			t, n := c.at(b[5:]) // INFO[2006-01-02T15:04:05Z], logrus's
 			return t, n > 0
 		}
@@ -63,8 +65,8 @@ func (c clock) behindToken(b []byte) (t time.Time, ok bool) {
 		}
 		token := b[:n]
 		b = bytes.TrimLeft(b[n:], " ")
-		switch level, _ := levelWord(bytes.Trim(token, "[]:()")); {
-		case level != NoLevel:
+		switch level, _ := loglevel.Word(bytes.Trim(token, "[]:()")); {
+		case level != loglevel.None:
 			levelled = true
 		case token[n-1] == ':' || token[n-1] == ']' || len(token) == 1 && token[0] == '[':
 		case n > 2 && token[n-2] == ':' && digits(token) == n-2: // 7:M, Redis's

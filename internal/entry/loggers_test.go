@@ -9,14 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // generated is when testdata/loggers was, about.
 var generated = time.Date(2026, 11, 25, 23, 25, 0, 0, time.UTC)
 
-var spoken = map[string]Level{
-	"trace": Debug, "debug": Debug, "info": Information, "notice": Information, "warn": Warning,
-	"error": Severe, "fatal": Severe, "panic": Severe, "critical": Severe, "none": NoLevel,
+var spoken = map[string]loglevel.Level{
+	"trace": loglevel.Debug, "debug": loglevel.Debug, "info": loglevel.Info, "notice": loglevel.Info, "warn": loglevel.Warn,
+	"error": loglevel.Error, "fatal": loglevel.Error, "panic": loglevel.Error, "critical": loglevel.Error, "none": loglevel.None,
 }
 
 // TestLoggers reads what real loggers printed; see testdata/loggers/generate.
@@ -117,7 +119,7 @@ func checkMessage(t *testing.T, line, message []byte) map[string]any {
 	if _, err := time.Parse("2006-01-02T15:04:05.000000000Z07:00", e["time"].(string)); err != nil {
 		t.Fatalf("%.300q: %v", line, err)
 	}
-	if _, err := ParseLevel(e["level"].(string)); err != nil {
+	if _, err := loglevel.Parse(e["level"].(string)); err != nil {
 		t.Fatalf("%.300q: %v", line, err)
 	}
 	if !json.Valid(line) {

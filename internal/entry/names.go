@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // A role is what a member of the app's object is recognised as.
@@ -77,7 +78,7 @@ func ours(key []byte) bool {
 
 // levelValue reads a level out of a JSON value. exact means that the level says
 // all that the value did. syslog tells how a small number is to be read.
-func levelValue(key, value []byte, syslog bool) (level Level, exact bool) {
+func levelValue(key, value []byte, syslog bool) (level loglevel.Level, exact bool) {
 	switch c := value[0]; {
 	case string(key) == "log":
 		return objectLevelIn(value), false
@@ -94,33 +95,33 @@ func levelValue(key, value []byte, syslog bool) (level Level, exact bool) {
 	case isDigit(c):
 		return levelNumber(key, value, syslog)
 	}
-	return NoLevel, false
+	return loglevel.None, false
 }
 
 // levelText reads a level's name, as in "warning", "INFO+2" or "severity_error".
-func levelText(text []byte) (level Level, exact bool) {
+func levelText(text []byte) (level loglevel.Level, exact bool) {
 	text = bytes.TrimSpace(text)
-	if level, exact = levelWord(text); level != NoLevel {
+	if level, exact = loglevel.Word(text); level != loglevel.None {
 		return level, exact
 	}
 	if n := bytes.IndexAny(text, "+-"); n > 0 && n+1 < len(text) && digits(text[n+1:]) == len(text)-n-1 {
-		level, _ = levelWord(text[:n]) // slog's levels between the levels
+		level, _ = loglevel.Word(text[:n]) // slog's levels between the levels
 		return level, false
 	}
 	switch {
 	case bytes.EqualFold(text, []byte("silly")) || bytes.EqualFold(text, []byte("http")): // npm's
-		return Debug, false
+		return loglevel.Debug, false
 	case bytes.EqualFold(text, []byte("default")): // GCP's
-		return Information, false
+		return loglevel.Info, false
 	}
-	return NoLevel, false
+	return loglevel.None, false
 }
 
 // levelNumber reads a level that is a number. Which scale it is on is known by
 // the key, by syslog, or by its size.
-func levelNumber(key, value []byte, syslog bool) (level Level, exact bool) {
+func levelNumber(key, value []byte, syslog bool) (level loglevel.Level, exact bool) {
 	if len(value) > 5 || digits(value) != len(value) {
-		return NoLevel, false
+		return loglevel.None, false
 	}
 	n := number(value)
 	scale := []int{10, 30, 40, 50, 70} // bunyan, pino, Python: where each level begins
@@ -142,25 +143,25 @@ func levelNumber(key, value []byte, syslog bool) (level Level, exact bool) {
 	}
 	for i := len(scale) - 2; i >= 0; i-- {
 		if n >= scale[i] && n < scale[len(scale)-1] {
-			return Debug + Level(i), exact
+			return loglevel.Debug + loglevel.Level(i), exact
 		}
 	}
-	return NoLevel, false
+	return loglevel.None, false
 }
 
 // objectLevel is the level that the object states which line begins with, the one
 // that appendObject takes. It stops where no better one can come, so that few lines
 // are read to their end for it. ok is false if the line is no object as far as it
 // was read, and no level was found in it.
-func objectLevel(line []byte) (level Level, ok bool) {
+func objectLevel(line []byte) (level loglevel.Level, ok bool) {
 	s := scan(line)
 	if !s.open() {
-		return NoLevel, false
+		return loglevel.None, false
 	}
 	scale := 0 // of a number as "level": 1 is GELF's
 	var best [2]struct {
 		rank  int
-		level Level
+		level loglevel.Level
 	}
 	for first := true; best[0].rank != 1 || best[1].rank != 1; first = false {
 		m, more, good := s.member(first)
@@ -180,25 +181,25 @@ func objectLevel(line []byte) (level Level, ok bool) {
 			if b.rank != 0 && b.rank <= rank {
 				continue
 			}
-			if level, _ := levelValue(key, value, i == 1 && string(key) == "level"); level != NoLevel {
+			if level, _ := levelValue(key, value, i == 1 && string(key) == "level"); level != loglevel.None {
 				b.rank, b.level = rank, level
 			}
 		}
 	}
 	level = best[scale].level
-	return level, ok || level != NoLevel
+	return level, ok || level != loglevel.None
 }
 
 // objectLevelIn is the member "level" of an object.
-func objectLevelIn(value []byte) Level {
+func objectLevelIn(value []byte) loglevel.Level {
 	s := scan(value)
 	if !s.open() {
-		return NoLevel
+		return loglevel.None
 	}
 	for first := true; ; first = false {
 		m, more, ok := s.member(first)
 		if !ok || !more {
-			return NoLevel
+			return loglevel.None
 		}
 		if v := m.value(value); string(m.key(value)) == "level" && v[0] == '"' {
 			level, _ := levelText(jsontext.Unquote(v))

@@ -53,7 +53,7 @@ func (s *scanner) open() bool {
 }
 
 // member reads the next member, and the comma before it. more is false at the
-// object's end. It is Next and Name written out: a level is found 7 % later by calls.
+// object's end. It is one function: a level is found 7 % later by calls.
 func (s *scanner) member(first bool) (m member, more, ok bool) {
 	s.Space()
 	if s.Take('}') {

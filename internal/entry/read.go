@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
 // A Message is what a message in the JSON format says.
 type Message struct {
 	Time   time.Time
-	Level  Level
+	Level  loglevel.Level
 	Stderr bool
 	Text   []byte // msg
 	Fields []Field
@@ -45,7 +46,7 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 		return m, false
 	}
 	m.Time = t
-	if m.Level, _ = levelWord(jsontext.Unquote(members[1].value(message))); m.Level == NoLevel {
+	if m.Level, _ = loglevel.Word(jsontext.Unquote(members[1].value(message))); m.Level == loglevel.None {
 		return m, false
 	}
 	m.Text = jsontext.Unquote(members[2].value(message))

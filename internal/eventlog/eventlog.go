@@ -1,89 +1,112 @@
 // Package eventlog is how wrapp speaks to people: one line an event,
 //
 //	wrapp: warning: redis is away: dial tcp 127.0.0.1:6379: connection refused
+//
+// It is a handler for log/slog.
 package eventlog
 
 import (
+	"context"
+	"fmt"
 	"io"
-	"strconv"
+	"log/slog"
 	"strings"
 	"sync"
 )
 
-// A Logger writes one line an event, each in one Write. Many goroutines may use it at a
-// time. A nil one and the zero one say nothing.
-//
-// After the message come pairs of a name, which is a string, and a value. The value of
-// one called error follows a colon, others follow as name=value. Nothing is quoted; a
-// line break is shown as "; ". Values are strings, integers, truths, errors and what
-// has a String method, which is what hides a secret. Anything else shows as "?":
-// looking into it could bring out a secret that it holds.
-type Logger struct {
-	mu      sync.Mutex
-	w       io.Writer
-	tool    string
-	verbose bool
-}
-
-// New returns a Logger that writes to w lines that begin with the tool's name. Only a
-// verbose one says what Debug is told. What w returns as an error is lost.
-func New(w io.Writer, tool string, verbose bool) *Logger {
-	return &Logger{w: w, tool: tool, verbose: verbose}
-}
-
-// Debug tells what helps to find a fault, with no word before it.
-func (l *Logger) Debug(msg string, pairs ...any) {
-	if l != nil && l.verbose {
-		l.say("", msg, pairs)
+// New returns a Logger that writes to w one line an event, each in one Write. A line
+// begins with the tool's name. The attribute called error follows a colon, others follow
+// as name=value. Nothing is quoted; a line break is shown as "; ". Only a verbose Logger
+// writes debug events. Errors of w are lost.
+func New(w io.Writer, tool string, verbose bool) *slog.Logger {
+	h := &handler{mu: new(sync.Mutex), w: w, tool: tool, least: slog.LevelInfo}
+	if verbose {
+		h.least = slog.LevelDebug
 	}
+	return slog.New(h)
 }
 
-// Info tells what happened, with no word before it.
-func (l *Logger) Info(msg string, pairs ...any) { l.say("", msg, pairs) }
+type handler struct {
+	mu     *sync.Mutex // one Write at a time, of this handler and those made from it
+	w      io.Writer
+	tool   string
+	least  slog.Level
+	attrs  string // of WithAttrs, as they are shown
+	prefix string // of WithGroup: "a.b."
+}
 
-// Warn tells, as a warning, what may need someone to look.
-func (l *Logger) Warn(msg string, pairs ...any) { l.say("warning: ", msg, pairs) }
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
 
-// Error tells, as an error, what could not be done.
-func (l *Logger) Error(msg string, pairs ...any) { l.say("error: ", msg, pairs) }
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	var line strings.Builder
+	line.WriteString(h.tool + ": ")
+	switch {
+	case r.Level >= slog.LevelError:
+		line.WriteString("error: ")
+	case r.Level >= slog.LevelWarn:
+		line.WriteString("warning: ")
+	}
+	line.WriteString(r.Message + h.attrs)
+	r.Attrs(func(a slog.Attr) bool {
+		show(&line, h.prefix, a)
+		return true
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := io.WriteString(h.w, strings.ReplaceAll(line.String(), "\n", "; ")+"\n")
+	return err
+}
 
-func (l *Logger) say(level, msg string, pairs []any) {
-	if l == nil || l.w == nil {
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var shown strings.Builder
+	for _, a := range attrs {
+		show(&shown, h.prefix, a)
+	}
+	with := *h
+	with.attrs += shown.String()
+	return &with
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	with := *h
+	with.prefix += name + "."
+	return &with
+}
+
+// show appends an attribute. Errors and what has a String method show themselves;
+// any other value outside slog's own kinds shows as "?", because fmt looks into
+// unexported fields and would bring out a secret there.
+func show(line *strings.Builder, prefix string, a slog.Attr) {
+	if a.Equal(slog.Attr{}) {
 		return
 	}
-	line := l.tool + ": " + level + msg
-	for i, p := range pairs {
-		switch shown := text(p); {
-		case i%2 == 1:
-			line += shown
-		case shown == "error":
-			line += ": "
-		default:
-			line += " " + shown + "="
+	value := a.Value.Resolve()
+	var text string
+	switch value.Kind() {
+	case slog.KindGroup:
+		if a.Key != "" {
+			prefix += a.Key + "."
 		}
+		for _, a := range value.Group() {
+			show(line, prefix, a)
+		}
+		return
+	case slog.KindAny:
+		switch v := value.Any().(type) {
+		case nil, error, fmt.Stringer:
+			text = fmt.Sprint(v)
+		default:
+			text = "?"
+		}
+	default:
+		text = value.String()
 	}
-	line = strings.ReplaceAll(line, "\n", "; ") + "\n"
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	io.WriteString(l.w, line)
-}
-
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return "<nil>"
-	case error:
-		return v.Error()
-	case interface{ String() string }:
-		return v.String()
-	case string:
-		return v
-	case int:
-		return strconv.Itoa(v)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case bool:
-		return strconv.FormatBool(v)
+	if name := prefix + a.Key; name == "error" {
+		line.WriteString(": " + text)
+	} else {
+		line.WriteString(" " + name + "=" + text)
 	}
-	return "?"
 }

@@ -2,129 +2,92 @@ package health
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
-	"strings"
 	"testing"
-	"text/tabwriter"
 )
 
-// strange are names and texts that a writer has to get right.
-var strange = []string{"", "api", "a:b", "a b", `q"\`, "<&>", "\x00\b\f\n\r\t\x1b\x7f", "\u009b\u2028\ufffd", "\xff\xc3", "é😀", "zz"}
-
-// strangePools are pools with every number of keys, names and values that are
-// strange, and two with one name.
-func strangePools() []Reading {
-	var readings []Reading
-	for i, text := range strange {
-		values := make([]any, len(properties))
-		for j := range values {
-			switch (i + j) % 5 {
-			case 0:
-				values[j] = []byte("-9223372036854775808")
-			case 1, 2:
-				values[j] = []byte(text)
-			case 3:
-				values[j] = []byte(fmt.Sprint(i * j))
-			}
-			if i%4 == 3 {
-				values[j] = []byte("7")
-			}
-		}
-		readings = append(readings, reading(Pair{text, strange[len(strange)-1-i]}, values))
-	}
-	return append(readings, reading(Pair{"a", "b:c"}, make([]any, len(properties))),
-		reading(Pair{"a:b", "c"}, []any{[]byte("1"), nil, nil, nil, nil, nil, nil, nil}))
-}
-
-// indented is the document as encoding/json writes it.
-func indented(t *testing.T, document any) string {
-	t.Helper()
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(document); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
+// TestDocument: the form that scripts rely on, to the blank.
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	type pool struct {
-		Beats         *int64            `json:"beats,omitempty"`
-		Cap           *int64            `json:"cap,omitempty"`
-		DepletionRate *int64            `json:"depletion_rate,omitempty"`
-		Init          *int64            `json:"init,omitempty"`
-		ReplenishRate *int64            `json:"replenish_rate,omitempty"`
-		Running       *int64            `json:"running,omitempty"`
-		Exit          *int64            `json:"exit,omitempty"`
-		Health        *int64            `json:"health,omitempty"`
-		Exists        bool              `json:"exists"`
-		Missing       []string          `json:"missing_keys,omitempty"`
-		Invalid       map[string]string `json:"invalid_keys,omitempty"`
-	}
-	all := strangePools()
-	for n := range len(all) + 1 {
-		for _, readings := range [][]Reading{all[:n], all[n:]} {
-			data := map[string]pool{}
-			for i := range readings {
-				r := &readings[i]
-				p := pool{Exists: r.Exists(), Missing: r.missing(), Invalid: r.invalid}
-				for i, to := range []**int64{&p.Beats, &p.Cap, &p.DepletionRate, &p.Init, &p.ReplenishRate, &p.Running, &p.Exit, &p.Health} {
-					if r.has[i] {
-						*to = &r.values[i]
-					}
-				}
-				data[r.String()] = p
-			}
-			var got bytes.Buffer
-			err := WriteJSON(&got, readings)
-			if want := indented(t, map[string]any{"data": data}); err != nil || got.String() != want {
-				t.Fatalf("%v\n%s\nwant\n%s", err, &got, want)
-			}
+	none := make([]*string, len(properties))
+	for _, test := range []struct {
+		readings []Reading
+		want     string
+	}{
+		{nil, "{\n  \"data\": {}\n}\n"},
+		{
+			[]Reading{
+				reading(Pair{"z", "<&>\"\\é\u2028"}, none),
+				reading(Pair{"a", "b:c"}, none), // counts less than the next, which has the same name
+				reading(Pair{"a:b", "c"}, []*string{
+					new("1523"), new("-9223372036854775808"), new("100"), new("1500"), new("15"), new("1"), new("0"), new("856"),
+				}),
+				reading(Pair{"k", "v"}, []*string{new("1"), new("a\n"), nil, new(""), nil, new("1"), new("0"), new("7")}),
+			},
+			`{
+  "data": {
+    "a:b:c": {
+      "beats": 1523,
+      "cap": -9223372036854775808,
+      "depletion_rate": 100,
+      "init": 1500,
+      "replenish_rate": 15,
+      "running": 1,
+      "exit": 0,
+      "health": 856,
+      "exists": true
+    },
+    "k:v": {
+      "beats": 1,
+      "running": 1,
+      "exit": 0,
+      "health": 7,
+      "exists": false,
+      "missing_keys": [
+        "depletion_rate",
+        "replenish_rate"
+      ],
+      "invalid_keys": {
+        "cap": "a\n",
+        "init": ""
+      }
+    },
+    "z:<&>\"\\é\u2028": {
+      "exists": false,
+      "missing_keys": [
+        "beats",
+        "cap",
+        "depletion_rate",
+        "init",
+        "replenish_rate",
+        "running",
+        "exit",
+        "health"
+      ]
+    }
+  }
+}
+`,
+		},
+	} {
+		var got bytes.Buffer
+		if err := WriteJSON(&got, test.readings); err != nil || got.String() != test.want {
+			t.Errorf("%v\n%s\nwant\n%s", err, &got, test.want)
 		}
 	}
 }
 
 func TestFailureDocument(t *testing.T) {
 	t.Parallel()
-	for n := range len(strange) + 1 {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "{\n  \"error\": \"Redis query failed\",\n  \"details\": \"a <b>\\n\",\n  \"args\": []\n}\n"},
+		{[]string{"a:b", `"`}, "{\n  \"error\": \"Redis query failed\",\n  \"details\": \"a <b>\\n\",\n  \"args\": [\n    \"a:b\",\n    \"\\\"\"\n  ]\n}\n"},
+	} {
 		var got bytes.Buffer
-		err := WriteFailure(&got, "Redis query failed", strings.Join(strange[n:], "|"), strange[:n])
-		want := indented(t, struct {
-			Error   string   `json:"error"`
-			Details string   `json:"details"`
-			Args    []string `json:"args"`
-		}{"Redis query failed", strings.Join(strange[n:], "|"), append([]string{}, strange[:n]...)})
-		if err != nil || got.String() != want {
-			t.Errorf("%v\n%s\nwant\n%s", err, &got, want)
-		}
-	}
-}
-
-// TestColumns compares the table's columns with those of text/tabwriter.
-func TestColumns(t *testing.T) {
-	t.Parallel()
-	all := strangePools()
-	for n := range len(all) + 1 {
-		var want, got bytes.Buffer
-		tw := tabwriter.NewWriter(&want, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(tw, "POOL\tHEALTH\tCAP\t%\tSTATE\tBEATS\tDEPLETION/s\tREPLENISH/beat\tINIT")
-		for i := range all[:n] {
-			r := &all[i]
-			percent := "-"
-			if r.has[7] && r.has[1] && r.values[1] > 0 {
-				percent = fmt.Sprintf("%.0f", 100*float64(r.values[7])/float64(r.values[1]))
-			}
-			fmt.Fprintln(tw, strings.Join([]string{
-				shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3),
-			}, "\t"))
-		}
-		tw.Flush()
-		if err := WriteTable(&got, all[:n]); err != nil || got.String() != want.String() {
-			t.Errorf("%v\n%s\nwant\n%s", err, &got, &want)
+		if err := WriteFailure(&got, "Redis query failed", "a <b>\n", test.args); err != nil || got.String() != test.want {
+			t.Errorf("%v\n%s\nwant\n%s", err, &got, test.want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestLongInterval(t *testing.T) {
 		k := New(Options{
 			Service: "s", Interval: time.Minute,
 			Pools: map[string]config.Pool{"api": {Init: 6300, Cap: 6300, DepletionRate: 100, Beat: []string{"marker"}}},
-			Dial:  func(context.Context) (*redisconn.Conn, error) { dials.Add(1); return nil, errors.New("away") },
+			Dial:  func(context.Context) (*redisconn.Client, error) { dials.Add(1); return nil, errors.New("away") },
 		})
 		k.Start(App{
 			Drain:    func(time.Duration) bool { time.Sleep(time.Duration(stuck.Load())); return true },

@@ -6,15 +6,17 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -24,11 +26,13 @@ type Options struct {
 	Interval time.Duration
 	Pools    map[string]config.Pool // by category; output may declare more
 
-	Dial func(context.Context) (*redisconn.Conn, error)
-	Log  *eventlog.Logger
+	Record *Record // nil: pools only
+
+	Dial func(context.Context) (*redisconn.Client, error)
+	Log  *slog.Logger
 }
 
-// App is what a Keeper needs of the app that it judges. The functions are called
+// App is what a Keeper needs of the run of an app that it judges. The functions are called
 // between Start and End, Drain and Depleted by one goroutine only.
 type App struct {
 	// Drain takes in what the app has written until now, waiting no longer than
@@ -43,7 +47,8 @@ type App struct {
 	Exec func(ctx context.Context, command []string) error
 }
 
-// A Keeper keeps the pools of one run. Between New and Close it takes heartbeats
+// A Keeper keeps the pools of an app, over one run or several: Start and End in turns,
+// with Renew before each further Start. Between New and Close it takes heartbeats
 // and parameters from any goroutine; the pools live from Start to End.
 type Keeper struct {
 	opts  Options
@@ -55,9 +60,9 @@ type Keeper struct {
 	by      map[string]*kept // category
 	wrong   map[string]bool  // parameters that were refused, by category and property
 	running bool
-	paused  int  // who holds the app
-	deaf    bool // nothing of the app can be taken in
-	exit    int
+	lingers bool      // another run will follow
+	paused  int       // who holds the app
+	deaf    bool      // nothing of the app can be taken in
 	due     time.Time // when the loop is to look next; zero: when it is told
 
 	rearm chan struct{} // the loop is to look at once
@@ -69,14 +74,18 @@ type Keeper struct {
 // kept is a pool and what the Keeper does about it.
 type kept struct {
 	pool
-	category               string
-	marker, output, notify bool // what counts as its heartbeat
-	depleted               bool // the level was 0 when it was looked at last
+	category string
+	sources  []string // what counts as its heartbeat
+	depleted bool     // the level was 0 when it was looked at last
+	told     bool     // that it takes no markers
+	exit     int      // exit status of the last run that had it
+	former   bool     // an earlier run declared it, and this one has not
 }
 
 // New returns a Keeper whose pools are at their start, and publishes nothing
 // yet. Close ends it.
 func New(opts Options) *Keeper {
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	k := &Keeper{
 		opts:  opts,
 		lease: max(5*time.Second, 3*opts.Interval),
@@ -86,12 +95,14 @@ func New(opts Options) *Keeper {
 		end:   func() {},
 	}
 	k.pub = publisher{
-		dial:  opts.Dial,
-		log:   opts.Log,
-		state: k.state,
-		news:  make(chan struct{}, 1),
-		quit:  make(chan struct{}),
-		done:  make(chan struct{}),
+		dial:    opts.Dial,
+		log:     opts.Log,
+		state:   k.state,
+		running: k.isRunning,
+		record:  recorder{Record: opts.Record, lease: k.lease},
+		news:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	categories := make([]string, 0, len(opts.Pools))
 	for category := range opts.Pools {
@@ -100,17 +111,16 @@ func New(opts Options) *Keeper {
 	slices.Sort(categories)
 	for _, category := range categories {
 		p := opts.Pools[category]
-		pool := &kept{
-			pool:     pool{params: params{p.Init, p.Cap, p.DepletionRate, p.ReplenishRate}, initSaid: true},
-			category: category,
-			marker:   slices.Contains(p.Beat, "marker"),
-			output:   slices.Contains(p.Beat, "output"),
-			notify:   slices.Contains(p.Beat, "notify"),
-		}
+		pool := &kept{pool: configured(p), category: category, sources: p.Beat}
 		pool.start(time.Now())
 		k.add(pool)
 	}
 	return k
+}
+
+// configured returns the pool that the configuration declares.
+func configured(p config.Pool) pool {
+	return pool{params: params{p.Init, p.Cap, p.DepletionRate, p.ReplenishRate}, initSaid: true}
 }
 
 func (k *Keeper) add(p *kept) {
@@ -124,37 +134,73 @@ func (k *Keeper) Start(app App) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
 	now := time.Now()
+	first := k.app.Drain == nil
 	k.app, k.end = app, cancel
-	k.running, k.due = true, now
+	k.running, k.deaf, k.due = true, false, now
 	for _, p := range k.pools {
 		p.at = now
 		p.depleted = p.level.isZero()
+		if !p.former {
+			p.exit = 0
+		}
 	}
 	k.mu.Unlock()
-	go k.pub.run()
+	if first {
+		go k.pub.run()
+	}
 	k.loops.Go(func() { k.look(ctx) })
 	k.probeAll(ctx)
 }
 
-// Beat counts a heartbeat that the app's output gave a pool at the instant now.
-func (k *Keeper) Beat(category []byte, now time.Time) {
+// Renew puts the pools at the start of another run, of which nothing has come yet. Those
+// of the configuration are as it says. Those that only the app has declared stay
+// published as they ended, until it declares them again.
+func (k *Keeper) Renew() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.settle(now)
-	if p := k.declared(category, now); p != nil && p.marker {
-		k.beat(p, 1, now)
+	now := time.Now()
+	for _, p := range k.pools {
+		if c, ok := k.opts.Pools[p.category]; ok {
+			p.pool = configured(c)
+			p.start(now)
+		} else {
+			p.former = true
+		}
 	}
 }
 
-// Output counts n lines of output as heartbeats of the pools that want them.
-func (k *Keeper) Output(n int, now time.Time) {
-	k.each(func(p *kept) bool { return p.output }, int64(n), now)
+// Beat counts a heartbeat that the app's output gave a pool at the instant now. That the
+// pool takes no markers is an error, but only the first time.
+func (k *Keeper) Beat(category []byte, now time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settle(now)
+	p := k.declared(category, now)
+	switch {
+	case p == nil:
+	case p.hears(beat.Marker):
+		k.beat(p, 1, now)
+	default:
+		return p.deaf()
+	}
+	return nil
 }
 
-// Notified counts what the app said by sd_notify as a heartbeat.
-func (k *Keeper) Notified(now time.Time) {
-	k.each(func(p *kept) bool { return p.notify }, 1, now)
+// deaf returns, the first time only, the error that the pool takes no markers.
+func (p *kept) deaf() error {
+	if p.told {
+		return nil
+	}
+	p.told = true
+	return fmt.Errorf("health pool %s takes no markers, because its beat does not name marker", p.category)
 }
+
+// Heard counts n heartbeats of the pools that hear a source.
+func (k *Keeper) Heard(source string, n int, now time.Time) {
+	k.each(func(p *kept) bool { return p.hears(source) }, int64(n), now)
+}
+
+func (p *kept) hears(source string) bool { return slices.Contains(p.sources, source) }
 
 // beaten counts the success of a probe.
 func (k *Keeper) beaten(category string) {
@@ -189,7 +235,7 @@ func (k *Keeper) Trigger(now time.Time) {
 	k.mu.Lock()
 	k.settle(now)
 	for _, p := range k.pools {
-		if p.notify {
+		if p.hears(beat.Notify) {
 			p.empty(now)
 		}
 	}
@@ -202,7 +248,7 @@ func (k *Keeper) Hold(d time.Duration, now time.Time) {
 	k.mu.Lock()
 	k.settle(now)
 	for _, p := range k.pools {
-		if p.notify {
+		if p.hears(beat.Notify) {
 			p.advance(now)
 			p.hold = now.Add(d)
 		}
@@ -211,8 +257,8 @@ func (k *Keeper) Hold(d time.Duration, now time.Time) {
 }
 
 // Set changes a parameter of a pool, and declares the pool if there is none: what
-// the app has said in its output. A value that cannot be is an error, but only
-// the first time.
+// the app has said in its output. One of the configuration takes that only if its beat
+// names marker. A value that cannot be is an error, but only the first time.
 func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil {
@@ -225,6 +271,8 @@ func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	switch {
 	case p == nil:
 		err = fmt.Errorf("there are %d pools already", mostPools)
+	case !p.hears(beat.Marker):
+		return p.deaf()
 	case err == nil:
 		shown := p.complete()
 		if err = p.set(string(property), n, now); !p.level.isZero() {
@@ -251,12 +299,16 @@ const mostPools = 1000
 // many.
 func (k *Keeper) declared(category []byte, now time.Time) *kept {
 	if p := k.by[string(category)]; p != nil {
+		if p.former {
+			p.former, p.exit, p.depleted = false, 0, true
+			p.pool = pool{at: now}
+		}
 		return p
 	}
 	if len(k.pools) >= mostPools {
 		return nil
 	}
-	p := &kept{category: string(category), marker: true, depleted: true}
+	p := &kept{category: string(category), sources: []string{beat.Marker}, depleted: true}
 	p.at = now
 	k.add(p)
 	return p
@@ -321,8 +373,13 @@ func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time
 // look judges the pools every interval, and when one of them may be empty.
 func (k *Keeper) look(ctx context.Context) {
 	next := time.Now() // of the looks that happen every interval
+	if !k.judging() {
+		next = next.Add(recordDelay)
+	}
 	for {
-		k.setDeaf(!k.app.Drain(k.opts.Interval / 2))
+		if k.judging() {
+			k.setDeaf(!k.app.Drain(k.opts.Interval / 2))
+		}
 		depleted, news := k.judge(&next)
 		if news {
 			ring(k.pub.news)
@@ -357,13 +414,20 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	k.advance(now)
 	if !next.After(now) {
 		news = true
-		if *next = next.Add(k.opts.Interval); !next.After(now) {
-			*next = now.Add(k.opts.Interval)
+		pause := k.opts.Interval
+		if !k.shows() {
+			pause = k.recordPause()
+		}
+		if *next = next.Add(pause); !next.After(now) {
+			*next = now.Add(pause)
 		}
 	}
 	k.due = time.Time{}
+	if k.opts.Record != nil {
+		k.due = *next
+	}
 	for _, p := range k.pools {
-		if !p.complete() {
+		if p.former || !p.complete() {
 			continue
 		}
 		if p.level.isZero() && !p.depleted {
@@ -380,6 +444,25 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	return depleted, news
 }
 
+// judging says whether there is a pool, or nothing else to do but to look for one.
+func (k *Keeper) judging() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.opts.Record == nil || k.shows()
+}
+
+// shows says whether there is a pool that is published. The caller holds mu.
+func (k *Keeper) shows() bool {
+	return slices.ContainsFunc(k.pools, func(p *kept) bool { return p.complete() })
+}
+
+// isRunning says whether the app is there now, and whether another run will follow.
+func (k *Keeper) isRunning() (now, again bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.running, k.lingers
+}
+
 // End says that the app has ended with this exit status, or could not be
 // started. Nothing is asked of it any more; heartbeats that it has left behind
 // are still counted.
@@ -388,11 +471,48 @@ func (k *Keeper) End(exit int) {
 	now := time.Now()
 	k.settle(now)
 	k.advance(now)
-	k.running, k.exit = false, exit
+	k.running = false
+	for _, p := range k.pools {
+		if !p.former {
+			p.exit = exit
+		}
+	}
 	k.mu.Unlock()
 	ring(k.pub.news)
 	k.end()
 	k.loops.Wait()
+}
+
+// recordPause is the time between two publications of a record without pools.
+func (k *Keeper) recordPause() time.Duration {
+	return time.Duration(float64(k.lease) / recordShare)
+}
+
+// Linger keeps the lease of the record while there is no app, until stop is called.
+func (k *Keeper) Linger() (stop func()) {
+	lingers := func(l bool) {
+		k.mu.Lock()
+		k.lingers = l
+		k.mu.Unlock()
+	}
+	lingers(true)
+	over := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			ring(k.pub.news)
+			select {
+			case <-over:
+				return
+			case <-time.After(k.recordPause()):
+			}
+		}
+	})
+	return func() {
+		close(over)
+		done.Wait()
+		lingers(false)
+	}
 }
 
 // Close publishes the end of the run, and returns when that is done or cannot be

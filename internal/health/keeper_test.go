@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -26,7 +27,7 @@ func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
 	t.Helper()
 	k := New(Options{
 		Service: "s", Interval: time.Second, Pools: pools,
-		Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
+		Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") },
 	})
 	if app.Drain == nil {
 		app.Drain = func(time.Duration) bool { return true }
@@ -81,7 +82,7 @@ func TestKeeper(t *testing.T) {
 		k.Beat([]byte("io"), time.Now()) // takes no markers
 		wantHealth(t, k, "api", 915)
 		wantHealth(t, k, "io", 900)
-		k.Output(2, time.Now())
+		k.Heard(beat.Output, 2, time.Now())
 		wantHealth(t, k, "io", 930)
 		if n := value(t, k, "io", "beats"); n != 2 {
 			t.Errorf("%d beats", n)
@@ -218,7 +219,7 @@ func TestPauseHoldTrigger(t *testing.T) {
 		synctest.Wait()
 		wantHealth(t, k, "api", 800)
 		wantHealth(t, k, "sd", 1200)
-		k.Notified(time.Now())
+		k.Heard(beat.Notify, 1, time.Now())
 		if n := value(t, k, "sd", "beats") + value(t, k, "api", "beats"); n != 1 {
 			t.Errorf("%d beats", n)
 		}
@@ -275,6 +276,71 @@ func TestDeclared(t *testing.T) {
 		}
 		if value(t, k, "own", "cap") != 20 || value(t, k, "api", "cap") != 2000 {
 			t.Error("a refused value was taken")
+		}
+	})
+}
+
+// TestRenewed has a second run of the app: its pools begin anew, and what only the first
+// run declared stays as that left it until it is declared again.
+func TestRenewed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		depleted := make(chan string, 10)
+		app := App{
+			Drain:    func(time.Duration) bool { return true },
+			Depleted: func(category string) { depleted <- category },
+		}
+		k := keep(t, map[string]config.Pool{"api": contract("marker")}, app)
+		declare := func(category string) {
+			k.Set([]byte(category), []byte("cap"), []byte("50"), time.Now())
+			k.Set([]byte(category), []byte("depletion_rate"), []byte("1"), time.Now())
+			k.Beat([]byte(category), time.Now())
+		}
+		declare("own")
+		declare("gone")
+		k.Set([]byte("api"), []byte("depletion_rate"), []byte("300"), time.Now())
+		k.Beat([]byte("api"), time.Now())
+		time.Sleep(2 * time.Second)
+		wantHealth(t, k, "api", 900)
+		k.End(134)
+		time.Sleep(4 * time.Second) // the delay
+		for _, category := range []string{"api", "own", "gone"} {
+			if value(t, k, category, "running") != 0 || value(t, k, category, "exit") != 134 {
+				t.Errorf("%s in the delay: %+v", category, k.state())
+			}
+		}
+		k.Renew()
+		declare("own") // before Start, as the intake may be quicker
+		k.Start(app)
+		synctest.Wait()
+		for _, want := range []struct {
+			category                               string
+			running, exit, beats, health, depletes int64
+		}{
+			{"api", 1, 0, 0, 1500, 100},
+			{"own", 1, 0, 1, 50, 1},
+			{"gone", 0, 134, 1, 0, 1},
+		} {
+			got := want
+			got.running, got.exit = value(t, k, want.category, "running"), value(t, k, want.category, "exit")
+			got.beats, got.health = value(t, k, want.category, "beats"), value(t, k, want.category, "health")
+			got.depletes = value(t, k, want.category, "depletion_rate")
+			if got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		close(depleted)
+		for category := range depleted {
+			if category == "gone" {
+				t.Error("a pool of the run before is depleted")
+			}
+		}
+		wantHealth(t, k, "api", 0)
+		k.End(3)
+		if value(t, k, "api", "exit") != 3 || value(t, k, "gone", "exit") != 134 {
+			t.Errorf("%+v", k.state())
 		}
 	})
 }
@@ -373,7 +439,7 @@ func TestSaidBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := New(Options{
 			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"api": contract("marker")},
-			Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") },
+			Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") },
 		})
 		k.Beat([]byte("api"), time.Now())
 		if err := k.Set([]byte("other"), []byte("cap"), []byte("2000"), time.Now()); err != nil {

@@ -1,8 +1,10 @@
 package health
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -15,7 +17,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
 
 // A Notifier hears what the app says by sd_notify(3): lines of NAME=VALUE in
@@ -45,9 +47,12 @@ type Notifier struct {
 type NotifyOptions struct {
 	Member func(pid int) bool // whether it is a process of the app
 	Status func(text string)  // for what the app says about itself
-	Log    *eventlog.Logger
+	Log    *slog.Logger
 	// Relay is the NOTIFY_SOCKET that wrapp itself was given, if any.
 	Relay string
+	// Last, if there is one, says whether wrapp ends with the app. Where it may not, the
+	// app's STOPPING=1 is not relayed: systemd would take it for the service's and kill it.
+	Last func() bool
 }
 
 // Watchdog is how often, at least, the app has to send WATCHDOG=1 for the pools
@@ -57,7 +62,7 @@ type NotifyOptions struct {
 func Watchdog(pools map[string]config.Pool) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for _, p := range pools {
-		if slices.Contains(p.Beat, "notify") && p.DepletionRate > 0 && p.ReplenishRate > 0 {
+		if slices.Contains(p.Beat, beat.Notify) && p.DepletionRate > 0 && p.ReplenishRate > 0 {
 			shortest = min(shortest, units(min(p.ReplenishRate, p.Cap)).lasts(p.DepletionRate))
 		}
 	}
@@ -143,6 +148,7 @@ func (n *Notifier) Listen(k *Keeper, opts NotifyOptions) {
 	if n == nil {
 		return
 	}
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	n.keep, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
 	go func() {
 		defer close(n.done)
@@ -250,7 +256,7 @@ func (n *Notifier) handle(text string, now time.Time) {
 		name, value, _ := strings.Cut(line, "=")
 		switch line {
 		case "WATCHDOG=1":
-			n.keep.Notified(now)
+			n.keep.Heard(beat.Notify, 1, now)
 		case "WATCHDOG=trigger":
 			n.opts.Status("the app triggers its watchdog")
 			n.keep.Trigger(now)
@@ -270,7 +276,11 @@ func (n *Notifier) handle(text string, now time.Time) {
 			}
 		}
 		switch name {
-		case "READY", "STATUS", "STOPPING", "RELOADING", "MONOTONIC_USEC", "EXTEND_TIMEOUT_USEC", "ERRNO":
+		case "STOPPING":
+			if n.opts.Last == nil || n.opts.Last() {
+				relay = append(relay, line)
+			}
+		case "READY", "STATUS", "RELOADING", "MONOTONIC_USEC", "EXTEND_TIMEOUT_USEC", "ERRNO":
 			relay = append(relay, line)
 		}
 	}

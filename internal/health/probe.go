@@ -4,34 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
-
-// probes are the sources of heartbeats that ask, by how their names begin.
-var probes = []struct {
-	prefix string
-	probe  func(ctx context.Context, k *Keeper, target string) error
-}{
-	{"http://", probeHTTP},
-	{"https://", probeHTTP},
-	{"tcp://", probeTCP},
-	{"exec:", probeExec},
-}
 
 // probeAll starts a goroutine for each source that asks.
 func (k *Keeper) probeAll(ctx context.Context) {
 	for category, p := range k.opts.Pools {
+		app := beat.App{Exec: k.app.Exec, CAFile: p.CAFile, Insecure: p.Insecure}
 		for _, source := range p.Beat {
-			for _, probe := range probes {
-				if strings.HasPrefix(source, probe.prefix) {
-					k.loops.Go(func() {
-						k.probe(ctx, category, source, func(ctx context.Context) error { return probe.probe(ctx, k, source) })
-					})
-					break
-				}
+			if probe := beat.ProbeOf(source); probe != nil {
+				k.loops.Go(func() {
+					k.probe(ctx, category, source, func(ctx context.Context) error { return probe(ctx, source, app) })
+				})
 			}
 		}
 	}
@@ -70,13 +56,4 @@ func (k *Keeper) probe(ctx context.Context, category, source string, ask func(co
 		case <-ticker.C:
 		}
 	}
-}
-
-// probeExec runs a command, which succeeds with exit status 0.
-func probeExec(ctx context.Context, k *Keeper, target string) error {
-	words, err := config.Words(strings.TrimPrefix(target, "exec:"))
-	if err != nil {
-		return err
-	}
-	return k.app.Exec(ctx, words)
 }

@@ -2,10 +2,12 @@ package health
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/redis/rueidis"
+
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -44,9 +46,9 @@ func (k *Keeper) state() []setting {
 		if !p.complete() {
 			continue
 		}
-		values := [len(properties)]int64{p.beats, p.cap, p.depletionRate, p.init, p.replenishRate, 0, int64(k.exit), 0}
+		values := [len(properties)]int64{p.beats, p.cap, p.depletionRate, p.init, p.replenishRate, 0, int64(p.exit), 0}
 		lease := time.Duration(0)
-		if k.running {
+		if k.running && !p.former {
 			values[5], values[healthProperty], lease = 1, p.level.roundUp(), k.lease
 		}
 		for i, property := range properties {
@@ -66,15 +68,17 @@ const publishTimeout = 2 * time.Second
 // A publisher writes settings to Redis. Where Redis is away it tries again with
 // the next ones.
 type publisher struct {
-	dial  func(context.Context) (*redisconn.Conn, error)
-	log   *eventlog.Logger
-	state func() []setting
+	dial    func(context.Context) (*redisconn.Client, error)
+	log     *slog.Logger
+	state   func() []setting
+	running func() (now, again bool) // the app is there; it will be
+	record  recorder
 
 	news chan struct{} // there is something new to publish
 	quit chan struct{} // closed by close
 	done chan struct{} // closed when run has returned
 
-	conn   *redisconn.Conn
+	client *redisconn.Client
 	failed int // publications in a row
 	ever   bool
 }
@@ -89,24 +93,40 @@ const retryAfter = time.Second
 func (p *publisher) run() {
 	defer close(p.done)
 	var settings []setting
+	var record []string
 	var retry <-chan time.Time
 	for {
 		select {
 		case <-p.quit:
 			return
 		case <-p.news:
-			settings = p.state()
+			settings, record = p.state(), p.recorded()
 		case <-retry: // the same again: between looks nothing is known of the app
 		}
 		retry = nil
 		if len(settings) == 0 {
+			if record != nil {
+				ctx, cancel := untilQuit(p.quit)
+				p.publish(ctx, nil, record) // the next one makes up for it
+				cancel()
+			}
 			continue
 		}
-		err := p.publish(context.Background(), settings)
+		err := p.publish(context.Background(), settings, record)
 		if p.tell(err); err != nil {
 			retry = time.After(retryAfter)
 		}
 	}
+}
+
+// recorded returns the fields of the record that are to be published now. An app that has
+// ended before its record was published for the first time needs none.
+func (p *publisher) recorded() []string {
+	now, again := p.running()
+	if !now && !again && !p.ever {
+		return nil
+	}
+	return p.record.fields(now)
 }
 
 // tell says once that Redis does not take the pools, and once that it does.
@@ -130,12 +150,15 @@ func (p *publisher) close(patience time.Duration) error {
 	close(p.quit)
 	<-p.done
 	defer p.hangUp()
-	settings := p.state()
+	settings, record := p.state(), p.recorded()
 	if len(settings) == 0 {
+		if record != nil {
+			p.publish(ctx, nil, record)
+		}
 		return nil
 	}
 	for {
-		err := p.publish(ctx, settings)
+		err := p.publish(ctx, settings, record)
 		if err == nil || !p.ever {
 			return err
 		}
@@ -147,18 +170,18 @@ func (p *publisher) close(patience time.Duration) error {
 	}
 }
 
-// publish writes the settings in one pipeline, and reads the answers.
-func (p *publisher) publish(ctx context.Context, settings []setting) error {
+// publish writes the settings and the record in one pipeline, and reads the answers.
+func (p *publisher) publish(ctx context.Context, settings []setting, record []string) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if p.conn == nil {
-		conn, err := p.dial(ctx)
+	if p.client == nil {
+		client, err := p.dial(ctx)
 		if err != nil {
 			return err
 		}
-		p.conn = conn
+		p.client = client
 	}
-	err := p.exchange(ctx, settings)
+	err := p.exchange(ctx, settings, record)
 	if err != nil {
 		p.hangUp()
 		return err
@@ -167,30 +190,29 @@ func (p *publisher) publish(ctx context.Context, settings []setting) error {
 	return nil
 }
 
-func (p *publisher) exchange(ctx context.Context, settings []setting) error {
-	for _, s := range settings {
-		args := []any{s.key, strconv.FormatInt(s.value, 10)}
+func (p *publisher) exchange(ctx context.Context, settings []setting, record []string) error {
+	commands := make([]rueidis.Completed, len(settings), len(settings)+2)
+	for i, s := range settings {
+		set := p.client.B().Set().Key(s.key).Value(strconv.FormatInt(s.value, 10))
 		if s.lease > 0 {
-			args = append(args, "PX", s.lease.Milliseconds())
+			commands[i] = set.PxMilliseconds(s.lease.Milliseconds()).Build()
+		} else {
+			commands[i] = set.Build()
 		}
-		if err := p.conn.Send("SET", args...); err != nil {
+	}
+	commands = append(commands, p.record.commands(p.client, record)...)
+	answers := p.client.DoMulti(ctx, commands...)
+	for _, answer := range answers[:len(settings)] {
+		if err := answer.Error(); err != nil {
 			return err
 		}
 	}
-	if err := p.conn.Flush(); err != nil {
-		return err
-	}
-	for range settings {
-		if _, err := p.conn.ReceiveContext(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.record.heard(answers[len(settings):])
 }
 
 func (p *publisher) hangUp() {
-	if p.conn != nil {
-		p.conn.Close()
-		p.conn = nil
+	if p.client != nil {
+		p.client.Close()
+		p.client = nil
 	}
 }

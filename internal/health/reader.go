@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
-	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // A Pair names a pool.
@@ -21,11 +20,17 @@ func (p Pair) String() string { return p.Service + ":" + p.Category }
 // colon.
 func ParsePair(s string) (Pair, error) {
 	i := strings.LastIndexByte(s, ':')
+	if IsURL(s) {
+		return Pair{}, errors.New("a pool is <service>:<category>, not a URL; --redis takes a URL")
+	}
 	if i <= 0 || i == len(s)-1 {
 		return Pair{}, fmt.Errorf("%q is not <service>:<category>", s)
 	}
 	return Pair{s[:i], s[i+1:]}, nil
 }
+
+// IsURL says whether s looks like a URL, which may have a password in it.
+func IsURL(s string) bool { return strings.Contains(s, "://") }
 
 // A Reading is what Redis holds of one pool.
 type Reading struct {
@@ -33,6 +38,12 @@ type Reading struct {
 	values  [len(properties)]int64
 	has     [len(properties)]bool
 	invalid map[string]string // what holds no integer, by property
+}
+
+// Get returns a property by its name; ok is false if its key is not there or holds no integer.
+func (r *Reading) Get(property string) (value int64, ok bool) {
+	i := slices.Index(properties[:], property)
+	return r.values[i], r.has[i]
 }
 
 // Exists says whether every key of the pool is there and holds an integer.
@@ -82,8 +93,8 @@ func (r *Reading) Above(t Threshold) bool {
 }
 
 // Read reads pools, all of them in one round trip to each server, in the order of the
-// pairs.
-func Read(ctx context.Context, conn *redisconn.Conn, pairs []Pair) ([]Reading, error) {
+// pairs: with MGET, or with GET where the user may do only that.
+func Read(ctx context.Context, client *redisconn.Client, pairs []Pair) ([]Reading, error) {
 	if len(pairs) == 0 {
 		return nil, nil
 	}
@@ -93,12 +104,9 @@ func Read(ctx context.Context, conn *redisconn.Conn, pairs []Pair) ([]Reading, e
 			keys = append(keys, key(p.Service, p.Category, property))
 		}
 	}
-	values, err := conn.MGet(ctx, keys)
+	values, err := client.Values(ctx, keys)
 	if err != nil {
 		return nil, err
-	}
-	if len(values) != len(keys) {
-		return nil, fmt.Errorf("MGET of %d keys answered with %d values", len(keys), len(values))
 	}
 	readings := make([]Reading, len(pairs))
 	for i, p := range pairs {
@@ -107,19 +115,18 @@ func Read(ctx context.Context, conn *redisconn.Conn, pairs []Pair) ([]Reading, e
 	return readings, nil
 }
 
-func reading(p Pair, values []any) Reading {
+func reading(p Pair, values []*string) Reading {
 	r := Reading{Pair: p}
-	for i, v := range values {
-		text, ok := v.([]byte)
-		if !ok {
+	for i, text := range values {
+		if text == nil {
 			continue
 		}
-		n, err := strconv.ParseInt(string(text), 10, 64)
-		if err != nil || text[0] == '+' {
+		n, err := strconv.ParseInt(*text, 10, 64)
+		if err != nil || (*text)[0] == '+' {
 			if r.invalid == nil {
 				r.invalid = make(map[string]string)
 			}
-			r.invalid[properties[i]] = string(text)
+			r.invalid[properties[i]] = *text
 			continue
 		}
 		r.values[i], r.has[i] = n, true
@@ -130,9 +137,13 @@ func reading(p Pair, values []any) Reading {
 // All finds every pool of which there is a key, sorted. The values that markers of
 // a pool wrote, wrapp:<service>:__healthpool__<category>_<property>, are none of
 // their own if there is the pool itself.
-func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
+func All(ctx context.Context, client *redisconn.Client) ([]Pair, error) {
 	found := make(map[Pair]bool)
-	err := conn.EachMaster(ctx, func(one *redisconn.Conn) error { return scan(ctx, one, found) })
+	err := client.Scan(ctx, "*:"+poolInfix+"*", func(key string) {
+		if p, ok := pairOf(key); ok {
+			found[p] = true
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -143,36 +154,8 @@ func All(ctx context.Context, conn *redisconn.Conn) ([]Pair, error) {
 			pairs = append(pairs, p)
 		}
 	}
-	sort.Slice(pairs, func(i, j int) bool { return pairs[i].String() < pairs[j].String() })
+	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
 	return pairs, nil
-}
-
-// scan adds the pools of which one server has keys.
-func scan(ctx context.Context, conn *redisconn.Conn, found map[Pair]bool) error {
-	for cursor := "0"; ; {
-		answer, err := resp.Values(conn.DoContext(ctx, "SCAN", cursor, "MATCH", "*:"+poolInfix+"*", "COUNT", 1000))
-		if err != nil {
-			return err
-		}
-		if len(answer) != 2 {
-			return errors.New("SCAN answered something else than a cursor and keys")
-		}
-		if cursor, err = resp.String(answer[0], nil); err != nil {
-			return err
-		}
-		keys, err := resp.Fields(answer[1], nil)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if p, ok := pairOf(string(k)); ok {
-				found[p] = true
-			}
-		}
-		if cursor == "0" {
-			return nil
-		}
-	}
 }
 
 // pairOf returns the pool that a key belongs to.

@@ -1,18 +1,17 @@
 package health
 
 import (
+	"log/slog"
 	"net"
 	"sync"
 	"time"
-
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 // A relay passes on what the app notified to who started wrapp, in order, without
 // ever making the one wait who has it to pass on. A nil one passes nothing on.
 type relay struct {
 	socket string // a leading "@" is an abstract one
-	log    *eventlog.Logger
+	log    *slog.Logger
 	queue  chan string
 	done   chan struct{}
 	left   int // what found no room
@@ -26,7 +25,7 @@ const (
 	relayTimeout = time.Second // for one of them, and for all that wait at the end
 )
 
-func newRelay(socket string, log *eventlog.Logger) *relay {
+func newRelay(socket string, log *slog.Logger) *relay {
 	if socket == "" {
 		return nil
 	}

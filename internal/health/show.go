@@ -1,132 +1,84 @@
 package health
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
-	"sort"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"text/tabwriter"
 )
 
-// WriteJSON writes the one document that jettison_health prints when it could
-// read: {"data": {"<service>:<category>": {…}}}, with the pools sorted.
-func WriteJSON(w io.Writer, readings []Reading) error {
-	sorted := make([]*Reading, len(readings))
-	for i := range readings {
-		sorted[i] = &readings[i]
-	}
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].String() < sorted[j].String() })
-	b := appendName(nil, "{\n  ", "data")
-	open := "{\n    "
-	for i, r := range sorted {
-		// Two pairs can have one name; the last counts.
-		if i+1 < len(sorted) && r.String() == sorted[i+1].String() {
-			continue
-		}
-		b = r.appendJSON(appendName(b, open, r.String()))
-		open = ",\n    "
-	}
-	end := "\n  }\n}\n"
-	if len(sorted) == 0 {
-		end = "{}\n}\n"
-	}
-	_, err := w.Write(append(b, end...))
-	return err
+// A document is a pool as scripts read it; what Redis does not hold is not there.
+type document struct {
+	Beats         *int64            `json:"beats,omitempty"`
+	Cap           *int64            `json:"cap,omitempty"`
+	DepletionRate *int64            `json:"depletion_rate,omitempty"`
+	Init          *int64            `json:"init,omitempty"`
+	ReplenishRate *int64            `json:"replenish_rate,omitempty"`
+	Running       *int64            `json:"running,omitempty"`
+	Exit          *int64            `json:"exit,omitempty"`
+	Health        *int64            `json:"health,omitempty"`
+	Exists        bool              `json:"exists"`
+	Missing       []string          `json:"missing_keys,omitempty"`
+	Invalid       map[string]string `json:"invalid_keys,omitempty"`
 }
 
-// byName are the properties sorted by name, as indices.
-var byName = [len(properties)]uint8{0, 1, 2, 6, 7, 3, 4, 5}
-
-// appendJSON appends the pool as scripts read it; what Redis does not hold is not
-// there.
-func (r *Reading) appendJSON(b []byte) []byte {
-	const next = ",\n      "
-	open := "{\n      "
-	for i, property := range properties {
+func (r *Reading) document() document {
+	d := document{Exists: r.Exists(), Missing: r.missing(), Invalid: r.invalid}
+	for i, to := range [len(properties)]**int64{
+		&d.Beats, &d.Cap, &d.DepletionRate, &d.Init, &d.ReplenishRate, &d.Running, &d.Exit, &d.Health,
+	} {
 		if r.has[i] {
-			b = strconv.AppendInt(appendName(b, open, property), r.values[i], 10)
-			open = next
+			*to = &r.values[i]
 		}
 	}
-	b = strconv.AppendBool(appendName(b, open, "exists"), r.Exists())
-	if missing := r.missing(); len(missing) > 0 {
-		b = appendList(appendName(b, next, "missing_keys"), next[1:], missing)
+	return d
+}
+
+// WriteJSON writes the one document that jettison_health prints when it could
+// read: {"data": {"<service>:<category>": {…}}}, with the pools sorted. Of two pairs
+// with one name the last counts.
+func WriteJSON(w io.Writer, readings []Reading) error {
+	data := make(map[string]document, len(readings))
+	for i := range readings {
+		data[readings[i].String()] = readings[i].document()
 	}
-	if len(r.invalid) > 0 {
-		b = appendName(b, next, "invalid_keys")
-		open = "{\n        "
-		for _, i := range byName {
-			if text, ok := r.invalid[properties[i]]; ok {
-				b = jsontext.AppendText(appendName(b, open, properties[i]), "", text)
-				open = ",\n        "
-			}
-		}
-		b = append(b, "\n      }"...)
-	}
-	return append(b, "\n    }"...)
+	return encode(w, map[string]any{"data": data})
 }
 
 // WriteFailure writes the document that it prints when it could not. args are the
 // pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
-	b := jsontext.AppendText(nil, "{\n  \"error\": ", what)
-	b = jsontext.AppendText(b, ",\n  \"details\": ", details)
-	b = appendList(appendName(b, ",\n  ", "args"), "\n  ", args)
-	_, err := w.Write(append(b, "\n}\n"...))
-	return err
+	return encode(w, struct {
+		Error   string   `json:"error"`
+		Details string   `json:"details"`
+		Args    []string `json:"args"`
+	}{what, details, append([]string{}, args...)})
 }
 
-// appendName appends what stands before a member, and its name.
-func appendName(b []byte, before, name string) []byte {
-	return append(jsontext.AppendText(b, before, name), ": "...)
+func encode(w io.Writer, document any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(document)
 }
 
-// appendList appends strings, one a line; end is what begins the list's last line.
-func appendList(b []byte, end string, list []string) []byte {
-	if len(list) == 0 {
-		return append(b, "[]"...)
-	}
-	open := "[" + end + "  "
-	for _, text := range list {
-		b = jsontext.AppendText(b, open, text)
-		open = "," + end + "  "
-	}
-	return append(append(b, end...), ']')
-}
-
-// WriteTable writes a line for each pool, for people. Columns are as wide as the
-// widest cell and two blanks, counted in characters.
+// WriteTable writes a line for each pool, for people.
 func WriteTable(w io.Writer, readings []Reading) error {
-	const columns = 9
-	cells := []string{"POOL", "HEALTH", "CAP", "%", "STATE", "BEATS", "DEPLETION/s", "REPLENISH/beat", "INIT"}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POOL\tHEALTH\tCAP\t%\tSTATE\tBEATS\tDEPLETION/s\tREPLENISH/beat\tINIT")
 	for i := range readings {
 		r := &readings[i]
 		percent := "-"
 		if r.has[healthProperty] && r.has[1] && r.values[1] > 0 {
 			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
 		}
-		cells = append(cells, shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3))
+		fmt.Fprintln(table, strings.Join([]string{
+			shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3),
+		}, "\t"))
 	}
-	var widths [columns]int
-	for i, text := range cells {
-		widths[i%columns] = max(widths[i%columns], utf8.RuneCountInString(text)+2)
-	}
-	var b []byte
-	for i, text := range cells {
-		b = append(b, text...)
-		if i%columns == columns-1 {
-			b = append(b, '\n')
-			continue
-		}
-		for n := utf8.RuneCountInString(text); n < widths[i%columns]; n++ {
-			b = append(b, ' ')
-		}
-	}
-	_, err := w.Write(b)
-	return err
+	return table.Flush()
 }
 
 // cell is what the table says of a property.

@@ -10,8 +10,8 @@ import (
 // TestPromlint applies the rules of `promtool check metrics`.
 func TestPromlint(t *testing.T) {
 	t.Parallel()
-	whole := reading(Pair{"s", "c"}, []any{
-		[]byte("1"), []byte("2"), []byte("3"), []byte("4"), []byte("5"), []byte("1"), []byte("0"), []byte("7"),
+	whole := reading(Pair{"s", "c"}, []*string{
+		new("1"), new("2"), new("3"), new("4"), new("5"), new("1"), new("0"), new("7"),
 	})
 	var text bytes.Buffer
 	err := WritePrometheus(&text, []Reading{whole, {Pair: Pair{"a\nb\"\\", "\xff"}}})

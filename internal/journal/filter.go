@@ -1,28 +1,34 @@
 package journal
 
 import (
-	"fmt"
+	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/pattern"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // A Filter says which lines a person wants. The zero Filter wants all.
 type Filter struct {
-	Level entry.Level      // this or worse; a line that states none counts as INFO
-	Grep  *pattern.Pattern // found in the line as it is printed, without its first columns
+	Level loglevel.Level // this or worse; a line that states none counts as INFO
+	Grep  *regexp.Regexp // found in the line as it is printed, without its first columns
+
+	Source string // "stdout" or "stderr": only what the app wrote there; "" is both, and what wrapp says
 
 	body []byte // room for a line
 }
 
 // Wants reports whether the line is wanted.
 func (f *Filter) Wants(l *Line) bool {
+	if f.Source != "" && (l.Stream != logstream.Info || l.source() != f.Source) {
+		return false
+	}
 	level := l.Level
-	if level == entry.NoLevel {
-		level = entry.Information
+	if level == loglevel.None {
+		level = loglevel.Info
 	}
 	if level < f.Level || f.Grep == nil {
 		return level >= f.Level
@@ -43,14 +49,14 @@ func (f *Filter) Keep(lines []Line) []Line {
 }
 
 // All reports whether every line is wanted.
-func (f *Filter) All() bool { return f.Level == entry.NoLevel && f.Grep == nil }
+func (f *Filter) All() bool { return f.Level == loglevel.None && f.Grep == nil && f.Source == "" }
 
 // layouts are how a person writes a time.
 var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"}
 
-// ParseSince reads a time, or a time of today, or how long ago it was: 90s, 10m,
+// ParseTime reads a time, or a time of today, or how long ago it was: 90s, 10m,
 // 1h30m, 2d.
-func ParseSince(s string, now time.Time) (time.Time, error) {
+func ParseTime(s string, now time.Time) (time.Time, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 15); err == nil {
 			return now.AddDate(0, 0, -int(n)), nil
@@ -69,5 +75,5 @@ func ParseSince(s string, now time.Time) (time.Time, error) {
 			return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("no time: %q (want 10m, 2d, 20:15 or 2006-01-02 15:04:05)", s)
+	return time.Time{}, errors.New("must be a time or how long ago it was: 10m, 2d, 20:15 or \"2006-01-02 15:04:05\"")
 }

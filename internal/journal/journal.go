@@ -1,80 +1,182 @@
-// Package journal reads an app's streams back as one sequence.
+// Package journal reads the streams of apps back as one sequence.
 package journal
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
-	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
 // An Entry is one entry of one of the streams.
 type Entry struct {
-	Stream  entry.Stream
+	Stream  logstream.Stream
 	ID      entry.ID
 	Message []byte
 	Stderr  bool
 	Partial bool
-	Level   entry.Level // as the field `level` says it
+	Level   loglevel.Level // as the field `level` says it
+	App     string
+	Fields  []string // the other fields, name and value in turn, by name
 }
 
 // Time is when the entry's line was read.
 func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 
-// A Reader reads the streams of one app, each entry once, in the order of their
-// IDs.
+// A Reader reads the streams of apps, each entry once, in the order of their IDs; of the
+// same ID by the app's name and the stream.
 type Reader struct {
-	// Poll has Next look now and then, at one stream after the other, and not wait
-	// in Redis for all of them: in a cluster they are on several servers.
-	Poll bool
+	Until  time.Time     // Last gives nothing that came later; zero: all
+	After  Cursor        // Last gives only what comes behind it
+	Before Cursor        // Last gives only what comes before it; zero: all
+	Wait   time.Duration // how long Next waits for an entry; 0: 2 s
 
-	keys [entry.Streams]string
-	seen [entry.Streams]entry.ID // the last entry given out of each stream
+	sources []source
 }
 
-// NewReader returns a Reader of the app called name.
-func NewReader(name string) *Reader { return &Reader{keys: entry.Keys(name)} }
+// A source is one stream of one app.
+type source struct {
+	app    string
+	stream logstream.Stream
+	key    string
+	seen   entry.ID // the last entry given out
+}
+
+// NewReader returns a Reader of the apps called names.
+func NewReader(names ...string) *Reader {
+	r := new(Reader)
+	r.Add(names...)
+	return r
+}
+
+// Add has the Reader read the apps called names, too. Next gives of those that are new to it
+// all there is.
+func (r *Reader) Add(names ...string) {
+	for _, name := range names {
+		if slices.ContainsFunc(r.sources, func(s source) bool { return s.app == name }) {
+			continue
+		}
+		for s, key := range logstream.Keys(name) {
+			r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key})
+		}
+	}
+}
+
+// Follow adds the streams of an app, of which Next gives what comes behind the ID after.
+func (r *Reader) Follow(name string, after entry.ID) {
+	for s, key := range logstream.Keys(name) {
+		r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key, seen: after})
+	}
+}
+
+// Forget leaves the streams of an app out from here on.
+func (r *Reader) Forget(name string) {
+	r.sources = slices.DeleteFunc(r.sources, func(s source) bool { return s.app == name })
+}
+
+// Only leaves out all streams but these.
+func (r *Reader) Only(streams ...logstream.Stream) {
+	r.sources = slices.DeleteFunc(r.sources, func(s source) bool { return !slices.Contains(streams, s.stream) })
+}
+
+// Following returns for how many streams Next would wait.
+func (r *Reader) Following() int { return len(r.sources) }
+
+// First returns the first n entries of all streams together behind After, without waiting.
+func (r *Reader) First(ctx context.Context, client *redisconn.Client, n int) ([]Entry, error) {
+	reads := make([]rueidis.Completed, len(r.sources))
+	for i := range r.sources {
+		s := &r.sources[i]
+		reads[i] = client.B().Xrange().Key(s.key).Start(r.After.before(s).Next().String()).End("+").Count(int64(n)).Build()
+	}
+	var all []Entry
+	for i, answer := range client.DoMulti(ctx, reads...) {
+		entries, err := r.sources[i].parse(answer.AsXRange)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.sources[i].key, err)
+		}
+		all = append(all, entries...)
+	}
+	order(all)
+	return all[:min(n, len(all))], nil
+}
+
+// Newest returns the ID of the last entry of all streams together; 0-0 if there is none.
+func (r *Reader) Newest(ctx context.Context, client *redisconn.Client) (newest entry.ID, err error) {
+	reads := make([]rueidis.Completed, len(r.sources))
+	for i := range r.sources {
+		reads[i] = client.B().Xrevrange().Key(r.sources[i].key).End("+").Start("-").Count(1).Build()
+	}
+	for i, answer := range client.DoMulti(ctx, reads...) {
+		entries, err := r.sources[i].parse(answer.AsXRange)
+		if err != nil {
+			return newest, fmt.Errorf("read %s: %w", r.sources[i].key, err)
+		}
+		if len(entries) > 0 && newest.Less(entries[0].ID) {
+			newest = entries[0].ID
+		}
+	}
+	return newest, nil
+}
 
 // Last returns the last n entries of all streams together that came at since or
 // later, or all of these if n is negative. What comes after them is for Next.
-func (r *Reader) Last(conn *redisconn.Conn, n int, since time.Time) ([]Entry, error) {
+func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, since time.Time) ([]Entry, error) {
 	var all []Entry
-	oldest, before := "-", entry.ID{}
+	var start entry.ID
 	if ms := since.UnixMilli(); ms > 0 {
-		oldest = strconv.FormatInt(ms, 10)
-		before = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
+		start = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
+	}
+	end := "+"
+	if !r.Until.IsZero() {
+		end = strconv.FormatInt(max(0, r.Until.UnixMilli()), 10)
 	}
 	most := max(n, 1) // of a stream
 	if n < 0 {
 		most = math.MaxInt
 	}
-	for s, key := range r.keys {
-		r.seen[s] = before
-		newest := "+"
+	for i := range r.sources {
+		s := &r.sources[i]
+		s.seen = start
+		if before := r.After.before(s); start.Less(before) {
+			s.seen = before
+		}
+		oldest, newest, last := s.seen.Next().String(), end, s.seen
+		if r.Before.ID != (entry.ID{}) {
+			if newest = r.Before.end(s); newest == "" {
+				continue
+			}
+		}
+		latest := newest
 		for left := most; left > 0; {
-			reply, err := conn.Do("XREVRANGE", key, newest, oldest, "COUNT", min(left, atOnce))
-			entries, err := parse(entry.Stream(s), reply, err)
+			answer := client.Do(ctx, client.B().Xrevrange().Key(s.key).End(newest).Start(oldest).Count(int64(min(left, atOnce))).Build())
+			entries, err := s.parse(answer.AsXRange)
 			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", key, err)
+				return nil, fmt.Errorf("read %s: %w", s.key, err)
 			}
 			if len(entries) == 0 {
 				break
 			}
-			if newest == "+" {
-				r.seen[s] = entries[0].ID
+			if newest == latest {
+				last = entries[0].ID
 			}
 			newest = entries[len(entries)-1].ID.Previous().String()
 			left -= len(entries)
 			all = append(all, entries...)
 		}
+		s.seen = last
 	}
 	order(all)
 	if n >= 0 && len(all) > n {
@@ -92,34 +194,31 @@ const (
 
 // Next waits a while for entries that have not been given out, and returns none
 // if none came.
-func (r *Reader) Next(ctx context.Context, conn *redisconn.Conn) ([]Entry, error) {
-	if r.Poll {
-		return r.poll(ctx, conn)
+func (r *Reader) Next(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
+	if client.InCluster() || len(r.sources) == 0 {
+		return r.poll(ctx, client)
 	}
-	args := []any{"BLOCK", wait.Milliseconds(), "COUNT", atOnce, "STREAMS"}
-	for _, key := range r.keys {
-		args = append(args, key)
+	keys, ids := make([]string, len(r.sources)), make([]string, len(r.sources))
+	for i := range r.sources {
+		keys[i], ids[i] = r.sources[i].key, r.sources[i].seen.String()
 	}
-	for _, id := range r.seen {
-		args = append(args, id.String())
-	}
-	all, err := r.take(conn.DoContext(ctx, "XREAD", args...))
+	all, err := r.take(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, wait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
 	order(all)
 	return all, err
 }
 
-// poll is Next for streams on several servers.
-func (r *Reader) poll(ctx context.Context, conn *redisconn.Conn) ([]Entry, error) {
-	for s, key := range r.keys {
-		conn.Send("XREAD", "COUNT", atOnce, "STREAMS", key, r.seen[s].String())
-	}
-	if err := conn.Flush(); err != nil {
-		return nil, fmt.Errorf("read the streams: %w", err)
+// poll is Next for streams on several servers: it looks at each now and then, and does not
+// wait in Redis for all of them.
+func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
+	reads := make([]rueidis.Completed, len(r.sources))
+	for i := range r.sources {
+		s := &r.sources[i]
+		reads[i] = client.B().Xread().Count(atOnce).Streams().Key(s.key).Id(s.seen.String()).Build()
 	}
 	var all []Entry
 	var first error
-	for range r.keys {
-		entries, err := r.take(conn.ReceiveContext(ctx))
+	for _, result := range client.DoMulti(ctx, reads...) {
+		entries, err := r.take(result)
 		if first == nil {
 			first = err
 		}
@@ -139,31 +238,23 @@ func (r *Reader) poll(ctx context.Context, conn *redisconn.Conn) ([]Entry, error
 }
 
 // take takes the answer to XREAD.
-func (r *Reader) take(answer any, err error) ([]Entry, error) {
-	reply, err := resp.Values(answer, err)
-	if errors.Is(err, resp.ErrNil) {
+func (r *Reader) take(result rueidis.RedisResult) ([]Entry, error) {
+	streams, err := result.AsXRead()
+	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the streams: %w", err)
 	}
 	var all []Entry
-	for _, v := range reply {
-		pair, _ := v.([]any)
-		if len(pair) != 2 {
-			return nil, errors.New("read the streams: XREAD answered something else than streams")
-		}
-		key, _ := resp.String(pair[0], nil)
-		s := slices.Index(r.keys[:], key)
-		if s < 0 {
-			return nil, fmt.Errorf("read the streams: XREAD answered for %q", key)
-		}
-		entries, err := parse(entry.Stream(s), pair[1], nil)
+	for i := range r.sources {
+		s := &r.sources[i]
+		entries, err := s.parse(func() ([]rueidis.XRangeEntry, error) { return streams[s.key], nil })
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
+			return nil, fmt.Errorf("read %s: %w", s.key, err)
 		}
 		if len(entries) > 0 {
-			r.seen[s] = entries[len(entries)-1].ID
+			s.seen = entries[len(entries)-1].ID
 		}
 		all = append(all, entries...)
 	}
@@ -171,52 +262,94 @@ func (r *Reader) take(answer any, err error) ([]Entry, error) {
 }
 
 func order(entries []Entry) {
-	sort.Slice(entries, func(i, j int) bool {
-		a, b := &entries[i], &entries[j]
-		return a.ID.Less(b.ID) || a.ID == b.ID && a.Stream < b.Stream
+	slices.SortFunc(entries, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.ID.Ms, b.ID.Ms), cmp.Compare(a.ID.Seq, b.ID.Seq), cmp.Compare(a.App, b.App), cmp.Compare(a.Stream, b.Stream))
 	})
 }
 
-// parse reads entries as XRANGE and XREAD list them, in an answer that came with err.
-func parse(stream entry.Stream, answer any, err error) ([]Entry, error) {
-	list, err := resp.Values(answer, err)
+// parse reads entries.
+func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, error) {
+	stored, err := list()
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]Entry, 0, len(list))
-	for _, v := range list {
-		pair, _ := v.([]any)
-		if len(pair) != 2 {
-			return nil, errors.New("an entry is not an ID and fields")
-		}
-		text, err := resp.String(pair[0], nil)
-		if err != nil {
-			return nil, err
-		}
-		e := Entry{Stream: stream}
-		if e.ID, err = entry.ParseID(text); err != nil {
-			return nil, err
-		}
-		fields, err := resp.Fields(pair[1], nil)
-		if errors.Is(err, resp.ErrNil) {
+	entries := make([]Entry, 0, len(stored))
+	for _, x := range stored {
+		if x.FieldValues == nil {
 			continue // deleted while it was read
 		}
+		id, err := entry.ParseID(x.ID)
 		if err != nil {
 			return nil, err
 		}
-		for i := 0; i+1 < len(fields); i += 2 {
-			switch string(fields[i]) {
-			case "message":
-				e.Message = fields[i+1]
-			case "source":
-				e.Stderr = string(fields[i+1]) == "stderr"
-			case "level":
-				e.Level, _ = entry.ParseLevel(string(fields[i+1]))
-			case "partial":
-				e.Partial = string(fields[i+1]) == "1"
+		e := Entry{
+			Stream:  s.stream,
+			App:     s.app,
+			ID:      id,
+			Message: []byte(x.FieldValues["message"]),
+			Stderr:  x.FieldValues["source"] == "stderr",
+			Partial: x.FieldValues["partial"] == "1",
+		}
+		e.Level, _ = loglevel.Parse(x.FieldValues["level"])
+		for _, name := range slices.Sorted(maps.Keys(x.FieldValues)) {
+			switch name {
+			case "message", "source", "partial", "level":
+			default:
+				e.Fields = append(e.Fields, name, x.FieldValues[name])
 			}
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
+
+// Parse reads the answer to XRANGE or XREVRANGE on a stream of an app. The entries are in the
+// order of their IDs.
+func Parse(app string, stream logstream.Stream, answer rueidis.RedisResult) ([]Entry, error) {
+	s := source{app: app, stream: stream}
+	entries, err := s.parse(answer.AsXRange)
+	order(entries)
+	return entries, err
+}
+
+// Names returns the apps that have streams here, sorted.
+func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
+	found := make(map[string]bool)
+	for _, key := range logstream.Keys("*") {
+		prefix, suffix, _ := strings.Cut(key, "*")
+		if err := client.Scan(ctx, key, func(key string) {
+			found[strings.TrimSuffix(strings.TrimPrefix(key, prefix), suffix)] = true
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// Run keeps the entries of one run of each app: of the last that has its beginning here,
+// or of the one whose marker has this time.
+func Run(entries []Entry, run string) []Entry {
+	begin, end := make(map[string]entry.ID), make(map[string]entry.ID)
+	for i := range entries {
+		e := &entries[i]
+		began, ok := strings.CutPrefix(string(e.Message), newRun)
+		if e.Stream != logstream.Info || !ok || !isRunMarker(e) {
+			continue
+		}
+		_, known := begin[e.App]
+		switch {
+		case run == LastRun || !known && strings.TrimSuffix(began, "}}") == run:
+			begin[e.App] = e.ID
+		case known && end[e.App] == (entry.ID{}):
+			end[e.App] = e.ID
+		}
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool {
+		from, ok := begin[e.App]
+		to := end[e.App]
+		return !ok || e.ID.Less(from) || to != entry.ID{} && !e.ID.Less(to)
+	})
+}
+
+// LastRun is the newest run, for Run.
+const LastRun = "last"

@@ -2,30 +2,42 @@ package journal
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // A Line is what a person reads as one: an entry, or the pieces of a line that
 // was split.
 type Line struct {
-	Stream entry.Stream
+	Stream logstream.Stream
 	Stderr bool
 	Time   time.Time
-	Level  entry.Level // NoLevel if the line states none
+	Level  loglevel.Level // loglevel.None if the line states none
 	Text   []byte
 	JSON   bool          // the entry is in the JSON format
 	Fields []entry.Field // the app's own, of an entry in the JSON format
 	Raw    []byte        // the message as it is; of the pieces of a line, the last one's
+
+	App    string
+	ID     entry.ID // of the pieces of a line, the last one's
+	Joined bool     // of pieces
+	More   []string // the entry's own fields, name and value in turn
 }
+
+// Cursor is the place behind the line.
+func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
 
 // A Joiner makes lines of entries. The pieces of a line that was split come out
 // with the last of them, or with the end of the run if that did not come: where wrapp was
 // killed, the beginning of the next one.
 type Joiner struct {
-	Pieces bool     // each piece is a line of its own
-	held   [2]*Line // a line whose last piece has not come; stdout, stderr
+	Pieces bool                 // each piece is a line of its own
+	held   map[string]*[2]*Line // by app, a line whose last piece has not come; stdout, stderr
 }
 
 // Add makes lines of entries and of what is held of earlier ones.
@@ -33,14 +45,22 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 	for i := range entries {
 		e := &entries[i]
 		line := read(e)
-		if e.Stream == entry.Info && !j.Pieces {
+		if e.Stream == logstream.Info && !j.Pieces {
 			if isRunMarker(e) {
-				lines = append(lines, j.Rest()...)
+				lines = append(lines, j.rest(e.App)...)
 			}
-			held := &j.held[line.pipe()]
+			of := j.held[e.App]
+			if of == nil {
+				if j.held == nil {
+					j.held = make(map[string]*[2]*Line)
+				}
+				of = new([2]*Line)
+				j.held[e.App] = of
+			}
+			held := &of[line.pipe()]
 			if first := *held; first != nil {
 				first.Text = append(first.Text, line.Text...)
-				first.Raw = line.Raw
+				first.Raw, first.ID, first.Joined = line.Raw, line.ID, true
 				first.Level = max(first.Level, e.Level)
 				line = *first
 			}
@@ -57,17 +77,22 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 
 // Whole reports whether lines has n lines, and the last n have all of their pieces
 // although the entries before those of lines are not known: the first line of a
-// pipe may lack some.
+// pipe of an app may lack some.
 func Whole(lines []Line, n int) bool {
-	var first [2]bool
+	type pipe struct {
+		app    string
+		number int
+	}
+	first := make(map[pipe]bool)
 	for i := range lines {
 		l := &lines[i]
-		if l.Stream != entry.Info {
+		if l.Stream != logstream.Info {
 			continue
 		}
+		of := pipe{l.App, l.pipe()}
 		if i < len(lines)-n {
-			first[l.pipe()] = true
-		} else if !first[l.pipe()] {
+			first[of] = true
+		} else if !first[of] {
 			return false
 		}
 	}
@@ -82,39 +107,60 @@ func (l *Line) pipe() int {
 	return 0
 }
 
+// What the run markers begin with.
+const (
+	newRun = "{{__NEW_RUN_"
+	endRun = "{{__END_RUN_"
+)
+
 // isRunMarker reports whether wrapp wrote the entry at the beginning or the end of
 // a run.
 func isRunMarker(e *Entry) bool {
 	return !e.Stderr && !e.Partial &&
-		(bytes.HasPrefix(e.Message, []byte("{{__NEW_RUN_")) || bytes.HasPrefix(e.Message, []byte("{{__END_RUN_")))
+		(bytes.HasPrefix(e.Message, []byte(newRun)) || bytes.HasPrefix(e.Message, []byte(endRun)))
 }
 
 // Rest is what there is of lines whose last piece did not come.
 func (j *Joiner) Rest() (lines []Line) {
-	for i, held := range j.held {
-		if held != nil {
-			lines = append(lines, *held)
-			j.held[i] = nil
-		}
+	for _, app := range slices.Sorted(maps.Keys(j.held)) {
+		lines = append(lines, j.rest(app)...)
 	}
 	return lines
 }
 
+func (j *Joiner) rest(app string) (lines []Line) {
+	if of := j.held[app]; of != nil {
+		for _, line := range of {
+			if line != nil {
+				lines = append(lines, *line)
+			}
+		}
+	}
+	delete(j.held, app)
+	return lines
+}
+
+// Forget leaves out what is held of an app.
+func (j *Joiner) Forget(app string) { delete(j.held, app) }
+
 // read makes a line of an entry.
 func read(e *Entry) Line {
-	line := Line{Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message}
+	line := Line{
+		Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message,
+		App: e.App, ID: e.ID, More: e.Fields,
+	}
 	if m, ok := entry.ReadJSON(e.Message); ok {
 		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields
 		line.Level = max(line.Level, m.Level)
 		line.Stderr = e.Stderr || m.Stderr
 		return line
 	}
-	if line.Level == entry.NoLevel {
+	if line.Level == loglevel.None {
 		switch e.Stream {
-		case entry.Info:
+		case logstream.Info:
 			line.Level = entry.LevelOf(e.Message)
-		case entry.Error, entry.Crash:
-			line.Level = entry.Severe
+		case logstream.Error, logstream.Crash:
+			line.Level = loglevel.Error
 		}
 	}
 	return line

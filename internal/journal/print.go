@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"io"
 
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // A Printer writes lines as text:
@@ -13,20 +15,30 @@ import (
 //	2026-11-23 20:15:01.123 out    what the app said
 //	2026-11-23 20:15:01.124 err    WARN  what it said in the JSON format key=value
 //
-// The second column is out, err, status, error or crash.
+// The second column is out, err, status, error or crash; of several apps, their name is
+// before it.
 type Printer struct {
-	w        *bufio.Writer
-	terminal bool
-	raw      bool
+	w     *bufio.Writer
+	style Style
 }
 
-// NewPrinter returns a Printer for a terminal, which gets colours and no control
-// characters but tabs and colours, or for anything else, which gets the bytes as
-// they are. If raw is set, it writes the entries' messages as they are and
-// nothing else.
-func NewPrinter(w io.Writer, terminal, raw bool) *Printer {
-	return &Printer{bufio.NewWriter(w), terminal, raw}
+// A Style is how lines are printed.
+type Style struct {
+	Output   string // Text, JSON or Raw; "" is Text
+	Colour   bool
+	Harmless bool // for a terminal: no control characters but tabs and colours; else the bytes as they are
+	Apps     bool // text: with the app's name
 }
+
+// What may be printed.
+const (
+	Text = "text"
+	JSON = "json" // one object a line, whatever the entry is
+	Raw  = "raw"  // the entries' messages as they are and nothing else
+)
+
+// NewPrinter returns a Printer.
+func NewPrinter(w io.Writer, style Style) *Printer { return &Printer{bufio.NewWriter(w), style} }
 
 // Colours, as SGR sequences (ECMA-48).
 const (
@@ -47,26 +59,88 @@ func (p *Printer) Print(lines []Line) error {
 }
 
 func (p *Printer) line(l *Line) {
-	if p.raw {
-		message := bytes.TrimSuffix(l.Raw, []byte("\n"))
-		if p.terminal {
-			message = harmless(message)
-		}
-		p.w.Write(message)
+	switch p.style.Output {
+	case Raw:
+		p.w.Write(p.shown(bytes.TrimSuffix(l.Raw, []byte("\n"))))
+		p.w.WriteByte('\n')
+		return
+	case JSON:
+		p.w.Write(p.shown(l.appendJSON(nil)))
 		p.w.WriteByte('\n')
 		return
 	}
 	label, colour := look(l)
 	stamp := l.Time.Format("2006-01-02 15:04:05.000 ")
-	if !p.terminal {
+	if p.style.Apps {
+		stamp += l.App + " "
+	}
+	if !p.style.Colour {
 		p.w.WriteString(stamp + label)
-		p.w.Write(l.appendBody(nil, "", ""))
+		p.w.Write(p.shown(l.appendBody(nil, "", "")))
 		p.w.WriteByte('\n')
 		return
 	}
 	p.w.WriteString(dim + stamp + plain + colour + label)
-	p.w.Write(harmless(l.appendBody(nil, plain+dim, plain)))
+	p.w.Write(p.shown(l.appendBody(nil, plain+dim, plain)))
 	p.w.WriteString(plain + "\n")
+}
+
+func (p *Printer) shown(text []byte) []byte {
+	if p.style.Harmless {
+		return harmless(text)
+	}
+	return text
+}
+
+// source is where the app wrote the line.
+func (l *Line) source() string {
+	if l.Stderr {
+		return "stderr"
+	}
+	return "stdout"
+}
+
+// appendJSON appends the line as one JSON object on one line. The keys are those of the
+// JSON format of entries (docs/logs.md), and before them _id, the line's Cursor, and
+// _stream.
+func (l *Line) appendJSON(dst []byte) []byte {
+	member := func(key string, value []byte) {
+		dst = append(dst, ',')
+		dst = jsontext.AppendString(dst, []byte(key))
+		dst = append(dst, ':')
+		dst = jsontext.AppendString(dst, value)
+	}
+	dst = append(dst, `{"_id":`...)
+	dst = jsontext.AppendString(dst, []byte(l.Cursor().String()))
+	member("_stream", []byte(l.Stream.String()))
+	if l.JSON && !l.Joined {
+		dst = append(dst, ',')
+		for _, c := range l.Raw[1:] {
+			if c != '\n' && c != '\r' { // these stand between values only
+				dst = append(dst, c)
+			}
+		}
+		return dst
+	}
+	level := l.Level
+	if level == loglevel.None {
+		level = loglevel.Info
+	}
+	member("time", l.Time.AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"))
+	member("level", []byte(level.String()))
+	member("msg", bytes.TrimSuffix(l.Text, []byte("\n")))
+	member("service", []byte(l.App))
+	if l.Stream == logstream.Info {
+		member("source", []byte(l.source()))
+	}
+	for i := 0; i+1 < len(l.More); i += 2 {
+		member(l.More[i], []byte(l.More[i+1]))
+	}
+	for _, f := range l.Fields {
+		member(string(f.Key), nil)
+		dst = append(dst[:len(dst)-len(`""`)], f.Value...)
+	}
+	return append(dst, '}')
 }
 
 // appendBody appends what a line says: its text, and in the JSON format its
@@ -93,11 +167,11 @@ func (l *Line) appendBody(dst []byte, key, value string) []byte {
 // look is a line's label and colour.
 func look(l *Line) (label, colour string) {
 	switch l.Stream {
-	case entry.Status:
+	case logstream.Status:
 		return "status ", cyan
-	case entry.Error:
+	case logstream.Error:
 		return "error  ", red
-	case entry.Crash:
+	case logstream.Crash:
 		return "crash  ", alarm
 	}
 	label = "out    "
@@ -105,11 +179,11 @@ func look(l *Line) (label, colour string) {
 		label = "err    "
 	}
 	switch l.Level {
-	case entry.Debug:
+	case loglevel.Debug:
 		colour = dim
-	case entry.Warning:
+	case loglevel.Warn:
 		colour = yellow
-	case entry.Severe:
+	case loglevel.Error:
 		colour = red
 	}
 	return label, colour

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // TestKilled has a wrapp that was killed in the middle of two lines: the next run
@@ -37,13 +38,13 @@ func TestPrint(t *testing.T) {
 	t.Parallel()
 	at := func(ms uint64) entry.ID { return entry.ID{Ms: ms} }
 	entries := []Entry{
-		{Stream: entry.Info, ID: at(1), Message: []byte("ab"), Partial: true},
-		{Stream: entry.Info, ID: at(2), Message: []byte("ERROR: x"), Stderr: true},
-		{Stream: entry.Status, ID: at(3), Message: []byte("started")},
-		{Stream: entry.Info, ID: at(4), Message: []byte("cd")},
-		{Stream: entry.Crash, ID: at(5), Message: []byte("two\nlines\n")},
-		{Stream: entry.Info, ID: at(6), Message: []byte("\x1b[2Jevil\x1b[31mred\x07\x7f\u009b"), Stderr: true},
-		{Stream: entry.Info, ID: at(7), Message: []byte("never ended"), Partial: true},
+		{Stream: logstream.Info, ID: at(1), Message: []byte("ab"), Partial: true},
+		{Stream: logstream.Info, ID: at(2), Message: []byte("ERROR: x"), Stderr: true},
+		{Stream: logstream.Status, ID: at(3), Message: []byte("started")},
+		{Stream: logstream.Info, ID: at(4), Message: []byte("cd")},
+		{Stream: logstream.Crash, ID: at(5), Message: []byte("two\nlines\n")},
+		{Stream: logstream.Info, ID: at(6), Message: []byte("\x1b[2Jevil\x1b[31mred\x07\x7f\u009b"), Stderr: true},
+		{Stream: logstream.Info, ID: at(7), Message: []byte("never ended"), Partial: true},
 	}
 	for _, tt := range []struct {
 		name     string
@@ -59,7 +60,7 @@ func TestPrint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var text strings.Builder
-			p := NewPrinter(&text, tt.terminal, false)
+			p := NewPrinter(&text, Style{Colour: tt.terminal, Harmless: tt.terminal})
 			var j Joiner
 			// Entries may come in any portions.
 			for i := range entries {

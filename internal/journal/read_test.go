@@ -12,7 +12,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/pattern"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -23,24 +24,24 @@ func write(t *testing.T, conn redis.Conn) (start time.Time) {
 	t.Helper()
 	start = time.Date(2026, 11, 23, 20, 15, 0, 0, time.Local)
 	f := entry.NewJSON(entry.Context{Service: "camera", Run: "r", PID: 7})
-	keys := entry.Keys("camera")
+	keys := logstream.Keys("camera")
 	for i, e := range []struct {
-		stream entry.Stream
+		stream logstream.Stream
 		json   bool
 		line   string
 		m      entry.Meta
 		fields []any
 	}{
-		{stream: entry.Info, line: "plain text"},
-		{stream: entry.Info, line: "ERROR in text", fields: []any{"source", "stderr"}},
-		{stream: entry.Info, line: "bad, says the field", fields: []any{"level", "ERROR"}},
-		{stream: entry.Info, json: true, line: `{"level":"warn","msg":"two words","a":1,"b":"x","c":"y z","d":{"e": [1]},"service":"own"}`},
-		{stream: entry.Info, json: true, line: "2026-11-23T10:00:00Z DEBUG in JSON", m: entry.Meta{Stderr: true}, fields: []any{"source", "stderr"}},
-		{stream: entry.Info, json: true, line: "WARN cut ", m: entry.Meta{Partial: true}, fields: []any{"partial", "1"}},
-		{stream: entry.Status, line: "started"},
-		{stream: entry.Info, json: true, line: "in two"},
-		{stream: entry.Crash, line: "crash\nreport\n"},
-		{stream: entry.Info, line: `{"time":"2026-11-23T10:00:00Z","level":"error","msg":"the app's own"}`},
+		{stream: logstream.Info, line: "plain text"},
+		{stream: logstream.Info, line: "ERROR in text", fields: []any{"source", "stderr"}},
+		{stream: logstream.Info, line: "bad, says the field", fields: []any{"level", "ERROR"}},
+		{stream: logstream.Info, json: true, line: `{"level":"warn","msg":"two words","a":1,"b":"x","c":"y z","d":{"e": [1]},"service":"own"}`},
+		{stream: logstream.Info, json: true, line: "2026-11-23T10:00:00Z DEBUG in JSON", m: entry.Meta{Stderr: true}, fields: []any{"source", "stderr"}},
+		{stream: logstream.Info, json: true, line: "WARN cut ", m: entry.Meta{Partial: true}, fields: []any{"partial", "1"}},
+		{stream: logstream.Status, line: "started"},
+		{stream: logstream.Info, json: true, line: "in two"},
+		{stream: logstream.Crash, line: "crash\nreport\n"},
+		{stream: logstream.Info, line: `{"time":"2026-11-23T10:00:00Z","level":"error","msg":"the app's own"}`},
 	} {
 		at := start.Add(time.Duration(i) * time.Second)
 		message := []byte(e.line)
@@ -56,9 +57,9 @@ func write(t *testing.T, conn redis.Conn) (start time.Time) {
 	return start
 }
 
-func grep(t *testing.T, s string) *pattern.Pattern {
+func grep(t *testing.T, s string) *regexp.Regexp {
 	t.Helper()
-	p, err := pattern.Compile(s)
+	p, err := regexp.Compile(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func grep(t *testing.T, s string) *pattern.Pattern {
 func TestRead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	start := write(t, s.Dial(1))
+	c := s.Dial(1)
+	start := write(t, c)
 	conn, err := redisconn.Dial(t.Context(), &s.Config().Redis, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -94,23 +96,23 @@ func TestRead(t *testing.T) {
 		want   []int // of all
 	}{
 		{"all", 0, Filter{}, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
-		{"debug", 0, Filter{Level: entry.Debug}, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
-		{"info", 0, Filter{Level: entry.Information}, []int{0, 1, 2, 3, 5, 6, 7, 8}},
-		{"warn", 0, Filter{Level: entry.Warning}, []int{1, 2, 3, 6, 7, 8}},
-		{"error", 0, Filter{Level: entry.Severe}, []int{1, 2, 7, 8}},
-		{"since", 7 * time.Second, Filter{Level: entry.Severe}, []int{7, 8}},
+		{"debug", 0, Filter{Level: loglevel.Debug}, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		{"info", 0, Filter{Level: loglevel.Info}, []int{0, 1, 2, 3, 5, 6, 7, 8}},
+		{"warn", 0, Filter{Level: loglevel.Warn}, []int{1, 2, 3, 6, 7, 8}},
+		{"error", 0, Filter{Level: loglevel.Error}, []int{1, 2, 7, 8}},
+		{"since", 7 * time.Second, Filter{Level: loglevel.Error}, []int{7, 8}},
 		{"far since", time.Hour, Filter{}, nil},
 		{"text", 0, Filter{Grep: grep(t, "^ERROR|report$")}, []int{1, 7}},
 		{"joined", 0, Filter{Grep: grep(t, "cut in two$")}, []int{6}},
 		{"field", 0, Filter{Grep: grep(t, `WARN .* c="y z"`)}, []int{3}},
-		{"both", 0, Filter{Level: entry.Severe, Grep: grep(t, "text")}, []int{1}},
+		{"both", 0, Filter{Level: loglevel.Error, Grep: grep(t, "text")}, []int{1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var since time.Time
 			if tt.since > 0 {
 				since = start.Add(tt.since)
 			}
-			entries, err := NewReader("camera").Last(conn, -1, since)
+			entries, err := NewReader("camera").Last(t.Context(), conn, -1, since)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +124,7 @@ func TestRead(t *testing.T) {
 				}
 			}
 			var text, want strings.Builder
-			if err := NewPrinter(&text, false, false).Print(wanted); err != nil {
+			if err := NewPrinter(&text, Style{}).Print(wanted); err != nil {
 				t.Fatal(err)
 			}
 			for _, i := range tt.want {
@@ -135,13 +137,13 @@ func TestRead(t *testing.T) {
 	}
 
 	t.Run("raw", func(t *testing.T) {
-		entries, err := NewReader("camera").Last(conn, 3, start.Add(5*time.Second))
+		entries, err := NewReader("camera").Last(t.Context(), conn, 3, start.Add(5*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
 		j := Joiner{Pieces: true}
 		var text strings.Builder
-		if err := NewPrinter(&text, false, true).Print(j.Add(entries)); err != nil {
+		if err := NewPrinter(&text, Style{Output: Raw}).Print(j.Add(entries)); err != nil {
 			t.Fatal(err)
 		}
 		want := regexp.MustCompile(`^{"time":"[^"]*","level":"WARN","msg":"in two",.*,"seq":7}\ncrash\nreport\n{"time":"2026-11-23T10:00:00Z","level":"error","msg":"the app's own"}\n$`)
@@ -153,11 +155,11 @@ func TestRead(t *testing.T) {
 	t.Run("next", func(t *testing.T) {
 		r := NewReader("camera")
 		// Nothing is there since then, and what is older does not come.
-		if entries, err := r.Last(conn, -1, start.Add(20*time.Second)); err != nil || len(entries) > 0 {
+		if entries, err := r.Last(t.Context(), conn, -1, start.Add(20*time.Second)); err != nil || len(entries) > 0 {
 			t.Fatal(entries, err)
 		}
 		id := fmt.Sprintf("%d-0", start.Add(30*time.Second).UnixMilli())
-		if _, err := conn.Do("XADD", entry.Keys("camera")[entry.Info], id, "message", "new"); err != nil {
+		if _, err := c.Do("XADD", logstream.Keys("camera")[logstream.Info], id, "message", "new"); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := r.Next(context.Background(), conn)
@@ -172,7 +174,7 @@ func TestTerminal(t *testing.T) {
 	message, _ := entry.NewJSON(entry.Context{}).Append(nil, []byte(`{"level":"error","msg":"x\u0007","k":"v\u001b[2J"}`), entry.Meta{Received: time.Unix(0, 0)})
 	var j Joiner
 	var text strings.Builder
-	if err := NewPrinter(&text, true, false).Print(j.Add([]Entry{{Message: message}})); err != nil {
+	if err := NewPrinter(&text, Style{Colour: true, Harmless: true}).Print(j.Add([]Entry{{Message: message}})); err != nil {
 		t.Fatal(err)
 	}
 	if want := red + "out    ERROR x^G " + plain + dim + "k=" + plain + `"v\u001b[2J"` + plain + "\n"; !strings.HasSuffix(text.String(), want) {
@@ -180,7 +182,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-func TestParseSince(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 20, 15, 1, 0, time.FixedZone("", 3600))
 	for text, want := range map[string]string{
@@ -195,12 +197,12 @@ func TestParseSince(t *testing.T) {
 		"2026-11-22T10:11:12":  "2026-11-22T10:11:12+01:00",
 		"2026-11-22T10:11:12Z": "2026-11-22T10:11:12Z",
 	} {
-		if got, err := ParseSince(text, now); err != nil || got.Format(time.RFC3339) != want {
+		if got, err := ParseTime(text, now); err != nil || got.Format(time.RFC3339) != want {
 			t.Errorf("%q: %v, %v, want %s", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "-10m", "10", "d", "yesterday", "25:00", "-1d"} {
-		if got, err := ParseSince(text, now); err == nil {
+		if got, err := ParseTime(text, now); err == nil {
 			t.Errorf("%q is read as %v", text, got)
 		}
 	}
@@ -219,7 +221,7 @@ func TestLastOfMany(t *testing.T) {
 		if i%atOnce >= atOnce/2 {
 			ids[i].Seq += atOnce
 		}
-		if err := w.Send("XADD", entry.Keys("many")[entry.Info], ids[i].String(), "message", "m"); err != nil {
+		if err := w.Send("XADD", logstream.Keys("many")[logstream.Info], ids[i].String(), "message", "m"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -233,7 +235,7 @@ func TestLastOfMany(t *testing.T) {
 	defer conn.Close()
 	for _, n := range []int{-1, 0, 1, atOnce - 1, atOnce, atOnce + 1, 2 * atOnce, many, many + 1} {
 		r := NewReader("many")
-		entries, err := r.Last(conn, n, time.Time{})
+		entries, err := r.Last(t.Context(), conn, n, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,8 +247,8 @@ func TestLastOfMany(t *testing.T) {
 		for i := range entries {
 			got = append(got, entries[i].ID)
 		}
-		if !slices.Equal(got, want) || r.seen[entry.Info] != ids[many-1] {
-			t.Errorf("last %d: %d entries, seen %v", n, len(got), r.seen[entry.Info])
+		if !slices.Equal(got, want) || r.sources[logstream.Info].seen != ids[many-1] {
+			t.Errorf("last %d: %d entries, seen %v", n, len(got), r.sources[logstream.Info].seen)
 		}
 	}
 }

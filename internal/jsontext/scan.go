@@ -1,41 +1,18 @@
 // Package jsontext reads and writes JSON text (RFC 8259).
 package jsontext
 
+import "bytes"
+
 // MaxDepth is how deep arrays and objects may nest. What nests deeper is refused, so
 // that no reader is made to recurse without end.
 const MaxDepth = 256
 
 // A Scanner reads JSON as strictly as encoding/json does, without allocating. Text
 // is what it reads and At the offset that it has come to. A method that returns
-// false for ok has found what is no JSON: At is then the byte that does not fit,
-// and Problem says what is wrong with it.
+// false for ok has found what is no JSON.
 type Scanner struct {
-	Text    []byte
-	At      int
-	problem string
-	want    byte // the byte that belongs there, 0 if there are several
-}
-
-const tooDeep = "nests deeper than 256"
-
-// Problem is what is wrong, once a method has said that something is. It holds
-// nothing of Text.
-func (s *Scanner) Problem() string {
-	switch {
-	case s.problem == tooDeep:
-		return tooDeep
-	case s.At >= len(s.Text):
-		return "unexpected end of JSON input"
-	case s.want != 0:
-		return "invalid character " + s.problem + " (expecting '" + string(rune(s.want)) + "')"
-	}
-	return "invalid character " + s.problem
-}
-
-// fail notes what is wrong with the byte at At.
-func (s *Scanner) fail(problem string) bool {
-	s.problem = problem
-	return false
+	Text []byte
+	At   int
 }
 
 // Space skips white space.
@@ -62,52 +39,23 @@ func (s *Scanner) Take(c byte) bool {
 // End says whether nothing but white space is left.
 func (s *Scanner) End() bool {
 	s.Space()
-	return s.At == len(s.Text) || s.fail("after top-level value")
+	return s.At == len(s.Text)
 }
 
-// Next goes on within an array or object, which end ends: first says that it has
-// just begun. more is false when it was at its end, and is read; else Name or a
-// value comes.
-func (s *Scanner) Next(first bool, end byte) (more, ok bool) {
-	s.Space()
-	switch {
-	case s.Take(end):
-		return false, true
-	case first:
-		return true, true
-	case s.Take(','):
-		s.Space()
-		return true, true
-	}
-	return false, s.fail(after(end == '}'))
-}
-
-func after(isObject bool) string {
-	if isObject {
-		return "after object key:value pair"
-	}
-	return "after array element"
-}
-
-// Name reads the name of a member and its colon. quoted is the name as it stands.
-func (s *Scanner) Name() (quoted []byte, ok bool) {
-	start := s.At
-	if start >= len(s.Text) || s.Text[start] != '"' {
-		return nil, s.fail("looking for beginning of object key string")
-	}
+// name reads the name of a member and its colon.
+func (s *Scanner) name() bool {
 	if _, ok := s.Quoted(); !ok {
-		return nil, false
+		return false
 	}
-	quoted = s.Text[start:s.At]
 	s.Space()
-	return quoted, s.Take(':') || s.fail("after object key")
+	return s.Take(':')
 }
 
 // Quoted reads a string with its quotes. escaped says that there is a backslash
 // in it.
 func (s *Scanner) Quoted() (escaped, ok bool) {
 	if !s.Take('"') {
-		return false, s.fail("looking for beginning of value")
+		return false, false
 	}
 	for i := s.At; i < len(s.Text); i++ {
 		switch c := s.Text[i]; {
@@ -115,8 +63,7 @@ func (s *Scanner) Quoted() (escaped, ok bool) {
 			s.At = i + 1
 			return escaped, true
 		case c < ' ':
-			s.At = i
-			return escaped, s.fail("in string literal")
+			return escaped, false
 		case c == '\\':
 			escaped = true
 			s.At = i + 1
@@ -143,13 +90,13 @@ func (s *Scanner) escape() bool {
 		s.At++
 		for range 4 {
 			if s.At >= len(s.Text) || hex(s.Text[s.At]) < 0 {
-				return s.fail(`in \u hexadecimal character escape`)
+				return false
 			}
 			s.At++
 		}
 		return true
 	}
-	return s.fail("in string escape code")
+	return false
 }
 
 // hex is the value of a hexadecimal digit, -1 of anything else.
@@ -173,14 +120,13 @@ func (s *Scanner) Value() bool {
 			isObject := s.Text[s.At] == '{'
 			s.At++
 			if depth == MaxDepth {
-				s.At--
-				return s.fail(tooDeep)
+				return false
 			}
 			s.Space()
 			if isObject && !s.Take('}') || !isObject && !s.Take(']') {
 				if isObject {
 					objects[depth/64] |= 1 << (depth % 64)
-					if _, ok := s.Name(); !ok {
+					if !s.name() {
 						return false
 					}
 				} else {
@@ -189,7 +135,7 @@ func (s *Scanner) Value() bool {
 				depth++
 				continue
 			}
-		} else if !s.Scalar() {
+		} else if !s.scalar() {
 			return false
 		}
 		// Here one has ended.
@@ -199,14 +145,14 @@ func (s *Scanner) Value() bool {
 			if s.Take(',') {
 				s.Space()
 				if isObject {
-					if _, ok := s.Name(); !ok {
+					if !s.name() {
 						return false
 					}
 				}
 				break
 			}
 			if isObject && !s.Take('}') || !isObject && !s.Take(']') {
-				return s.fail(after(isObject))
+				return false
 			}
 		}
 		if depth == 0 {
@@ -215,8 +161,8 @@ func (s *Scanner) Value() bool {
 	}
 }
 
-// Scalar reads a value that is no array and no object.
-func (s *Scanner) Scalar() bool {
+// scalar reads a value that is no array and no object.
+func (s *Scanner) scalar() bool {
 	if s.At < len(s.Text) {
 		switch c := s.Text[s.At]; {
 		case c == '"':
@@ -225,38 +171,35 @@ func (s *Scanner) Scalar() bool {
 		case c == '-' || c >= '0' && c <= '9':
 			return s.number()
 		case c == 't':
-			return s.word("in literal true")
+			return s.word("true")
 		case c == 'f':
-			return s.word("in literal false")
+			return s.word("false")
 		case c == 'n':
-			return s.word("in literal null")
+			return s.word("null")
 		}
 	}
-	return s.fail("looking for beginning of value")
+	return false
 }
 
-// word reads the last word of what, which is the problem if it is not there.
-func (s *Scanner) word(what string) bool {
-	for i := len("in literal "); i < len(what); i++ {
-		if !s.Take(what[i]) {
-			s.want = what[i]
-			return s.fail(what)
-		}
+func (s *Scanner) word(word string) bool {
+	if !bytes.HasPrefix(s.Text[s.At:], []byte(word)) {
+		return false
 	}
+	s.At += len(word)
 	return true
 }
 
 func (s *Scanner) number() bool {
 	s.Take('-')
 	if !s.Take('0') && !s.digits() {
-		return s.fail("in numeric literal")
+		return false
 	}
 	if s.Take('.') && !s.digits() {
-		return s.fail("after decimal point in numeric literal")
+		return false
 	}
 	if s.Take('e') || s.Take('E') {
 		_ = s.Take('+') || s.Take('-')
-		return s.digits() || s.fail("in exponent of numeric literal")
+		return s.digits()
 	}
 	return true
 }

@@ -71,12 +71,10 @@ var safe = func() (safe [256]bool) {
 	return safe
 }()
 
-// AppendString appends text as a string, as encoding/json writes it without its
-// escapes for HTML; a byte that is no UTF-8 becomes \ufffd. If terminal is true it is
-// for people to see: DEL and C1 controls, which a terminal may obey, are escaped too,
-// but for \t, \n and \r all controls as \u00XX, and nothing else; a byte that is no
-// UTF-8 becomes U+FFFD itself.
-func AppendString(dst, text []byte, terminal bool) []byte {
+// AppendString appends text as a string for people to see: DEL and C1 controls, which a
+// terminal may obey, are escaped like the others, but for \t, \n and \r all of them as
+// \u00XX; a byte that is not UTF-8 becomes U+FFFD.
+func AppendString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	for {
 		n := 0
@@ -87,10 +85,7 @@ func AppendString(dst, text []byte, terminal bool) []byte {
 		if n == len(text) {
 			return append(dst, '"')
 		}
-		r, size := rune(text[n]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(text[n:])
-		}
+		r, size := utf8.DecodeRune(text[n:])
 		text = text[n+size:]
 		short := byte(0)
 		switch {
@@ -102,27 +97,15 @@ func AppendString(dst, text []byte, terminal bool) []byte {
 			short = 'r'
 		case r == '\t':
 			short = 't'
-		case terminal:
-		case r == '\b':
-			short = 'b'
-		case r == '\f':
-			short = 'f'
 		}
 		switch {
 		case short != 0:
 			dst = append(dst, '\\', short)
-		case r < ' ', terminal && r >= 0x7f && r < 0xa0,
-			!terminal && (r&^1 == 0x2028 || r == utf8.RuneError && size == 1):
+		case r < ' ', r >= 0x7f && r < 0xa0:
 			const hex = "0123456789abcdef"
 			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		default:
 			dst = utf8.AppendRune(dst, r)
 		}
 	}
-}
-
-// AppendText appends what stands before a string, and text as a string as encoding/json
-// writes it.
-func AppendText(dst []byte, before, text string) []byte {
-	return AppendString(append(dst, before...), []byte(text), false)
 }

@@ -1,6 +1,9 @@
 package markers
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // blockLimit is the most that is held of a block, in bytes.
 const blockLimit = 10 << 20
@@ -18,14 +21,20 @@ var (
 // block longer than 10 MiB is given as it stands, and what follows is ordinary
 // text again.
 type Reader struct {
+	NoMarkers bool // {{…}} is text
+	NoBlocks  bool // >>| and |<< are text
+	// Now is when the lines that come next were read: a block that they open is as old.
+	Now time.Time
+
 	mark  func(Marker)
 	text  func(text []byte, partial bool)
 	limit int // bytes of a block
 
-	begun bool   // the line goes on of which pieces were given
-	open  bool   // in a block
-	inset bool   // in a block, the line goes on
-	block []byte // of the block
+	begun bool      // the line goes on of which pieces were given
+	open  bool      // in a block
+	inset bool      // in a block, the line goes on
+	block []byte    // of the block
+	since time.Time // the block was opened
 }
 
 // NewReader returns a Reader that calls mark for each marker, and text for each
@@ -38,6 +47,10 @@ func NewReader(mark func(Marker), text func(text []byte, partial bool)) *Reader 
 // Line reads one line, or a piece of one that goes on if partial is true. It
 // changes the bytes of line.
 func (r *Reader) Line(line []byte, partial bool) {
+	if r.NoBlocks {
+		r.ordinary(line, partial, false)
+		return
+	}
 	cut := false // line is what a block has left of it
 	for {
 		if r.open {
@@ -64,7 +77,7 @@ func (r *Reader) Line(line []byte, partial bool) {
 		}
 		r.ordinary(line[:i], false, true)
 		line, cut = line[i+len(blockOpens):], true
-		r.open, r.inset = true, true
+		r.opens()
 	}
 }
 
@@ -72,13 +85,13 @@ func (r *Reader) Line(line []byte, partial bool) {
 // count, and blocks begin and end in it, but nothing of its text is given. It
 // changes the bytes of text.
 func (r *Reader) Overwritten(text []byte) {
-	for {
+	for !r.NoBlocks {
 		end := blockOpens
 		if r.open {
 			end = blockCloses
 		}
 		before, after, found := bytes.Cut(text, end)
-		Take(before, r.mark)
+		r.take(before)
 		switch {
 		case !found:
 			return
@@ -86,22 +99,42 @@ func (r *Reader) Overwritten(text []byte) {
 			r.give()
 		default:
 			r.ordinary(nil, false, true)
-			r.open, r.inset = true, true
+			r.opens()
 		}
 		text = after
 	}
+	r.take(text)
 }
 
-// End gives what an open block has, at the end of the input.
+// OpenSince returns when the block that is open was opened; zero if none is.
+func (r *Reader) OpenSince() time.Time {
+	if !r.open {
+		return time.Time{}
+	}
+	return r.since
+}
+
+// End gives what an open block has, at the end of the input or when the block has been
+// open for too long. What follows is ordinary text.
 func (r *Reader) End() {
 	if r.open {
 		r.give()
 	}
 }
 
+func (r *Reader) opens() { r.open, r.inset, r.since = true, true, r.Now }
+
+// take takes the markers out of text.
+func (r *Reader) take(text []byte) (rest []byte, found bool) {
+	if r.NoMarkers {
+		return text, false
+	}
+	return Take(text, r.mark)
+}
+
 // ordinary gives text outside of blocks. cut says that a block stands beside it.
 func (r *Reader) ordinary(text []byte, partial, cut bool) {
-	text, marked := Take(text, r.mark)
+	text, marked := r.take(text)
 	if (marked || cut) && !partial && !r.begun && blank(text) {
 		text = text[:0]
 	}
@@ -123,7 +156,7 @@ func (r *Reader) add(segment []byte, goesOn bool) bool {
 	if size > r.limit {
 		return false
 	}
-	text, marked := Take(segment, r.mark)
+	text, marked := r.take(segment)
 	if !marked || !blank(text) || r.inset {
 		if !r.inset {
 			r.block = append(r.block, '\n')

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
@@ -16,29 +17,39 @@ func (o *Outbox) Unblock() {
 	o.q.room.Broadcast()
 }
 
+// longestLoading bounds, in patiences, how long a Redis that reads its data at the end is
+// waited for.
+const longestLoading = 10
+
 // Close waits until everything has been delivered, and gives up when nothing
 // has for as long as patience; where Redis was never reached there is one more
-// attempt and no waiting. What was not delivered then is kept in the spool for
+// attempt and no waiting. A Redis that says that it reads its data is waited for
+// longer. What was not delivered then is kept in the spool for
 // the next run, as far as there is one. Close returns the numbers of entries that
 // are lost and kept, and what Redis or the way to it had against them last.
 func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	close(o.closing)
 	idle := time.NewTicker(patience)
 	defer idle.Stop()
-	for head := o.q.position(); ; {
+	began := time.Now()
+	head, loading := o.q.position(), o.loading.Load()
+	for waiting := true; waiting; {
 		select {
 		case <-o.q.emptied:
-			if !o.lastWords() {
-				continue
+			if o.lastWords() {
+				waiting = false
+				select { // the sender has a last word, too
+				case <-o.done:
+				case <-time.After(farewellTimeout):
+				}
 			}
 		case <-o.done:
+			waiting = false
 		case <-idle.C:
-			if now := o.q.position(); now != head {
-				head = now
-				continue
-			}
+			h, l := o.q.position(), o.loading.Load()
+			waiting = h != head || l != loading && time.Since(began) < longestLoading*patience
+			head, loading = h, l
 		}
-		break
 	}
 	o.q.close()
 	o.cancel()
@@ -71,11 +82,26 @@ func (o *Outbox) lastWords() (closed bool) {
 	if !q.drained() {
 		return false
 	}
-	o.tellEpisode(time.Now())
-	if q.closed = q.drained(); !q.closed {
-		q.signal()
+	q.tellEpisode()
+	for stream := range logstream.Count {
+		q.tellRefused(stream)
 	}
+	q.closed = q.drained()
+	q.signal()
 	return q.closed
+}
+
+// Refused is how many entries Redis refused for good, and how many of them are
+// among the dead letters. It is to be called when Close has returned.
+func (o *Outbox) Refused() (all, aside int) {
+	o.q.mu.Lock()
+	defer o.q.mu.Unlock()
+	sum := o.q.refusedInAll
+	for _, r := range o.q.refusals {
+		sum.entries += r.entries
+		sum.aside += r.aside
+	}
+	return sum.entries, sum.aside
 }
 
 // putAway ends the work with the spool, in which n entries are to be kept. It
@@ -86,7 +112,8 @@ func (o *Outbox) putAway(n int) (lost int) {
 	}
 	close(o.stop)
 	o.keepers.Wait()
-	if o.opts.Spool == nil {
+	store := o.q.spool()
+	if store == nil {
 		return lost
 	}
 	if n == 0 {
@@ -97,9 +124,8 @@ func (o *Outbox) putAway(n int) (lost int) {
 		o.q.mu.Unlock()
 		o.spillOnce() // removes what is not needed any more
 	}
-	o.noted = 0
-	o.note()
-	if err := o.opts.Spool.Close(); err != nil {
+	o.noteSoon()
+	if err := store.Close(); err != nil {
 		o.opts.Log.Warn("close the spool", "error", err)
 	}
 	return lost
@@ -109,57 +135,50 @@ func (o *Outbox) putAway(n int) (lost int) {
 // durable. It returns how many entries it could not write.
 func (o *Outbox) keep() (lost int) {
 	q := o.q
-	q.mu.Lock()
-	if q.store == nil {
-		q.mu.Unlock()
+	store := q.spool()
+	if store == nil {
 		return q.len()
 	}
-	q.broken = time.Time{}
+	if err := store.Present(); err != nil {
+		o.opts.Log.Warn("nothing can be kept in the spool", "error", err)
+		return q.len()
+	}
+	q.mu.Lock()
+	q.retryAt = time.Time{}
 	q.block = false // there is nobody any more who could wait for room
 	q.full = false
-	q.beginSpooling("the end")
+	q.beginSpooling(whyEnd)
 	poke(q.spill)
 	q.mu.Unlock()
 	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		q.mu.Lock()
 		// What is too large for the spool must not keep the rest out of it.
-		done := q.written == q.end() || !q.spooling || q.full && !q.dropOldest()
+		done := q.written == q.end() || q.mode != spooling || q.full && !q.dropOldest(spool.Words)
 		q.mu.Unlock()
 		if done {
 			break
 		}
 	}
-	// What has landed in between is not to come again.
-	var landed []spool.Span
 	q.mu.Lock()
-	q.each(q.head, q.end(), func(r record, _ position) bool {
-		if r.Is(spool.Landed) {
-			landed = addOrdinal(landed, r.Ordinal())
-		}
-		return true
-	})
 	for p := q.written; p.before(q.end()); p = (position{p.slab + 1, 0}) {
 		q.each(p, position{p.slab + 1, 0}, func(r record, _ position) bool {
-			if !r.Is(spool.Landed) {
+			if !q.progress.has(r) {
 				lost++
 			}
 			return true
 		})
 	}
-	dropped, done := q.dropped, q.headOrdinal()
-	landed = append(landed, q.gone...)
-	q.gone = nil
 	q.mu.Unlock()
-	err := q.store.Sync()
-	err = errors.Join(err, q.store.Note(true, func(n *spool.Notes) {
-		n.Done = done
-		n.Settled = append(n.Settled, landed...)
-		for s, count := range dropped {
-			n.Dropped[s] = uint64(count)
-		}
-	}))
-	if err != nil {
+	if err := errors.Join(store.Sync(), o.note(true)); err != nil {
 		o.opts.Log.Warn("what is kept in the spool may not outlive a power cut", "error", err)
 	}
 	return lost
+}
+
+// SpoolDir is the directory of the spool, "" if there is none.
+func (o *Outbox) SpoolDir() string {
+	if store := o.q.spool(); store != nil {
+		return store.Dir()
+	}
+	return ""
 }

@@ -5,42 +5,40 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/gomodule/redigo/redis"
-
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // openClustered is open for a cluster.
-func openClustered(t *testing.T, c *redistest.Cluster) (*Outbox, func(context.Context) (*redisconn.Conn, error)) {
+func openClustered(t *testing.T, c *redistest.Cluster) (*Outbox, func(context.Context) (*redisconn.Client, error)) {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(c.Masters)}
-	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
+	dial := func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
 	return open(t, nil, func(opts *Options) { opts.Dial = dial }), dial
 }
 
 // checkClustered fails unless the info stream holds the lines 0 to n-1 once, in order.
-func checkClustered(t *testing.T, dial func(context.Context) (*redisconn.Conn, error), n int) {
+func checkClustered(t *testing.T, dial func(context.Context) (*redisconn.Client, error), n int) {
 	t.Helper()
-	conn, err := dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn *redisconn.Client
+	eventually(t, "the cluster answers", func() bool {
+		var err error
+		conn, err = dial(t.Context())
+		return err == nil
+	})
 	defer conn.Close()
-	values, err := redis.Values(conn.Do("XRANGE", entry.Keys("t")[entry.Info], "-", "+"))
+	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[logstream.Info]).Start("-").End("+").Build()).AsXRange()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(values) != n {
-		t.Errorf("%d entries, want %d", len(values), n)
+	if len(entries) != n {
+		t.Errorf("%d entries, want %d", len(entries), n)
 	}
-	for i, v := range values {
-		pair, _ := redis.Values(v, nil)
-		fields, _ := redis.StringMap(pair[1], nil)
-		if got, want := fields["message"], fmt.Sprintf("line %d", i); got != want {
+	for i, e := range entries {
+		if got, want := e.FieldValues["message"], fmt.Sprintf("line %d", i); got != want {
 			t.Fatalf("entry %d is %q, want %q", i, got, want)
 		}
 	}
@@ -54,7 +52,7 @@ func TestResharding(t *testing.T) {
 	o, dial := openClustered(t, c)
 	stop := steadily(o)
 	acknowledged(t, o, 1000)
-	slot := c.Slot(entry.Keys("t")[entry.Info])
+	slot := c.Slot(logstream.Keys("t")[logstream.Info])
 	for i := range 9 {
 		from := c.Owner(slot)
 		to := c.Masters[i%3]
@@ -77,7 +75,7 @@ func TestNodeDies(t *testing.T) {
 	o, dial := openClustered(t, c)
 	stop := steadily(o)
 	acknowledged(t, o, 1000)
-	slot := c.Slot(entry.Keys("t")[entry.Info])
+	slot := c.Slot(logstream.Keys("t")[logstream.Info])
 	c.Owner(slot).Down()
 	acknowledged(t, o, 1000)
 	n := stop()

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -25,17 +25,19 @@ func TestGaps(t *testing.T) {
 			} else {
 				o = open(t, s, func(opts *Options) { opts.Limit, opts.Block = 1<<20, false })
 			}
-			o.Say(entry.Status, "an own word")
+			o.Say(logstream.Status, "an own word")
 			const n = 60_000
 			pad := strings.Repeat(".", 1000)
 			most := 0
 			for i := range n {
 				b := o.Begin(time.Now())
-				b.Add(entry.Info, 0, fmt.Appendf(nil, "line %d %s", i, pad))
-				most = max(most, len(o.q.slabs))
+				b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d %s", i, pad))
 				b.End()
+				o.q.mu.Lock()
+				most = max(most, len(o.q.slabs))
+				o.q.mu.Unlock()
 				if i%10_000 == 9_999 {
-					o.Say(entry.Status, "another")
+					o.Say(logstream.Status, "another")
 				}
 			}
 			if least := n * len(pad) / slabSize; most > least/3 {

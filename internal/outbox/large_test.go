@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
@@ -23,14 +23,14 @@ import (
 func TestLargerThanSpool(t *testing.T) {
 	t.Parallel()
 	drop := func(opts *Options) { opts.Block = false }
-	for _, n := range []int{100, 300_000} {
+	for _, n := range []int{100, 120_000} {
 		for _, nextRun := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d lines, next run %v", n, nextRun), func(t *testing.T) {
 				t.Parallel()
 				s := redistest.Prepare(t)
 				dir := filepath.Join(t.TempDir(), "spool")
 				o := openSpooled(t, s, dir, 2<<20, drop)
-				o.Say(entry.Info, "run marker")
+				o.Say(logstream.Info, "run marker")
 				add(o, strings.Repeat("x", 3<<20))
 				number(o, 0, n) // would never return
 				if nextRun {
@@ -44,12 +44,12 @@ func TestLargerThanSpool(t *testing.T) {
 				}
 				eventually(t, "all is delivered", o.q.empty)
 				closeAll(t, o)
-				got := s.Messages(entry.Keys("t")[entry.Info])
+				got := s.Messages(logstream.Keys("t")[logstream.Info])
 				if got[0] != "run marker" || got[len(got)-1] != fmt.Sprint("line ", n-1) {
 					t.Errorf("from %.20q to %.20q", got[0], got[len(got)-1])
 				}
 				if told := toldDropped(s); told != 1+n-(len(got)-1) || len(said(s, "damage")) > 0 {
-					t.Errorf("%d entries of %d; status: %q", len(got), n+2, s.Messages(entry.Keys("t")[entry.Status]))
+					t.Errorf("%d entries of %d; status: %q", len(got), n+2, s.Messages(logstream.Keys("t")[logstream.Status]))
 				}
 			})
 		}
@@ -65,7 +65,7 @@ func TestTooLarge(t *testing.T) {
 	o := openSpooled(t, s, dir, 64<<20, nil)
 	add(o, "before", strings.Repeat("x", 2<<20), "after")
 	closeAll(t, o)
-	if got := s.Messages(entry.Keys("t")[entry.Info]); fmt.Sprint(got) != "[before after]" {
+	if got := s.Messages(logstream.Keys("t")[logstream.Info]); fmt.Sprint(got) != "[before after]" {
 		t.Errorf("%d entries", len(got))
 	}
 	if info, err := os.Stat(filepath.Join(dir, spool.DeadLetters)); err != nil || info.Size() < 2<<20 {
@@ -88,7 +88,7 @@ func TestDirect(t *testing.T) {
 				o = open(t, s, func(opts *Options) {
 					redis := s.Config().Redis
 					redis.TLS = &config.TLS{CAFile: a.File}
-					opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &redis, 1) }
+					opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &redis, 1) }
 				})
 			} else {
 				s = redistest.Start(t)
@@ -103,7 +103,7 @@ func TestDirect(t *testing.T) {
 			}
 			add(o, want...)
 			closeAll(t, o)
-			if got := s.Messages(entry.Keys("t")[entry.Info]); !slices.Equal(got, want) {
+			if got := s.Messages(logstream.Keys("t")[logstream.Info]); !slices.Equal(got, want) {
 				t.Errorf("%d entries, or their text, are not the %d that were added", len(got), len(want))
 			}
 		})

@@ -47,7 +47,7 @@ func TestLongFailover(t *testing.T) {
 	r.Host, r.Port = "", 0
 	r.Sentinel = &config.Sentinel{Master: "mymaster", Addrs: redistest.Addrs(sentinels)}
 	o := open(t, master, func(opts *Options) {
-		opts.Dial = func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 1) }
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 1) }
 	})
 	done := make(chan struct{})
 	go paced(o, done)
@@ -76,7 +76,7 @@ func TestLongFailover(t *testing.T) {
 		master, replica = replica, master
 	}
 	closeAll(t, o)
-	checkNumbered(t, master, longLines)
+	checkFailedOver(t, []*redistest.Server{master, replica}, longLines)
 	t.Logf("%d lines, %d deaths, %d failovers by command", longLines, deaths, commands)
 }
 

@@ -1,25 +1,29 @@
 // Package outbox delivers entries to Redis Streams: in order, each once, and
 // without making whoever adds them wait for Redis.
 //
-// What is added is copied into a bounded queue. One goroutine sends from the
-// queue as a pipeline of XADD commands with explicit IDs and another collects
-// the answers. An entry leaves the queue when Redis has answered for it, or when
-// a look into the stream has shown that it landed. While Redis is away or slow
-// the queue goes to a spool on disk, if there is one, and is sent from there;
-// what is left there at the end is for the next process that opens the spool.
+// What is added is copied into a bounded queue and numbered. One goroutine, the sender,
+// takes from the queue and calls a script in Redis, which adds what the stream lacks and
+// remembers, in the same step, up to which number it has come: the position. So what is
+// sent again after a lost connection comes once. While Redis is away or slow the queue
+// goes to a spool on disk, if there is one, and is sent from there; what is left there at
+// the end is for the next process that opens the spool.
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
@@ -27,201 +31,202 @@ import (
 // Options say what an Outbox delivers where. All fields but those of the spool
 // are needed.
 type Options struct {
-	Keys       [entry.Streams]string
-	MaxEntries int  // XADD MAXLEN ~
-	Limit      int  // bytes of entries that may wait in memory
-	Block      bool // when there is no room, wait even if Redis is away
-	Dial       func(context.Context) (*redisconn.Conn, error)
-	Log        *eventlog.Logger
+	Keys       [logstream.Count]string
+	Writer     uint64 // tells this run's entries from those of others; see NewWriter
+	MaxEntries int    // XADD MAXLEN ~
+	Limit      int    // bytes of entries that may wait in memory
+	Block      bool   // when there is no room, wait even if Redis is away
+	Dial       func(context.Context) (*redisconn.Client, error)
+	Log        *slog.Logger
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
 	Left      *spool.Left  // what was in it
 	SpoolSize int64        // bytes that it may have
+
+	// Dropped, if not nil, hears how many lines were dropped, and what :status says of
+	// that. It is called with the queue's lock held: it must not wait, nor call the Outbox.
+	Dropped func(lines int, text string)
+
+	// OpenSpool, if not nil, is asked now and then for a spool where there is none yet
+	// because another process uses it.
+	OpenSpool func() (*spool.Spool, *spool.Left, error)
 }
+
+// NewWriter returns the identity of a run.
+func NewWriter() uint64 { return rand.Uint64() }
 
 // An Outbox takes entries from any goroutine and delivers them.
 type Outbox struct {
-	opts   Options
-	q      *queue
-	enc    *encoder
-	ctx    context.Context // until Close gives up
-	cancel context.CancelFunc
-	done   chan struct{} // closed when deliver has returned
+	opts    Options
+	q       *queue
+	ctx     context.Context // until Close gives up
+	cancel  context.CancelFunc
+	buffers sync.Pool // of *buffer
 
-	lost     [entry.Streams]int    // entries that Redis will never take; only collect counts
-	lostKept [entry.Streams]int    // of them, among the dead letters
-	leap     [entry.Streams]uint64 // milliseconds; see blind
-	spent    [entry.Streams]bool   // no ID is left above what the stream has; as seen
-	deadTold bool                  // that not all of them are
-
-	told [entry.Streams]bool // that we cannot look into the stream; only reconcile says it
-	seen sightings
-
-	chunk    []byte    // what is being written to the spool
-	noted    uint64    // how far its journal says that we are
-	diskTold time.Time // that it cannot be written
-	untold   atomic.Bool
-	keepers  sync.WaitGroup // watchAll, spillAll, syncAll
-	stop     chan struct{}  // ends them
-
-	why error // the end of the last connection, or why there was none; read it after done
-
+	done    chan struct{} // closed when the sender has returned
+	why     error         // the end of the last connection, or why there was none; read it after done
 	reached chan struct{} // closed at the first connection that worked
 	closing chan struct{} // closed by Close
+
+	keepers  sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
+	stop     chan struct{}  // ends them
+	chunk    []byte         // spillAll's: what is being written to the spool
+	noted    spool.Notes    // what the spool's journal says; the queue's lock guards it
+	diskTold time.Time      // that the spool cannot be written; likewise
+	loading  atomic.Int64   // how often Redis has said that it reads its data
 }
 
-// New returns an Outbox that delivers, beginning with the connection conn if it
-// is not nil. Close ends it.
-func New(opts Options, conn *redisconn.Conn) *Outbox {
+// New returns an Outbox that delivers, beginning with the client if it is not nil.
+// Close ends it.
+func New(opts Options, client *redisconn.Client) *Outbox {
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	o := &Outbox{
 		opts:    opts,
-		q:       newQueue(opts.Limit, opts.Block),
-		enc:     newEncoder(opts.Keys, opts.MaxEntries),
+		q:       newQueue(opts.Limit, opts.Block, opts.Writer),
 		done:    make(chan struct{}),
 		reached: make(chan struct{}),
 		closing: make(chan struct{}),
 		stop:    make(chan struct{}),
 	}
-	o.q.away = conn == nil
+	o.buffers.New = func() any { return new(buffer) }
+	o.q.away = client == nil
+	o.q.dropped = opts.Dropped
 	if opts.Spool != nil {
-		o.inherit()
-		o.keepers.Go(func() { o.spillAll(o.stop) })
-		o.keepers.Go(func() { o.syncAll(o.stop) })
+		o.adopt(opts.Spool, opts.Left)
+	} else if opts.OpenSpool != nil {
+		// What another process leaves in the spool has lower ordinals.
+		o.q.ordinal = ordinalAt(time.Now())
+		o.keepers.Go(func() { o.openSpool(o.stop) })
 	}
+	o.keepers.Go(func() { o.spillAll(o.stop) })
+	o.keepers.Go(func() { o.syncAll(o.stop) })
 	o.keepers.Go(func() { o.watchAll(o.stop) })
 	o.ctx, o.cancel = context.WithCancel(context.Background())
-	go o.deliver(conn)
+	go newSender(o).run(client)
 	return o
 }
 
-// inherit takes over what an earlier process left in the spool.
-func (o *Outbox) inherit() {
-	left := o.opts.Left
-	records := o.q.inherit(o.opts.Spool, o.opts.SpoolSize, left)
-	o.q.mu.Lock()
-	defer o.q.mu.Unlock()
+// ordinalAt is an ordinal above those of every run that began before t, as long as none
+// adds two million entries a second all the time. A Lua number holds it until 2109.
+func ordinalAt(t time.Time) uint64 { return milliseconds(t) << 11 }
+
+// adopt takes a spool into use.
+func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
+	q := o.q
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, found := range left.Found {
 		o.opts.Log.Warn(found)
-		o.q.say(found)
 	}
-	if left.Missing > 0 {
-		o.q.say(fmt.Sprintf("%d entries in the spool are lost to damage", left.Missing))
+	o.noted = left.Notes
+	if records := q.adopt(store, o.opts.SpoolSize, left); records > 0 {
+		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", store.Dir())
 	}
-	if records > 0 {
-		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", o.opts.Spool.Dir())
-		// This stands behind them: when it can be read they have been delivered.
-		o.q.say(fmt.Sprintf("%d entries delivered from the spool, where an earlier run left them", records))
+	q.watched()
+}
+
+// How often a spool that another process uses is tried again: more and more seldom.
+const (
+	firstOpen = 100 * time.Millisecond
+	lastOpen  = 5 * time.Second
+)
+
+// openSpool waits until there is a spool.
+func (o *Outbox) openSpool(stop <-chan struct{}) {
+	for pause := firstOpen; ; pause = min(2*pause, lastOpen) {
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause):
+		}
+		store, left, err := o.opts.OpenSpool()
+		if errors.Is(err, spool.ErrInUse) || errors.Is(err, fs.ErrNotExist) {
+			continue // the other one is just removing it
+		}
+		if err != nil {
+			o.opts.Log.Warn("no spool; entries wait in memory only", "error", err)
+			return
+		}
+		o.adopt(store, left)
+		o.opts.Log.Info("the spool is free, and in use", "spool", store.Dir())
+		return
 	}
 }
 
-// A Batch adds entries that were read at one instant. It holds the outbox's
-// lock from Begin to End.
+// A Batch adds entries that were read at one instant.
 type Batch struct {
-	o  *Outbox
-	ms uint64
+	o   *Outbox
+	at  uint64 // milliseconds
+	buf *buffer
 }
+
+// A buffer holds entries that are to be added together, as records without numbers.
+type buffer struct{ records []byte }
+
+const (
+	// bufferBytes is when entries are added before the end of the batch, and directBytes
+	// the size of an entry that is copied only once.
+	bufferBytes = 64 << 10
+	directBytes = 16 << 10
+)
 
 // Begin starts a Batch.
 func (o *Outbox) Begin(at time.Time) Batch {
-	o.q.mu.Lock()
-	return Batch{o, milliseconds(at)}
+	return Batch{o, milliseconds(at), o.buffers.Get().(*buffer)}
 }
 
-// Add copies one entry into the outbox. It waits only when the outbox is full
-// and Redis is taking entries, or when it was told to wait.
-func (b Batch) Add(stream entry.Stream, flags entry.Flags, message []byte) {
-	b.o.q.add(stream, flags, b.ms, message, nil, 0)
+// Add copies one entry. It waits only when the outbox is full and Redis is taking
+// entries, or when it was told to wait.
+func (b Batch) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
+	size := spool.Size(message, nil)
+	if size >= directBytes || len(b.buf.records)+size > bufferBytes {
+		b.flush()
+	}
+	if size >= directBytes {
+		b.o.q.mu.Lock()
+		b.o.q.add(stream, flags, b.at, message, nil, 0)
+		b.o.q.mu.Unlock()
+		return
+	}
+	at := len(b.buf.records)
+	b.buf.records = slices.Grow(b.buf.records, size)[:at+size]
+	record(b.buf.records[at:]).Fill(0, entry.ID{}, stream, flags, 0, message, nil)
 }
 
-// End ends the Batch and sees to it that it is sent.
+// flush moves what was gathered into the queue.
+func (b Batch) flush() {
+	q := b.o.q
+	q.mu.Lock()
+	for at := 0; at < len(b.buf.records); {
+		r := spool.At(b.buf.records, at)
+		at += len(r)
+		q.addRecord(r, b.at)
+	}
+	q.mu.Unlock()
+	b.buf.records = b.buf.records[:0]
+}
+
+// End adds what was gathered, and sees to it that it is sent. The Batch is of no more
+// use.
 func (b Batch) End() {
-	b.o.q.mu.Unlock()
+	b.flush()
+	b.o.buffers.Put(b.buf)
 	b.o.q.signal()
 }
 
 // Say adds an entry of wrapp's own, the last to be dropped. Fields are the names
-// and values, in turn, of fields besides `message`.
-func (o *Outbox) Say(stream entry.Stream, message string, fields ...string) {
+// and values, in turn, of fields besides `message`. It returns the ID that Redis gives the
+// entry, unless the stream has a newer one by then.
+func (o *Outbox) Say(stream logstream.Stream, message string, fields ...string) entry.ID {
 	o.q.mu.Lock()
 	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, spool.Kept)
+	id := o.q.last
 	o.q.mu.Unlock()
 	o.q.signal()
+	return id
 }
 
-// Back-off between attempts to connect: doubled from the first to the last,
-// each with a random half of it added.
-const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
-
-// deliver connects, serves the connection until it breaks, and so on.
-func (o *Outbox) deliver(conn *redisconn.Conn) {
-	defer close(o.done)
-	var (
-		backoff = firstBackoff
-		away    time.Time // since when, zero while Redis is not away
-		told    bool
-		refused *refusedError // why the last connection ended, if that was why
-	)
-	for {
-		closing := o.isClosing()
-		var err error
-		if conn == nil {
-			conn, err = o.opts.Dial(o.ctx)
-		}
-		if err == nil {
-			served := func() {
-				if !o.everReached() {
-					close(o.reached)
-				}
-				backoff = firstBackoff
-				o.welcome(away, told)
-				away, told = time.Time{}, false
-			}
-			err = o.serve(conn, refused != nil, served)
-			conn.Close()
-			conn = nil
-		}
-		o.q.setAway(true)
-		if o.ctx.Err() == nil {
-			o.why = err
-		}
-		if o.ctx.Err() != nil || closing && !o.everReached() {
-			return
-		}
-		if away.IsZero() {
-			away = time.Now()
-		}
-		refused = nil
-		errors.As(err, &refused)
-		// A connection that can be had again at once is not worth a word.
-		if !told && backoff > firstBackoff {
-			told = true
-			o.opts.Log.Warn("redis is away; entries wait", "error", err)
-		}
-		wait := backoff/2 + rand.N(backoff)
-		backoff = min(2*backoff, lastBackoff)
-		select {
-		case <-time.After(wait):
-		case <-o.ctx.Done():
-			return
-		case <-o.onceClosing(closing):
-		}
-	}
-}
-
-// onceClosing is readable when Close begins, or never if it already has.
-func (o *Outbox) onceClosing(already bool) <-chan struct{} {
-	if already {
-		return nil
-	}
-	return o.closing
-}
-
-func (o *Outbox) isClosing() bool   { return closed(o.closing) }
-func (o *Outbox) everReached() bool { return closed(o.reached) }
-
+// closed reports whether c is.
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -238,34 +243,12 @@ func (o *Outbox) welcome(away time.Time, told bool) {
 	if away.IsZero() {
 		why = "Redis was away"
 	}
+	o.q.setAway(false)
 	o.q.mu.Lock()
-	dropped := o.tellDropped(why)
+	dropped := o.q.tellDropped(why)
 	o.q.mu.Unlock()
 	if told {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)
 	}
 	o.q.signal()
-}
-
-// serve delivers over one connection until it breaks or Redis refuses entries
-// for now. It calls ready when Redis takes entries: that is taken for granted
-// once there is a connection, unless it has just refused some; then it has to
-// take one first.
-func (o *Outbox) serve(conn *redisconn.Conn, refused bool, ready func()) error {
-	takes := func() {
-		o.q.setAway(false)
-		ready()
-	}
-	for again := false; ; again = true {
-		if err := o.reconcile(conn, again); err != nil {
-			return err
-		}
-		if takes != nil && !refused {
-			takes()
-			takes = nil
-		}
-		if err := o.pump(conn, takes); !errors.Is(err, errIDRefused) {
-			return err
-		}
-	}
 }

@@ -2,33 +2,38 @@ package outbox
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
 type record = spool.Record
 
-// slabSize is the room of one slab in bytes; a record that is larger has a slab
-// to itself.
-const slabSize = spool.RunSize
+// slabSize is the room of one slab of lines in bytes, ownSize that of one of wrapp's own
+// entries; a record that is larger has a slab to itself.
+const (
+	slabSize = spool.RunSize
+	ownSize  = 4 << 10
+)
 
 // retainBytes is how much of what has landed is kept in memory, in bytes, for
 // the case that the server loses it.
 const retainBytes = 1 << 20
 
-// A slab holds records one behind the other. Its bytes never move, so a record
-// may be read without the queue's lock once it has been added.
+// A slab holds records of one class, one behind the other. Its bytes stay in place once they
+// were first sent; from then on a record may be read without the queue's lock.
 type slab struct {
 	buf     []byte // nil while only the spool has it
 	size    int    // of buf, also while there is none
-	records int
-	kept    bool     // only spool.Kept records are left in it, and nothing is added
-	left    bool     // an earlier process left it: its records are in doubt, and nothing is added
-	ordinal uint64   // of its first record
-	first   entry.ID // of its first record as the spool has it
+	class   spool.Class
+	counts  spool.Counts
+	left    bool   // an earlier run left it: some of it may have landed, and nothing is added
+	writer  uint64 // the run that numbered its records
+	ordinal uint64 // of its first record
 
 	place     spool.Place // where the spool has savedFrom
 	savedFrom int         // the spool has the bytes [savedFrom, saved)
@@ -47,23 +52,27 @@ func (p position) before(q position) bool {
 	return p.slab < q.slab || p.slab == q.slab && p.offset < q.offset
 }
 
-// queue is the bounded FIFO of all that is not yet known to be in Redis: first
-// what has been sent and not answered, then what waits. It owns the bytes: add
-// copies. Its slabs are in memory, in the spool, or both; see spilling. When the
-// memory is full and there is no spool to take it, add waits for room while
-// Redis is taking entries, and drops the oldest waiting lines while it is not;
-// what is dropped is counted. wrapp's own entries are the last to be dropped, of
-// them crash reports first.
+// queue is the bounded FIFO of all that is not yet known to be in Redis. It owns
+// the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
+// When the memory is full and no spool takes it, add waits for room while Redis is
+// taking entries, and drops the oldest waiting lines while it is not; what is
+// dropped is counted. wrapp's own entries are the last to be dropped, of them crash
+// reports first.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
 
+	writer uint64 // of the records that add makes
+
 	slabs []*slab  // those before head have landed and are retained
 	first uint64   // number of slabs[0]
 	head  position // first record not known to have landed
-	next  position // first record not sent on the present connection
-	doubt position // first record never sent on any connection
-	free  []*slab  // empty slabs of slabSize, for use again
+	next  position // first record that is not on its way
+	doubt position // first record never sent
+
+	progress progress // how far the streams are, by the records at head
+
+	free []*slab // empty slabs of slabSize, for use again
 
 	held     int // bytes of the records in memory that are not known to have landed
 	retained int // bytes of the slabs before head
@@ -71,37 +80,43 @@ type queue struct {
 	block    bool
 	away     bool // Redis is not taking entries
 	closed   bool // nobody will take from the queue any more
-	dropped  [entry.Streams]int
 
-	// Slabs below these numbers have no lines, and no crash reports, to drop.
-	dropFrom, reportsFrom uint64
+	lines        uint64       // of the app that came
+	drops        spool.Counts // dropped for want of room, and not told yet
+	droppedTold  uint64       // the others
+	whatWasFull  string
+	dropped      func(lines int, text string) // Options.Dropped
+	refusals     [logstream.Count]refusal     // not told yet
+	refusedInAll refusal                      // told
 
-	gaps int // slabs dropped since closeGaps took them out
+	ordinal uint64   // of the next record
+	last    entry.ID // of the newest record
+	clock   uint64   // milliseconds of the newest instant that add was given
 
-	ordinal    uint64   // of the next record
-	last       entry.ID // of the newest record
-	clock      uint64   // milliseconds of the newest instant that add was given
-	renumbered []renumbering
-	settled    []spool.Span // merged: left records that have landed, or were dropped
-
-	spilling
+	disk
 
 	wake    chan struct{} // there is something for the sender to look at
 	emptied chan struct{} // everything has landed
 }
 
-// A renumbering with its origin.
-type renumbering struct {
-	spool.Renumbering
-	ours bool // nothing was sent under the new IDs before this process
+// progress is how far one writer's records have landed: in each stream all up to
+// an ordinal.
+type progress struct {
+	writer uint64
+	landed [logstream.Count]uint64
 }
 
-func newQueue(limit int, block bool) *queue {
+func (p *progress) has(r record) bool {
+	return r.Ordinal() <= p.landed[r.Stream()] || r.Is(spool.Settled)
+}
+
+func newQueue(limit int, block bool, writer uint64) *queue {
 	q := &queue{
-		limit: limit, block: block, away: true, ordinal: 1,
-		wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1),
+		limit: limit, block: block, away: true, ordinal: 1, writer: writer,
+		progress: progress{writer: writer},
+		wake:     make(chan struct{}, 1), emptied: make(chan struct{}, 1),
 	}
-	q.spilling.init()
+	q.disk.init()
 	q.room.L = &q.mu
 	return q
 }
@@ -120,21 +135,43 @@ func poke(c chan<- struct{}) {
 // clockStep is how far, in milliseconds, the clock must go back to be worth a word.
 const clockStep = 1000
 
-// add appends one entry read at the given instant. Its ID is that instant's
-// millisecond, or just after the last ID where the clock has not moved on. The
-// caller holds mu, which add gives up while it waits.
-func (q *queue) add(stream entry.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
-	size := spool.Size(message, fields)
+// add appends one entry read at the given instant. The caller holds mu, which add gives
+// up while it waits.
+func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
+	if r := q.place(stream, ms, spool.Size(message, fields), state); r != nil {
+		ordinal, id := r.Ordinal(), r.ID()
+		r.Fill(ordinal, id, stream, flags, state, message, fields)
+	}
+}
+
+// addRecord appends a copy of a line's record, which has no numbers yet, likewise.
+func (q *queue) addRecord(line record, ms uint64) {
+	if r := q.place(line.Stream(), ms, len(line), 0); r != nil {
+		ordinal, id := r.Ordinal(), r.ID()
+		copy(r, line)
+		r.Number(ordinal, id)
+	}
+}
+
+// place returns the room for a record of that size, with its numbers in it; nil if the
+// queue is closed. The ID is the given instant's millisecond, or just after the last ID
+// where the clock has not moved on.
+func (q *queue) place(stream logstream.Stream, ms uint64, size int, state byte) record {
 	if state&spool.Kept == 0 {
+		q.lines++
 		q.makeRoom(size)
+	} else {
+		q.makeOwnRoom(size)
 	}
 	if q.closed {
-		q.dropped[stream]++
-		return
+		if state&spool.Kept == 0 {
+			q.drops[stream]++
+		}
+		return nil
 	}
 	if state&spool.Kept == 0 {
 		if back := time.Duration(q.clock-ms) * time.Millisecond; ms+clockStep < q.clock {
-			q.say(fmt.Sprintf("the clock went back by %v; the IDs of entries go on from where they were", back))
+			q.say(fmt.Sprintf(sayClockBack, back))
 			q.clock = ms
 		}
 		q.clock = max(q.clock, ms)
@@ -145,27 +182,29 @@ func (q *queue) add(stream entry.Stream, flags entry.Flags, ms uint64, message [
 	}
 	q.last = id
 
-	s := q.tail(size)
+	s := q.tail(size, spool.ClassOf(stream, state))
 	at := len(s.buf)
 	if at == 0 {
-		s.ordinal, s.first = q.ordinal, id
+		s.ordinal = q.ordinal
 	}
 	s.buf = s.buf[:at+size]
 	s.size = len(s.buf)
-	record(s.buf[at:]).Fill(q.ordinal, id, stream, flags, state, message, fields)
+	r := record(s.buf[at:])
+	r.Number(q.ordinal, id)
 	q.ordinal++
-	s.records++
+	s.counts[stream]++
 	q.held += size
 	q.watched()
+	return r
 }
 
 // say adds an entry of wrapp's own to the status stream. The caller holds mu.
 func (q *queue) say(message string) {
-	q.add(entry.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Kept)
+	q.add(logstream.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Kept)
 }
 
 // following is the ID we give after id. A record keeps 32 bits of sequence
-// number, which is enough unless another writer chose a larger one.
+// number.
 func following(id entry.ID) entry.ID {
 	if id.Seq >= 1<<32-1 {
 		return entry.ID{Ms: id.Ms + 1}
@@ -180,27 +219,27 @@ func (q *queue) makeRoom(size int) {
 		switch {
 		case q.usable():
 			if q.away {
-				q.beginSpooling("Redis is away")
+				q.beginSpooling(whyAway)
 			}
-			if q.spooling && q.evict() {
+			if q.mode == spooling && q.evict() {
 				continue
 			}
 			// Where Redis takes entries it makes room, be the disk as slow as it may.
-			if q.spooling && !q.block && q.away && (q.slow || q.full) {
-				if q.dropOldest() {
+			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
+				if q.dropOldest(spool.Words) {
 					continue
 				}
 				if q.full {
 					return // what cannot be dropped is too large for the spool
 				}
 			}
-			if q.spooling && q.written == q.end() {
-				return // what is in memory is in doubt: Redis may have it or not
+			if q.mode == spooling && q.written == q.end() {
+				return // what is in memory was sent: Redis may have it or not
 			}
 			poke(q.spill)
 		case q.away && !q.block:
-			if !q.dropOldest() {
-				return // all that is left is in doubt or wrapp's own
+			if !q.dropOldest(spool.Words) {
+				return // all that is left was sent, or is wrapp's own
 			}
 			continue
 		}
@@ -209,15 +248,40 @@ func (q *queue) makeRoom(size int) {
 	}
 }
 
-// tail returns the last slab, with room for size bytes.
-func (q *queue) tail(size int) *slab {
+// makeOwnRoom bounds what an entry of wrapp's own finds in memory, without waiting: an app
+// that is started again and again while Redis is away has wrapp say the more the longer
+// that lasts.
+func (q *queue) makeOwnRoom(size int) {
+	for q.held > 0 && q.held+size > 2*q.limit {
+		switch {
+		case q.mode == spooling && q.evict():
+		case q.usable():
+			if q.away {
+				q.beginSpooling(whyAway)
+			}
+			poke(q.spill)
+			return
+		case !q.away || !q.dropOldest(spool.Classes):
+			return
+		}
+	}
+}
+
+// tail returns the last slab, with room for size bytes of records of a class.
+func (q *queue) tail(size int, class spool.Class) *slab {
 	if n := len(q.slabs); n > 0 {
-		if s := q.slabs[n-1]; s.buf != nil && cap(s.buf)-len(s.buf) >= size && !s.kept && !s.left {
+		s := q.slabs[n-1]
+		if s.buf != nil && cap(s.buf)-len(s.buf) >= size && s.class == class && !s.left {
 			return s
+		}
+		if s.class != class && s.buf != nil && n > q.unsent() {
+			s.buf = slices.Clone(s.buf) // nothing is added any more: the rest of its room is not needed
 		}
 	}
 	var s *slab
 	switch n := len(q.free); {
+	case class != spool.Lines:
+		s = &slab{buf: make([]byte, 0, max(size, ownSize))}
 	case size > slabSize:
 		s = &slab{buf: make([]byte, 0, size)}
 	case n > 0:
@@ -226,6 +290,7 @@ func (q *queue) tail(size int) *slab {
 	default:
 		s = &slab{buf: make([]byte, 0, slabSize)}
 	}
+	s.writer, s.class = q.writer, class
 	q.slabs = append(q.slabs, s)
 	return s
 }
@@ -238,7 +303,7 @@ func (q *queue) recycle(s *slab) {
 
 // each calls f for the records in memory between two positions, until f returns
 // false. The caller holds mu.
-func (q *queue) each(from, to position, f func(record, position) bool) {
+func (q *queue) each(from, to position, f func(r record, behind position) bool) {
 	for p := from; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
 		if !p.before(to) {
 			return
@@ -265,82 +330,99 @@ func (q *queue) end() position {
 	return position{q.first, 0}
 }
 
-// A span is a run of records within one slab that goes into one batch.
-type span struct{ buf []byte }
-
-// take appends to spans what is to be sent next, up to some records and bytes, in which
-// what is not copied counts as directBytes, and marks it as sent. It returns the number
-// of records that are to be sent, and the positions before and behind them; or, if it
-// could take nothing, the slab that has to be read from the spool first.
-func (q *queue) take(spans []span, maxBytes, maxRecords int) (_ []span, records int, start, end position, missing *slab) {
+// take puts what is to be sent next into b, all of one writer, if there are so many slabs of
+// it. If that has first to be read from the spool it returns the slab.
+func (q *queue) take(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	bytes := 0
-	start, end = q.next, q.next
-	limit := q.end()
-	if q.settling() {
-		limit = q.written
+	if q.first+uint64(len(q.slabs))-q.next.slab < uint64(least) {
+		b.writer = q.progress.writer
+		return nil
 	}
-	for bytes < maxBytes && records < maxRecords && end.before(limit) {
+	end, outstanding := q.next, q.next != q.head
+	defer func() {
+		b.writer, b.end = q.progress.writer, end
+		q.next = end
+		if q.doubt.before(end) {
+			q.doubt = end
+		}
+	}()
+	for end.slab-q.first < uint64(len(q.slabs)) {
 		s := q.slabs[end.slab-q.first]
 		if end.offset == s.size {
+			if end.slab-q.first == uint64(len(q.slabs)-1) {
+				return nil
+			}
 			end = position{end.slab + 1, 0}
 			continue
 		}
-		if s.buf == nil {
-			if end == q.next {
-				return spans, 0, start, end, s
+		if s.writer != q.progress.writer {
+			if outstanding || b.records > 0 {
+				return nil // another's go first
 			}
-			break
+			q.progress = progress{writer: s.writer}
 		}
-		from := end.offset
-		for end.offset < len(s.buf) && bytes < maxBytes && records < maxRecords && end.before(limit) {
+		if s.buf == nil {
+			if b.records > 0 {
+				return nil
+			}
+			return s
+		}
+		for end.offset < len(s.buf) {
+			if b.full() {
+				return nil
+			}
 			r := spool.At(s.buf, end.offset)
 			end.offset += len(r)
-			if !r.Is(spool.Landed) {
-				bytes += min(len(r), directBytes)
-				records++
+			if !q.progress.has(r) {
+				b.add(r)
 			}
 		}
-		spans = append(spans, span{s.buf[from:end.offset]})
 	}
-	q.next = end
-	if q.doubt.before(end) {
-		q.doubt = end
-	}
-	return spans, records, start, end, nil
+	return nil
 }
 
-// waiting is the number of bytes that have not been sent. It stops counting when
-// there are enough for a batch.
-func (q *queue) waiting() int {
+// advance notes that all up to a position has landed, and lets go of it.
+func (q *queue) advance(landed [logstream.Count]uint64, end position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.settling() && !q.next.before(q.written) {
-		return 0
-	}
-	n := -q.next.offset
-	for i := q.next.slab - q.first; i < uint64(len(q.slabs)); i++ {
-		n += q.slabs[i].size
-		if n >= flushBytes {
-			break
+	q.progress.landed = landed
+	q.release(end)
+}
+
+// rewind notes what has landed, lets go of it, and has the rest be sent again.
+func (q *queue) rewind(landed [logstream.Count]uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.progress.landed = landed
+	q.release(q.landedFrom(q.head))
+	q.next = q.head
+}
+
+// landedFrom returns the end of the records from a position on that need not be
+// sent.
+func (q *queue) landedFrom(from position) position {
+	end := from
+	q.each(from, q.doubt, func(r record, behind position) bool {
+		if !q.progress.has(r) {
+			return false
 		}
-	}
-	return n
+		end = behind
+		return true
+	})
+	return end
 }
 
-// release lets go of everything before end: it has landed.
+// release lets go of everything before end. The caller holds mu.
 func (q *queue) release(end position) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.head.before(end) {
-		return
-	}
 	for q.head.slab < end.slab {
 		s := q.slabs[q.head.slab-q.first]
 		if s.buf != nil {
 			q.held -= s.size - q.head.offset
 			q.retained += s.size
+			if cap(s.buf) > 2*len(s.buf) { // lines and own entries in turns leave much room unused
+				s.buf = slices.Clone(s.buf)
+			}
 		}
 		q.unsave(s)
 		q.head = position{q.head.slab + 1, 0}
@@ -360,15 +442,77 @@ func (q *queue) release(end position) {
 	if q.drained() {
 		poke(q.emptied)
 	}
-	if q.settling() && !q.head.before(q.written) {
+	if q.onDisk() && !q.head.before(q.written) {
 		poke(q.spill)
 	}
 	q.room.Broadcast()
 }
 
+// again has what the server has lost of a stream sent again, as far as it is
+// retained: what is behind the ordinal that it has. It returns how many entries
+// that are.
+func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	was, head := q.head, q.head
+	q.each(position{q.first, 0}, was, func(r record, behind position) bool {
+		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Settled) {
+			return true
+		}
+		// A retained slab of an earlier run has ordinals below all of this one's, and
+		// the position speaks of this one.
+		if s := q.slabs[behind.slab-q.first]; s.writer != q.progress.writer {
+			return true
+		}
+		if n++; n == 1 {
+			head = position{behind.slab, behind.offset - len(r)}
+		}
+		return true
+	})
+	q.progress.landed[stream] = has
+	if n == 0 {
+		return 0
+	}
+	for p := head; p.slab < was.slab; p = (position{p.slab + 1, 0}) {
+		if s := q.slabs[p.slab-q.first]; s.buf != nil {
+			q.held += s.size - p.offset
+			q.retained -= s.size
+		}
+	}
+	q.held += was.offset
+	if head.slab == was.slab {
+		q.held -= head.offset
+	}
+	q.head, q.next = head, head
+	return n
+}
+
 // drained says whether there is no record from head on: there may be slabs of
 // which everything was dropped. The caller holds mu.
 func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
+
+// headOrdinal is the ordinal of the first record not known to have landed.
+func (q *queue) headOrdinal() uint64 {
+	for p := q.head; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
+		s := q.slabs[p.slab-q.first]
+		switch {
+		case p.offset >= s.size:
+		case s.buf != nil:
+			return spool.At(s.buf, p.offset).Ordinal()
+		default:
+			return s.ordinal
+		}
+	}
+	return q.ordinal
+}
+
+// slabAt is the slab with a number, nil if there is none.
+func (q *queue) slabAt(number uint64) *slab {
+	if number < q.first || number-q.first >= uint64(len(q.slabs)) {
+		return nil
+	}
+	return q.slabs[number-q.first]
+}
 
 // position is that of the first record not known to have landed.
 func (q *queue) position() position {
@@ -395,22 +539,36 @@ func (q *queue) close() {
 	q.room.Broadcast()
 }
 
-// len is the number of entries in the queue.
+// len is the number of entries that are not known to have landed.
 func (q *queue) len() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := q.head.slab - q.first; i < uint64(len(q.slabs)); i++ {
 		if s := q.slabs[i]; s.buf == nil && s.size > 0 {
-			n += s.records
+			n += s.counts.Sum()
 		}
 	}
 	q.each(q.head, q.end(), func(r record, _ position) bool {
-		if !r.Is(spool.Landed) {
+		if !q.progress.has(r) {
 			n++
 		}
 		return true
 	})
 	return n
+}
+
+// ended says whether everything has landed and nothing more will come.
+func (q *queue) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && q.drained()
+}
+
+// tells calls f under the lock.
+func (q *queue) tells(f func(*queue)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(q)
 }
 
 // empty says whether everything has landed.

@@ -41,7 +41,7 @@ func frozenDisk(t *testing.T, nextRun bool) {
 	number(o, 0, 10_000)
 	eventually(t, "spooling has begun", func() bool { return len(segments(t, dir)) > 0 })
 	freeze()
-	const n = 300_000
+	const n = 120_000
 	number(o, 10_000, n) // would never return
 	thaw()
 	if nextRun {
@@ -82,7 +82,7 @@ func TestFrozenDiskAndRedis(t *testing.T) {
 		return o.q.slow
 	})
 	s.Resume()
-	const n = 300_000
+	const n = 120_000
 	number(o, 25_000, n)
 	thaw()
 	closeAll(t, o)
@@ -113,7 +113,7 @@ func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
 	}
 	// A guard thaws and unmounts it when the test ends, however that is: what waits
 	// for a frozen disk cannot even be killed.
-	guard := exec.Command("sh", "-c", `timeout 200 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
+	guard := exec.Command("sh", "-c", `timeout 1000 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not to be killed with us
 	running, err := guard.StdinPipe()
 	if err == nil {

@@ -48,7 +48,7 @@ func (p *Process) pause() {
 		_, err = syscall.Wait4(p.pid, &raw, 0, &usage)
 	}
 	if err == nil && !raw.Stopped() { // somebody killed it
-		p.ended(raw, &usage)
+		p.ended(raw, &usage, nil)
 		return
 	}
 	// If this fails it was killed just now, and is reaped like any other.

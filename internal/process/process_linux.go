@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"sync"
 	"syscall"
@@ -59,7 +58,9 @@ type Process struct {
 	s   *Supervisor
 	cmd Command
 	pid int
-	tty *os.File // the terminal that was handed to the app, if any
+	tty *os.File // the app's standard input if that is the terminal that controls us
+
+	stops chan syscall.Signal // what has stopped the app
 
 	exited chan struct{} // closed when status is there
 	status Status
@@ -83,6 +84,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	}
 	p := &Process{
 		s: s, cmd: cmd,
+		stops:    make(chan syscall.Signal, 1),
 		exited:   make(chan struct{}),
 		gone:     make(chan struct{}),
 		stopping: make(chan struct{}),
@@ -96,8 +98,8 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	if u := cmd.User; u != nil {
 		attr.Sys.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
-	if inForeground(cmd.Stdin) {
-		p.tty = cmd.Stdin
+	p.tty = controlling(cmd.Stdin)
+	if p.tty != nil && inForeground(p.tty) {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, int(cmd.Stdin.Fd())
 	}
 	argv0 := cmd.Argv0
@@ -152,6 +154,9 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		}
 		return nil, describe(cmd.Path, err)
 	}
+	if !cmd.Tool {
+		go p.followStops()
+	}
 	go p.supervise()
 	return p, nil
 }
@@ -169,13 +174,19 @@ func (p *Process) Status() Status { return p.status }
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
 // Forward passes a signal on to the app, as if it had been sent there. SIGTERM
-// is the exception: it is Stop.
+// is Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group, and the
+// former gives it the terminal if that is ours to give.
 func (p *Process) Forward(sig syscall.Signal) {
-	if sig == syscall.SIGTERM {
+	switch sig {
+	case syscall.SIGTERM:
 		p.Stop()
-		return
+	case syscall.SIGCONT:
+		p.resume()
+	case syscall.SIGTSTP:
+		p.signalGroup(sig)
+	default:
+		p.signal(sig)
 	}
-	p.signal(sig)
 }
 
 // Stop sends the app its stop signal, and SIGKILL if it is still there after
@@ -217,6 +228,15 @@ func (p *Process) signal(sig syscall.Signal) {
 	}
 }
 
+// signalGroup sends a signal to the app's process group unless the app has been reaped.
+func (p *Process) signalGroup(sig syscall.Signal) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.procs[p.pid] == p {
+		syscall.Kill(-p.pid, sig)
+	}
+}
+
 // dumpTimeout is how long a stop waits, beyond its own timeout, for the kernel
 // to finish writing the core of an app that crashed while it was stopped. A
 // SIGKILL during the dump would leave no core and hide the signal.
@@ -254,7 +274,7 @@ func (p *Process) supervise() {
 	}
 	p.s.endTree(p, deadline)
 	if p.tty != nil {
-		takeTerminal(p.tty)
+		regainTerminal(p.tty)
 	}
 }
 
@@ -270,18 +290,4 @@ func raiseCoreLimit() (restore func()) {
 		return func() {}
 	}
 	return func() { syscall.Setrlimit(syscall.RLIMIT_CORE, &old) }
-}
-
-// inForeground says whether f is a terminal in whose foreground we are.
-func inForeground(f *os.File) bool {
-	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
-// takeTerminal makes our group the terminal's foreground group again. From the
-// background that is allowed only to a process that ignores SIGTTOU.
-func takeTerminal(tty *os.File) {
-	signal.Ignore(syscall.SIGTTOU)
-	defer signal.Reset(syscall.SIGTTOU)
-	unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSPGRP, unix.Getpgrp())
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,13 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	switch os.Getenv("TEST_ROLE") {
 	case "":
+		// Signals that were ignored when the tests were started, as by nohup, would stay so in
+		// every app.
+		for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+			if signal.Ignored(sig) {
+				signal.Notify(make(chan os.Signal, 1), sig)
+			}
+		}
 		os.Exit(m.Run())
 	case "wrap":
 		os.Exit(wrap(os.Args[1:]))
@@ -45,10 +53,21 @@ func TestMain(m *testing.M) {
 }
 
 // wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT
-// the stop timeout, $TEST_USER whom to become, $TEST_DIR where to start.
+// the stop timeout, $TEST_USER whom to become, $TEST_DIR where to start. With $TEST_THREADS
+// it says so on stdout once threads of its own have come and gone.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
-	signals, stop := Signals()
+	if os.Getenv("TEST_PROC") != "" { // of the PID namespace that we are in
+		err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		if err = errors.Join(err, unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+			panic(err)
+		}
+	}
+	signals, stop, err := Signals()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	defer stop()
 	if os.Getenv("TEST_LATE") != "" {
 		fmt.Println("late")
@@ -82,9 +101,19 @@ func wrap(args []string) int {
 	if cmd.Path, err = Resolve(args[0], cmd.Dir, os.Getenv("PATH")); err == nil {
 		var p *Process
 		if p, err = s.Start(cmd); err == nil {
+			if os.Getenv("TEST_THREADS") != "" {
+				loseThreads()
+				fmt.Println("threads have gone")
+			}
+			if os.Getenv("TEST_COPY") != "" {
+				fmt.Fprintln(Terminal(os.Stdout), "copied while the app has the terminal")
+			}
 			for {
 				select {
 				case sig := <-signals:
+					if file := os.Getenv("TEST_CAUSE"); file != "" && sig == syscall.SIGUSR1 {
+						cause(file)
+					}
 					p.Forward(sig.(syscall.Signal))
 					continue
 				case <-p.Gone():
@@ -106,9 +135,27 @@ func wrap(args []string) int {
 	return start.ExitCode
 }
 
+// loseThreads starts threads and waits until they have ended.
+func loseThreads() {
+	tids := make(chan int)
+	for range 10 {
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			tids <- unix.Gettid()
+		}()
+	}
+	for range 10 {
+		tid := <-tids
+		for tid != os.Getpid() && unix.Tgkill(os.Getpid(), tid, 0) == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 // many runs an app for every exit status and every signal that ends one, all
 // under one Supervisor, and prints how each ended.
 func many() int {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // children of nohup ignore it otherwise
 	s, err := New()
 	if err != nil {
 		return 1
@@ -149,11 +196,9 @@ func ends(sig int) bool {
 // listen prints the number of each signal that comes, until SIGTERM, or for
 // ever if that is not what $TEST_STOP is.
 func listen() {
-	c := make(chan os.Signal, 100)
-	for sig := syscall.Signal(1); sig <= 64; sig++ {
-		if sig != syscall.SIGURG && sig != syscall.SIGCHLD {
-			signal.Notify(c, sig)
-		}
+	c, _, err := Signals() // os/signal does not have all of them
+	if err != nil {
+		panic(err)
 	}
 	fmt.Println("ready")
 	for sig := range c {
@@ -285,13 +330,18 @@ func TestForward(t *testing.T) {
 	for n := 1; n < 64; n++ {
 		sig := syscall.Signal(n)
 		switch sig {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPROF, 32, 33, 34:
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, 33:
 			continue
 		}
 		cmd.Process.Signal(sig)
 		switch sig {
-		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
+		case syscall.SIGCHLD, syscall.SIGURG:
 			continue // the next line is the next signal's
+		}
+		// What was ignored when the wrapper was started stays so. The C library's posix_spawn,
+		// which make uses, has its children ignore 32.
+		if before, err := setAction(sig, nil); err == nil && before.handler == sigIgnore {
+			continue
 		}
 		if got := line(t, out); got != strconv.Itoa(n) {
 			t.Errorf("the app got signal %s, want %d", got, n)
@@ -398,16 +448,24 @@ func TestForeignChild(t *testing.T) {
 	}
 }
 
-// TestPdeathsig kills the wrapper: the app does not outlive it.
+// TestPdeathsig kills the wrapper: the app does not outlive it, but it does outlive
+// threads of the wrapper.
 func TestPdeathsig(t *testing.T) {
 	t.Parallel()
-	cmd := command(t, nil, "sh", "-c", "echo $$; exec sleep 1000")
+	cmd := command(t, []string{"TEST_THREADS=1"}, "sh", "-c", "echo $$; exec sleep 1000")
 	out := started(t, cmd)
-	pid, err := strconv.Atoi(line(t, out))
-	if err != nil {
-		t.Fatal(err)
+	pid := 0
+	for range 2 {
+		if said := line(t, out); said != "threads have gone" {
+			var err error
+			if pid, err = strconv.Atoi(said); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	time.Sleep(50 * time.Millisecond) // threads of the wrapper come and go
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the app, after threads of the wrapper have ended: %v", err)
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
 	gone(t, pid)
@@ -444,6 +502,9 @@ func TestStartErrors(t *testing.T) {
 		}
 	}
 	os.Chmod(dir, 0o755)
+	if err := os.Mkdir(dir+"/closed", 0); err != nil {
+		t.Fatal(err)
+	}
 	nobody := []string{"TEST_USER=4242", "TEST_FILES=/none:/none"}
 	for _, tt := range []struct {
 		path string
@@ -454,6 +515,7 @@ func TestStartErrors(t *testing.T) {
 		{dir + "/none", nil, 127, dir + "/none does not exist"},
 		{dir + "/plain/none", nil, 127, dir + "/plain/none does not exist"},
 		{"no-such-program", nil, 127, `no executable called "no-such-program" on PATH (`},
+		{"no-such-program", []string{"PATH=" + dir + "/closed"}, 127, `no executable called "no-such-program" on PATH (`},
 		{"./none", []string{"TEST_DIR=" + dir}, 127, dir + "/none does not exist"},
 		{dir, nil, 126, dir + " is a directory"},
 		{dir + "/plain", nil, 126, dir + "/plain may not be executed"},
@@ -463,20 +525,21 @@ func TestStartErrors(t *testing.T) {
 		{dir + "/private", nobody, 126, dir + "/private may not be executed"},
 		{"/bin/true", []string{"TEST_DIR=" + dir + "/none"}, 125, "the directory " + dir + "/none to start in does not exist"},
 	} {
-		if tt.env != nil && tt.env[0] == nobody[0] && os.Geteuid() != 0 {
-			continue
-		}
-		cmd := command(t, tt.env, tt.path)
-		cmd.Stderr = nil
-		_, err := cmd.Output()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			t.Errorf("%s: %v", tt.path, err)
-			continue
-		}
-		if exit.ExitCode() != tt.code || !strings.HasPrefix(string(exit.Stderr), tt.says) {
-			t.Errorf("%s %v: %d, %q; want %d, %q", tt.path, tt.env, exit.ExitCode(), exit.Stderr, tt.code, tt.says)
-		}
+		t.Run(filepath.Base(tt.path), func(t *testing.T) {
+			if tt.env != nil && tt.env[0] == nobody[0] && os.Geteuid() != 0 {
+				t.Skip("only root can become somebody")
+			}
+			cmd := command(t, tt.env, tt.path)
+			cmd.Stderr = nil
+			_, err := cmd.Output()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			if exit.ExitCode() != tt.code || !strings.HasPrefix(string(exit.Stderr), tt.says) {
+				t.Errorf("%s %v: %d, %q; want %d, %q", tt.path, tt.env, exit.ExitCode(), exit.Stderr, tt.code, tt.says)
+			}
+		})
 	}
 }
 
@@ -598,58 +661,20 @@ func TestParseStat(t *testing.T) {
 // the app, Ctrl-C too and once, and the terminal is handed back.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skip("no pseudo-terminals here:", err)
-	}
-	defer master.Close()
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slave.Close()
 	// The shell is the session's leader; its own group is in the foreground
 	// again when the wrapper is done, or the last stty would stop it.
 	cmd := exec.Command("sh", "-c", `"$0" sh -c 'trap "echo interrupted" INT; echo ready; read x; echo "read $x"; read y; echo "read $y"; exit 6'; echo "status $?"; stty sane && echo back`, self(t))
 	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	slave.Close()
-	out := bufio.NewReader(master)
-	var seen strings.Builder
-	until := func(want string) {
-		t.Helper()
-		for {
-			text, err := out.ReadString('\n')
-			seen.WriteString(text)
-			if strings.Contains(text, want) {
-				return
-			}
-			if err != nil {
-				t.Fatalf("no %q: %v in %q", want, err, seen.String())
-			}
-		}
-	}
-	until("ready")
-	io.WriteString(master, "first\n")
-	until("read first")
-	io.WriteString(master, "\x03")
-	until("interrupted")
-	io.WriteString(master, "second\n")
-	until("status 6")
-	until("back")
-	if n := strings.Count(seen.String(), "interrupted"); n != 1 {
-		t.Errorf("Ctrl-C came %d times: %q", n, seen.String())
+	tty := onTerminal(t, cmd)
+	tty.until("ready")
+	tty.typed("first\n")
+	tty.until("read first")
+	tty.typed("\x03")
+	tty.until("interrupted")
+	tty.typed("second\n")
+	tty.until("status 6")
+	tty.until("back")
+	if n := strings.Count(tty.seen.String(), "interrupted"); n != 1 {
+		t.Errorf("Ctrl-C came %d times: %q", n, tty.seen.String())
 	}
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,12 +59,18 @@ func Resolve(executable, dir, path string) (string, error) {
 		if err == nil {
 			return file, nil
 		}
-		if errors.Is(err, fs.ErrPermission) {
+		// The file is there. A directory that may not be searched counts as empty, as in
+		// shells.
+		if err == fs.ErrPermission {
 			found = err
 		}
 	}
 	if errors.Is(found, fs.ErrNotExist) {
-		return "", &StartError{ExitNotFound, fmt.Sprintf("no executable called %q on PATH (%s)", executable, path), "give its whole path in app.executable"}
+		name, hint := executable, "give its whole path in app.executable"
+		if first, _, more := strings.Cut(executable, " "); more {
+			name, hint = first+" …", argsHint
+		}
+		return "", &StartError{ExitNotFound, fmt.Sprintf("no executable called %q on PATH (%s)", name, path), hint}
 	}
 	return "", describe(executable, found)
 }
@@ -84,6 +91,25 @@ func executableFile(file string) error {
 	return nil
 }
 
+// argsHint is for an executable with blanks in it. What stands behind the first is not
+// shown: it may hold a password.
+const argsHint = `arguments stand in a list of their own: app.executable = "PROGRAM", app.args = ["ARG", …]`
+
+// interpreterMissing describes a file whose interpreter or loader does not exist.
+func interpreterMissing(file string) *StartError {
+	head := make([]byte, 256)
+	if f, err := os.Open(file); err == nil {
+		n, _ := f.Read(head)
+		head = head[:n]
+		f.Close()
+	}
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	if bytes.HasPrefix(line, []byte("#!")) && bytes.HasSuffix(line, []byte("\r")) {
+		return &StartError{ExitNotExecutable, file + " cannot be executed: its first line ends in CR LF, so that the CR belongs to the interpreter's name", "write it with the line ends of Unix: sed -i 's/\\r$//' " + file}
+	}
+	return &StartError{ExitNotExecutable, file + " cannot be executed: the interpreter or loader it names does not exist", "look at its first line, or at `file " + file + "`; a dynamic program needs its libc in the image"}
+}
+
 // describe turns what execve, or a look before it, said of a file into words.
 func describe(file string, err error) *StartError {
 	switch {
@@ -91,9 +117,14 @@ func describe(file string, err error) *StartError {
 		return &StartError{ExitNotExecutable, file + " is a directory", "name the executable in it"}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		if _, err := os.Stat(file); err == nil {
-			return &StartError{ExitNotExecutable, file + " cannot be executed: the interpreter or loader it names does not exist", "look at its first line, or at `file " + file + "`; a dynamic program needs its libc in the image"}
+			return interpreterMissing(file)
+		}
+		if first, rest, more := strings.Cut(file, " "); more && (executableFile(first) == nil || strings.HasPrefix(rest, "-")) {
+			return &StartError{ExitNotFound, first + " … does not exist", argsHint}
 		}
 		return &StartError{ExitNotFound, file + " does not exist", ""}
+	case errors.Is(err, syscall.E2BIG):
+		return &StartError{ExitNotExecutable, file + " cannot be executed: its arguments and environment are larger than the kernel allows", "2 MiB together as a rule (a quarter of `ulimit -s`), 128 KiB each: hand large texts over in files"}
 	case errors.Is(err, syscall.ENOEXEC):
 		return &StartError{ExitNotExecutable, file + " is no program for this machine", "a script needs a first line like #!/bin/sh; a binary must be of this CPU's kind"}
 	case errors.Is(err, fs.ErrPermission):

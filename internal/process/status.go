@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/lpportorino/jettison-base-images/internal/signals"
+	"golang.org/x/sys/unix"
 )
 
 // A Status is how a process ended, as wait(2) told it.
 type Status struct {
 	raw    syscall.WaitStatus
 	maxRSS int64
+	limits string
 }
 
 // ExitCode is what a shell would show: the process's own exit status, or 128+N
@@ -39,6 +40,9 @@ func (s Status) CoreDumped() bool { return s.raw.CoreDump() }
 // for, has had in RAM at once, in bytes.
 func (s Status) MaxRSS() int64 { return s.maxRSS }
 
+// Limits is /proc/PID/limits as the process left it, empty if that could not be read.
+func (s Status) Limits() string { return s.limits }
+
 // String is the status in words.
 func (s Status) String() string {
 	if !s.raw.Signaled() {
@@ -53,7 +57,7 @@ func (s Status) String() string {
 
 // SignalName is the name of a signal as kill(1) knows it, "SIGTERM".
 func SignalName(sig syscall.Signal) string {
-	if name := signals.Name(sig); name != "" {
+	if name := unix.SignalName(sig); name != "" {
 		return name
 	}
 	if sig >= rtMin {

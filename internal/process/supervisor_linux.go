@@ -1,12 +1,12 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,22 +82,33 @@ func (s *Supervisor) reap() {
 	defer s.mu.Unlock()
 	any := false
 	for {
-		var raw syscall.WaitStatus
-		var usage syscall.Rusage
-		pid, err := syscall.Wait4(-1, &raw, syscall.WNOHANG, &usage)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if err != nil || pid == 0 {
+		pid := changed()
+		if pid == 0 {
 			break
 		}
-		if !raw.Exited() && !raw.Signaled() {
-			continue // a stop of a traced child
+		p := s.procs[pid]
+		var limits []byte
+		if p != nil && !p.cmd.Tool {
+			limits, _ = os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid)) // a zombie still has them
+		}
+		var raw syscall.WaitStatus
+		var usage syscall.Rusage
+		if got, err := syscall.Wait4(pid, &raw, syscall.WNOHANG|syscall.WUNTRACED, &usage); err != nil || got == 0 {
+			continue // it goes on already
+		}
+		if raw.Stopped() {
+			if p != nil && !p.cmd.Tool {
+				select {
+				case p.stops <- raw.StopSignal():
+				default: // the last one has not been seen to yet
+				}
+			}
+			continue
 		}
 		any = true
 		delete(s.foreign, pid)
-		if p := s.procs[pid]; p != nil {
-			p.ended(raw, &usage)
+		if p != nil {
+			p.ended(raw, &usage, limits)
 		}
 	}
 	if any {
@@ -106,10 +117,27 @@ func (s *Supervisor) reap() {
 	}
 }
 
+// changed is the pid of a child that has ended or stopped and was not waited for yet, 0
+// if there is none.
+func changed() int {
+	// As siginfo_t has it where addresses take 64 bits, in waitid(2); x/sys has the first
+	// three fields only.
+	var info struct {
+		signo, errno, code, _ int32
+		pid                   int32
+		_                     [108]byte
+	}
+	const events = unix.WEXITED | unix.WSTOPPED | unix.WNOHANG | unix.WNOWAIT
+	if err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), events, nil); err != nil {
+		return 0
+	}
+	return int(info.pid)
+}
+
 // ended notes how an app ended that has just been reaped. The lock is held.
-func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage) {
+func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage, limits []byte) {
 	delete(p.s.procs, p.pid)
-	p.status = Status{raw, usage.Maxrss << 10}
+	p.status = Status{raw, usage.Maxrss << 10, string(limits)}
 	if p.cmd.Tool {
 		syscall.Kill(-p.pid, syscall.SIGKILL)
 	}
@@ -121,27 +149,4 @@ func (s *Supervisor) nextReap() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reaped
-}
-
-// Signals subscribes to every signal that is forwarded to an app, which is all
-// that can be caught but these: SIGCHLD and SIGURG are for this process itself
-// (the latter is how the Go runtime preempts), SIGTTIN and SIGTTOU come from its
-// own use of the terminal, and SIGPIPE from a reader of its output that went
-// away, which must not end it. SIGPROF and the real-time signals 32 to
-// 34 are handled by the Go runtime and by C libraries and cannot be caught. The channel keeps what comes before anybody
-// reads it, in order; stop ends the subscription.
-func Signals() (signals <-chan os.Signal, stop func()) {
-	c := make(chan os.Signal, 64)
-	for n := syscall.Signal(1); n <= 64; n++ {
-		switch n {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG,
-			syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, syscall.SIGPROF, 32, 33, 34:
-		default:
-			signal.Notify(c, n)
-		}
-	}
-	// Notify, and not Ignore, because the app would inherit the latter.
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	return c, func() { signal.Stop(c); signal.Stop(pipe) }
 }

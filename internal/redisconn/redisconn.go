@@ -1,5 +1,5 @@
 // Package redisconn knows how to reach Redis: address, TLS, user, database,
-// Sentinel, Cluster.
+// Sentinel, Cluster. The client itself is rueidis; docs/adr/0008 says why.
 package redisconn
 
 import (
@@ -8,57 +8,67 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/redis/rueidis"
 	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/resp"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// userTimeout is how long written bytes may stay without the peer's
-// acknowledgement before the kernel gives the connection up (TCP_USER_TIMEOUT).
-const userTimeout = 3 * time.Second
+const (
+	// userTimeout is how long written bytes may stay without the peer's
+	// acknowledgement before the kernel gives the connection up (TCP_USER_TIMEOUT).
+	userTimeout = 3 * time.Second
 
-// leastReplyTimeout bounds one command's answer, unless connecting may take longer.
-const leastReplyTimeout = 5 * time.Second
+	// keepAlive is the interval of the kernel's probes on an idle connection.
+	keepAlive = 15 * time.Second
 
-func replyTimeout(r *config.Redis) time.Duration {
-	return max(leastReplyTimeout, time.Duration(r.ConnectTimeout))
+	// watchEvery is how often the sentinels are asked whether the master is still the same.
+	watchEvery = 500 * time.Millisecond
+
+	// longest bounds a command whose context has no deadline.
+	longest = 10 * time.Minute
+)
+
+// Options of the client. A connection is used by one goroutine at a time, so that there
+// is one to each server, with buffers for a batch and a queue for next to nothing.
+const (
+	readBuffer  = 32 << 10 // bytes
+	writeBuffer = 64 << 10
+	ringScale   = 4 // a power of 2
+)
+
+// A Client carries out commands. It never repeats one. After an error that is not a
+// reply of Redis it is of no more use: close it and dial anew.
+type Client struct {
+	rueidis.Client
+	cluster bool
+
+	singly atomic.Bool // Values had to read key by key
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // nil once it is aborted
 }
 
-// Server says which server holds a key: its process, and the history of its
-// data, which is another one after a failover. That of a replica, which takes no
-// entries, is of no use: it is an error that passes.
-func (c *Conn) Server(key string) (string, error) {
-	ctx := context.Background() // of one server there is nothing to connect to
-	if c.cluster != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.cluster.r.ConnectTimeout))
-		defer cancel()
-	}
-	at, err := c.At(ctx, key)
-	if err != nil {
-		return "", err
-	}
-	text, err := resp.String(at.Do("INFO"))
-	if err != nil {
-		return "", err
-	}
-	if strings.Contains(text, "\nslave_read_only:1") {
-		return "", resp.Error("READONLY this is a replica")
-	}
-	return field(text, "\nrun_id:") + " " + field(text, "\nmaster_replid:"), nil
-}
+// InCluster reports whether the keys are on several servers.
+func (c *Client) InCluster() bool { return c.cluster }
 
-// field is what follows a name in an answer to INFO, to the end of the line.
-func field(text, name string) string {
-	_, rest, _ := strings.Cut(text, name)
-	value, _, _ := strings.Cut(rest, "\r")
-	return value
+// Abort ends what is being carried out, with an error. Close is still to be called.
+func (c *Client) Abort() {
+	c.mu.Lock()
+	conns := c.conns
+	c.conns = nil
+	c.mu.Unlock()
+	for conn := range conns {
+		conn.Close()
+	}
 }
 
 // A RefusedError says that Redis was reached and does not want us as we are:
@@ -71,58 +81,156 @@ func (e *RefusedError) Error() string { return "redis refuses us: " + e.Reply }
 // r.ConnectTimeout, and reads the files of credentials and certificates anew,
 // so that renewed ones are used. Its errors name the address, never a secret; a
 // *RefusedError is among them where the credentials or the database are wrong.
-func Dial(ctx context.Context, r *config.Redis, db int) (*Conn, error) {
+func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
 	defer cancel()
-
-	if r.Cluster != nil {
-		return dialCluster(ctx, r)
-	}
-	if r.Sentinel != nil {
-		return dialSentinel(ctx, r, db)
-	}
-	network, address := r.Address()
-	if network == "" {
-		return nil, errors.New("dial redis: no address")
-	}
-	return dialServer(ctx, r, network, address, db)
-}
-
-// dialServer connects to the server at one address.
-func dialServer(ctx context.Context, r *config.Redis, network, address string, db int) (*Conn, error) {
 	username, password, err := r.Credentials()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dialTLS(ctx, r, network, address)
-	if err != nil {
-		return nil, err
-	}
-	if err := introduce(ctx, conn, username, password, db); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("dial redis %s: %w", address, explain(err, r))
-	}
-	return conn, nil
-}
-
-// dialTLS connects to an address, with TLS if r says so.
-func dialTLS(ctx context.Context, r *config.Redis, network, address string) (*Conn, error) {
 	tlsConfig, err := r.TLSConfig()
 	if err != nil {
 		return nil, err
 	}
-	if tlsConfig != nil && tlsConfig.ServerName == "" {
-		tlsConfig.ServerName, _, _ = net.SplitHostPort(address)
+	c := &Client{conns: make(map[net.Conn]struct{})}
+	defer context.AfterFunc(ctx, c.Abort)()
+	d := &dialer{client: c, first: ctx, timeout: time.Duration(r.ConnectTimeout), tls: tlsConfig}
+	opts := rueidis.ClientOption{
+		DialCtxFn:           d.dial,
+		Username:            username,
+		Password:            password,
+		SelectDB:            db,
+		Dialer:              net.Dialer{Timeout: time.Duration(r.ConnectTimeout), KeepAlive: -1}, // no PING either
+		ConnWriteTimeout:    longest,
+		DisableRetry:        true,
+		DisableCache:        true,
+		AlwaysRESP2:         true,
+		ClientSetInfo:       rueidis.DisableClientSetInfo,
+		ReadBufferEachConn:  readBuffer,
+		WriteBufferEachConn: writeBuffer,
+		RingScaleEachConn:   ringScale,
+		PipelineMultiplex:   -1,
+		BlockingPoolSize:    1,
+		BlockingPipeline:    1 << 20, // a long pipeline has no connection of its own either
 	}
-	c, err := dial(ctx, network, address, tlsConfig)
-	if err != nil {
-		return nil, fmt.Errorf("dial redis: %w", explain(err, r))
+	where := ""
+	switch {
+	case r.Cluster != nil:
+		c.cluster = true
+		opts.InitAddress, opts.SelectDB = r.Cluster.Addrs, 0
+		where = "cluster " + strings.Join(r.Cluster.Addrs, ", ")
+	case r.Sentinel != nil:
+		opts.InitAddress = r.Sentinel.Addrs
+		opts.Sentinel.MasterSet = r.Sentinel.Master
+		opts.Sentinel.TopologyRefreshInterval = watchEvery
+		if opts.Sentinel.Username, opts.Sentinel.Password, err = r.Sentinel.Credentials(); err != nil {
+			return nil, err
+		}
+		where = "sentinels " + strings.Join(r.Sentinel.Addrs, ", ")
+	default:
+		network, address := r.Address()
+		if network == "" {
+			return nil, errors.New("dial redis: no address")
+		}
+		d.network = network
+		opts.InitAddress, opts.ForceSingleClient = []string{address}, true
+		where = address
 	}
-	return NewConn(c, replyTimeout(r)), nil
+	if c.Client, err = rueidis.NewClient(opts); err == nil && !c.cluster {
+		// The first command that needs the credentials, so a Redis that wants some says so.
+		err = c.Do(ctx, c.B().Arbitrary("SELECT", strconv.Itoa(db)).Build()).Error()
+		if err != nil {
+			c.Close()
+		}
+	}
+	if err == nil && c.cluster && c.Mode() != rueidis.ClientModeCluster {
+		c.Close()
+		return nil, fmt.Errorf("dial redis %s: %w", where, &RefusedError{"cluster support is disabled there (redis.cluster)"})
+	}
+	d.mu.Lock()
+	d.first = nil
+	lastErr := d.err
+	d.mu.Unlock()
+	what := "dial redis"
+	if r.Cluster != nil || r.Sentinel != nil {
+		what += " (" + where + ")"
+	}
+	switch reply := Final(err); {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil && lastErr != nil:
+		return nil, fmt.Errorf("%s: %w: %w", what, ctx.Err(), explain(lastErr, r))
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("dial redis %s: %w", where, ctx.Err())
+	case strings.HasPrefix(reply, "No such master"):
+		return nil, fmt.Errorf("%s: they know no master %q (redis.sentinel.master)", what, r.Sentinel.Master)
+	case reply != "":
+		return nil, fmt.Errorf("dial redis %s: %w", where, explain(&RefusedError{reply}, r))
+	case lastErr != nil && Reply(err) == "":
+		err = lastErr // what the client makes of it says less
+	}
+	return nil, fmt.Errorf("%s: %w", what, explain(err, r))
 }
 
-func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (net.Conn, error) {
-	dialer := net.Dialer{KeepAlive: 15 * time.Second, Control: func(network, _ string, raw syscall.RawConn) error {
+// A dialer makes the connections of one client.
+type dialer struct {
+	client  *Client
+	network string // of the only server; "" where there are several, all by TCP
+	timeout time.Duration
+	tls     *tls.Config // nil without TLS
+
+	mu    sync.Mutex
+	first context.Context // of Dial, until that has returned
+	err   error           // of the last attempt
+}
+
+func (d *dialer) dial(ctx context.Context, address string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	d.mu.Lock()
+	first := d.first
+	d.mu.Unlock()
+	if first != nil {
+		defer context.AfterFunc(first, cancel)()
+	}
+	conn, err := d.connect(ctx, address)
+	d.mu.Lock()
+	d.err = err
+	d.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	c := d.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conns == nil {
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	tracked := &trackedConn{conn, c}
+	c.conns[tracked] = struct{}{}
+	return tracked, nil
+}
+
+// A trackedConn is one that Abort knows.
+type trackedConn struct {
+	net.Conn
+	client *Client
+}
+
+func (t *trackedConn) Close() error {
+	t.client.mu.Lock()
+	delete(t.client.conns, t)
+	t.client.mu.Unlock()
+	return t.Conn.Close()
+}
+
+func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) {
+	network := d.network
+	if network == "" {
+		network = "tcp"
+	}
+	nd := net.Dialer{KeepAlive: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
 		if !strings.HasPrefix(network, "tcp") {
 			return nil
 		}
@@ -132,15 +240,19 @@ func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (
 		})
 		return errors.Join(err, failed)
 	}}
-	c, err := dialer.DialContext(ctx, network, address)
+	c, err := nd.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	c = sysio.Conn(c)
-	if tlsConfig == nil {
+	if d.tls == nil {
 		return c, nil
 	}
-	secure := tls.Client(c, tlsConfig)
+	config := d.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	secure := tls.Client(c, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("TLS with %s: %w", address, err)
@@ -148,49 +260,38 @@ func dial(ctx context.Context, network, address string, tlsConfig *tls.Config) (
 	return secure, nil
 }
 
-// introduce says who we are and which database we want; none if db is negative.
-func introduce(ctx context.Context, conn *Conn, username, password string, db int) error {
-	if password != "" {
-		args := []any{password}
-		if username != "" {
-			args = []any{username, password}
-		}
-		if _, err := ask(ctx, conn, "AUTH", args...); err != nil {
-			return err
-		}
-	}
-	if db < 0 {
-		return nil
-	}
-	// SELECT is asked even for database 0: it is the first command that needs
-	// the credentials, so a Redis that wants some says so now.
-	_, err := ask(ctx, conn, "SELECT", db)
-	return err
-}
-
-// ask carries out a command. A refusal that does not go away by itself is a
-// *RefusedError.
-func ask(ctx context.Context, conn *Conn, name string, args ...any) (any, error) {
-	answer, err := conn.DoContext(ctx, name, args...)
-	if text := Final(err); text != "" {
-		return nil, &RefusedError{Reply: name + " answered " + text}
-	}
-	return answer, err
-}
-
 // passing are the beginnings of Redis error replies that go away by themselves.
 var passing = []string{
 	"LOADING ", "OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ",
-	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "ERR max number of clients",
+	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "max number of clients",
 }
 
-// Passing says whether an error reply is one that goes away by itself, by
+// Passing reports whether an error reply is one that goes away by itself, by
 // Redis's documented error prefixes.
 func Passing(reply string) bool {
 	for _, p := range passing {
-		if strings.HasPrefix(reply, p) {
+		if strings.HasPrefix(strings.TrimPrefix(reply, "ERR "), p) {
 			return true
 		}
 	}
 	return false
+}
+
+// Reply returns the error reply of Redis that err is, or "" if it is something else. The
+// client leaves out "ERR " at the beginning.
+func Reply(err error) string {
+	var reply *rueidis.RedisError
+	if errors.As(err, &reply) && !reply.IsNil() {
+		return reply.Error()
+	}
+	return ""
+}
+
+// Final returns the error reply that err is, if it is one that does not go away by
+// itself, else "".
+func Final(err error) string {
+	if reply := Reply(err); !Passing(reply) {
+		return reply
+	}
+	return ""
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -23,8 +25,11 @@ func viaSentinel(sentinels []*redistest.Server) *config.Redis {
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
+	if strings.Contains(master.Info("server"), "redis_version:6.0.") {
+		t.Skip("a sentinel of Redis 6.0 knows no users")
+	}
 	replica := redistest.StartReplica(t, master)
-	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|master")
+	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping")
 	r := viaSentinel(sentinels)
 	r.Sentinel.Username, r.Sentinel.Password = "watcher", "wr0ng-one"
 	var refused *RefusedError
@@ -34,44 +39,37 @@ func TestSentinel(t *testing.T) {
 	r.Sentinel.Password = "s3same"
 	unknown := *r
 	unknown.Sentinel = &config.Sentinel{Master: "other", Addrs: r.Sentinel.Addrs}
-	wrong(t, "an unknown master", try(t, &unknown), `knows no master "other" (redis.sentinel.master)`)
+	wrong(t, "an unknown master", try(t, &unknown), `know no master "other" (redis.sentinel.master)`)
 	if err := try(t, r); err != nil {
 		t.Fatal(err)
 	}
 	sentinels[0].Down()
 	nowhere := *r
 	nowhere.Sentinel = &config.Sentinel{Master: "mymaster", Addrs: r.Sentinel.Addrs[:1]}
-	wrong(t, "no sentinel", try(t, &nowhere), "sentinel: dial redis: ", "connection refused")
+	wrong(t, "no sentinel", try(t, &nowhere), "dial redis (sentinels "+sentinels[0].Addr(), "connection refused")
 
-	// The sentinels may be behind: what they name is a replica.
-	_, err := dialMaster(t.Context(), r, replica.Addr(), 1)
-	wrong(t, "a replica", err, "says that it is a slave")
-
-	conn, err := Dial(t.Context(), r, 1)
+	client, err := Dial(t.Context(), r, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	conn.Net.SetDeadline(time.Time{})
-	ended := make(chan error, 1)
-	go func() {
-		_, err := conn.Net.Read(make([]byte, 1))
-		ended <- err
-	}()
+	defer client.Close()
 	c := sentinels[1].Dial(0)
 	replica.Wait("the failover", func() bool {
 		_, err := c.Do("SENTINEL", "FAILOVER", "mymaster")
 		return err == nil
 	})
-	err = <-ended
-	wrong(t, "a demoted master", err, "the sentinels say that the master is "+replica.Addr()+" now")
 	replica.Wait("the promotion", replica.IsMaster)
-	conn2, err := Dial(t.Context(), r, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn2.Close()
-	if got := conn2.Net.RemoteAddr().String(); got != replica.Addr() {
-		t.Errorf("connected to %s, want %s", got, replica.Addr())
-	}
+	// What the client has now, or what is dialed anew, is the new master.
+	replica.Wait("a connection to the new master", func() bool {
+		if client.Do(t.Context(), client.B().Set().Key("a").Value("b").Build()).Error() != nil {
+			client.Close()
+			if client, err = Dial(t.Context(), r, 1); err != nil {
+				return false
+			}
+		}
+		d := replica.Dial(1)
+		defer d.Close()
+		text, _ := redis.String(d.Do("GET", "a"))
+		return text == "b"
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"syscall"
 	"time"
 
@@ -38,11 +39,35 @@ func explain(err error, r *config.Redis) error {
 	case errors.As(err, &invalid):
 		return fmt.Errorf("%w; this is the server's certificate", err)
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		return fmt.Errorf("%w; the server does not accept %s", err, ours(t))
+		return fmt.Errorf("%w%s", err, alerted(remote.Err, t))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%w; the server may not accept %s", err, ours(t))
 	}
 	return err
+}
+
+// alerted says what an alert of the server (RFC 8446, 6.2) is about.
+func alerted(alert error, t config.TLS) string {
+	number := reflect.ValueOf(alert) // a type of package tls that it keeps to itself
+	if number.Kind() != reflect.Uint8 {
+		return ""
+	}
+	switch number.Uint() {
+	case 40: // handshake_failure: also how TLS 1.2 asks for a certificate
+		if t.CertFile == "" {
+			return "; it has no cipher in common with us, or wants a certificate of ours (redis.tls.cert_file and redis.tls.key_file)"
+		}
+		return "; it has no cipher in common with us"
+	case 41, 42, 43, 44, 45, 46, 48, 49, 51, 116: // of certificates, and of what is signed with them
+		return "; the server does not accept " + ours(t)
+	case 70: // protocol_version
+		return "; it speaks no version of TLS that wrapp does, which are 1.2 and later"
+	case 71: // insufficient_security
+		return "; it wants stronger ciphers than we share"
+	case 112: // unrecognized_name
+		return "; it does not know the name that we ask for, which redis.tls.server_name says, or else the host"
+	}
+	return ""
 }
 
 // ours describes the certificate that we show.

@@ -2,15 +2,23 @@ package redistest
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 )
 
 // Slots is how many slots a cluster has.
 const Slots = 16384
+
+// nodeTimeout is the silence after which nodes take a node for dead. A busy machine keeps a
+// process waiting for more than a second, and a master that a shorter time-out deposes by
+// mistake loses what its replica does not have yet.
+const nodeTimeout = 4 * time.Second
+
+// busDistance is how far a node's cluster bus is above its port.
+const busDistance = 10000
 
 // A Cluster is a Redis Cluster of servers of its own.
 type Cluster struct {
@@ -58,12 +66,19 @@ func StartClusterTLS(t testing.TB, a *Authority, n int, replicas bool, args ...s
 	return c
 }
 
+// StartNode starts a node that knows no other and has no slots.
+func StartNode(t testing.TB) *Server {
+	t.Helper()
+	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	return c.start(nil, nil)
+}
+
 func (c *Cluster) all() []*Server { return append(append([]*Server(nil), c.Masters...), c.Replicas...) }
 
 func (c *Cluster) start(a *Authority, args []string) *Server {
 	s := Prepare(c.t)
-	s.Port = freeClusterPort(c.t)
-	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0"}, args...)
+	s.Port = freePort(c.t, busDistance)
+	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(nodeTimeout.Milliseconds()), "--cluster-replica-validity-factor", "0"}, args...)
 	if a != nil {
 		s.tls = a.Client()
 		s.args = append(s.args, a.Args(fmt.Sprint(s.Port), true, a.cert.NotAfter, "127.0.0.1")...)
@@ -82,21 +97,6 @@ func (c *Cluster) wait() {
 			return strings.Contains(info, "cluster_state:ok") &&
 				strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(c.all())))
 		})
-	}
-}
-
-// freeClusterPort is a free port whose cluster bus, at 10000 more, is free too.
-func freeClusterPort(t testing.TB) int {
-	t.Helper()
-	for {
-		port := freePort(t)
-		if port > 55535 {
-			continue
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000)); err == nil {
-			l.Close()
-			return port
-		}
 	}
 }
 
@@ -194,9 +194,14 @@ func (c *Cluster) Move(slot int, from, to *Server, between func()) {
 			break
 		}
 		for _, key := range keys {
-			if _, err := conn.Do("MIGRATE", "127.0.0.1", to.Port, key, 0, 20000); err != nil {
-				c.t.Fatalf("MIGRATE %s: %v", key, err)
-			}
+			// A node that was late to answer another is down for it, until it answers.
+			from.Wait("MIGRATE "+key, func() bool {
+				_, err := conn.Do("MIGRATE", "127.0.0.1", to.Port, key, 0, 20000)
+				if err != nil && !strings.Contains(err.Error(), "CLUSTERDOWN") {
+					c.t.Fatalf("MIGRATE %s: %v", key, err)
+				}
+				return err == nil
+			})
 		}
 	}
 	to.do("CLUSTER", "SETSLOT", slot, "NODE", c.ids[to])

@@ -4,6 +4,7 @@ package redistest
 import (
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -44,19 +45,46 @@ func Start(t testing.TB, args ...string) *Server {
 // Prepare chooses a port for a server that is not there yet; Up starts it.
 func Prepare(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, Port: freePort(t), Dir: t.TempDir(), args: args}
+	s := &Server{t: t, Port: FreePort(t), Dir: t.TempDir(), args: args}
 	t.Cleanup(s.Down)
 	return s
 }
 
-func freePort(t testing.TB) int {
+// FreePort reserves a port of the loopback address until the test ends. It is below those
+// that Linux gives to outgoing connections, and no other test process reserves it.
+func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return freePort(t, 0)
+}
+
+// freePort is FreePort for a port whose neighbour at that distance is reserved, too.
+func freePort(t testing.TB, distance int) int {
+	t.Helper()
+	const first, end = 10000, 32000
+	for range 10 * (end - first) {
+		port := first + rand.IntN(end-first-distance)
+		if reserve(t, port) && (distance == 0 || reserve(t, port+distance)) {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port of the loopback address is free")
+	return 0
+}
+
+// reserve reserves a port until the test ends, by a socket without a file, and reports
+// whether it could.
+func reserve(t testing.TB, port int) bool {
+	mark, err := net.Listen("unix", fmt.Sprintf("@redistest-port-%d", port))
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { mark.Close() })
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
 }
 
 // Up starts the server, if it is not up, and waits until it answers.
@@ -194,9 +222,10 @@ func (s *Server) Stream(key string) []Entry {
 // Messages are the messages of a stream of database 1.
 func (s *Server) Messages(key string) []string {
 	s.t.Helper()
-	var messages []string
-	for _, e := range s.Stream(key) {
-		messages = append(messages, e.Message())
+	entries := s.Stream(key)
+	messages := make([]string, len(entries))
+	for i, e := range entries {
+		messages[i] = e.Message()
 	}
 	return messages
 }

@@ -59,8 +59,8 @@ func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Serv
 		file := filepath.Join(s.Dir, "sentinel.conf")
 		text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\n"+
 			"sentinel monitor mymaster 127.0.0.1 %d %d\n"+
-			"sentinel down-after-milliseconds mymaster 500\n"+
-			"sentinel failover-timeout mymaster 2000\n%s\n", s.Port, s.Dir, master.Port, n/2+1, strings.Join(more, "\n"))
+			"sentinel down-after-milliseconds mymaster 2000\n"+
+			"sentinel failover-timeout mymaster 4000\n%s\n", s.Port, s.Dir, master.Port, n/2+1, strings.Join(more, "\n"))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

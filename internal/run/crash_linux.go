@@ -2,17 +2,20 @@ package run
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/hook"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // watchForCrashes returns what watches the app, which cmd will start, for crashes,
 // and lets it dump core if it may.
-func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, to sinks) *crash.Watch {
+func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, to sinks, hooks *hook.Hooks) *crash.Watch {
 	cmd.Core = cfg.Crash.Core
 	return crash.New(crash.Options{
 		Name:         cfg.Name(),
@@ -22,13 +25,37 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 		Timeout:      time.Duration(cfg.Crash.Timeout),
 		KeepCore:     cfg.Crash.KeepCore,
 		ContextLines: cfg.Crash.ContextLines,
-		Secrets:      secrets(cfg, cmd.Env),
-		Supervisor:   supervisor,
-		Builtin:      crash.ReadCore,
-		Deliver:      func(r *crash.Report) { to.out.Say(entry.Crash, r.Message, r.Fields()...) },
-		Hold:         to.pools.Pause,
-		Free:         to.pools.Resume,
+		// Most of the stream is for deaths.
+		MostTracebacks: max(2, cfg.Logs.MaxEntries/4),
+		Secrets:        secrets(cfg, cmd.Env),
+		Supervisor:     supervisor,
+		Builtin:        crash.ReadCore,
+		Deliver: func(r *crash.Report) {
+			to.record.crashed()
+			id := to.out.Say(logstream.Crash, r.Message, r.Fields()...)
+			hooks.Fire(crashEvent(r, logstream.Keys(cfg.Name())[logstream.Crash], id))
+		},
+		Hold: to.pools.Pause,
+		Free: to.pools.Resume,
 	})
+}
+
+// crashEvent is what the hook hears of a report, which has that ID in its stream.
+func crashEvent(r *crash.Report, stream string, id entry.ID) hook.Event {
+	title, _, _ := strings.Cut(r.Message, "\n")
+	e := hook.Event{
+		Kind: hook.Crash, Run: r.Run, Text: title, Stream: stream, ID: id.String(),
+		CrashKind: string(r.Kind),
+		Signature: r.Signature.ID,
+		PID:       r.PID,
+	}
+	if r.Signal != 0 {
+		e.Signal = process.SignalName(r.Signal)
+	}
+	if r.ExitCode >= 0 {
+		e.Exit = &r.ExitCode
+	}
+	return e
 }
 
 // secrets returns what says which texts no report may show: what the environment

@@ -1,18 +1,19 @@
 package run
 
 import (
+	"log/slog"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/debug"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // start starts the app, paused and within reach of a debugger if the
 // configuration wants that. The Debugger is nil if not.
-func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Command, pools *health.Keeper, out *outbox.Outbox, log *eventlog.Logger) (*process.Process, *debug.Debugger, error) {
+func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Command, pools *health.Keeper, out *outbox.Outbox, log *slog.Logger) (*process.Process, *debug.Debugger, error) {
 	if !cfg.Debug.Enabled {
 		app, err := supervisor.Start(cmd)
 		return app, nil, err
@@ -21,7 +22,7 @@ func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Comma
 		Host: cfg.Debug.Host, Port: cfg.Debug.Port,
 		Supervisor: supervisor,
 		Log:        log,
-		Status:     func(text string) { out.Say(entry.Status, text) },
+		Status:     func(text string) { out.Say(logstream.Status, text) },
 		Hold:       pools.Pause,
 		Free:       pools.Resume,
 	})

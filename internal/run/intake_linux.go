@@ -10,20 +10,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
+	"github.com/lpportorino/jettison-base-images/internal/loglevel"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
-
-// pipeSize is what an app can write ahead of us, in bytes, before it waits. The
-// kernel refuses it to a user who has many pipes already; then it is less.
-const pipeSize = 1 << 20
 
 // textKept is how much room for a JSON object is held on to, in bytes: one huge block
 // shall not cost memory for ever.
@@ -34,21 +34,23 @@ const textKept = 1 << 20
 // which they became readable, so that an app's standard output and error stay in
 // the order in which it wrote them as far as two pipes can tell.
 type intake struct {
-	poll   *poller
-	bell   int                // an eventfd: somebody asks, or the end has come
-	asks   chan chan struct{} // to be closed when what is in the pipes now was read
-	to     sinks
-	json   *entry.JSON  // nil: entries are text
-	seq    uint64       // of the last JSON object
-	text   []byte       // of it
-	at     time.Time    // when what is being given was read
-	reads  atomic.Int64 // that have ended
-	batch  outbox.Batch // of what is being given
-	wrong  []string     // what a pool was told in vain since then
-	pipes  [2]*inlet
-	rested []int
-	ended  chan struct{} // closed by finish
-	done   chan struct{} // closed when run has returned
+	poll     *poller
+	bell     int                // an eventfd: somebody asks, or the end has come
+	asks     chan chan struct{} // to be closed when what is in the pipes now was read
+	to       sinks
+	json     *entry.JSON   // nil: entries are text
+	seq      uint64        // of the last JSON object
+	text     []byte        // of it
+	at       time.Time     // when what is being given was read
+	reads    atomic.Int64  // that have ended
+	batch    outbox.Batch  // of what is being given
+	wrong    []string      // what a pool was told in vain since then
+	patience time.Duration // with a block that is open; 0: for ever
+	cut      bool          // a block was delivered before its end, which was told
+	pipes    [2]*inlet
+	rested   []int
+	ended    chan struct{} // closed by finish
+	done     chan struct{} // closed when run has returned
 }
 
 // sinks are where an intake takes what it reads.
@@ -57,28 +59,37 @@ type sinks struct {
 	values  *values.Values
 	pools   *health.Keeper
 	crashes *crash.Watch
+	record  *record
 }
 
 // An inlet is one pipe.
 type inlet struct {
-	fd      int // -1 once it has ended
+	fd      int  // -1 once it has ended
+	tty     bool // a pseudo-terminal
 	flags   entry.Flags
 	split   *lines.Splitter
 	read    *markers.Reader
-	tee     *tee        // nil: not copied
-	begun   bool        // the text goes on of which pieces were added
-	level   entry.Level // of that text
-	when    time.Time   // something was read last
-	quick   int         // how many reads were so soon after the one before
-	resting bool        // see pace
+	tee     *tee           // nil: not copied
+	begun   bool           // the text goes on of which pieces were added
+	level   loglevel.Level // of that text
+	when    time.Time      // something was read last
+	quick   int            // how many reads were so soon after the one before
+	resting bool           // see pace
 }
 
 // number is 0 for standard output and 1 for standard error.
 func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr) }
 
+// intakeOptions say what an intake's pipes are to be.
+type intakeOptions struct {
+	maxLine int
+	tty     string        // as app.tty
+	user    *process.User // whom the app runs as; nil: as we do
+}
+
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
 // caller closes once the app has them.
-func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err error) {
+func newIntake(opts intakeOptions, to sinks) (in *intake, stdout, stderr *os.File, err error) {
 	in = &intake{
 		bell:  -1,
 		asks:  make(chan chan struct{}, 1),
@@ -102,41 +113,51 @@ func newIntake(maxLine int, to sinks) (in *intake, stdout, stderr *os.File, err 
 	if err = in.poll.add(in.bell); err != nil {
 		return in, nil, nil, err
 	}
-	if stdout, err = in.pipe(0, 0, maxLine); err != nil {
+	if stdout, err = in.pipe(0, 0, opts, opts.tty == "stdout" || opts.tty == "both"); err != nil {
 		return in, nil, nil, err
 	}
-	stderr, err = in.pipe(1, entry.Stderr, maxLine)
+	stderr, err = in.pipe(1, entry.Stderr, opts, opts.tty == "both")
 	return in, stdout, stderr, err
 }
 
-// pipe makes one pipe and returns its writing end.
-func (in *intake) pipe(i int, flags entry.Flags, maxLine int) (*os.File, error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("make a pipe: %w", err)
+// pipe makes one pipe, or a pseudo-terminal in its place, and returns its writing end.
+func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (w *os.File, err error) {
+	make := makePipe
+	if tty {
+		make = makeTTY
+	}
+	fd, w, err := make()
+	if err != nil {
+		return nil, err
 	}
 	in.pipes[i] = &inlet{
-		fd:    fds[0],
+		fd:    fd,
+		tty:   tty,
 		flags: flags,
-		split: lines.NewSplitter(maxLine, markers.Unfinished),
+		split: lines.NewSplitter(opts.maxLine, markers.Unfinished),
 	}
 	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
-	w := os.NewFile(uintptr(fds[1]), "|")
-	unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, pipeSize)
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		w.Close()
-		return nil, fmt.Errorf("make a pipe: %w", err)
+	// An app that opens its output anew, as /dev/stdout, needs the right to: as the user
+	// that it starts as, and as any that it becomes.
+	if opts.user != nil {
+		unix.Fchown(int(w.Fd()), int(opts.user.UID), int(opts.user.GID))
 	}
-	return w, in.poll.add(fds[0])
+	unix.Fchmod(int(w.Fd()), 0o666)
+	return w, in.poll.add(fd)
 }
 
-// copyTo has what comes from the app's standard output or error copied as well,
-// as logs.passthrough says.
-func (in *intake) copyTo(stdout, stderr *os.File, passthrough string, log *eventlog.Logger) {
-	for i, f := range []*os.File{stdout, stderr} {
-		if passes(passthrough, f) {
-			in.pipes[i].tee = newTee(f, log)
-		}
+// copyTo has what comes from the app's standard output or error copied as well.
+func (in *intake) copyTo(to copies) {
+	for i, p := range in.pipes {
+		p.tee = to[i]
+	}
+}
+
+// obey sets whether markers and blocks count, and how long a block may stay open.
+func (in *intake) obey(logs *config.Logs) {
+	in.patience = time.Duration(logs.BlockTimeout)
+	for _, p := range in.pipes {
+		p.read.NoMarkers, p.read.NoBlocks = !logs.Markers, !logs.Blocks
 	}
 }
 
@@ -144,13 +165,13 @@ func (in *intake) copyTo(stdout, stderr *os.File, passthrough string, log *event
 func (in *intake) run() {
 	defer close(in.done)
 	for open := len(in.pipes); open > 0; {
-		limit := time.Duration(0)
-		if in.to.crashes.Idle(time.Now()) {
+		limit := in.closeBlocks()
+		if in.to.crashes.Idle(time.Now()) && (limit == 0 || limit > time.Second) {
 			limit = time.Second // a traceback ends when no more of it comes
 		}
 		ready, err := in.wait(limit)
 		if err != nil {
-			in.to.out.Say(entry.Error, "wait for the app's output: "+err.Error())
+			in.to.out.Say(logstream.Error, "wait for the app's output: "+err.Error())
 			break
 		}
 		for _, fd := range ready {
@@ -168,6 +189,33 @@ func (in *intake) run() {
 			}
 		}
 	}
+}
+
+// closeBlocks delivers, as they stand, the blocks that have been open for too long, and
+// returns how long the next of those that are open may stay so; 0 if none is open.
+func (in *intake) closeBlocks() (next time.Duration) {
+	for _, p := range in.pipes {
+		since := p.read.OpenSince()
+		if since.IsZero() || in.patience == 0 {
+			continue
+		}
+		now := time.Now()
+		if left := in.patience - now.Sub(since); left > 0 {
+			if next == 0 || left < next {
+				next = left
+			}
+			continue
+		}
+		in.at = now
+		in.batch = in.to.out.Begin(now)
+		p.read.End()
+		in.batch.End()
+		if !in.cut {
+			in.cut = true
+			in.to.out.Say(logstream.Status, fmt.Sprintf("a block that >>| opened had no |<< within %v: it is delivered as it stands, as further ones will be (logs.block_timeout; logs.blocks = false leaves >>| as text)", in.patience))
+		}
+	}
+	return next
 }
 
 // answer reads what is in the pipes now, for whoever has rung the bell, and says
@@ -229,8 +277,11 @@ func (in *intake) read(p *inlet, limit int) int {
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
 	}
+	if p.tty && errors.Is(err, unix.EIO) {
+		return 0 // nobody has the other side any more, and all was read
+	}
 	if err != nil {
-		in.to.out.Say(entry.Error, "read the app's output: "+err.Error())
+		in.to.out.Say(logstream.Error, "read the app's output: "+err.Error())
 		return 0
 	}
 	in.paced(p, n)
@@ -240,7 +291,10 @@ func (in *intake) read(p *inlet, limit int) int {
 		}
 		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
-		in.give(p, p.split.Next)
+		if in.give(p, p.split.Next) == 0 {
+			// A progress bar or a row of dots is output, too, long before its line ends.
+			in.to.pools.Heard(beat.Output, 1, time.Now())
+		}
 	}
 	in.reads.Add(1)
 	return n
@@ -249,6 +303,9 @@ func (in *intake) read(p *inlet, limit int) int {
 // drain reads what is in a pipe now.
 func (in *intake) drain(p *inlet) {
 	left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ)
+	if p.tty {
+		left = pipeSize // the kernel does not count all that it has
+	}
 	for err == nil && left > 0 {
 		n := in.read(p, left)
 		if n <= 0 {
@@ -268,21 +325,18 @@ func (in *intake) end(p *inlet) {
 	in.batch.End()
 	unix.Close(p.fd)
 	p.fd = -1
-	if p.tee != nil {
-		p.tee.close()
-	}
 }
 
 // give adds the lines that next has to the outbox, but for their markers. An empty
-// line is no entry.
-func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
+// line is no entry. It returns how many lines have ended.
+func (in *intake) give(p *inlet, next func() (lines.Line, bool)) (ended int) {
 	line, ok := next()
 	if !ok {
-		return
+		return 0
 	}
 	in.at = time.Now()
+	p.read.Now = in.at
 	in.batch = in.to.out.Begin(in.at)
-	ended := 0
 	for ; ok; line, ok = next() {
 		if line.Overwritten {
 			p.read.Overwritten(line.Text)
@@ -295,11 +349,12 @@ func (in *intake) give(p *inlet, next func() (lines.Line, bool)) {
 		}
 	}
 	in.batch.End()
-	in.to.pools.Output(ended, in.at)
+	in.to.pools.Heard(beat.Output, ended, in.at)
 	for _, wrong := range in.wrong {
-		in.to.out.Say(entry.Error, wrong)
+		in.to.out.Say(logstream.Error, wrong)
 	}
 	in.wrong = in.wrong[:0]
+	return ended
 }
 
 // add adds one text, or a piece of one, to the outbox.
@@ -318,10 +373,10 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 		p.level = entry.LevelOf(text)
 	}
 	p.begun = partial
-	if p.level == entry.Severe {
+	if p.level == loglevel.Error {
 		flags |= entry.Alarm
 	}
-	in.batch.Add(entry.Info, flags, text)
+	in.batch.Add(logstream.Info, flags, text)
 	if cap(in.text) > textKept {
 		in.text = nil
 	}
@@ -342,7 +397,9 @@ func (in *intake) mark(m markers.Marker) {
 			in.wrong = append(in.wrong, err.Error())
 		}
 	case m.Value == nil && string(property) == "beats":
-		in.to.pools.Beat(category, in.at)
+		if err := in.to.pools.Beat(category, in.at); err != nil {
+			in.wrong = append(in.wrong, err.Error())
+		}
 	}
 }
 

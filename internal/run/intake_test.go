@@ -16,23 +16,26 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
+const patience = 3 * time.Second
+
 // TestIntakeOrder has one pipe trickle, which is then left alone for a pace after
 // each read, and speaks on the other: what was written first is delivered first.
 func TestIntakeOrder(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+	dial := func(ctx context.Context) (*redisconn.Client, error) {
 		return redisconn.Dial(ctx, &s.Config().Redis, 1)
 	}
-	out := outbox.New(outbox.Options{Keys: entry.Keys("order"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
+	out := outbox.New(outbox.Options{Keys: logstream.Keys("order"), Writer: outbox.NewWriter(), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
 	vals := values.New(values.Options{Name: "order", Dial: dial})
-	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +68,7 @@ func TestIntakeOrder(t *testing.T) {
 	vals.Close(patience)
 	var got []string
 	instants := map[string]bool{}
-	for _, e := range s.Stream(entry.Keys("order")[entry.Info]) {
+	for _, e := range s.Stream(logstream.Keys("order")[logstream.Info]) {
 		got = append(got, e.Message())
 		ms, _, _ := strings.Cut(e.ID, "-")
 		instants[ms] = true
@@ -83,12 +86,12 @@ func TestIntakeOrder(t *testing.T) {
 // until there is room.
 func TestIntakeWaits(t *testing.T) {
 	t.Parallel()
-	dial := func(context.Context) (*redisconn.Conn, error) { return nil, errors.New("away") }
-	out := outbox.New(outbox.Options{Keys: entry.Keys("waits"), MaxEntries: 1000, Limit: 64 << 10, Block: true, Dial: dial}, nil)
+	dial := func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") }
+	out := outbox.New(outbox.Options{Keys: logstream.Keys("waits"), MaxEntries: 1000, Limit: 64 << 10, Block: true, Dial: dial}, nil)
 	defer out.Close(patience)
 	vals := values.New(values.Options{Name: "waits", Dial: dial})
 	defer vals.Close(patience)
-	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,13 +119,13 @@ func TestIntakeWaits(t *testing.T) {
 func TestIntakeLetsGo(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+	dial := func(ctx context.Context) (*redisconn.Client, error) {
 		return redisconn.Dial(ctx, &s.Config().Redis, 1)
 	}
-	out := outbox.New(outbox.Options{Keys: entry.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
+	out := outbox.New(outbox.Options{Keys: logstream.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
 	vals := values.New(values.Options{Name: "huge", Dial: dial})
 	defer vals.Close(patience)
-	in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{})})
+	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +144,7 @@ func TestIntakeLetsGo(t *testing.T) {
 	if lost, _, err := out.Close(time.Minute); lost > 0 {
 		t.Fatal(err)
 	}
-	got := s.Stream(entry.Keys("huge")[entry.Info])
+	got := s.Stream(logstream.Keys("huge")[logstream.Info])
 	if len(got) != 2 || len(got[0].Message()) < 2*textKept || !strings.Contains(got[1].Message(), `"msg":"last"`) {
 		t.Errorf("%d entries", len(got))
 	}
@@ -156,16 +159,16 @@ func BenchmarkIntake(b *testing.B) {
 	for _, format := range []string{"text", "json"} {
 		b.Run(format, func(b *testing.B) {
 			s := redistest.Start(b)
-			dial := func(ctx context.Context) (*redisconn.Conn, error) {
+			dial := func(ctx context.Context) (*redisconn.Client, error) {
 				return redisconn.Dial(ctx, &s.Config().Redis, 1)
 			}
 			conn, err := dial(b.Context())
 			if err != nil {
 				b.Fatal(err)
 			}
-			out := outbox.New(outbox.Options{Keys: entry.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial}, conn)
+			out := outbox.New(outbox.Options{Keys: logstream.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial}, conn)
 			vals := values.New(values.Options{Name: "bench", Dial: dial})
-			in, stdout, stderr, err := newIntake(64<<10, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50})})
+			in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50}), nil})
 			if err != nil {
 				b.Fatal(err)
 			}

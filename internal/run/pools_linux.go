@@ -2,8 +2,8 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/crash"
-	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
@@ -22,10 +21,10 @@ import (
 // listen makes the socket that an app of a pool with notifications is told of in
 // its environment. It returns nil, which hears nothing, if no pool wants them or
 // there can be none.
-func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *eventlog.Logger) *health.Notifier {
+func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *slog.Logger) *health.Notifier {
 	wanted := false
 	for _, p := range cfg.Health.Pools {
-		wanted = wanted || slices.Contains(p.Beat, "notify")
+		wanted = wanted || slices.Contains(p.Beat, beat.Notify)
 	}
 	if !wanted {
 		return nil
@@ -37,7 +36,7 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *e
 	notifier, err := health.NewNotifier(uid, gid)
 	if err != nil {
 		log.Warn("the app cannot notify us", "error", err)
-		out.Say(entry.Error, "the app cannot notify us: "+err.Error())
+		out.Say(logstream.Error, "the app cannot notify us: "+err.Error())
 		return nil
 	}
 	// A WATCHDOG_PID of another process would have the app not notify at all.
@@ -79,63 +78,7 @@ func (d depletions) text(category string, now time.Time) string {
 	return text
 }
 
-// depleted does what a pool wants done when it has no health left.
-func depleted(cfg *config.Config, category string, told depletions, app *process.Process, crashes *crash.Watch, out *outbox.Outbox, log *eventlog.Logger) {
-	if text := told.text(category, time.Now()); text != "" {
-		out.Say(entry.Status, text)
-		log.Warn(text)
-	}
-	stop := func() {
-		if !app.Stopped() {
-			out.Say(entry.Status, fmt.Sprintf("stopping: health pool %s is depleted", category))
-			app.Stop()
-		}
-	}
-	if app.Stopped() {
-		return
-	}
-	switch cfg.Health.Pools[category].OnDepleted {
-	case "stop":
-		stop()
-	case "dump":
-		crashes.Hang(fmt.Sprintf("health pool %s is depleted", category), func() {})
-	case "dump,stop":
-		crashes.Hang(fmt.Sprintf("health pool %s is depleted", category), stop)
-	}
-}
-
-// prober returns a function that runs a command as the app is run: as its user,
-// in its directory and environment. What the command writes is nobody's.
+// prober returns a function that runs a probe's command beside the app.
 func prober(supervisor *process.Supervisor, app *process.Command) func(context.Context, []string) error {
-	return func(ctx context.Context, words []string) error {
-		path, err := process.Resolve(words[0], app.Dir, lookup(app.Env, "PATH"))
-		if err != nil {
-			return err
-		}
-		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer null.Close()
-		p, err := supervisor.Start(process.Command{
-			Path: path, Argv0: words[0], Args: words[1:],
-			Dir: app.Dir, Env: app.Env, User: app.User,
-			Stdin: null, Stdout: null, Stderr: null,
-			Tool: true,
-		})
-		if err != nil {
-			return err
-		}
-		select {
-		case <-p.Gone():
-		case <-ctx.Done():
-			p.Kill()
-			<-p.Gone()
-			return ctx.Err()
-		}
-		if status := p.Status(); status.ExitCode() != 0 {
-			return errors.New(status.String())
-		}
-		return nil
-	}
+	return func(ctx context.Context, words []string) error { return runBeside(ctx, supervisor, app, words, nil) }
 }

@@ -1,37 +1,34 @@
-// Package run is one run of the app, from its first marker to its last. It
-// wires everything else together and is the only package that does.
+// Package run runs the app, once or again and again, each run from its first marker to
+// its last. It wires everything else together and is the only package that does.
 package run
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
-	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
 const (
 	// memoryLimit is what may wait for Redis in memory, in bytes.
 	memoryLimit = 4 << 20
-
-	// patience is how long the end of wrapp waits for Redis to take another
-	// entry before it gives up the rest.
-	patience = 3 * time.Second
 
 	// heapLimit is when garbage is collected early, in bytes of memory. Ordinary
 	// lines stay far below it; of blocks of 10 MiB several copies are on their way.
@@ -44,30 +41,53 @@ type Streams struct{ Stdin, Stdout, Stderr *os.File }
 
 // Run runs the app that cfg names and returns the exit status that wrapp is to
 // end with. An error says that wrapp itself failed, or that the app could not be
-// started: then it is a *process.StartError, whose ExitCode is exit.
-func Run(cfg *config.Config, std Streams, log *eventlog.Logger) (exit int, err error) {
+// started: then it is a *process.StartError, whose ExitCode is exit. version is wrapp's.
+func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
 	}
-	signals, stopSignals := process.Signals()
+	signals, stopSignals, err := process.Signals()
+	if err != nil {
+		return process.ExitFailed, err
+	}
 	defer stopSignals()
 
-	dial := func(ctx context.Context) (*redisconn.Conn, error) {
+	for _, warning := range append(cfg.Warnings(), zone()...) {
+		log.Warn(warning)
+	}
+	dial := func(ctx context.Context) (*redisconn.Client, error) {
 		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
 	}
-	conn, err := dial(context.Background())
+	client, err := dial(context.Background())
 	var refused *redisconn.RefusedError
 	var wrong *config.Error
 	if errors.As(err, &refused) || errors.As(err, &wrong) {
 		return process.ExitFailed, err
 	}
+	name := cfg.Name()
+	record := newRecord(name, version, log)
+	var asked *fleet.Past
+	if err == nil {
+		var has bool
+		if asked, has = record.lookBack(client, &cfg.Redis); !has {
+			client.Close()
+			return process.ExitFailed, fmt.Errorf("redis has no database %d (redis.values_db)", cfg.Redis.ValuesDB)
+		}
+	}
 	if err != nil {
 		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
-	name := cfg.Name()
-	store, left, noSpool := openSpool(cfg)
+	writer := outbox.NewWriter()
+	open := func() (*spool.Spool, *spool.Left, error) { return openSpool(cfg, writer) }
+	store, left, noSpool := open()
+	if !errors.Is(noSpool, spool.ErrInUse) {
+		open = nil
+	}
+	s := newSession(cfg, std, log, signals)
+	defer s.close()
 	out := outbox.New(outbox.Options{
-		Keys:       entry.Keys(name),
+		Keys:       logstream.Keys(name),
+		Writer:     writer,
 		MaxEntries: cfg.Logs.MaxEntries,
 		Limit:      memoryLimit,
 		Block:      cfg.Spool.WhenFull == "block",
@@ -76,21 +96,26 @@ func Run(cfg *config.Config, std Streams, log *eventlog.Logger) (exit int, err e
 		Spool:      store,
 		Left:       left,
 		SpoolSize:  int64(cfg.Spool.Size),
-	}, conn)
+		OpenSpool:  open,
+		Dropped:    s.dropped,
+	}, client)
 
-	dialValues := func(ctx context.Context) (*redisconn.Conn, error) {
+	dialValues := func(ctx context.Context) (*redisconn.Client, error) {
 		return redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB)
 	}
 	vals := values.New(values.Options{
-		Name: name,
-		Dial: dialValues,
-		Log:  log,
+		Name:    name,
+		MaxKeys: cfg.Logs.MaxKeys,
+		Dial:    dialValues,
+		Log:     log,
 		Refused: func(reason string) {
 			log.Warn(reason)
-			out.Say(entry.Error, reason)
+			out.Say(logstream.Error, reason)
 		},
 	})
+	record.out, record.restarts = out, s.restarts
 	pools := health.New(health.Options{
+		Record:   record.published(),
 		Service:  name,
 		Interval: time.Duration(cfg.Health.Interval),
 		Pools:    cfg.Health.Pools,
@@ -98,17 +123,22 @@ func Run(cfg *config.Config, std Streams, log *eventlog.Logger) (exit int, err e
 		Log:      log,
 	})
 
-	began := mark(out, "{{__NEW_RUN_%s}}")
-	if noSpool != nil {
-		log.Info("no spool; entries wait in memory only", "error", noSpool)
-		out.Say(entry.Status, "no spool; entries wait in memory only: "+noSpool.Error())
-	}
-	exit, err = runApp(cfg, began, std, log, sinks{out: out, values: vals, pools: pools}, signals)
-	if err != nil {
-		out.Say(entry.Error, err.Error())
-		pools.End(exit)
-	}
-	mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+	s.connect(sinks{out: out, values: vals, pools: pools, record: record})
+	var past *past
+	exit, err = s.runs(func(first string) {
+		past = record.tellPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
+		if open != nil {
+			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
+			log.Info(text)
+			out.Say(logstream.Status, text)
+		} else if noSpool != nil {
+			log.Info("no spool; entries wait in memory only", "error", noSpool)
+			out.Say(logstream.Status, "no spool; entries wait in memory only: "+noSpool.Error())
+		}
+	})
+	past.close()
+	ended := time.Now()
+	patience := time.Duration(cfg.Spool.DrainTimeout)
 	var ends sync.WaitGroup
 	ends.Go(func() {
 		if err := pools.Close(patience); err != nil {
@@ -125,44 +155,44 @@ func Run(cfg *config.Config, std Streams, log *eventlog.Logger) (exit int, err e
 		log.Warn("redis refused entries for good", "entries", refused, "set aside", aside)
 	}
 	if kept > 0 {
-		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", store.Dir(), "error", why)
+		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", out.SpoolDir(), "error", why)
 	}
 	if lost > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", lost, "error", why)
 	}
 	ends.Wait()
+	s.hooks.Close(max(time.Second, time.Duration(cfg.Hooks.Timeout)-time.Since(ended)))
 	return exit, err
 }
 
 // mark writes a run marker to the streams that have them, and returns the time in
-// it.
-func mark(out *outbox.Outbox, format string) string {
+// it. The fields are for :status.
+func mark(out *outbox.Outbox, format string, fields ...string) string {
 	now := time.Now().Format(entry.RunMarkerLayout)
 	text := fmt.Sprintf(format, now)
-	out.Say(entry.Info, text)
-	out.Say(entry.Status, text)
+	out.Say(logstream.Info, text)
+	out.Say(logstream.Status, text, fields...)
 	return now
 }
 
-// runApp starts the app, sees it to its end and takes everything it wrote. run is
-// the time in the run marker.
-func runApp(cfg *config.Config, run string, std Streams, log *eventlog.Logger, to sinks, signals <-chan os.Signal) (int, error) {
+// run starts the app, sees it to its end and takes everything it wrote. An error says that
+// the app could not be started.
+func (r *appRun) run() (exit int, err error) {
+	cfg, log, supervisor, to := r.cfg, r.log, r.supervisor, r.to
 	out, pools := to.out, to.pools
-	cmd, err := prepare(cfg)
+	cmd, note, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
 	}
-	cmd.Stdin = std.Stdin
-
-	supervisor, err := process.New()
-	if err != nil {
-		return failed(err)
+	if note != "" && r.first {
+		log.Warn(note)
+		out.Say(logstream.Status, note)
 	}
-	defer supervisor.Close()
+	cmd.Stdin = r.std.Stdin
 
-	crashes := watchForCrashes(cfg, cmd, run, supervisor, to)
-	to.crashes = crashes
-	in, stdout, stderr, err := newIntake(int(cfg.Logs.MaxLine), to)
+	crashes := watchForCrashes(cfg, cmd, r.marker, supervisor, to, r.hooks)
+	r.crashes, to.crashes = crashes, crashes
+	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: int(cfg.Logs.MaxLine), tty: cfg.App.TTY, user: cmd.User}, to)
 	if err != nil {
 		return failed(err)
 	}
@@ -171,6 +201,7 @@ func runApp(cfg *config.Config, run string, std Streams, log *eventlog.Logger, t
 	notifier := listen(cfg, cmd, out, log)
 	defer notifier.Close()
 
+	r.latest.Store(cmd) // which nothing changes any more
 	began := time.Now()
 	app, debugger, err := start(cfg, supervisor, *cmd, pools, out, log)
 	stdout.Close()
@@ -178,44 +209,53 @@ func runApp(cfg *config.Config, run string, std Streams, log *eventlog.Logger, t
 	if err != nil {
 		return failed(err)
 	}
+	r.app = app
 	defer debugger.Close()
-	out.Say(entry.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
+	to.record.began(r.marker, app.PID(), began)
+	out.Say(logstream.Status, fmt.Sprintf("started %s, pid %d", cmd.Path, app.PID()))
 	log.Debug("started", "path", cmd.Path, "pid", app.PID())
 
 	if cfg.Logs.Format == "json" {
-		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: run, PID: app.PID()})
+		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: r.marker, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
-	in.copyTo(std.Stdout, std.Stderr, cfg.Logs.Passthrough, log)
+	in.obey(&cfg.Logs)
+	in.copyTo(r.copies)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
 		Member: app.Has,
-		Status: func(text string) { out.Say(entry.Status, text) },
+		Status: func(text string) { out.Say(logstream.Status, text) },
 		Log:    log,
 		Relay:  os.Getenv("NOTIFY_SOCKET"),
+		Last:   r.last,
 	})
-	told := make(depletions)
 	pools.Start(health.App{
 		Drain: func(limit time.Duration) bool {
 			going := in.catchUp(limit)
 			notifier.Drain()
 			return going
 		},
-		Depleted: func(category string) { depleted(cfg, category, told, app, crashes, out, log) },
+		Depleted: r.depleted,
 		Exec:     prober(supervisor, cmd),
 	})
 	cores := useOneCore()
-	forward(app, pools, crashes, signals, out, log)
+	r.forward()
 	runtime.GOMAXPROCS(cores)
-	out.Unblock() // there is no app any more that could wait for Redis
-	in.finish()
+	r.ended()
+	r.await(in.finish)
 	notifier.Close() // what the app said last comes before its end
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
-	out.Say(entry.Status, ended)
+	out.Say(logstream.Status, ended)
+	if status.ExitCode() != 0 {
+		if app.Stopped() {
+			ended += ", when it was asked to stop"
+		}
+		out.Say(logstream.Error, ended)
+	}
 	log.Debug(ended)
-	crashes.Finish(signals)
+	r.await(func() { crashes.Finish(nil) })
 	return status.ExitCode(), nil
 }
 
@@ -240,29 +280,35 @@ func failed(err error) (int, error) {
 }
 
 // forward passes signals on until the app and its tree are gone.
-func forward(app *process.Process, pools *health.Keeper, crashes *crash.Watch, signals <-chan os.Signal, out *outbox.Outbox, log *eventlog.Logger) {
+func (r *appRun) forward() {
+	app, pools := r.app, r.to.pools
 	exited := app.Exited()
 	for {
 		select {
 		case <-exited:
+			r.exited = time.Now()
 			pools.End(app.Status().ExitCode())
 			exited = nil
 		case <-app.Gone():
 			if exited != nil { // both came at once
+				r.exited = time.Now()
 				pools.End(app.Status().ExitCode())
 			}
 			return
-		case sig := <-signals:
+		case sig := <-r.signals:
 			s := sig.(syscall.Signal)
-			if s == syscall.SIGTERM && !app.Stopped() {
-				out.Say(entry.Status, "stopping: wrapp received SIGTERM")
+			if s == syscall.SIGTERM && !r.stopped.Swap(true) {
+				r.to.out.Say(logstream.Status, "stopping: wrapp received SIGTERM")
+			}
+			if r.ends(s) {
+				r.interrupted = time.Now()
 			}
 			select {
 			case <-app.Exited():
-				crashes.Hurry(s) // the report of its death may be under way
+				r.crashes.Hurry(s) // the report of its death may be under way
 			default:
 			}
-			log.Debug("signal forwarded", "signal", process.SignalName(s))
+			r.log.Debug("signal forwarded", "signal", process.SignalName(s))
 			app.Forward(s)
 		}
 	}

@@ -1,16 +1,25 @@
 package run
 
 import (
+	"errors"
+	"io/fs"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
 // openSpool opens the spool that cfg asks for. Without one, which the error
 // explains, entries wait in memory only.
-func openSpool(cfg *config.Config) (*spool.Spool, *spool.Left, error) {
-	dir, err := spool.Prepare(cfg.Spool.Dir, cfg.Name())
-	if err != nil {
-		return nil, nil, err
+func openSpool(cfg *config.Config, writer uint64) (*spool.Spool, *spool.Left, error) {
+	for try := 1; ; try++ {
+		dir, err := spool.Prepare(cfg.Spool.Dir, cfg.Name())
+		if err != nil {
+			return nil, nil, err
+		}
+		store, left, err := spool.Open(dir, int64(cfg.Spool.Size), writer)
+		// Another wrapp that ends just then takes an empty spool away, with its directory.
+		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
+			return store, left, err
+		}
 	}
-	return spool.Open(dir, int64(cfg.Spool.Size))
 }

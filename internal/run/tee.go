@@ -1,11 +1,13 @@
 package run
 
 import (
+	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // passes says whether output is copied to f under a logs.passthrough setting.
@@ -23,8 +25,9 @@ const (
 // it: then what does not fit is left out, counted and told. The streams have it
 // all the same.
 type tee struct {
-	to   *os.File
-	log  *eventlog.Logger
+	to   io.Writer
+	name string // of the file
+	log  *slog.Logger
 	mu   sync.Mutex
 	cond sync.Cond // something was taken or added, or closed changed
 
@@ -37,8 +40,30 @@ type tee struct {
 	done    chan struct{}
 }
 
-func newTee(to *os.File, log *eventlog.Logger) *tee {
-	t := &tee{to: to, log: log, done: make(chan struct{})}
+// copies are where standard output and error are copied to; nil: nowhere. They outlive the
+// runs of the app, so that what waits of one run comes before the next one's.
+type copies [2]*tee
+
+// newCopies returns the copies that a logs.passthrough setting asks for. close ends them.
+func newCopies(setting string, std Streams, log *slog.Logger) (c copies) {
+	for i, f := range []*os.File{std.Stdout, std.Stderr} {
+		if passes(setting, f) {
+			c[i] = newTee(f, log)
+		}
+	}
+	return c
+}
+
+func (c copies) close() {
+	for _, t := range c {
+		if t != nil {
+			t.close()
+		}
+	}
+}
+
+func newTee(to *os.File, log *slog.Logger) *tee {
+	t := &tee{to: process.Terminal(to), name: to.Name(), log: log, done: make(chan struct{})}
 	t.cond.L = &t.mu
 	go t.run()
 	return t
@@ -64,7 +89,7 @@ func (t *tee) run() {
 		t.mu.Lock()
 		if err != nil && !t.broken {
 			t.broken = true
-			t.log.Warn("output is not copied any more", "to", t.to.Name(), "error", err)
+			t.log.Warn("output is not copied any more", "to", t.name, "error", err)
 		}
 		t.taken += len(batch)
 		t.cond.Broadcast()
@@ -132,6 +157,6 @@ func (t *tee) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.left > 0 {
-		t.log.Warn("nobody read the copied output; the streams have all of it", "of", t.to.Name(), "bytes left out", t.left)
+		t.log.Warn("nobody read the copied output; the streams have all of it", "of", t.name, "bytes left out", t.left)
 	}
 }

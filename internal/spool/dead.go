@@ -1,7 +1,7 @@
 package spool
 
 import (
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +11,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // DeadLetters is the name of the file, in a spool's directory, of entries that
@@ -39,45 +37,38 @@ func (d *deadLetters) open(dir string, size int64) {
 	d.limit = min(size/4, maxDeadLetters)
 }
 
+// A letter is one line of the file.
+type letter struct {
+	Time    time.Time         `json:"time"` // when it was set aside
+	Stream  string            `json:"stream"`
+	ID      string            `json:"id"`
+	Reply   string            `json:"reply"` // what Redis had against it
+	Message *string           `json:"message,omitempty"`
+	Base64  []byte            `json:"message_base64,omitempty"` // a message that is not UTF-8
+	Fields  map[string]string `json:"fields,omitempty"`
+}
+
 // SetAside writes an entry that Redis will never take into the file of dead
 // letters, as long as that is not full.
 func (s *Spool) SetAside(stream string, r Record, reply string) error {
-	return s.dead.write(append(appendLetter(nil, time.Now().UTC(), stream, r, reply), '\n'))
-}
-
-// appendLetter appends an entry as a line of the file, without the line end: time
-// (when it was set aside), stream, id, reply (what Redis had against it), message,
-// or message_base64 if it is no UTF-8, and fields, if it has any, sorted by name.
-func appendLetter(b []byte, at time.Time, stream string, r Record, reply string) []byte {
-	b = at.AppendFormat(append(b, `{"time":"`...), time.RFC3339Nano)
-	b = jsontext.AppendText(b, `","stream":`, stream)
-	b = jsontext.AppendText(b, `,"id":`, r.ID().String())
-	b = jsontext.AppendText(b, `,"reply":`, reply)
+	l := letter{Time: time.Now().UTC(), Stream: stream, ID: r.ID().String(), Reply: reply}
 	if m := r.Message(); utf8.Valid(m) {
-		b = jsontext.AppendText(b, `,"message":`, string(m))
+		text := string(m)
+		l.Message = &text
 	} else {
-		b = jsontext.AppendText(b, `,"message_base64":`, base64.StdEncoding.EncodeToString(m))
+		l.Base64 = m
 	}
-	fields := r.Fields()
-	for i := 2; i < len(fields); i += 2 {
-		for j := i; j > 0 && fields[j] < fields[j-2]; j -= 2 {
-			fields[j], fields[j-2] = fields[j-2], fields[j]
-			fields[j+1], fields[j-1] = fields[j-1], fields[j+1]
+	if fields := r.Fields(); len(fields) > 0 {
+		l.Fields = make(map[string]string)
+		for i := 0; i < len(fields); i += 2 {
+			l.Fields[fields[i]] = fields[i+1]
 		}
 	}
-	open := `,"fields":{`
-	for i := 0; i < len(fields); i += 2 {
-		if i+2 < len(fields) && fields[i] == fields[i+2] {
-			continue // the last of one name counts
-		}
-		b = jsontext.AppendText(b, open, fields[i])
-		b = jsontext.AppendText(b, ":", fields[i+1])
-		open = ","
+	line, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("set an entry aside: %w", err)
 	}
-	if len(fields) > 0 {
-		b = append(b, '}')
-	}
-	return append(b, '}')
+	return s.dead.write(append(line, '\n'))
 }
 
 func (d *deadLetters) write(line []byte) error {

@@ -20,7 +20,7 @@ func FuzzFlipped(f *testing.F) {
 		const n = 60
 		fill(t, s, 1, n)
 		fill(t, s, n, 2*n)
-		if err := s.Note(false, func(n *Notes) { n.Settled = []Span{{5, 6}} }); err != nil {
+		if err := s.Note(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
@@ -45,7 +45,7 @@ func FuzzFlipped(f *testing.F) {
 		data = data[:len(data)-int(cut)%len(data)]
 		os.WriteFile(segment, data, 0o600)
 		os.WriteFile(journal, notes, 0o600)
-		s, left, err := Open(dir, 4<<20)
+		s, left, err := Open(dir, 4<<20, writer)
 		if err != nil {
 			return // it says that it cannot be used
 		}
@@ -60,12 +60,12 @@ func FuzzFlipped(f *testing.F) {
 // FuzzSegment reads any bytes as a segment and a journal: no panic, and what
 // comes out counts upwards.
 func FuzzSegment(f *testing.F) {
-	header := newHeader(segmentMagic)
-	start, _ := salt(header, segmentMagic)
+	header := newHeader(segmentMagic, writer)
+	start, _, _ := readHeader(header, segmentMagic)
 	r := Record(make1(5))
 	r.seal(start)
 	f.Add(append(header, r...), []byte{})
-	f.Add([]byte{}, appendNote(newHeader(journalMagic), 0, noteDone, 7))
+	f.Add([]byte{}, appendNote(newHeader(journalMagic, 0), 0, noteDone, 7))
 	f.Fuzz(func(t *testing.T, data, notes []byte) {
 		dir := t.TempDir()
 		for name, b := range map[string][]byte{"0000000000000001.seg": data, "0000000000000002.seg": data, journalName: notes} {
@@ -73,7 +73,7 @@ func FuzzSegment(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s, left, err := Open(dir, 1<<20)
+		s, left, err := Open(dir, 1<<20, writer)
 		if err != nil {
 			return
 		}

@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"sort"
 
-	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // The journal is one file beside the segments that says what has become of
@@ -24,10 +22,10 @@ import (
 //
 // A note whose CRC is wrong ends the journal.
 const (
-	noteDone     = 1 // ordinal: every record below it is settled
-	noteRenumber = 2 // stream, from, upto, milliseconds, sequence number; see Renumbering
-	noteSettled  = 3 // from, upto: records with these ordinals are in their streams, or were dropped
-	noteDropped  = 4 // one count for each stream: dropped and not told yet
+	noteDone = 1 // ordinal: every record below it is settled
+	// 2 was about IDs, in version 1
+	noteSettled = 3 // from, upto: records with these ordinals are not to come again; of the version before
+	noteDropped = 4 // one count for each stream: dropped and not told yet
 )
 
 const journalName = "journal"
@@ -35,65 +33,13 @@ const journalName = "journal"
 // maxJournal is the size in bytes at which the journal is written anew.
 const maxJournal = 256 << 10
 
-// A Renumbering gives the records of a stream with ordinals in [From, Upto) the
-// IDs that begin with Base, where theirs are not larger already. It depends on
-// nothing but a record itself, so it comes out the same in every run.
-type Renumbering struct {
-	Stream     entry.Stream
-	From, Upto uint64
-	Base       entry.ID
-}
-
-// Apply is the ID that a record with this ordinal and ID has.
-func (n Renumbering) Apply(ordinal uint64, id entry.ID) entry.ID {
-	if ordinal < n.From || ordinal >= n.Upto {
-		return id
-	}
-	if to := (entry.ID{Ms: n.Base.Ms, Seq: n.Base.Seq + (ordinal - n.From)}); id.Less(to) {
-		return to
-	}
-	return id
-}
-
-// A Span is the ordinals in [From, Upto).
-type Span struct{ From, Upto uint64 }
-
-// Merge sorts spans and joins those that touch.
-func Merge(spans []Span) []Span {
-	sort.Slice(spans, func(i, j int) bool { return spans[i].From < spans[j].From })
-	merged := spans[:0]
-	for _, s := range spans {
-		if n := len(merged); n > 0 && s.From <= merged[n-1].Upto {
-			merged[n-1].Upto = max(merged[n-1].Upto, s.Upto)
-		} else {
-			merged = append(merged, s)
-		}
-	}
-	return merged
-}
-
-// Covers says whether merged spans have an ordinal in them.
-func Covers(merged []Span, ordinal uint64) bool {
-	i := sort.Search(len(merged), func(i int) bool { return merged[i].From > ordinal })
-	return i > 0 && ordinal < merged[i-1].Upto
-}
-
-// added are those of now that are not in before.
-func added[T comparable](now, before []T) (news []T) {
-	for _, t := range now {
-		if !slices.Contains(before, t) {
-			news = append(news, t)
-		}
-	}
-	return news
-}
+// A span is the ordinals in [from, upto).
+type span struct{ from, upto uint64 }
 
 // Notes are what a journal says.
 type Notes struct {
-	Done       uint64 // every record below it is settled
-	Renumbered []Renumbering
-	Settled    []Span                // merged
-	Dropped    [entry.Streams]uint64 // records dropped to make room, by stream, and not told yet
+	Done    uint64 // every record below it is settled
+	Dropped Counts // records dropped to make room and not told yet
 }
 
 func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
@@ -113,56 +59,35 @@ func (n *Notes) append(b []byte, salt uint32) []byte {
 	if n.Done > 0 {
 		b = appendNote(b, salt, noteDone, n.Done)
 	}
-	for _, r := range n.Renumbered {
-		if r.Upto > n.Done {
-			b = appendNote(b, salt, noteRenumber, uint64(r.Stream), r.From, r.Upto, r.Base.Ms, r.Base.Seq)
-		}
-	}
-	for _, l := range n.Settled {
-		if l.Upto > n.Done {
-			b = appendNote(b, salt, noteSettled, l.From, l.Upto)
-		}
-	}
-	if n.Dropped != [entry.Streams]uint64{} {
-		b = appendNote(b, salt, noteDropped, n.Dropped[:]...)
+	if n.Dropped != (Counts{}) {
+		b = n.Dropped.append(b, salt)
 	}
 	return b
 }
 
-// forget lets go of what is about records that are settled.
-func (n *Notes) forget() {
-	renumbered := n.Renumbered[:0]
-	for _, r := range n.Renumbered {
-		if r.Upto > n.Done {
-			renumbered = append(renumbered, r)
-		}
+func (c *Counts) append(b []byte, salt uint32) []byte {
+	values := make([]uint64, len(c))
+	for s, n := range c {
+		values[s] = uint64(n)
 	}
-	n.Renumbered = renumbered
-	settled := n.Settled[:0]
-	for _, l := range n.Settled {
-		if l.Upto > n.Done {
-			settled = append(settled, l)
-		}
-	}
-	n.Settled = settled
+	return appendNote(b, salt, noteDropped, values...)
 }
 
-// readNotes reads a journal's bytes. The error says why not all of it was read;
-// what was is in notes.
-func readNotes(data []byte) (notes Notes, err error) {
-	defer func() { notes.Settled = Merge(notes.Settled) }()
-	salt, err := salt(data, journalMagic)
+// readNotes reads a journal's bytes. The error says why not all of it was read; what was is
+// in notes and settled.
+func readNotes(data []byte) (notes Notes, settled []span, err error) {
+	salt, _, err := readHeader(data, journalMagic)
 	if err != nil {
-		return notes, err
+		return notes, settled, err
 	}
 	for b := data[fileHeaderSize:]; len(b) > 0; {
 		if len(b) < 9 {
-			return notes, errors.New("the last note is cut off")
+			return notes, settled, errors.New("the last note is cut off")
 		}
 		size := uint64(binary.LittleEndian.Uint32(b[4:]))
 		if size < 9 || size > uint64(len(b)) || size%8 != 1 ||
 			binary.LittleEndian.Uint32(b) != crc32.Update(salt, castagnoli, b[4:size]) {
-			return notes, fmt.Errorf("damaged %d bytes before its end", len(b))
+			return notes, settled, fmt.Errorf("damaged %d bytes before its end", len(b))
 		}
 		kind := b[8]
 		v := make([]uint64, 0, 5)
@@ -173,18 +98,15 @@ func readNotes(data []byte) (notes Notes, err error) {
 		switch {
 		case kind == noteDone && len(v) == 1:
 			notes.Done = max(notes.Done, v[0])
-		case kind == noteRenumber && len(v) == 5 && v[0] < uint64(entry.Streams):
-			n := Renumbering{entry.Stream(v[0]), v[1], v[2], entry.ID{Ms: v[3], Seq: v[4]}}
-			if !slices.Contains(notes.Renumbered, n) {
-				notes.Renumbered = append(notes.Renumbered, n)
-			}
 		case kind == noteSettled && len(v) == 2:
-			notes.Settled = append(notes.Settled, Span{v[0], v[1]})
-		case kind == noteDropped && len(v) == int(entry.Streams):
-			copy(notes.Dropped[:], v)
+			settled = append(settled, span{v[0], v[1]})
+		case kind == noteDropped && len(v) == int(logstream.Count):
+			for s, n := range v {
+				notes.Dropped[s] = int(n)
+			}
 		}
 	}
-	return notes, nil
+	return notes, settled, nil
 }
 
 // openJournal reads the journal, if there is one.
@@ -197,7 +119,7 @@ func (s *Spool) openJournal() error {
 		return err
 	}
 	s.journalSize = int64(len(data))
-	s.notes, err = readNotes(data)
+	s.notes, s.settled, err = readNotes(data)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", journalName, err)
@@ -213,31 +135,19 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	before := s.notes
-	before.Renumbered, before.Settled = slices.Clone(before.Renumbered), slices.Clone(before.Settled)
 	change(&s.notes)
-	s.notes.Settled = Merge(s.notes.Settled)
-	if before.Done != s.notes.Done {
-		s.notes.forget()
-	}
 	if s.journal == nil || s.journalSize > maxJournal {
 		if err := s.rewriteJournal(); err != nil {
 			return fmt.Errorf("write the spool's journal: %w", err)
 		}
 	} else {
 		// Only what changed: the whole is small, but this is written often.
-		news := Notes{
-			Dropped: s.notes.Dropped, Renumbered: added(s.notes.Renumbered, before.Renumbered), Settled: added(s.notes.Settled, before.Settled),
-		}
-		if before.Done != s.notes.Done {
-			news.Done = s.notes.Done
-		}
-		if before.Dropped == s.notes.Dropped {
-			news.Dropped = [entry.Streams]uint64{}
-		}
 		var b []byte
-		b = news.append(b, s.journalSalt)
-		if before.Dropped != s.notes.Dropped && s.notes.Dropped == [entry.Streams]uint64{} {
-			b = appendNote(b, s.journalSalt, noteDropped, make([]uint64, entry.Streams)...)
+		if s.notes.Done != before.Done {
+			b = appendNote(b, s.journalSalt, noteDone, s.notes.Done)
+		}
+		if s.notes.Dropped != before.Dropped {
+			b = s.notes.Dropped.append(b, s.journalSalt)
 		}
 		n, err := s.journal.Write(b)
 		s.journalSize += int64(n)
@@ -259,8 +169,8 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 
 // rewriteJournal writes the whole journal anew. The caller holds noting.
 func (s *Spool) rewriteJournal() error {
-	header := newHeader(journalMagic)
-	salt, err := salt(header, journalMagic)
+	header := newHeader(journalMagic, 0)
+	salt, _, err := readHeader(header, journalMagic)
 	if err != nil {
 		return err
 	}

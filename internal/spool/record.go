@@ -5,11 +5,12 @@ import (
 	"hash/crc32"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // A Record is one entry as the outbox holds it in memory and as a segment holds
-// it on disk. It is written once, when the entry is added; later only its ID and
-// its state change, and those only in memory. Numbers are little-endian.
+// it on disk. It is written once, when the entry is added; later only its
+// state changes, and that only in memory. Numbers are little-endian.
 //
 //	 0  uint32  CRC32C, on disk only
 //	 4  uint32  size of the whole record, in bytes
@@ -30,14 +31,10 @@ type Record []byte
 // HeaderSize is the size of a record without its message and further fields.
 const HeaderSize = 36
 
-// What is known of a record.
+// What a record's state says.
 const (
-	Landed  = 1 << iota // it is in its stream, or will never be: not to be sent
-	Refused             // Redis answered that it did not take it, and never had it before
-	Resent              // it was sent before, and what came of that is not known
-	Behind              // sent again, Redis answered that the stream has this ID or a later one
-	Kept                // wrapp's own words: the last to be dropped to make room
-	Lost                // Redis refused it for good
+	Settled = 1 << 0 // never to be sent again, whatever the position says; in memory only
+	Kept    = 1 << 4 // wrapp's own words: the last to be dropped to make room
 )
 
 // Size is the size in bytes of a record for a message and further fields.
@@ -50,13 +47,12 @@ func Size(message []byte, fields []string) int {
 }
 
 // Fill writes an entry into r, whose length is what Size says.
-func (r Record) Fill(ordinal uint64, id entry.ID, stream entry.Stream, flags entry.Flags, state byte, message []byte, fields []string) {
+func (r Record) Fill(ordinal uint64, id entry.ID, stream logstream.Stream, flags entry.Flags, state byte, message []byte, fields []string) {
 	binary.LittleEndian.PutUint32(r, 0)
 	binary.LittleEndian.PutUint32(r[4:], uint32(len(r)))
 	binary.LittleEndian.PutUint32(r[8:], uint32(len(message)))
 	r[12], r[13], r[14], r[15] = byte(stream), byte(flags), state, byte(len(fields)/2)
-	r.SetID(id)
-	binary.LittleEndian.PutUint64(r[28:], ordinal)
+	r.Number(ordinal, id)
 	n := HeaderSize + copy(r[HeaderSize:], message)
 	for _, f := range fields {
 		binary.LittleEndian.PutUint32(r[n:], uint32(len(f)))
@@ -73,7 +69,7 @@ func At(buf []byte, at int) Record {
 func (r Record) Message() []byte { return r[HeaderSize:][:binary.LittleEndian.Uint32(r[8:])] }
 
 // Stream is the stream that the entry belongs to.
-func (r Record) Stream() entry.Stream { return entry.Stream(r[12]) }
+func (r Record) Stream() logstream.Stream { return logstream.Stream(r[12]) }
 
 // Flags say what is special about the entry.
 func (r Record) Flags() entry.Flags { return entry.Flags(r[13]) }
@@ -81,24 +77,47 @@ func (r Record) Flags() entry.Flags { return entry.Flags(r[13]) }
 // Ordinal is the record's number among all of its spool.
 func (r Record) Ordinal() uint64 { return binary.LittleEndian.Uint64(r[28:]) }
 
-// Is says whether any of the given states is true of the record.
+// Is reports whether any of the given states is true of the record.
 func (r Record) Is(state byte) bool { return r[14]&state != 0 }
+
+// A Class says in which order records are dropped to make room: those of a lower class first.
+type Class uint8
+
+// The classes.
+const (
+	Lines   Class = iota // of the app
+	Reports              // wrapp's, of crashes: an app can cause as many as it likes
+	Words                // whatever else wrapp has to say
+	Classes
+)
+
+// ClassOf is the class of a record of a stream with that state.
+func ClassOf(stream logstream.Stream, state byte) Class {
+	switch {
+	case state&Kept == 0:
+		return Lines
+	case stream == logstream.Crash:
+		return Reports
+	}
+	return Words
+}
+
+// Class is the record's class.
+func (r Record) Class() Class { return ClassOf(r.Stream(), r[14]) }
 
 // Set makes states true.
 func (r Record) Set(state byte) { r[14] |= state }
-
-// Clear makes states untrue.
-func (r Record) Clear(state byte) { r[14] &^= state }
 
 // ID is the ID that the entry has, or will have, in its stream.
 func (r Record) ID() entry.ID {
 	return entry.ID{Ms: binary.LittleEndian.Uint64(r[20:]), Seq: uint64(binary.LittleEndian.Uint32(r[16:]))}
 }
 
-// SetID changes the ID; 32 bits are kept of its sequence number.
-func (r Record) SetID(id entry.ID) {
+// Number gives the record its ordinal and its ID, of whose sequence number 32 bits are kept.
+func (r Record) Number(ordinal uint64, id entry.ID) {
 	binary.LittleEndian.PutUint32(r[16:], uint32(id.Seq))
 	binary.LittleEndian.PutUint64(r[20:], id.Ms)
+	binary.LittleEndian.PutUint64(r[28:], ordinal)
 }
 
 // Extra is the number of further fields.
@@ -154,7 +173,7 @@ func parse(buf []byte, salt uint32) Record {
 func (r Record) sound() bool {
 	rest := uint64(len(r) - HeaderSize)
 	n := uint64(binary.LittleEndian.Uint32(r[8:]))
-	if n > rest || r.Stream() >= entry.Streams || r.Flags() >= entry.FlagSets || r[14]&^Kept != 0 {
+	if n > rest || r.Stream() >= logstream.Count || r.Flags() >= entry.FlagSets || r[14]&^Kept != 0 {
 		return false
 	}
 	b := r[HeaderSize+n:]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func (s *Spool) recover() error {
 			numbers = append(numbers, n)
 			s.next = max(s.next, n+1)
 		}
-		if strings.HasSuffix(name.Name(), ".new") {
+		if strings.HasSuffix(name.Name(), ".new") { // a journal, or a segment of an older wrapp, that was not finished
 			os.Remove(filepath.Join(s.dir, name.Name()))
 		}
 	}
@@ -41,14 +42,14 @@ func (s *Spool) recover() error {
 
 // recoverSegment reads one segment. Newest says that it is the one that was
 // written to last: what follows its last whole record is a write that was not
-// finished, and is cut off. buf is room to read it into.
+// finished. buf is room to read it into.
 func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) error {
 	file := s.segmentFile(number)
 	data, err := readFile(file, buf)
 	if err != nil {
 		return err
 	}
-	start, err := salt(data, segmentMagic)
+	start, writer, err := readHeader(data, segmentMagic)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", filepath.Base(file), err)
@@ -58,37 +59,34 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 			return os.Remove(file) // it was just being made
 		}
 		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.setAside(file, true))
+		s.hole = true
 		return nil
 	}
-	runs := len(s.left.Runs)
-	damaged, tail := scan(data, start, func(at int, r Record) { s.recoverRecord(number, at, r) })
+	runs, end := len(s.left.Runs), fileHeaderSize
+	damaged, tail := scan(data, start, func(at int, r Record) {
+		s.recoverRecord(number, at, r, writer, s.hole || at != end)
+		s.hole, end = false, at+len(r)
+	})
 	size := int64(len(data))
 	if newest {
 		size -= int64(tail)
 	} else {
 		damaged += tail
 	}
+	s.hole = s.hole || size != int64(end)
 	if damaged > 0 {
 		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.setAside(file, false))
 	}
 	if len(s.left.Runs) == runs {
 		return os.Remove(file) // nothing in it is needed
 	}
-	g := &segment{number: number, salt: start, size: size}
-	s.segments[number] = g
-	s.size += size
-	if newest && damaged == 0 {
-		f, err := os.OpenFile(file, os.O_RDWR, 0)
-		if err != nil {
-			return err
+	if newest && damaged == 0 && tail > 0 {
+		if err := os.Truncate(file, size); err != nil {
+			return err // the next run would take it for damage
 		}
-		if err := f.Truncate(size); err != nil {
-			f.Close()
-			return err
-		}
-		g.file = f
-		s.last = g
 	}
+	s.segments[number] = &segment{number: number, salt: start, size: size}
+	s.size += size
 	return nil
 }
 
@@ -109,53 +107,37 @@ func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// recoverRecord adds a record to what was left.
-func (s *Spool) recoverRecord(number uint64, at int, r Record) {
+// recoverRecord adds a record to what was left. hole says that the bytes between this record
+// and the one before are damaged.
+func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, hole bool) {
 	l := s.left
 	ordinal, id := r.Ordinal(), r.ID()
-	stored := id
-	for _, n := range s.notes.Renumbered {
-		if n.Stream == r.Stream() {
-			id = n.Apply(ordinal, id)
-		}
-	}
 	if l.Last.Less(id) {
 		l.Last = id
 	}
 	if ordinal < l.Next {
 		return // a copy of what was there already, or no record of ours
 	}
-	if len(l.Runs) > 0 && ordinal > l.Next {
-		l.Missing += s.unsettled(l.Next, ordinal)
+	// Ordinals leap without damage, too: where records were dropped, and where another run
+	// begins.
+	if n := len(l.Runs); hole && n > 0 && l.Runs[n-1].Writer == writer {
+		l.Missing += ordinal - max(l.Next, min(ordinal, s.notes.Done))
 	}
 	l.Next = ordinal + 1
-	if ordinal < s.notes.Done {
+	if ordinal < s.notes.Done || slices.ContainsFunc(s.settled, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {
 		return
 	}
 	if n := len(l.Runs); n > 0 {
 		run := &l.Runs[n-1]
-		if run.Segment == number && run.Offset+int64(run.Bytes) == int64(at) && run.Bytes+len(r) <= RunSize {
+		if run.Segment == number && run.Offset+int64(run.Bytes) == int64(at) && run.Bytes+len(r) <= RunSize && run.Class == r.Class() {
 			run.Bytes += len(r)
-			run.Records++
+			run.Counts[r.Stream()]++
 			return
 		}
 	}
-	l.Runs = append(l.Runs, Run{Place{number, int64(at)}, len(r), 1, ordinal, stored})
-}
-
-// unsettled is how many of the ordinals in [from, upto) nothing is known of.
-func (s *Spool) unsettled(from, upto uint64) uint64 {
-	from = max(from, s.notes.Done)
-	if from >= upto {
-		return 0
-	}
-	n := upto - from
-	for _, span := range s.notes.Settled {
-		if a, b := max(from, span.From), min(upto, span.Upto); a < b {
-			n -= b - a
-		}
-	}
-	return n
+	run := Run{Place: Place{number, int64(at)}, Bytes: len(r), Class: r.Class(), Ordinal: ordinal, Writer: writer}
+	run.Counts[r.Stream()]++
+	l.Runs = append(l.Runs, run)
 }
 
 // setAside keeps a damaged segment for a look, or a copy of it, and returns its

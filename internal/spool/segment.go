@@ -15,42 +15,49 @@ import (
 //
 //	 0  8 bytes  "wrappseg" or "wrappjnl"
 //	 8  uint32   version of the format
-//	12  uint32   0
-//	16  8 bytes  salt: random, so that no bytes an app wrote can pass for a record
+//	12  uint32   salt: random, so that no bytes an app wrote can pass for a record
+//	16  uint64   writer: the run whose records these are; of a segment
 //	24  uint32   0
 //	28  uint32   CRC32C of the 28 bytes before
 //
-// Behind it come records, one behind the other. Version 1 is the first.
+// Behind it come records, one behind the other. In version 1 a salt of 8 bytes stood in
+// place of the writer, and a journal could give records other IDs; its records are read,
+// and their writer is 0.
 const (
 	segmentMagic   = "wrappseg"
 	journalMagic   = "wrappjnl"
-	formatVersion  = 1
+	formatVersion  = 2
 	fileHeaderSize = 32
 )
 
-func newHeader(magic string) []byte {
+func newHeader(magic string, writer uint64) []byte {
 	h := make([]byte, fileHeaderSize)
 	copy(h, magic)
 	binary.LittleEndian.PutUint32(h[8:], formatVersion)
-	rand.Read(h[16:24])
+	rand.Read(h[12:16])
+	binary.LittleEndian.PutUint64(h[16:], writer)
 	binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli))
 	return h
 }
 
-// salt is where the CRCs of a file with this header begin. The error says what
-// is wrong with the header.
-func salt(header []byte, magic string) (uint32, error) {
+// readHeader returns where the CRCs of a file with this header begin, and the writer of
+// its records. The error says what is wrong with the header.
+func readHeader(header []byte, magic string) (salt uint32, writer uint64, err error) {
 	if len(header) < fileHeaderSize {
-		return 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
+		return 0, 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
 	}
 	h := header[:fileHeaderSize]
 	if string(h[:8]) != magic || binary.LittleEndian.Uint32(h[28:]) != crc32.Checksum(h[:28], castagnoli) {
-		return 0, fmt.Errorf("the header is damaged")
+		return 0, 0, fmt.Errorf("the header is damaged")
 	}
-	if v := binary.LittleEndian.Uint32(h[8:]); v != formatVersion {
-		return 0, &versionError{v}
+	switch v := binary.LittleEndian.Uint32(h[8:]); v {
+	case 1:
+		return crc32.Checksum(h[16:24], castagnoli), 0, nil
+	case formatVersion:
+		return crc32.Checksum(h[12:24], castagnoli), binary.LittleEndian.Uint64(h[16:]), nil
+	default:
+		return 0, 0, &versionError{v}
 	}
-	return crc32.Checksum(h[16:24], castagnoli), nil
 }
 
 // A versionError says that a file was written by another wrapp, whose work is
@@ -58,7 +65,7 @@ func salt(header []byte, magic string) (uint32, error) {
 type versionError struct{ version uint32 }
 
 func (e *versionError) Error() string {
-	return fmt.Sprintf("format version %d, and this wrapp knows %d", e.version, formatVersion)
+	return fmt.Sprintf("format version %d, and this wrapp knows versions up to %d", e.version, formatVersion)
 }
 
 const segmentSuffix = ".seg"

@@ -15,14 +15,15 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
 // RunSize is the size in bytes up to which consecutive records are kept
@@ -36,12 +37,25 @@ type Place struct {
 	Offset  int64
 }
 
-// A Run is consecutive records of one segment that an earlier process left.
+// A Run is consecutive records of one class and one segment that an earlier process left.
 type Run struct {
 	Place
-	Bytes, Records int
-	Ordinal        uint64   // of the first record
-	First          entry.ID // as it stands on disk
+	Bytes   int
+	Class   Class
+	Counts  Counts
+	Ordinal uint64 // of the first record
+	Writer  uint64 // the run that wrote them; 0: that is not known
+}
+
+// Counts says how many records there are of each stream.
+type Counts [logstream.Count]int
+
+// Sum is how many there are of all streams.
+func (c *Counts) Sum() (n int) {
+	for _, k := range c {
+		n += k
+	}
+	return n
 }
 
 // Left is what an earlier process left.
@@ -58,9 +72,12 @@ type Left struct {
 // note and remove.
 type Spool struct {
 	dir         string
+	writer      uint64
 	segmentSize int64 // a segment this large takes no further run
 	lock        *os.File
-	left        *Left // while it is being opened
+	left        *Left  // while it is being opened
+	settled     []span // likewise: records that are not to come again
+	hole        bool   // likewise: what stood behind the last record that was read is damaged
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
@@ -84,20 +101,28 @@ type Spool struct {
 type segment struct {
 	number uint64
 	salt   uint32
+	class  Class // of its records, if it is appended to
 	size   int64
 	file   *os.File // nil while it is not open
 	gone   bool
 }
 
 // Open opens the spool in dir, which must exist, and reads what an earlier
-// process left. The spool is to hold about size bytes: that decides how large
+// process left. The records that it is given from now on are those of writer. The spool is to hold about size bytes: that decides how large
 // segments are, and nothing here; the caller is to keep to it.
-func Open(dir string, size int64) (*Spool, *Left, error) {
-	s := &Spool{dir: dir, segments: make(map[uint64]*segment), next: 1}
+func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
+	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
 	s.segmentSize = min(max(size/64, RunSize), 4<<20)
-	s.dead.open(dir, size)
 	s.left = &Left{Next: 1}
-	var err error
+	limit, err := fileLimit()
+	if err != nil {
+		return nil, nil, err
+	}
+	if most := limit - RunSize; s.segmentSize > most {
+		s.segmentSize = most
+		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", limit)
+	}
+	s.dead.open(dir, min(size, 4*limit))
 	if s.lock, err = lockDir(dir); err != nil {
 		return nil, nil, err
 	}
@@ -109,17 +134,30 @@ func Open(dir string, size int64) (*Spool, *Left, error) {
 		return nil, nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	left := s.left
-	left.Notes = s.notes // with arrays of its own: Note changes ours
-	left.Notes.Renumbered, left.Notes.Settled = slices.Clone(s.notes.Renumbered), slices.Clone(s.notes.Settled)
+	left.Notes = s.notes
 	left.Next = max(left.Next, s.notes.Done)
-	for _, n := range s.notes.Renumbered {
-		left.Next = max(left.Next, n.Upto)
+	for _, n := range s.settled {
+		left.Next = max(left.Next, n.upto)
 	}
-	for _, n := range s.notes.Settled {
-		left.Next = max(left.Next, n.Upto)
-	}
-	s.left = nil
+	s.left, s.settled = nil, nil
 	return s, left, nil
+}
+
+// minFile is how large a file must be allowed to become, in bytes: the journal has that
+// at times, with room to spare.
+const minFile = 2 * maxJournal
+
+// fileLimit returns how large a file may become (RLIMIT_FSIZE), in bytes, or an error if
+// that is too little for a spool.
+func fileLimit() (int64, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || limit.Cur > math.MaxInt64/8 {
+		return math.MaxInt64 / 8, nil
+	}
+	if limit.Cur < minFile {
+		return 0, fmt.Errorf("files may have %d bytes at most (ulimit -f), and the spool needs %d", limit.Cur, minFile)
+	}
+	return int64(limit.Cur), nil
 }
 
 // Dir is the directory of the spool.
@@ -132,17 +170,23 @@ func (s *Spool) found(format string, args ...any) {
 	s.left.Found = append(s.left.Found, fmt.Sprintf(format, args...))
 }
 
-// Append writes a run of records and returns where it is. fresh says that what
-// comes begins a run; what does not begin one goes right behind what was written
-// before, or fails. On an error nothing of the run is in the spool. It changes the
-// bytes of run, in place.
+// Append writes a run of records of one class and returns where it is. fresh says that
+// what comes begins a run; what does not begin one goes right behind what was written
+// before, or fails. A segment has records of one class, for it to be removed at once when
+// they are dropped. On an error nothing of the run is in the spool. It changes the bytes of
+// run, in place.
 func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
-	if fresh && (last == nil || last.size >= s.segmentSize) {
+	if fresh {
+		if err := s.Present(); err != nil {
+			return Place{}, fmt.Errorf("write to the spool: %w", err)
+		}
+	}
+	if class := At(run, 0).Class(); fresh && (last == nil || last.size >= s.segmentSize || last.class != class) {
 		var err error
-		if last, err = s.newSegment(); err != nil {
+		if last, err = s.newSegment(class); err != nil {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
@@ -175,12 +219,12 @@ func (s *Spool) markDirty(g *segment) {
 }
 
 // newSegment makes the segment that is appended to from now on.
-func (s *Spool) newSegment() (*segment, error) {
+func (s *Spool) newSegment(class Class) (*segment, error) {
 	s.mu.Lock()
 	number := s.next
 	s.mu.Unlock()
-	header := newHeader(segmentMagic)
-	start, err := salt(header, segmentMagic)
+	header := newHeader(segmentMagic, s.writer)
+	start, _, err := readHeader(header, segmentMagic)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +238,7 @@ func (s *Spool) newSegment() (*segment, error) {
 		os.Remove(name)
 		return nil, err
 	}
-	g := &segment{number: number, salt: start, size: fileHeaderSize, file: f}
+	g := &segment{number: number, salt: start, class: class, size: fileHeaderSize, file: f}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
@@ -234,6 +278,9 @@ func (s *Spool) Sync() error {
 		}
 	}
 	s.mu.Unlock()
+	if err == nil {
+		err = s.Present()
+	}
 	for _, f := range files {
 		if syncErr := unix.Fdatasync(int(f.Fd())); syncErr != nil {
 			err = syncErr
@@ -284,60 +331,28 @@ func (s *Spool) Remove(number uint64) error {
 	return nil
 }
 
-// Replace replaces a segment that is not appended to by one that has only the
-// records of run. It returns where they are.
-func (s *Spool) Replace(number uint64, run []byte) (Place, error) {
-	header := newHeader(segmentMagic)
-	start, err := salt(header, segmentMagic)
-	if err != nil {
-		return Place{}, err
-	}
-	data := append(header, run...)
-	sealAll(data[fileHeaderSize:], start)
-	name := s.segmentFile(number)
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err != nil {
-		if f != nil {
-			f.Close()
-			os.Remove(name + ".new")
-		}
-		return Place{}, fmt.Errorf("rewrite a segment of the spool: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.segments[number]
-	if old != nil {
-		old.gone = true
-		if old.file != nil {
-			old.file.Close()
-		}
-		s.size -= old.size
-		if s.last == old {
-			s.last = nil
-		}
-		if s.reading == old {
-			s.reading = nil
-		}
-	}
-	g := &segment{number: number, salt: start, size: int64(len(data)), file: f}
-	s.segments[number] = g
-	s.size += g.size
-	s.newNames = true
-	s.markDirty(g)
-	return Place{number, fileHeaderSize}, nil
-}
-
 // Bytes is the size of all segments.
 func (s *Spool) Bytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.size
+}
+
+// Present returns an error if the spool's directory is not the one that was opened any
+// more: what is written then is in files that have no name, and no later run will see it.
+func (s *Spool) Present() error {
+	ours, err := s.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("look for the spool: %w", err)
+	}
+	there, err := os.Stat(filepath.Join(s.dir, lockName))
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(ours, there) {
+		return fmt.Errorf("the spool's directory %s has been removed", s.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("look for the spool: %w", err)
+	}
+	return nil
 }
 
 // Close ends the use of the spool. Where nothing is left in it, its directory
@@ -348,7 +363,7 @@ func (s *Spool) Close() error {
 	defer s.noting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	empty := len(s.segments) == 0 && s.notes.Dropped == [entry.Streams]uint64{}
+	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
 		if g.file != nil {
 			g.file.Close()

@@ -9,12 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
+
+// writer is the run whose records the tests write.
+const writer = 0x0123456789abcdef
 
 // make1 makes the record with an ordinal; everything in it follows from that.
 func make1(ordinal uint64) []byte {
@@ -24,11 +29,11 @@ func make1(ordinal uint64) []byte {
 		fields = []string{"kind", "signal", "run", fmt.Sprint(ordinal)}
 	}
 	r := make(Record, Size(message, fields))
-	state := byte(Resent)
+	state := byte(Settled)
 	if ordinal%11 == 0 {
 		state |= Kept
 	}
-	r.Fill(ordinal, entry.ID{Ms: 1000 + ordinal/3, Seq: ordinal % 3}, entry.Stream(ordinal%uint64(entry.Streams)), entry.Flags(ordinal%4), state, message, fields)
+	r.Fill(ordinal, entry.ID{Ms: 1000 + ordinal/3, Seq: ordinal % 3}, logstream.Stream(ordinal%uint64(logstream.Count)), entry.Flags(ordinal%4), state, message, fields)
 	return r
 }
 
@@ -56,7 +61,7 @@ func fill(t testing.TB, s *Spool, from, upto uint64) {
 
 func open(t testing.TB, dir string) (*Spool, *Left) {
 	t.Helper()
-	s, left, err := Open(dir, 4<<20)
+	s, left, err := Open(dir, 4<<20, writer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,13 +87,13 @@ func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 			}
 			got = append(got, o)
 			want := Record(make1(o))
-			want.Clear(Resent)
+			want[14] &^= Settled
 			if !bytes.Equal(r[4:], want[4:]) {
 				t.Fatalf("record %d is %q, want %q", o, r[4:], want[4:])
 			}
 		}
-		if n != run.Records {
-			t.Fatalf("%d records in a run of %d", n, run.Records)
+		if n != run.Counts.Sum() {
+			t.Fatalf("%d records in a run of %d", n, run.Counts.Sum())
 		}
 	}
 	return got
@@ -113,11 +118,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
-	err := s.Note(true, func(n *Notes) {
-		n.Renumbered = append(n.Renumbered, Renumbering{entry.Info, 19_990, 20_000, entry.ID{Ms: 1 << 40}})
-		n.Settled = append(n.Settled, Span{7, 9})
-		n.Dropped[entry.Error] = 3
-	})
+	err := s.Note(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +130,15 @@ func TestLeft(t *testing.T) {
 	if left.Next != 20_000 || left.Missing != 0 || len(left.Found) > 0 {
 		t.Errorf("next %d, missing %d, found %q", left.Next, left.Missing, left.Found)
 	}
-	if want := (entry.ID{Ms: 1 << 40, Seq: 6}); left.Last != want {
+	if want := (entry.ID{Ms: 1000 + 19_999/3, Seq: 19_999 % 3}); left.Last != want {
 		t.Errorf("the last ID is %v, want %v", left.Last, want)
 	}
-	if left.Notes.Dropped != [entry.Streams]uint64{entry.Error: 3} || len(left.Notes.Settled) != 1 || len(left.Notes.Renumbered) != 1 {
+	for _, run := range left.Runs {
+		if run.Writer != writer {
+			t.Fatalf("a run of %016x, want %016x", run.Writer, uint64(writer))
+		}
+	}
+	if left.Notes.Dropped != (Counts{logstream.Error: 3}) {
 		t.Errorf("notes: %+v", left.Notes)
 	}
 	// What is done is not left any more, and goes on where it ended.
@@ -145,9 +151,6 @@ func TestLeft(t *testing.T) {
 	}
 	s, left = open(t, dir)
 	check(t, ordinals(t, s, left), 10_000, 21_000)
-	if len(left.Notes.Settled) > 0 {
-		t.Errorf("notes about what is done: %+v", left.Notes)
-	}
 	for n := range s.segments {
 		s.Remove(n)
 	}
@@ -200,6 +203,7 @@ func TestTorn(t *testing.T) {
 		s.Close()
 		s, left = open(t, dir)
 		check(t, ordinals(t, s, left), 1, 12)
+		s.Remove(2)
 		s.Close()
 	}
 }
@@ -254,7 +258,7 @@ func TestInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := open(t, dir)
-	if _, _, err := Open(dir, 1<<20); !errors.Is(err, ErrInUse) {
+	if _, _, err := Open(dir, 1<<20, writer); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second one: %v", err)
 	}
 	s.Close()
@@ -265,30 +269,41 @@ func TestInUse(t *testing.T) {
 	s.Close()
 }
 
-func TestReplace(t *testing.T) {
+// TestClasses has records of every class: a segment has those of one only.
+func TestClasses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := open(t, dir)
-	fill(t, s, 1, 10_000)
-	place, err := s.Replace(1, slices.Concat(make1(11), make1(22)))
-	if err != nil {
-		t.Fatal(err)
+	var segments []uint64
+	for ordinal, r := range []struct {
+		stream logstream.Stream
+		state  byte
+	}{
+		{logstream.Info, 0}, {logstream.Error, 0}, {logstream.Status, Kept}, {logstream.Error, Kept}, {logstream.Crash, Kept}, {logstream.Info, 0},
+	} {
+		b := make(Record, Size([]byte("x"), nil))
+		b.Fill(uint64(ordinal+1), entry.ID{Ms: 5}, r.stream, 0, r.state, []byte("x"), nil)
+		place, err := s.Append(b, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		segments = append(segments, place.Segment)
 	}
-	if _, err := s.Read(place, len(make1(11))+len(make1(22)), 11, nil); err != nil {
-		t.Error(err)
-	}
-	if err := s.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Note(true, func(n *Notes) { n.Settled = append(n.Settled, Span{23, 1_000_000}) }); err != nil {
-		t.Fatal(err)
+	if want := []uint64{1, 1, 2, 2, 3, 4}; !slices.Equal(segments, want) {
+		t.Errorf("segments %v, want %v", segments, want)
 	}
 	s.Close()
 	s, left := open(t, dir)
 	defer s.Close()
-	got := ordinals(t, s, left)
-	if got[0] != 11 || got[1] != 22 || got[2] < 500 || got[len(got)-1] != 9999 || len(left.Found) > 0 {
-		t.Errorf("%v..., found %q", got[:3], left.Found)
+	var classes []Class
+	for _, run := range left.Runs {
+		classes = append(classes, run.Class)
+	}
+	if want := []Class{Lines, Words, Reports, Lines}; !slices.Equal(classes, want) {
+		t.Errorf("classes %v, want %v", classes, want)
+	}
+	if got := left.Runs[0].Counts; got != (Counts{logstream.Info: 1, logstream.Error: 1}) {
+		t.Errorf("counts %v", got)
 	}
 }
 
@@ -299,7 +314,7 @@ func TestDeadLetters(t *testing.T) {
 	defer s.Close()
 	message := []byte("a\xff\n\"")
 	r := make(Record, Size(message, []string{"kind", "hang"}))
-	r.Fill(1, entry.ID{Ms: 5}, entry.Crash, entry.Stderr, 0, message, []string{"kind", "hang"})
+	r.Fill(1, entry.ID{Ms: 5}, logstream.Crash, entry.Stderr, 0, message, []string{"kind", "hang"})
 	if err := s.SetAside("logs:app:t:crash", r, "WRONGTYPE x"); err != nil {
 		t.Fatal(err)
 	}
@@ -349,6 +364,27 @@ func TestPrepare(t *testing.T) {
 		}
 		if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
 			t.Error("another user's directory is taken")
+		}
+	}
+}
+
+// TestPrepareSays: somebody whose volume is root's is told whose it is and what mends it, for
+// each place that was tried. Who may do anything cannot try it.
+func TestPrepareSays(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write anywhere")
+	}
+	t.Setenv("WRAPP_SPOOL_DIR", "")
+	t.Setenv("XDG_STATE_HOME", "/proc/none")
+	_, err := Prepare("", "app")
+	if err == nil {
+		t.Fatal("there is a place")
+	}
+	for _, want := range []string{
+		systemDir + "/app: permission denied (", "belongs to 0:0, mode 0", "as root: install -d -o " + strconv.Itoa(os.Geteuid()) + " ", "/proc/none/wrapp",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
 		}
 	}
 }
@@ -404,11 +440,92 @@ func TestOtherVersion(t *testing.T) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Open(dir, 4<<20); err == nil || !strings.Contains(err.Error(), name+": format version 2, and this wrapp knows 1") {
+		if _, _, err := Open(dir, 4<<20, writer); err == nil || !strings.Contains(err.Error(), name+": format version 3, and this wrapp knows versions up to 2") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, data) {
 			t.Errorf("%s is not what it was: %v", name, err)
 		}
 	}
+}
+
+// TestVersionBefore reads a spool of the version before: its records come, with no writer,
+// but for those that its journal says are not to, and what it said of IDs is passed over.
+func TestVersionBefore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	header := func(magic string) []byte {
+		h := newHeader(magic, 0xfeed)
+		binary.LittleEndian.PutUint32(h[8:], 1)
+		binary.LittleEndian.PutUint32(h[12:], 0)
+		binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli))
+		return h
+	}
+	segment := header(segmentMagic)
+	salt := crc32.Checksum(segment[16:24], castagnoli)
+	for i := uint64(1); i < 100; i++ {
+		r := Record(make1(i))
+		r.seal(salt)
+		segment = append(segment, r...)
+	}
+	journal := header(journalMagic)
+	salt = crc32.Checksum(journal[16:24], castagnoli)
+	journal = appendNote(journal, salt, 2, 0, 1, 50, 1<<40, 0)
+	journal = appendNote(journal, salt, noteDone, 20)
+	journal = appendNote(journal, salt, noteSettled, 15, 23)
+	journal = appendNote(journal, salt, noteSettled, 40, 41)
+	for name, data := range map[string][]byte{"0000000000000001.seg": segment, journalName: journal} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	got := ordinals(t, s, left)
+	check(t, got[:17], 23, 40)
+	check(t, got[17:], 41, 100)
+	if len(left.Found) > 0 || left.Missing > 0 || left.Runs[0].Writer != 0 {
+		t.Errorf("%+v", left)
+	}
+}
+
+// TestLeap has another run go on with ordinals far beyond: none is missing between.
+func TestLeap(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	s.Close()
+	s, _, err := Open(dir, 4<<20, writer+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 1_000_000, 1_000_100)
+	s.Close()
+	s, left := open(t, dir)
+	defer s.Close()
+	if got := ordinals(t, s, left); len(got) != 99+100 || left.Missing != 0 || left.Runs[0].Writer != writer || left.Runs[len(left.Runs)-1].Writer != writer+1 {
+		t.Errorf("%d records, %d missing, %+v", len(got), left.Missing, left.Runs)
+	}
+}
+
+// TestGone removes the directory under an open spool.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), dir+" has been removed") {
+		t.Errorf("sync: %v", err)
+	}
+	s.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,84 +22,77 @@ func Conn(c net.Conn) net.Conn {
 	if err != nil {
 		return c
 	}
-	return &conn{c, raw}
+	own := &conn{Conn: c, raw: raw}
+	own.reading.call, own.writing.call = Read, Write
+	own.reading.try, own.writing.try = own.reading.once, own.writing.once
+	return own
 }
 
 type conn struct {
 	net.Conn
 	raw syscall.RawConn
+
+	// reading and writing belong to the conn, and not to a call, so that no call allocates.
+	reading, writing transferring
+}
+
+// transferring is the state of a Read or of a Write. mu admits one at a time, as package
+// net does.
+type transferring struct {
+	mu     sync.Mutex
+	call   func(fd int, b []byte) (int, error)
+	try    func(fd uintptr) bool // once, made a function value one time only
+	b      []byte
+	n      int
+	failed error
+}
+
+// once transfers what can be transferred now and reports whether there is a result.
+func (t *transferring) once(fd uintptr) bool {
+	t.n, t.failed = t.call(int(fd), t.b)
+	return t.failed != unix.EAGAIN
+}
+
+// transfer calls through, which is a method of raw, for b.
+func (t *transferring) transfer(through func(func(fd uintptr) bool) error, b []byte) (n int, err, failed error) {
+	t.n, t.failed, t.b = 0, nil, b
+	err = through(t.try)
+	t.b = nil
+	return max(t.n, 0), err, t.failed
 }
 
 // Read is as net.Conn says.
 func (c *conn) Read(b []byte) (n int, err error) {
-	var failed error
-	err = c.raw.Read(func(fd uintptr) bool {
-		n, failed = Read(int(fd), b)
-		return !errors.Is(failed, unix.EAGAIN)
-	})
+	c.reading.mu.Lock()
+	n, err, failed := c.reading.transfer(c.raw.Read, b)
+	c.reading.mu.Unlock()
 	if err == nil && failed == nil && n == 0 && len(b) > 0 {
 		return 0, io.EOF
 	}
-	return max(n, 0), c.wrap("read", err, failed)
+	return n, c.wrap("read", err, failed)
 }
 
 // Write is as net.Conn says.
 func (c *conn) Write(b []byte) (done int, err error) {
+	c.writing.mu.Lock()
+	defer c.writing.mu.Unlock()
 	for err == nil && done < len(b) {
-		var n int
-		var failed error
-		err = c.raw.Write(func(fd uintptr) bool {
-			n, failed = Write(int(fd), b[done:])
-			return !errors.Is(failed, unix.EAGAIN)
-		})
-		err = c.wrap("write", err, failed)
-		done += max(n, 0)
+		n, waited, failed := c.writing.transfer(c.raw.Write, b[done:])
+		err = c.wrap("write", waited, failed)
+		done += n
 	}
 	return done, err
 }
 
 // wrap makes the error that package net would.
 func (c *conn) wrap(call string, err, failed error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		err = op.Err
-	} else if err == nil && failed != nil {
-		err = os.NewSyscallError(call, failed)
-	}
-	if err == nil {
+	if err == nil && failed == nil {
 		return nil
 	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	} else if err == nil {
+		err = os.NewSyscallError(call, failed)
+	}
 	return &net.OpError{Op: call, Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
-}
-
-// WriteAll writes texts one behind the other: to a connection made by Conn in one system
-// call where that takes them, to any other one with a Write each. It uses the slice up.
-func WriteAll(c net.Conn, texts [][]byte) (err error) {
-	own, ok := c.(*conn)
-	if !ok {
-		for _, b := range texts {
-			if _, err = c.Write(b); err != nil {
-				break
-			}
-		}
-		return err
-	}
-	for err == nil && len(texts) > 0 {
-		var n int
-		var failed error
-		err = own.raw.Write(func(fd uintptr) bool {
-			n, failed = writev(int(fd), texts)
-			return !errors.Is(failed, unix.EAGAIN)
-		})
-		err = own.wrap("writev", err, failed)
-		n = max(n, 0)
-		for len(texts) > 0 && n >= len(texts[0]) {
-			n -= len(texts[0])
-			texts = texts[1:]
-		}
-		if n > 0 {
-			texts[0] = texts[0][n:]
-		}
-	}
-	return err
 }

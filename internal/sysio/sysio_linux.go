@@ -18,23 +18,6 @@ func Read(fd int, b []byte) (int, error) { return transfer(unix.SYS_READ, fd, b)
 // Write writes to a descriptor that does not block; see write(2).
 func Write(fd int, b []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, b) }
 
-// writev writes the first of texts to a descriptor that does not block; see writev(2).
-func writev(fd int, texts [][]byte) (int, error) {
-	const most = 20 // of IOV_MAX's 1024; more go another time. A full batch of package outbox has 17
-	var vec [most]unix.Iovec
-	texts = texts[:min(len(texts), most)]
-	for i, b := range texts {
-		vec[i].Base = unsafe.SliceData(b)
-		vec[i].SetLen(len(b))
-	}
-	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(texts)))
-		if errno != unix.EINTR {
-			return result(n, errno)
-		}
-	}
-}
-
 func transfer(call uintptr, fd int, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil

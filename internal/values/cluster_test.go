@@ -23,7 +23,7 @@ func TestCluster(t *testing.T) {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
-	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
+	dial := func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
 	v := New(Options{
 		Name: "a", Dial: dial, Log: eventlog.New(t.Output(), "wrapp", false),
 		Refused: func(reason string) { t.Error(reason) },
@@ -51,17 +51,17 @@ func TestCluster(t *testing.T) {
 	for key, want := range map[string]string{
 		"n": fmt.Sprint(n), "last": fmt.Sprint(n - 1), "key0": fmt.Sprint(n / 40), "key39": fmt.Sprint(n / 40), "decimal": fmt.Sprint(n-1) + ".5",
 	} {
-		if got, err := redis.String(conn.Do("GET", "wrapp:a:"+key)); got != want {
+		if got, err := conn.Do(t.Context(), conn.B().Get().Key("wrapp:a:"+key).Build()).ToString(); got != want {
 			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
 		}
 	}
 }
 
-// A signalled is closed when it is told of an ASK.
+// A signalled is closed when it is told that a slot is moving.
 type signalled chan struct{}
 
 func (s signalled) Write(text []byte) (int, error) {
-	if strings.Contains(string(text), "ASK ") {
+	if strings.Contains(string(text), "TRYAGAIN ") {
 		close(s) // values tell it once
 	}
 	return len(text), nil
@@ -75,7 +75,7 @@ func TestEndAmidMove(t *testing.T) {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
-	dial := func(ctx context.Context) (*redisconn.Conn, error) { return redisconn.Dial(ctx, &r, 0) }
+	dial := func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
 	asked := make(signalled)
 	v := New(Options{Name: "a", Dial: dial, Log: eventlog.New(asked, "wrapp", false), Refused: func(reason string) { t.Error(reason) }})
 	slot := cluster.Slot("wrapp:a:n")

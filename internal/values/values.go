@@ -4,23 +4,26 @@
 package values
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
 // Options say where Values are written.
 type Options struct {
 	Name string // of the app: keys are wrapp:<name>:<key>
-	Dial func(context.Context) (*redisconn.Conn, error)
-	Log  *eventlog.Logger
+	Dial func(context.Context) (*redisconn.Client, error)
+	Log  *slog.Logger // nil: says nothing
 	// Refused hears, once for each key, why Redis does not take it.
 	Refused func(reason string)
+	MaxKeys int // how many keys there may be; 0: as many as may wait
 }
 
 const (
@@ -40,13 +43,16 @@ const (
 type Values struct {
 	w writer
 
-	mu      sync.Mutex
-	waiting map[string]*change
-	order   []string // of the keys in waiting
-	dropped int      // counts and settings that found no room
-	news    chan struct{}
-	quit    chan struct{}
-	done    chan struct{}
+	mu       sync.Mutex
+	waiting  map[string]*change
+	order    []string            // of the keys in waiting
+	dropped  int                 // counts and settings that found no room
+	keys     map[string]struct{} // all that there were, up to MaxKeys
+	more     bool                // there was another one
+	moreTold bool
+	news     chan struct{}
+	quit     chan struct{}
+	done     chan struct{}
 }
 
 // A change is what becomes of one key: it is set if there is a value, and then
@@ -54,14 +60,20 @@ type Values struct {
 type change struct {
 	set     string // "" to leave it
 	add     int64
-	decimal bool // what there is may have a fraction
+	decimal bool // plain commands: what there is has a fraction
+	single  bool // plain commands: the user may only increment by 1
 }
 
 // New returns Values; Close ends them.
 func New(opts Options) *Values {
+	if opts.MaxKeys == 0 {
+		opts.MaxKeys = mostKeys
+	}
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	v := &Values{
-		w:       writer{opts: opts, refused: make(map[string]bool)},
+		w:       writer{opts: opts, id: fmt.Sprintf("%016x", rand.Uint64()), refused: make(map[string]bool)},
 		waiting: make(map[string]*change),
+		keys:    make(map[string]struct{}),
 		news:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
@@ -73,7 +85,7 @@ func New(opts Options) *Values {
 // Count increments a value by 1.
 func (v *Values) Count(key []byte) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	if c := v.of(key); c != nil {
 		c.add++
 	}
@@ -82,7 +94,7 @@ func (v *Values) Count(key []byte) {
 // Set sets a value, as the app wrote it.
 func (v *Values) Set(key, value []byte) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	if len(value) > longestValue {
 		v.dropped++
 	} else if c := v.of(key); c != nil {
@@ -99,15 +111,27 @@ func (v *Values) of(key []byte) *change {
 		v.dropped++
 		return nil
 	}
+	if _, known := v.keys[string(key)]; !known {
+		if len(v.keys) >= v.w.opts.MaxKeys {
+			v.more = true
+			return nil
+		}
+		v.keys[string(key)] = struct{}{}
+	}
 	c := new(change)
 	name := string(key)
 	v.waiting[name] = c
 	v.order = append(v.order, name)
+	v.signal()
+	return c
+}
+
+// signal tells run that there is something to do.
+func (v *Values) signal() {
 	select {
 	case v.news <- struct{}{}:
 	default:
 	}
-	return c
 }
 
 // take returns the next batch of changes, the oldest first, and how many were
@@ -123,6 +147,17 @@ func (v *Values) take() (batch []named, dropped int) {
 	v.order = append(v.order[:0], v.order[n:]...)
 	dropped, v.dropped = v.dropped, 0
 	return batch, dropped
+}
+
+// unlock releases mu and tells, once, that markers name more keys than MaxKeys. run does not
+// tell it: the streams may be closed before run gets there.
+func (v *Values) unlock() {
+	news := v.more && !v.moreTold
+	v.moreTold = v.more
+	v.mu.Unlock()
+	if news {
+		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, which is as many as logs.max_keys lets there be; further ones are not counted", v.w.opts.MaxKeys))
+	}
 }
 
 // run writes what waits, until it is told to quit.
@@ -180,7 +215,9 @@ func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	late := make(chan struct{})
 	timer := time.AfterFunc(patience, func() { close(late) })
 	defer timer.Stop()
+	v.w.ending = true
 	v.write(late, true)
+	v.w.farewell()
 	v.w.hangUp()
 	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
 	if unwritten > 0 && v.w.why == nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,19 +17,28 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
+// dial connects to database 2 of the server, by another address if that is not empty.
+func dial(s *redistest.Server, addr string) func(context.Context) (*redisconn.Client, error) {
+	return func(ctx context.Context) (*redisconn.Client, error) {
+		r := s.Config().Redis
+		if addr != "" {
+			if err := r.SetURL("redis://" + addr); err != nil {
+				return nil, err
+			}
+		}
+		return redisconn.Dial(ctx, &r, 2)
+	}
+}
+
 // open returns Values of the app "a" in database 2, and what they refuse.
-func open(s *redistest.Server, wrap func(*redisconn.Conn) *redisconn.Conn) (*Values, func() []string) {
+func open(s *redistest.Server, addr string) (*Values, func() []string) {
 	var mu sync.Mutex
 	var refused []string
 	v := New(Options{
-		Name: "a",
-		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
-			c, err := redisconn.Dial(ctx, &s.Config().Redis, 2)
-			if err == nil && wrap != nil {
-				c = wrap(c)
-			}
-			return c, err
-		},
+		Name:    "a",
+		Dial:    dial(s, addr),
+		Log:     slog.New(slog.DiscardHandler),
+		MaxKeys: 2 * mostKeys,
 		Refused: func(reason string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -90,7 +99,7 @@ func TestValues(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		v, refused := open(s, nil)
+		v, refused := open(s, "")
 		say(v, strings.Fields(strings.ReplaceAll(test.markers, "k", fmt.Sprint("k", i)))...)
 		closed(t, v)
 		if got, err := redis.String(c.Do("GET", key)); err != nil || got != test.want || len(refused()) > 0 {
@@ -103,7 +112,7 @@ func TestValues(t *testing.T) {
 func TestWrittenInTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	v, _ := open(s, nil)
+	v, _ := open(s, "")
 	c := s.Dial(2)
 	for i := range 3 {
 		say(v, "n")
@@ -126,10 +135,13 @@ func TestRefused(t *testing.T) {
 	c := s.Dial(2)
 	c.Do("SET", "wrapp:a:text", "abc")
 	c.Do("RPUSH", "wrapp:a:list", "abc")
-	v, refused := open(s, nil)
-	for range 3 {
+	v, refused := open(s, "")
+	for i := range 3 {
 		say(v, "text", "list", "fine")
-		time.Sleep(2 * gather)
+		eventually(t, "it is written", func() bool {
+			n, _ := redis.Int(c.Do("GET", "wrapp:a:fine"))
+			return n == i+1
+		})
 	}
 	closed(t, v)
 	got := refused()
@@ -142,207 +154,180 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A leaky connection is lost in the middle of things, now and then.
-type leaky struct {
-	net.Conn
-	next func() bool // whether to lose it before this read or write
-}
-
-var errLeak = errors.New("lost on purpose")
-
-func (l *leaky) Read(b []byte) (int, error) {
-	if l.next() {
-		l.Close()
-		return 0, errLeak
-	}
-	return l.Conn.Read(b[:min(len(b), 100)])
-}
-
-// TestOnceEach loses connections at every place, and the server, and counts.
+// TestOnceEach cuts connections in the middle of answers, and the server, and counts.
 func TestOnceEach(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	proxy := redistest.StartCutter(t, s.Addr())
+	v, refused := open(s, proxy.Addr)
 	c := s.Dial(2)
-	step, lost := 0, 0
-	v, refused := open(s, func(conn *redisconn.Conn) *redisconn.Conn {
-		l := &leaky{conn.Net, func() bool {
-			if step++; step%7 == 0 && lost < 60 {
-				lost++
-				return true
-			}
-			return false
-		}}
-		return redisconn.NewConn(l, time.Second)
-	})
-	const n = 4000
+	const n, rounds = 4000, 20
 	for i := range n {
 		say(v, "n", fmt.Sprint("key", i%40), fmt.Sprint("last:", i))
-		if i%40 == 0 {
-			time.Sleep(10 * time.Millisecond)
+		if i%(n/rounds) == 0 {
+			round := i / (n / rounds)
+			proxy.After(round % 4) // the answer has 4 bytes
+			say(v, "n")
+			eventually(t, "the connection is cut", func() bool { return proxy.Cuts() == round+1 })
+			eventually(t, "it is written all the same", func() bool {
+				got, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
+				return got == i+round+2
+			})
 		}
 		if i == n/2 {
-			c.Close()
 			s.Down()
 			s.Up()
+			c = s.Dial(2)
 		}
 	}
 	closed(t, v)
-	c = s.Dial(2)
-	for key, want := range map[string]int{"n": n, "last": n - 1, "key0": n / 40, "key39": n / 40} {
+	for key, want := range map[string]int{"n": n + rounds, "last": n - 1, "key0": n / 40, "key39": n / 40} {
 		if got, err := redis.Int(c.Do("GET", "wrapp:a:"+key)); got != want {
 			t.Errorf("%s: %d, %v, want %d", key, got, err, want)
 		}
 	}
-	if lost < 8 || len(refused()) > 0 {
-		t.Errorf("%d connections lost, refused %q", lost, refused())
+	if len(refused()) > 0 {
+		t.Errorf("refused %q", refused())
 	}
 }
 
-// TestOldConnection has a transaction of a connection that was given up arrive
-// when it was sent again already.
+// eventually waits until f is true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func newWriter(s *redistest.Server, id string) *writer {
+	return &writer{id: id, refused: make(map[string]bool), opts: Options{
+		Name: "a", Dial: dial(s, ""), Log: slog.New(slog.DiscardHandler), Refused: func(string) {},
+	}}
+}
+
+// TestOldConnection has a batch of a connection that was given up arrive when it was
+// sent again already, and when batches behind it have landed, too.
 func TestOldConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dial := func(context.Context) (*redisconn.Conn, error) {
-		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
+	w := newWriter(s, "w")
+	defer w.hangUp()
+	for number := 1; number <= 3; number++ {
+		w.begin([]named{{"n", change{add: 1}}})
+		if err := w.write(); err != nil || len(w.batch) > 0 {
+			t.Fatal(err)
+		}
+		late := newWriter(s, "w")
+		for again := 1; again <= number; again++ {
+			late.number, late.batch = again, []named{{"n", change{add: 1}}}
+			if err := late.write(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late.hangUp()
 	}
-	w := writer{opts: Options{Name: "a", Dial: dial}}
-	w.begin([]named{{"n", change{add: 1}}})
-	old, err := dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
-	if _, err := old.Do("WATCH", "wrapp-token:a"); err != nil {
-		t.Fatal(err)
-	}
-	token := w.token
-	if err := w.write(); err != nil {
-		t.Fatal(err)
-	}
-	old.Do("MULTI")
-	old.Do("INCRBY", "wrapp:a:n", 1)
-	old.Do("SET", "wrapp-token:a", token)
-	if answer, err := old.Do("EXEC"); answer != nil || err != nil {
-		t.Errorf("the old transaction was carried out: %v, %v", answer, err)
-	}
-	// Sent again although it has landed, it is not carried out either.
-	w.batch, w.token = []named{{"n", change{add: 1}}}, token
-	if err := w.write(); err != nil || len(w.batch) > 0 {
-		t.Error(err)
-	}
-	w.hangUp()
-	if n, err := redis.Int(s.Dial(2).Do("GET", "wrapp:a:n")); n != 1 || err != nil {
+	if n, err := redis.Int(s.Dial(2).Do("GET", "wrapp:a:n")); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }
 
-// TestTwoWriters loses the answer to a transaction, and has other writers of the same
-// name write before it is looked for.
+// TestTwoWriters has writers of the same name write in turn, each batch twice.
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	hears := 1 // the answers to WATCH and GET
-	dial := func(context.Context) (*redisconn.Conn, error) {
-		conn, err := redisconn.Dial(context.Background(), &s.Config().Redis, 2)
-		if err != nil || hears == 0 {
-			return conn, err
-		}
-		d := &deaf{conn.Net, hears}
-		hears = 0
-		return redisconn.NewConn(d, time.Second), nil
-	}
-	one := func() []named { return []named{{"n", change{add: 1}}} }
-	w := writer{opts: Options{Name: "a", Dial: dial}}
-	defer w.hangUp()
-	w.begin(one())
-	if err := w.write(); !errors.Is(err, errLeak) {
-		t.Fatalf("the answer was not lost: %v", err)
-	}
-	for range mostTokens - 1 {
-		other := writer{opts: w.opts}
-		for range 3 {
-			other.begin(one())
-			if err := other.write(); err != nil {
-				t.Fatal(err)
+	const writers, batches = 20, 3
+	for range batches {
+		for id := range writers {
+			for range 2 {
+				w := newWriter(s, fmt.Sprint(id))
+				w.number, w.batch = 1, []named{{fmt.Sprint("n", id), change{add: 1}}, {"n", change{add: 1}}}
+				if err := w.write(); err != nil {
+					t.Fatal(err)
+				}
+				w.hangUp()
 			}
 		}
-		other.hangUp()
-	}
-	for range 3 { // again, and two more
-		if err := w.write(); err != nil || len(w.batch) > 0 {
-			t.Fatal(err)
-		}
-		w.begin(one())
 	}
 	c := s.Dial(2)
-	if n, err := redis.Int(c.Do("GET", "wrapp:a:n")); n != 3*mostTokens || err != nil {
-		t.Errorf("%d, %v, want %d", n, err, 3*mostTokens)
-	}
-	tokens, err := redis.String(c.Do("GET", "wrapp-token:a"))
-	if n := len(strings.Fields(tokens)); n != mostTokens || err != nil {
-		t.Errorf("%d tokens, %v", n, err)
+	for key, want := range map[string]int{"n": writers, "n0": 1, "n19": 1} {
+		if n, err := redis.Int(c.Do("GET", "wrapp:a:"+key)); n != want || err != nil {
+			t.Errorf("%s: %d, %v, want %d", key, n, err, want)
+		}
 	}
 }
 
-// A deaf connection hears a number of answers, and is lost with the next.
-type deaf struct {
-	net.Conn
-	hears int
-}
-
-func (d *deaf) Read(b []byte) (int, error) {
-	n, err := d.Conn.Read(b)
-	if d.hears--; d.hears < 0 && err == nil {
-		d.Close()
-		return 0, errLeak
-	}
-	return n, err
-}
-
-// TestDecimalAnswerLost loses the answer to a transaction in which Redis could
-// not increment a decimal number as a whole one.
-func TestDecimalAnswerLost(t *testing.T) {
+// TestPosition wants the position to be there while values are written, and to expire
+// soon after the end.
+func TestPosition(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	c := s.Dial(2)
-	c.Do("SET", "wrapp:a:decimal", "1.5")
-	c.Do("RPUSH", "wrapp:a:list", "1")
-	hears := 1 // the answers to WATCH and GET
-	var refused []string
-	w := writer{refused: make(map[string]bool), opts: Options{
-		Name: "a",
-		Dial: func(ctx context.Context) (*redisconn.Conn, error) {
-			conn, err := redisconn.Dial(ctx, &s.Config().Redis, 2)
-			if err != nil || hears == 0 {
-				return conn, err
+	v, _ := open(s, "")
+	say(v, "n")
+	var keys []string
+	eventually(t, "it is written", func() bool {
+		keys, _ = redis.Strings(c.Do("KEYS", "{wrapp:a}:wrapp:*"))
+		return len(keys) == 1
+	})
+	if ms, err := redis.Int64(c.Do("PTTL", keys[0])); ms <= farewellLife.Milliseconds() || ms > positionLife.Milliseconds() {
+		t.Errorf("it expires in %d ms: %v", ms, err)
+	}
+	closed(t, v)
+	if ms, err := redis.Int64(c.Do("PTTL", keys[0])); ms <= 0 || ms > farewellLife.Milliseconds() {
+		t.Errorf("after the end it expires in %d ms: %v", ms, err)
+	}
+}
+
+// TestOlderRights has users with the rights that the older wrapp needed, and some more.
+func TestOlderRights(t *testing.T) {
+	t.Parallel()
+	for _, more := range []string{"", "+incrby", "+incrby +incrbyfloat", "+eval +evalsha"} {
+		t.Run(more, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			rules := append([]any{"SETUSER", "default", "resetkeys", "~wrapp:a:*", "~{wrapp:a}*", "-@all", "+select", "+ping", "+hello", "+client", "+incr", "+set"}, redis.Args{}.AddFlat(strings.Fields(more))...)
+			c := s.Dial(2)
+			if _, err := s.Dial(0).Do("ACL", "SETUSER", "check", "on", "nopass", "~*", "+@all"); err != nil {
+				t.Fatal(err)
 			}
-			d := &deaf{conn.Net, hears}
-			hears = 0
-			return redisconn.NewConn(d, time.Second), nil
-		},
-		Refused: func(reason string) { refused = append(refused, reason) },
-	}}
-	defer w.hangUp()
-	w.begin([]named{{"whole", change{add: 2}}, {"decimal", change{add: 2}}, {"list", change{add: 2}}, {"set", change{set: "7", add: 2}}, {"fresh", change{set: "0.5", add: 2}}})
-	if err := w.write(); !errors.Is(err, errLeak) {
-		t.Fatalf("the answer was not lost: %v", err)
+			if _, err := c.Do("AUTH", "check", ""); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Do("ACL", rules...); err != nil {
+				t.Fatal(err)
+			}
+			v, refused := open(s, "")
+			say(v, "n", "n", "n", "set:5", "other")
+			closed(t, v)
+			for key, want := range map[string]int{"n": 3, "set": 5, "other": 1} {
+				if n, err := redis.Int(c.Do("GET", "wrapp:a:"+key)); n != want || err != nil {
+					t.Errorf("%s: %d, %v, want %d", key, n, err, want)
+				}
+			}
+			if len(refused()) > 0 {
+				t.Errorf("%q", refused())
+			}
+		})
 	}
-	if n, err := redis.Int(c.Do("GET", "wrapp:a:whole")); n != 2 {
-		t.Fatalf("it has not landed: %d, %v", n, err)
+}
+
+// TestMaxKeys bounds how many keys the markers of an app may make.
+func TestMaxKeys(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var refused []string
+	v := New(Options{Name: "a", Dial: dial(s, ""), Log: slog.New(slog.DiscardHandler), MaxKeys: 3, Refused: func(r string) { refused = append(refused, r) }})
+	for i := range 10 {
+		say(v, fmt.Sprint("k", i%5))
 	}
-	for range 2 {
-		if err := w.write(); err != nil {
-			t.Fatal(err)
-		}
+	closed(t, v)
+	if len(refused) != 1 || !strings.Contains(refused[0], "logs.max_keys") {
+		t.Errorf("%q", refused)
 	}
-	for key, want := range map[string]string{"whole": "2", "decimal": "3.5", "set": "9", "fresh": "2.5"} {
-		if got, err := redis.String(c.Do("GET", "wrapp:a:"+key)); got != want {
-			t.Errorf("%s: %q, %v, want %q", key, got, err, want)
-		}
-	}
-	if len(w.batch) > 0 || len(refused) != 1 || !strings.Contains(refused[0], "wrapp:a:list: WRONGTYPE") {
-		t.Errorf("%v, refused %q", w.batch, refused)
+	if keys, err := redis.Strings(s.Dial(2).Do("KEYS", "wrapp:a:*")); len(keys) != 3 {
+		t.Errorf("%q, %v", keys, err)
 	}
 }
 
@@ -350,7 +335,7 @@ func TestDecimalAnswerLost(t *testing.T) {
 func TestAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
-	v, _ := open(s, nil)
+	v, _ := open(s, "")
 	for i := range mostKeys + 5 {
 		say(v, fmt.Sprint("key", i))
 	}
@@ -371,7 +356,7 @@ func TestAway(t *testing.T) {
 func TestDropped(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
-	v, refused := open(s, nil)
+	v, refused := open(s, "")
 	for i := range mostKeys + 5 {
 		say(v, fmt.Sprint("key", i))
 	}
@@ -390,7 +375,7 @@ func TestDropped(t *testing.T) {
 func TestLongest(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	v, refused := open(s, nil)
+	v, refused := open(s, "")
 	key, value := strings.Repeat("k", longestKey), strings.Repeat("1", longestValue)
 	say(v, key+":"+value, key+"k:1", "long:1"+value)
 	closed(t, v)
@@ -405,45 +390,11 @@ func TestLongest(t *testing.T) {
 }
 
 func BenchmarkCount(b *testing.B) {
-	v := New(Options{Dial: func(context.Context) (*redisconn.Conn, error) { return nil, errLeak }})
+	v := New(Options{Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") }})
 	defer v.Close(0)
 	key := []byte("frames")
 	b.ReportAllocs()
 	for b.Loop() {
 		v.Count(key)
-	}
-}
-
-// TestNoTransaction has Redis refuse the transaction and nothing else: then nothing is
-// carried out, rather than one by one.
-func TestNoTransaction(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	c := s.Dial(2)
-	if _, err := c.Do("ACL", "SETUSER", "default", "-multi"); err != nil {
-		t.Fatal(err)
-	}
-	dial := func(context.Context) (*redisconn.Conn, error) {
-		return redisconn.Dial(context.Background(), &s.Config().Redis, 2)
-	}
-	w := writer{opts: Options{Name: "a", Dial: dial}}
-	w.begin([]named{{"n", change{add: 1}}, {"last", change{set: "5"}}})
-	for range 2 {
-		if err := w.write(); err == nil || !strings.Contains(err.Error(), "MULTI") {
-			t.Errorf("written: %v", err)
-		}
-	}
-	if keys, err := redis.Strings(c.Do("KEYS", "*")); err != nil || len(keys) > 0 {
-		t.Errorf("%q, %v", keys, err)
-	}
-	if _, err := c.Do("ACL", "SETUSER", "default", "+multi"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.write(); err != nil {
-		t.Error(err)
-	}
-	w.hangUp()
-	if n, err := redis.Int(c.Do("GET", "wrapp:a:n")); n != 1 || err != nil {
-		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -2,28 +2,37 @@ package values
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
-	"github.com/lpportorino/jettison-base-images/internal/resp"
 )
 
-// mostInBatch is how many keys are written at once: a transaction holds Redis up.
+// mostInBatch is how many keys are written at once: a script holds Redis up.
 const mostInBatch = 500
 
 // timeout is how long Redis may take to answer a batch.
 const timeout = 2 * time.Second
 
-// tokenLife is how long a token stays in Redis. It goes by even while the server
-// is away, so it is longer than that may take.
-const tokenLife = 24 * time.Hour
+// Lives of the position. They go by even while the server is away, so the first is longer
+// than that may take.
+const (
+	positionLife = 24 * time.Hour
+	farewellLife = time.Hour // from an end at which nothing waits any more
+)
+
+// script is what Redis does with a batch.
+var script = redisconn.NewScript(scriptText)
+
+//go:embed values.lua
+var scriptText string
 
 // A named change is a change and its key, without the wrapp:<name>: in front.
 type named struct {
@@ -31,28 +40,25 @@ type named struct {
 	change
 }
 
-// A writer writes one batch after another, each exactly once.
+// A writer writes one batch after another, each exactly once: the script remembers the
+// number of the newest that it has carried out, so one that is sent again after a lost
+// connection is passed over.
 //
-// INCRBY is not idempotent, so a batch goes in a transaction together with a
-// token of its own: after a lost connection the token says whether the batch has
-// landed. The key of the token is watched from before it is read until the
-// transaction, on every connection. So a transaction that Redis still had from a
-// lost connection, and one that was sent again, cannot both be carried out,
-// whichever comes first. Other writers of the same name have that key too, so each
-// keeps the last tokens of the others beside its own.
-//
-// In a cluster a transaction is of one slot. There a batch is one key, and its
-// token has the slot of the key.
+// In a cluster a script is of one slot. There a batch is one key, and its position has the
+// slot of the key.
 type writer struct {
-	opts Options
-	conn *redisconn.Conn
+	opts   Options
+	id     string // of this run
+	client *redisconn.Client
 
 	batch  []named // what is being written
 	rest   []named // what comes after it
-	id     string  // of this writer
-	token  string  // of the batch: the id and the number
 	number int     // of batches
 
+	known   bool            // the server knows the script by its SHA
+	plain   bool            // this user may not run scripts; until the connection ends
+	told    bool            // of that
+	ending  bool            // nothing comes behind what waits
 	refused map[string]bool // keys of which it was told
 	failed  int             // attempts in a row
 	ever    bool            // there was a connection
@@ -63,37 +69,17 @@ type writer struct {
 func (w *writer) begin(batch []named) {
 	w.number++
 	w.batch = batch
-	if w.id == "" {
-		w.id = fmt.Sprintf("%d-%08x-", time.Now().UnixMilli(), rand.Uint32())
-	}
-	w.token = w.id + strconv.Itoa(w.number)
-}
-
-// mostTokens is how many writers of the same name are told apart: those that wrote
-// last.
-const mostTokens = 16
-
-// tokens is what the token's key is to hold where it holds there: our token, and
-// those of others.
-func (w *writer) tokens(there []string) string {
-	all := []string{w.token}
-	for _, t := range there {
-		if len(all) < mostTokens && !strings.HasPrefix(t, w.id) {
-			all = append(all, t)
-		}
-	}
-	return strings.Join(all, " ")
 }
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
 
-// tokenKey is that of the batch's token. It is no key that a marker can name.
-func (w *writer) tokenKey() string {
-	key := "wrapp-token:" + w.opts.Name
-	if w.conn.InCluster() {
-		key += ":{" + w.key(w.batch[0].name) + "}"
+// position is the key of the position. It is no key that a marker can name.
+func (w *writer) position() string {
+	of := "wrapp:" + w.opts.Name
+	if w.client.InCluster() {
+		of = w.key(w.batch[0].name)
 	}
-	return key
+	return "{" + of + "}:wrapp:" + w.id
 }
 
 // next makes what is left the one to write.
@@ -142,160 +128,162 @@ func (w *writer) write() error {
 }
 
 func (w *writer) hangUp() {
-	if w.conn != nil {
-		w.conn.Close()
-		w.conn = nil
+	if w.client != nil {
+		w.client.Close()
+		w.client = nil
 	}
 }
 
 func (w *writer) attempt(ctx context.Context) (err error) {
-	if w.conn == nil {
-		if w.conn, err = w.opts.Dial(ctx); err != nil {
-			w.conn = nil
+	if w.client == nil {
+		if w.client, err = w.opts.Dial(ctx); err != nil {
+			w.client = nil
 			return err
 		}
 		w.ever = true
+		w.known, w.plain = false, false
 	}
-	if w.conn.InCluster() && len(w.batch) > 1 {
+	if w.client.InCluster() && len(w.batch) > 1 {
 		// None of it was ever sent.
 		w.rest = append(w.batch[1:len(w.batch):len(w.batch)], w.rest...)
 		w.batch = w.batch[:1:1]
 	}
-	conn, err := w.conn.At(ctx, w.key(w.batch[0].name))
-	if err != nil {
-		return err
+	if w.plain {
+		return w.writePlain(ctx)
 	}
-	// MULTI is answered before the rest is sent: if it were refused, and what follows
-	// were not, that would be carried out one by one, with the token that says all was.
-	token := w.tokenKey()
-	answers, err := exchange(ctx, conn, []any{"WATCH", token}, []any{"GET", token}, []any{"MULTI"})
-	if err != nil {
-		return err
+	refused, err := w.call(ctx)
+	reply := redisconn.Reply(err)
+	switch {
+	case err == nil:
+		for i, reply := range refused {
+			w.refuse(w.batch[i].name, reply)
+		}
+		w.next()
+		return nil
+	case redisconn.Unknown(reply) && w.known:
+		w.known = false
+		return w.attempt(ctx)
+	case redisconn.MayNotRun(reply) || redisconn.Denied(reply):
+		w.becomePlain(reply)
+		return w.attempt(ctx)
 	}
-	text, _ := resp.String(answers[1], nil)
-	there := strings.Fields(text)
-	if slices.Contains(there, w.token) {
-		return w.landed(ctx, conn)
-	}
-	var commands [][]any
-	for _, c := range w.batch {
-		commands = append(commands, w.commands(c)...)
-	}
-	commands = append(commands, []any{"SET", token, w.tokens(there), "PX", tokenLife.Milliseconds()}, []any{"EXEC"})
-	answers, err = exchange(ctx, conn, commands...)
-	if err != nil {
-		return err
-	}
-	results, ok := answers[len(answers)-1].([]any)
-	if !ok {
-		return errors.New("the token has changed: another wrapp of this name writes, or an earlier attempt has landed")
-	}
-	w.settle(results)
-	return nil
+	return err
 }
 
-// landed settles the batch, which has landed although the answer was lost, and ends
-// the transaction that was begun for it. What Redis then could not increment shows
-// in what is there: no whole number.
-func (w *writer) landed(ctx context.Context, conn *redisconn.Conn) error {
-	var results []any
-	commands := [][]any{{"EXEC"}}
-	var at []int // the results that are for the GETs behind it to say
+// call calls the script. refused are the errors of values that could not be changed, by
+// their place in the batch.
+func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
+	life := positionLife
+	if w.ending {
+		life = farewellLife
+	}
+	keys := []string{w.position()}
+	args := []string{strconv.Itoa(w.number), strconv.FormatInt(life.Milliseconds(), 10)}
 	for _, c := range w.batch {
-		for _, command := range w.commands(c) {
-			if command[0] == "INCRBY" {
-				commands = append(commands, []any{"GET", command[1]})
-				at = append(at, len(results))
-			}
-			results = append(results, nil)
-		}
+		keys = append(keys, w.key(c.name))
+		args = append(args, c.set, strconv.FormatInt(c.add, 10))
 	}
-	answers, err := exchange(ctx, conn, commands...)
-	if err != nil && redisconn.Final(err) == "" {
-		return err
-	}
-	for i, answer := range answers[1:] {
-		if reply, ok := answer.(resp.Error); ok {
-			results[at[i]] = reply
-		} else if _, err := resp.Int(answer, nil); err != nil && answer != nil {
-			results[at[i]] = notWhole
-		}
-	}
-	w.settle(results)
-	return nil
-}
-
-// notWhole is how Redis refuses to increment what is no whole number.
-const notWhole = resp.Error("ERR value is not an integer or out of range")
-
-// exchange sends commands in one pipeline and returns their answers. The first
-// answer that is an error is one.
-func exchange(ctx context.Context, conn *redisconn.Conn, commands ...[]any) ([]any, error) {
-	for _, c := range commands {
-		conn.Send(c[0].(string), c[1:]...)
-	}
-	if err := conn.Flush(); err != nil {
+	answer, err := w.client.Do(ctx, script.Call(w.client, !w.known, keys, args)).ToArray()
+	if err != nil {
 		return nil, err
 	}
-	answers := make([]any, len(commands))
-	var first error
-	for i := range commands {
-		answer, err := conn.ReceiveContext(ctx)
-		var reply resp.Error
-		if err != nil && !errors.As(err, &reply) {
-			return nil, err
+	w.known = true
+	refused = make(map[int]string)
+	for i := 0; i+1 < len(answer); i += 2 {
+		place, err := answer[i].ToInt64()
+		text, err2 := answer[i+1].ToString()
+		if err := errors.Join(err, err2); err != nil || place < 1 || int(place) > len(w.batch) {
+			return nil, errors.New("redis answered the script with something else than it returns")
 		}
-		// The error of a queued command says more than EXEC's of the whole.
-		if err != nil && first == nil {
-			first = fmt.Errorf("%v: %w", commands[i][:min(2, len(commands[i]))], err)
-		}
-		if answers[i] = answer; err != nil {
-			answers[i] = reply
-		}
+		refused[int(place)-1] = redisconn.ScriptError(text)
 	}
-	return answers, first
+	return refused, nil
 }
 
-// commands carry out a change.
-func (w *writer) commands(c named) (commands [][]any) {
-	key := w.key(c.name)
-	set, add := c.set, c.add
-	if n, err := strconv.ParseInt(set, 10, 64); err == nil && add > 0 && n <= math.MaxInt64-add {
-		set, add = strconv.FormatInt(n+add, 10), 0
+// refuse tells, once for each key, that Redis does not take its value.
+func (w *writer) refuse(name, reply string) {
+	if w.refused[name] {
+		return
 	}
-	if set != "" {
-		commands = append(commands, []any{"SET", key, set})
+	if len(w.refused) < mostKeys {
+		w.refused[name] = true
 	}
-	if add > 0 && (c.decimal || strings.Contains(set, ".")) {
-		commands = append(commands, []any{"INCRBYFLOAT", key, add})
-	} else if add > 0 {
-		commands = append(commands, []any{"INCRBY", key, add})
-	}
-	return commands
+	w.opts.Refused(fmt.Sprintf("redis does not take the value %s: %s", w.key(name), reply))
 }
 
-// settle looks at the results of the batch, which has landed but for what Redis
-// could not increment. What is no whole number is then incremented as a decimal
-// one.
-func (w *writer) settle(results []any) {
-	var again []named
-	i := 0
+// becomePlain has values be written by plain commands until the connection ends. A count
+// may come twice then, when an answer is lost.
+func (w *writer) becomePlain(reply string) {
+	w.plain = true
+	if !w.told {
+		w.told = true
+		w.opts.Log.Warn(fmt.Sprintf("redis does not let this user run scripts: a count may come twice after a lost connection; wrapp acl %s prints the rules that are needed", w.opts.Name), "reply", reply)
+	}
+}
+
+// writePlain writes the batch where the script may not run.
+func (w *writer) writePlain(ctx context.Context) error {
+	b := w.client.B
+	var commands []rueidis.Completed
+	var of []named // the change that each command is of
+	add := func(c named, command rueidis.Completed) {
+		commands, of = append(commands, command), append(of, c)
+	}
 	for _, c := range w.batch {
-		for range w.commands(c) {
-			err, failed := results[i].(resp.Error)
-			i++
-			switch {
-			case !failed:
-			case !c.decimal && err == notWhole:
-				again = append(again, named{c.name, change{add: c.add, decimal: true}})
-			case !w.refused[c.name]:
-				if len(w.refused) < mostKeys {
-					w.refused[c.name] = true
-				}
-				w.opts.Refused(fmt.Sprintf("redis does not take the value %s: %s", w.key(c.name), string(err)))
-			}
+		key := w.key(c.name)
+		if c.set != "" {
+			add(named{c.name, change{set: c.set}}, b().Set().Key(key).Value(c.set).Build())
+			c.set = ""
 		}
+		switch {
+		case c.add > 0 && c.decimal:
+			add(c, b().Incrbyfloat().Key(key).Increment(float64(c.add)).Build())
+		case c.add > 0 && c.single:
+			one := named{c.name, change{add: 1, single: true}}
+			for range c.add {
+				add(one, b().Incr().Key(key).Build())
+			}
+		case c.add > 0:
+			add(c, b().Incrby().Key(key).Increment(c.add).Build())
+		}
+	}
+	var again []named
+	var first error // of those that go away by themselves
+	for i, result := range w.client.DoMulti(ctx, commands...) {
+		c := of[i]
+		err := result.Error()
+		reply := redisconn.Reply(err)
+		switch increment := c.add > 0 && !c.decimal; {
+		case err == nil:
+			continue
+		case reply == "":
+			return err // what was carried out comes twice
+		case redisconn.Passing(reply):
+			if first == nil {
+				first = err
+			}
+		case increment && strings.Contains(reply, "not an integer"):
+			c.decimal = true
+		case increment && !c.single && redisconn.Denied(reply):
+			c.single = true
+		default:
+			w.refuse(c.name, reply)
+			continue
+		}
+		again = append(again, c)
 	}
 	w.rest = append(again, w.rest...)
 	w.next()
+	return first
+}
+
+// farewell has the position expire soon, when nothing waits any more.
+func (w *writer) farewell() {
+	if w.client == nil || w.plain || w.number == 0 || w.client.InCluster() || len(w.batch) > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	w.number++
+	w.call(ctx) // one that fails expires later
 }

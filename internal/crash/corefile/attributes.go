@@ -4,44 +4,44 @@ package corefile
 // as nobody can say how long it is.
 func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
 	v := attr{form: s.form}
-	if v.form == 0x16 { // indirect
+	if v.form == formIndirect {
 		v.form = uint16(min(cur.uleb(), 0xffff))
 	}
 	switch v.form {
-	case 0x0b, 0x0c, 0x11, 0x25, 0x29: // data1, flag, ref1, strx1, addrx1
+	case formData1, formFlag, formRef1, formStrx1, formAddrx1:
 		v.u = uint64(cur.u8())
-	case 0x05, 0x12, 0x26, 0x2a: // data2, ref2, strx2, addrx2
+	case formData2, formRef2, formStrx2, formAddrx2:
 		v.u = uint64(cur.u16())
-	case 0x27, 0x2b: // strx3, addrx3
+	case formStrx3, formAddrx3:
 		v.u = cur.uint(3)
-	case 0x06, 0x13, 0x28, 0x2c, 0x1c: // data4, ref4, strx4, addrx4, ref_sup4
+	case formData4, formRef4, formStrx4, formAddrx4, formRefSup4:
 		v.u = uint64(cur.u32())
-	case 0x01, 0x07, 0x14, 0x20, 0x24: // addr, data8, ref8, ref_sig8, ref_sup8
+	case formAddr, formData8, formRef8, formRefSig8, formRefSup8:
 		v.u = cur.u64()
-	case 0x1e: // data16
+	case formData16:
 		cur.skip(16)
-	case 0x0d: // sdata
+	case formSdata:
 		v.u = uint64(cur.sleb())
-	case 0x0f, 0x15, 0x1a, 0x1b, 0x22, 0x23: // udata, ref_udata, strx, addrx, loclistx, rnglistx
+	case formUdata, formRefUdata, formStrx, formAddrx, formLoclistx, formRnglistx:
 		v.u = cur.uleb()
-	case 0x0e, 0x17, 0x1d, 0x1f, 0x1f20, 0x1f21: // strp, sec_offset, strp_sup, line_strp, and GNU's
+	case formStrp, formSecOffset, formStrpSup, formLineStrp, formGNURefAlt, formGNUStrpAlt:
 		v.u = cur.offset(u.wide)
-	case 0x10: // ref_addr
+	case formRefAddr:
 		v.u = cur.offset(u.wide || u.version == 2)
-	case 0x08: // string
+	case formString:
 		v.u = cur.pos - t.info.off
 		cur.text(0)
-	case 0x0a: // block1
+	case formBlock1:
 		cur.skip(uint64(cur.u8()))
-	case 0x03: // block2
+	case formBlock2:
 		cur.skip(uint64(cur.u16()))
-	case 0x04: // block4
+	case formBlock4:
 		cur.skip(uint64(cur.u32()))
-	case 0x09, 0x18: // block, exprloc
+	case formBlock, formExprloc:
 		cur.skip(cur.uleb())
-	case 0x19: // flag_present
+	case formFlagPresent:
 		v.u = 1
-	case 0x21: // implicit_const
+	case formImplicitConst:
 		v.u = uint64(s.implicit)
 	default:
 		cur.bad = true
@@ -51,11 +51,15 @@ func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
 
 // address is the address that an attribute stands for.
 func (t *lineTable) address(u *unit, v attr) uint64 {
-	switch v.form {
-	case 0x1b, 0x29, 0x2a, 0x2b, 0x2c:
+	if isAddrx(v.form) {
 		return t.addressAt(u, v.u)
 	}
 	return v.u
+}
+
+// isAddrx says whether a form is an index into .debug_addr.
+func isAddrx(form uint16) bool {
+	return form == formAddrx || formAddrx1 <= form && form <= formAddrx4
 }
 
 func (t *lineTable) addressAt(u *unit, index uint64) uint64 {
@@ -69,13 +73,13 @@ func (t *lineTable) addressAt(u *unit, index uint64) uint64 {
 // text is the string that an attribute stands for.
 func (t *lineTable) text(u *unit, v attr) string {
 	switch v.form {
-	case 0x08:
+	case formString:
 		return t.info.text(v.u, maxName)
-	case 0x0e:
+	case formStrp:
 		return t.str.text(v.u, maxName)
-	case 0x1f:
+	case formLineStrp:
 		return t.lineStr.text(v.u, maxName)
-	case 0x1a, 0x25, 0x26, 0x27, 0x28:
+	case formStrx, formStrx1, formStrx2, formStrx3, formStrx4:
 		size := uint64(4)
 		if u.wide {
 			size = 8
@@ -98,7 +102,7 @@ func (t *lineTable) eachRange(u *unit, low, high, ranges attr, yield func(low, h
 	if high.form != 0 {
 		from := t.address(u, low)
 		to := t.address(u, high)
-		if high.form != 0x01 && (high.form < 0x29 || high.form > 0x2c) && high.form != 0x1b {
+		if high.form != formAddr && !isAddrx(high.form) {
 			to += from // a length
 		}
 		if from < to {
@@ -126,7 +130,7 @@ func (t *lineTable) eachRange(u *unit, low, high, ranges attr, yield func(low, h
 		return
 	}
 	off := ranges.u
-	if ranges.form == 0x23 { // an index into the offsets at rngBase
+	if ranges.form == formRnglistx { // an index into the offsets at rngBase
 		size := uint64(4)
 		if u.wide {
 			size = 8
@@ -140,24 +144,24 @@ func (t *lineTable) eachRange(u *unit, low, high, ranges attr, yield func(low, h
 	cur := t.rnglists.from(off)
 	for range maxSteps {
 		var from, to uint64
-		switch kind := cur.u8(); kind {
-		case 1: // base_addressx
+		switch cur.u8() {
+		case rangeBaseAddressx:
 			base = t.addressAt(u, cur.uleb())
 			continue
-		case 2: // startx_endx
+		case rangeStartxEndx:
 			from, to = t.addressAt(u, cur.uleb()), t.addressAt(u, cur.uleb())
-		case 3: // startx_length
+		case rangeStartxLength:
 			from = t.addressAt(u, cur.uleb())
 			to = from + cur.uleb()
-		case 4: // offset_pair
+		case rangeOffsetPair:
 			from = base + cur.uleb()
 			to = base + cur.uleb()
-		case 5: // base_address
+		case rangeBaseAddress:
 			base = cur.u64()
 			continue
-		case 6: // start_end
+		case rangeStartEnd:
 			from, to = cur.u64(), cur.u64()
-		case 7: // start_length
+		case rangeStartLength:
 			from = cur.u64()
 			to = from + cur.uleb()
 		default: // end_of_list

@@ -3,14 +3,11 @@ package corefile
 import (
 	"slices"
 	"strings"
-
-	"github.com/lpportorino/jettison-base-images/internal/crash/demangle"
 )
 
 // A Frame is one call on a stack. An inlined call has a frame of its own, before
 // the frame of the function it was inlined into.
 type Frame struct {
-	_        incomparable
 	PC       uint64
 	Module   string // path of the file; empty if the address is in none
 	Offset   uint64 // the address as the file has it: what addr2line wants
@@ -216,7 +213,7 @@ func (c *Core) interrupted(regs *Registers) bool {
 		cur.bad = cur.bad || before.PC() == 0
 	} else {
 		cur = at((*memorySource)(c), regs.SP()+40, 17*8) // uc_mcontext
-		for _, n := range [...]int{8, 9, 10, 11, 12, 13, 14, 15, 5, 4, amd64BP, 3, 1, 0, 2, amd64SP, amd64PC} {
+		for _, n := range [...]int{8, 9, 10, 11, 12, 13, 14, 15, amd64DI, amd64SI, amd64BP, amd64BX, amd64DX, amd64AX, amd64CX, amd64SP, amd64PC} {
 			before.set(n, cur.u64())
 		}
 	}
@@ -257,11 +254,15 @@ type frameKey struct{ pc, lookup uint64 }
 func (m *Module) describe(f *Frame, lookup uint64) []Frame {
 	if g := m.goFuncs(); g != nil {
 		if fn, ok := g.find(lookup); ok {
-			return g.describe(f, fn, lookup)
+			inlined := g.describe(f, fn, lookup)
+			if g.doubt != "" {
+				return m.describeLines(f, lookup) // by DWARF, if it was not stripped
+			}
+			return inlined
 		}
 	}
 	if name, start, ok := m.symbol(lookup); ok {
-		f.Function, f.FuncOff = demangle.Name(name), f.PC-start
+		f.Function, f.FuncOff = sourceName(name), f.PC-start
 	}
 	return m.describeLines(f, lookup)
 }

@@ -2,7 +2,6 @@ package corefile
 
 // A rule says how a register of the caller is found.
 type rule struct {
-	_        incomparable
 	kind     uint8
 	reg      int
 	off      int64
@@ -48,26 +47,27 @@ func (t *frameTable) run(f fde, cur *cursor, r, initial *row, pc uint64) bool {
 			return false
 		}
 		op := cur.u8()
-		reg := uint64(op & 0x3f)
-		switch op >> 6 {
-		case 0:
-			reg = 1 << 10 // none
+		operand := uint64(op & 0x3f)
+		reg := uint64(1 << 10) // none
+		switch op & 0xc0 {
+		case cfaAdvanceLoc:
+			op = cfaAdvanceLoc
+		case cfaOffset:
+			op, reg = cfaOffsetExtended, operand
+		case cfaRestore:
+			op, reg = cfaRestoreExtended, operand
+		default:
 			switch op {
-			case 0x05, 0x06, 0x07, 0x08, 0x09, 0x0c, 0x0d, 0x10, 0x11, 0x12, 0x14, 0x15, 0x16, 0x2f:
+			case cfaOffsetExtended, cfaRestoreExtended, cfaUndefined, cfaSameValue, cfaRegister, cfaDefCFA, cfaDefCFARegister,
+				cfaExpression, cfaOffsetExtendedSF, cfaDefCFASF, cfaValOffset, cfaValOffsetSF, cfaValExpression, cfaGNUNegativeOffset:
 				reg = min(reg, cur.uleb())
 			}
-		case 1:
-			op = 0x42 // advance_loc
-		case 2:
-			op = 0x05 // offset
-		case 3:
-			op = 0x06 // restore
 		}
 		var v rule // of reg, where there is one
 		switch op {
-		case 0x00, 0x2d: // nop; AARCH64_negate_ra_state: signed addresses are recognised by their bits
+		case cfaNop, cfaNegateRAState: // signed addresses are recognised by their bits
 			continue
-		case 0x01: // set_loc
+		case cfaSetLoc:
 			to, ok := t.pointer(cur, f.encoding)
 			if !ok {
 				return false
@@ -79,75 +79,75 @@ func (t *frameTable) run(f fde, cur *cursor, r, initial *row, pc uint64) bool {
 				return true
 			}
 			continue
-		case 0x42, 0x02, 0x03, 0x04: // advance_loc, and with 1, 2, 4 bytes
-			n := reg
-			if op != 0x42 {
-				n = cur.uint(1 << (op - 2))
+		case cfaAdvanceLoc, cfaAdvanceLoc1, cfaAdvanceLoc2, cfaAdvanceLoc4:
+			n := operand
+			if op != cfaAdvanceLoc {
+				n = cur.uint(1 << (op - cfaAdvanceLoc1))
 			}
 			if loc += n * f.codeAlign; loc > pc {
 				return true
 			}
 			continue
-		case 0x05: // offset_extended
+		case cfaOffsetExtended:
 			v.kind, v.off = ruleOffset, int64(cur.uleb())*f.dataAlign
-		case 0x06: // restore_extended
+		case cfaRestoreExtended:
 			if initial == nil || reg >= uint64(len(r.regs)) {
 				continue
 			}
 			v = initial.regs[reg]
-		case 0x07: // undefined
+		case cfaUndefined:
 			v.kind = ruleUndefined
-		case 0x08: // same_value
-		case 0x09: // register
+		case cfaSameValue:
+		case cfaRegister:
 			v.kind, v.reg = ruleRegister, int(min(cur.uleb(), 1<<10))
-		case 0x0a: // remember_state
+		case cfaRememberState:
 			if len(saved) >= 16 || !t.c.spend(1<<10) {
 				return false
 			}
 			saved = append(saved, *r)
 			continue
-		case 0x0b: // restore_state
+		case cfaRestoreState:
 			if len(saved) == 0 {
 				return false
 			}
 			*r = saved[len(saved)-1]
 			saved = saved[:len(saved)-1]
 			continue
-		case 0x0c: // def_cfa
+		case cfaDefCFA:
 			r.cfa = rule{kind: ruleRegister, reg: int(reg), off: int64(cur.uleb())}
 			continue
-		case 0x0d: // def_cfa_register
+		case cfaDefCFARegister:
 			r.cfa.kind, r.cfa.reg = ruleRegister, int(reg)
 			continue
-		case 0x0e: // def_cfa_offset
+		case cfaDefCFAOffset:
 			r.cfa.off = int64(cur.uleb())
 			continue
-		case 0x0f: // def_cfa_expression
+		case cfaDefCFAExpression:
 			r.cfa = rule{kind: ruleExpression}
 			r.cfa.from, r.cfa.to = cur.block()
 			continue
-		case 0x10: // expression
+		case cfaExpression:
 			v.kind = ruleExpression
 			v.from, v.to = cur.block()
-		case 0x16: // val_expression
+		case cfaValExpression:
 			v.kind = ruleValueExpression
 			v.from, v.to = cur.block()
-		case 0x11: // offset_extended_sf
+		case cfaOffsetExtendedSF:
 			v.kind, v.off = ruleOffset, cur.sleb()*f.dataAlign
-		case 0x12: // def_cfa_sf
+		case cfaDefCFASF:
 			r.cfa = rule{kind: ruleRegister, reg: int(reg), off: cur.sleb() * f.dataAlign}
 			continue
-		case 0x13: // def_cfa_offset_sf
+		case cfaDefCFAOffsetSF:
 			r.cfa.off = cur.sleb() * f.dataAlign
 			continue
-		case 0x14: // val_offset
+		case cfaValOffset:
 			v.kind, v.off = ruleValue, int64(cur.uleb())*f.dataAlign
-		case 0x15: // val_offset_sf
+		case cfaValOffsetSF:
 			v.kind, v.off = ruleValue, cur.sleb()*f.dataAlign
-		case 0x2e: // GNU_args_size
+		case cfaGNUArgsSize:
 			cur.uleb()
 			continue
-		case 0x2f: // GNU_negative_offset_extended
+		case cfaGNUNegativeOffset:
 			v.kind, v.off = ruleOffset, -int64(cur.uleb())*f.dataAlign
 		default:
 			return false

@@ -1,6 +1,9 @@
 package corefile
 
-import "sort"
+import (
+	"debug/elf"
+	"sort"
+)
 
 // Call frame information, .eh_frame and .debug_frame: where in a function's
 // frame the caller's registers are.
@@ -34,7 +37,6 @@ type fdeRange struct {
 }
 
 type cie struct {
-	_         incomparable
 	version   uint8
 	codeAlign uint64
 	dataAlign int64
@@ -158,11 +160,11 @@ func (t *frameTable) fde(off uint64) (fde, bool) {
 	}
 	f := fde{cie: ci}
 	start, ok := t.pointer(cur, ci.encoding)
-	size, ok2 := t.pointer(cur, ci.encoding&0x0f)
+	size, ok2 := t.pointer(cur, ci.encoding&pointerFormat)
 	if !ok || !ok2 {
 		return fde{}, false
 	}
-	if t.debug || ci.encoding&0x70 == 0 {
+	if t.debug || ci.encoding&pointerBase == 0 {
 		start += t.bias
 	}
 	f.start, f.end = start, start+size
@@ -233,7 +235,7 @@ func (t *frameTable) readCIE(off uint64) *cie {
 			case 'S':
 				ci.signal = true
 			case 'P':
-				t.pointer(cur, cur.u8()&^0x80)
+				t.pointer(cur, cur.u8()&^pointerIndirect)
 			case 'B': // return addresses are signed with the other key
 			}
 		}
@@ -251,30 +253,38 @@ func (t *frameTable) readCIE(off uint64) *cie {
 
 // pointer reads a pointer in one of the encodings of .eh_frame.
 func (t *frameTable) pointer(cur *cursor, encoding uint8) (uint64, bool) {
-	if encoding == 0xff {
+	if encoding == pointerOmit {
 		return 0, true
 	}
 	place := t.addr + (cur.pos - t.data.off)
 	var v uint64
-	switch encoding & 0x0f {
-	case 0x00:
+	switch encoding & pointerFormat {
+	case pointerAbsolute:
 		v = cur.u64()
-	case 0x01:
+	case pointerULEB:
 		v = cur.uleb()
-	case 0x02, 0x03, 0x04:
-		v = cur.uint(1 << (encoding&7 - 1))
-	case 0x09:
+	case pointerU2:
+		v = uint64(cur.u16())
+	case pointerU4:
+		v = uint64(cur.u32())
+	case pointerU8:
+		v = cur.u64()
+	case pointerSLEB:
 		v = uint64(cur.sleb())
-	case 0x0a, 0x0b, 0x0c:
-		v = cur.signed(1 << (encoding&7 - 1))
+	case pointerS2:
+		v = cur.signed(2)
+	case pointerS4:
+		v = cur.signed(4)
+	case pointerS8:
+		v = cur.u64()
 	default:
 		return 0, false
 	}
-	switch encoding & 0xf0 {
-	case 0x00:
-	case 0x10: // relative to its own place
+	switch encoding &^ pointerFormat {
+	case pointerAbsolute:
+	case pointerPCRel:
 		v += place
-	case 0x30: // relative to .eh_frame_hdr
+	case pointerDataRel:
 		v += t.hdr
 	default:
 		return 0, false
@@ -291,7 +301,7 @@ func (m *Module) frameTables() []*frameTable {
 	m.open() // also for the program headers, if the core has none
 	mem := (*memorySource)(m.core)
 	for _, p := range m.progs {
-		if p.kind != ptGNUEhFrame {
+		if p.kind != elf.PT_GNU_EH_FRAME {
 			continue
 		}
 		t := &frameTable{c: m.core, hdr: m.Bias + p.addr, bias: m.Bias}
@@ -303,19 +313,19 @@ func (m *Module) frameTables() []*frameTable {
 		if version != 1 || !ok || start < m.Start || start >= m.End {
 			continue
 		}
-		if num != 0xff && tab == 0x3b {
+		if num != pointerOmit && tab == pointerDataRel|pointerS4 {
 			if t.count, ok = t.pointer(cur, num); !ok {
 				t.count = 0
 			}
 			t.table = cur.pos
 			t.count = min(t.count, cur.left()/8)
 		}
-		// How long .eh_frame is nobody says; it ends with the module at the latest.
+		// .eh_frame_hdr does not record the section's length; the module's end bounds it.
 		t.data = span{mem, start, m.End - start}
 		t.addr = start
 		m.tables = append(m.tables, t)
 	}
-	if s := m.file.section(".eh_frame"); s != nil && len(m.tables) == 0 && s.flags&shfAlloc != 0 {
+	if s := m.file.section(".eh_frame"); s != nil && len(m.tables) == 0 && s.flags&elf.SHF_ALLOC != 0 {
 		start := m.Bias + s.addr
 		m.tables = append(m.tables, &frameTable{c: m.core, bias: m.Bias, addr: start, data: span{mem, start, s.size}})
 	}

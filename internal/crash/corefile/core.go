@@ -8,6 +8,7 @@
 package corefile
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -37,14 +38,13 @@ type Arch uint16
 
 // The architectures that are read.
 const (
-	AMD64 Arch = 62  // EM_X86_64
-	ARM64 Arch = 183 // EM_AARCH64
+	AMD64 = Arch(elf.EM_X86_64)
+	ARM64 = Arch(elf.EM_AARCH64)
 )
 
 // Options say where to look for what a core does not contain. The zero value
 // looks where the core says.
 type Options struct {
-	_ incomparable
 	// Executable is the program's file, for cores that do not name it by an
 	// absolute path. It is used only if it is what the core was made from.
 	Executable string
@@ -207,10 +207,9 @@ func (c *Core) expired() bool {
 
 // A segment is a PT_LOAD of the core. What lies behind fileSize was not written.
 type segment struct {
-	_                incomparable
 	addr, memSize    uint64
 	offset, fileSize uint64
-	flags            uint32
+	flags            elf.ProgFlag
 }
 
 func (s segment) end() uint64 { return s.addr + s.memSize }
@@ -228,7 +227,7 @@ func (c *Core) parse() error {
 	if err != nil {
 		return err
 	}
-	if h.kind != etCore {
+	if h.kind != elf.ET_CORE {
 		return errors.New("an ELF file, but not a core")
 	}
 	c.Arch = Arch(h.machine)
@@ -264,7 +263,7 @@ func (c *Core) parse() error {
 			c.Truncated = true
 		}
 		switch p.kind {
-		case ptLoad:
+		case elf.PT_LOAD:
 			if p.memSize < p.fileSize {
 				p.memSize = p.fileSize
 			}
@@ -272,7 +271,7 @@ func (c *Core) parse() error {
 				continue
 			}
 			c.segments = append(c.segments, segment{addr: p.addr, memSize: p.memSize, offset: p.offset, fileSize: p.fileSize, flags: p.flags})
-		case ptNote:
+		case elf.PT_NOTE:
 			notes = append(notes, segment{offset: p.offset, fileSize: p.fileSize})
 		}
 	}

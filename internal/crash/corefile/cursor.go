@@ -1,9 +1,5 @@
 package corefile
 
-// incomparable is the first field of structs that nobody compares. It takes no room and
-// forbids ==, for which the compiler would make code for each of them.
-type incomparable [0]func()
-
 // A source is bytes at addresses: a file's at its offsets, or a process's
 // memory.
 type source interface {
@@ -14,11 +10,7 @@ type source interface {
 // A cursor reads little-endian values from a source, from pos to before end.
 // Reading past the end, or what is not there, sets bad and yields zeroes from
 // then on: who loops over a cursor asks for bad.
-//
-// Its methods are called in hundreds of places. Not to inline them makes wrapp
-// 60 KB smaller.
 type cursor struct {
-	_        incomparable
 	src      source
 	pos, end uint64
 	bad      bool
@@ -29,8 +21,6 @@ type cursor struct {
 }
 
 // at is a cursor over n bytes from off on. A range that wraps around is empty.
-//
-//go:noinline
 func at(src source, off, n uint64) *cursor {
 	end := off + n
 	if end < off {
@@ -39,7 +29,6 @@ func at(src source, off, n uint64) *cursor {
 	return &cursor{src: src, pos: off, end: end}
 }
 
-//go:noinline
 func (c *cursor) left() uint64 {
 	if c.bad || c.pos >= c.end {
 		return 0
@@ -48,8 +37,6 @@ func (c *cursor) left() uint64 {
 }
 
 // seek goes to an offset before the end.
-//
-//go:noinline
 func (c *cursor) seek(pos uint64) {
 	if pos > c.end {
 		c.bad = true
@@ -59,8 +46,6 @@ func (c *cursor) seek(pos uint64) {
 }
 
 // skip leaves n bytes out.
-//
-//go:noinline
 func (c *cursor) skip(n uint64) {
 	if n > c.left() {
 		c.bad = true
@@ -91,21 +76,15 @@ func (c *cursor) take(n int) []byte {
 
 var zeroes [16]byte
 
-//go:noinline
 func (c *cursor) u8() uint8 { return c.take(1)[0] }
 
-//go:noinline
 func (c *cursor) u16() uint16 { return le.Uint16(c.take(2)) }
 
-//go:noinline
 func (c *cursor) u32() uint32 { return le.Uint32(c.take(4)) }
 
-//go:noinline
 func (c *cursor) u64() uint64 { return le.Uint64(c.take(8)) }
 
 // uint reads size bytes, 1 to 8.
-//
-//go:noinline
 func (c *cursor) uint(size int) uint64 {
 	var v uint64
 	for i, b := range c.take(size) {
@@ -188,8 +167,6 @@ func (c *cursor) unitLength() (length uint64, wide bool) {
 }
 
 // offset reads an offset of DWARF.
-//
-//go:noinline
 func (c *cursor) offset(wide bool) uint64 {
 	if wide {
 		return c.u64()

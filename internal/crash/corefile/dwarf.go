@@ -1,8 +1,9 @@
 package corefile
 
 import (
+	"debug/dwarf"
+	"slices"
 	"sort"
-	"strings"
 )
 
 // DWARF of versions 2 to 5, as far as lines and inlined calls need it. It is
@@ -16,24 +17,12 @@ const (
 	maxEntries    = 1 << 18 // entries looked at for one address
 )
 
-// Attributes that are used.
-const (
-	atSibling     = 0x01
-	atName        = 0x03
-	atStmtList    = 0x10
-	atLowPC       = 0x11
-	atHighPC      = 0x12
-	atOrigin      = 0x31
-	atSpec        = 0x47
-	atRanges      = 0x55
-	atCallFile    = 0x58
-	atCallLine    = 0x59
-	atLinkageName = 0x6e
-	atStrBase     = 0x72
-	atAddrBase    = 0x73
-	atRngBase     = 0x74
-	atMIPSName    = 0x2007
-)
+// attrMIPSName is what compilers wrote in place of DW_AT_linkage_name before DWARF 4.
+const attrMIPSName = dwarf.Attr(0x2007)
+
+// cPlusPlus are the values of DW_AT_language that mean C++ (DWARF 5, table 7.17, and those
+// registered since for C++17 and 20).
+var cPlusPlus = []uint64{0x04, 0x1a, 0x21, 0x2b, 0x2c}
 
 // A lineTable is the DWARF of a module.
 type lineTable struct {
@@ -56,6 +45,7 @@ type unit struct {
 	abbrev            uint64
 	lines             uint64
 	hasLines          bool
+	cPlusPlus         bool
 	low               uint64 // what ranges are relative to
 	strBase, addrBase uint64
 	rngBase           uint64
@@ -70,21 +60,20 @@ type unitRange struct {
 
 type abbrev struct {
 	code     uint64
-	tag      uint16
+	tag      dwarf.Tag
 	children bool
 	specs    []spec
 }
 
 type spec struct {
-	_          incomparable
-	name, form uint16
-	implicit   int64
+	name     dwarf.Attr
+	form     uint16
+	implicit int64
 }
 
 // An attr is an attribute's value, not looked up yet where it refers to
 // something.
 type attr struct {
-	_    incomparable
 	form uint16
 	u    uint64 // of an inline string: its offset in info
 }
@@ -101,10 +90,9 @@ func (m *Module) dwarf() *lineTable {
 			continue
 		}
 		t := &lineTable{c: c, abbrevsOf: ^uint64(0)}
-		spans := [...]*span{&t.info, &t.abbrev, &t.line, &t.str, &t.lineStr, &t.ranges, &t.rnglists, &t.addr, &t.strOffset}
-		for i, name := range strings.Fields("info abbrev line str line_str ranges rnglists addr str_offsets") {
-			*spans[i] = c.data(e, ".debug_"+name)
-		}
+		t.info, t.abbrev, t.line = c.data(e, ".debug_info"), c.data(e, ".debug_abbrev"), c.data(e, ".debug_line")
+		t.str, t.lineStr, t.strOffset = c.data(e, ".debug_str"), c.data(e, ".debug_line_str"), c.data(e, ".debug_str_offsets")
+		t.ranges, t.rnglists, t.addr = c.data(e, ".debug_ranges"), c.data(e, ".debug_rnglists"), c.data(e, ".debug_addr")
 		t.index()
 		m.lines = t
 		break
@@ -152,7 +140,7 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 		kind := cur.u8()
 		size = cur.u8()
 		u.abbrev = cur.offset(u.wide)
-		if kind != 1 && kind != 3 { // neither whole nor partial
+		if kind != unitCompile && kind != unitPartial {
 			return false
 		}
 		// Where the tables begin if the unit does not say.
@@ -182,19 +170,21 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 	for _, s := range first.specs {
 		v := t.attr(cur, u, s)
 		switch s.name {
-		case atStmtList:
+		case dwarf.AttrLanguage:
+			u.cPlusPlus = slices.Contains(cPlusPlus, v.u)
+		case dwarf.AttrStmtList:
 			u.lines, u.hasLines = v.u, true
-		case atLowPC:
+		case dwarf.AttrLowpc:
 			u.attrLow = v
-		case atHighPC:
+		case dwarf.AttrHighpc:
 			u.attrHigh = v
-		case atRanges:
+		case dwarf.AttrRanges:
 			u.attrRanges = v
-		case atStrBase:
+		case dwarf.AttrStrOffsetsBase:
 			u.strBase = v.u
-		case atAddrBase:
+		case dwarf.AttrAddrBase:
 			u.addrBase = v.u
-		case atRngBase:
+		case dwarf.AttrRnglistsBase:
 			u.rngBase = v.u
 		}
 	}
@@ -213,11 +203,11 @@ func (t *lineTable) eachAbbrev(off uint64, yield func(abbrev) bool) {
 		if a.code == 0 || cur.bad {
 			return
 		}
-		a.tag = uint16(min(cur.uleb(), 0xffff))
+		a.tag = dwarf.Tag(min(cur.uleb(), 0xffff))
 		a.children = cur.u8() != 0
 		for {
-			s := spec{name: uint16(min(cur.uleb(), 0xffff)), form: uint16(min(cur.uleb(), 0xffff))}
-			if s.form == 0x21 {
+			s := spec{name: dwarf.Attr(min(cur.uleb(), 0xffff)), form: uint16(min(cur.uleb(), 0xffff))}
+			if s.form == formImplicitConst {
 				s.implicit = cur.sleb()
 			}
 			if total++; cur.bad || total > maxSpecs {

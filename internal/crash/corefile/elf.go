@@ -2,6 +2,7 @@ package corefile
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 )
@@ -16,28 +17,13 @@ const (
 	shdrSize = 64
 	symSize  = 24
 
-	etCore = 4
-	pnXnum = 0xffff
-
-	ptLoad       = 1
-	ptDynamic    = 2
-	ptNote       = 4
-	ptPhdr       = 6
-	ptGNUEhFrame = 0x6474e550
-
-	pfX = 1
-
-	shtSymtab   = 2
-	shtNobits   = 8
-	shtDynsym   = 11
-	shfCompress = 0x800
-	shfAlloc    = 2
+	pnXnum = 0xffff // PN_XNUM: more program headers than the field can count
 )
 
 // A ehdr is the part of the ELF header that is used.
 type ehdr struct {
-	_                incomparable
-	kind, machine    uint16
+	kind             elf.Type
+	machine          elf.Machine
 	entry            uint64
 	phoff, shoff     uint64
 	phnum            uint16
@@ -46,15 +32,15 @@ type ehdr struct {
 }
 
 func parseEhdr(b []byte) (ehdr, error) {
-	if len(b) < ehdrSize || !bytes.HasPrefix(b, []byte("\x7fELF")) {
+	if len(b) < ehdrSize || !bytes.HasPrefix(b, []byte(elf.ELFMAG)) {
 		return ehdr{}, errors.New("not an ELF file")
 	}
-	if b[4] != 2 || b[5] != 1 {
+	if elf.Class(b[elf.EI_CLASS]) != elf.ELFCLASS64 || elf.Data(b[elf.EI_DATA]) != elf.ELFDATA2LSB {
 		return ehdr{}, errors.New("not a 64-bit little-endian ELF file")
 	}
 	h := ehdr{
-		kind:     le.Uint16(b[16:]),
-		machine:  le.Uint16(b[18:]),
+		kind:     elf.Type(le.Uint16(b[16:])),
+		machine:  elf.Machine(le.Uint16(b[18:])),
 		entry:    le.Uint64(b[24:]),
 		phoff:    le.Uint64(b[32:]),
 		shoff:    le.Uint64(b[40:]),
@@ -72,27 +58,28 @@ func parseEhdr(b []byte) (ehdr, error) {
 
 // A phdr is a program header.
 type phdr struct {
-	kind, flags      uint32
-	offset, addr     uint64
-	fileSize         uint64
-	memSize, alignTo uint64
+	kind         elf.ProgType
+	flags        elf.ProgFlag
+	offset, addr uint64
+	fileSize     uint64
+	memSize      uint64
 }
 
 // phdr reads a program header.
 func (c *cursor) phdr(p *phdr) bool {
-	p.kind, p.flags = c.u32(), c.u32()
+	p.kind, p.flags = elf.ProgType(c.u32()), elf.ProgFlag(c.u32())
 	p.offset, p.addr = c.u64(), c.u64()
 	c.skip(8)
-	p.fileSize, p.memSize, p.alignTo = c.u64(), c.u64(), c.u64()
+	p.fileSize, p.memSize = c.u64(), c.u64()
+	c.skip(8)
 	return !c.bad
 }
 
 // A shdr is a section header.
 type shdr struct {
-	_            incomparable
 	name         uint32
-	kind         uint32
-	flags        uint64
+	kind         elf.SectionType
+	flags        elf.SectionFlag
 	addr, offset uint64
 	size         uint64
 	link         uint32
@@ -100,7 +87,7 @@ type shdr struct {
 
 // shdr reads a section header.
 func (c *cursor) shdr(s *shdr) bool {
-	s.name, s.kind, s.flags = c.u32(), c.u32(), c.u64()
+	s.name, s.kind, s.flags = c.u32(), elf.SectionType(c.u32()), elf.SectionFlag(c.u64())
 	s.addr, s.offset, s.size = c.u64(), c.u64(), c.u64()
 	s.link = c.u32()
 	c.skip(20)

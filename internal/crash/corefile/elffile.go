@@ -2,6 +2,7 @@ package corefile
 
 import (
 	"compress/zlib"
+	"debug/elf"
 	"io"
 	"math"
 	"os"
@@ -84,7 +85,7 @@ func readProgs(src source, h ehdr) []phdr {
 func (e *elfFile) section(name string) *section {
 	if e != nil {
 		for i := range e.sections {
-			if s := &e.sections[i]; s.label == name && s.kind != shtNobits && s.size > 0 {
+			if s := &e.sections[i]; s.label == name && s.kind != elf.SHT_NOBITS && s.size > 0 {
 				return s
 			}
 		}
@@ -99,8 +100,6 @@ type span struct {
 }
 
 // from is a cursor over the span from an offset on.
-//
-//go:noinline
 func (s span) from(off uint64) *cursor {
 	if off > s.size || s.src == nil {
 		return &cursor{bad: true}
@@ -123,16 +122,16 @@ func (c *Core) data(e *elfFile, name string) span {
 	if s == nil {
 		return span{}
 	}
-	if s.flags&shfCompress == 0 {
+	if s.flags&elf.SHF_COMPRESSED == 0 {
 		return span{e.src, s.offset, s.size}
 	}
 	cur := at(e.src, s.offset, s.size)
-	kind := cur.u32()
+	kind := elf.CompressionType(cur.u32())
 	cur.skip(4)
 	size := cur.u64()
 	cur.skip(8)
 	// Nothing deflates to less than a thousandth.
-	if cur.bad || kind != 1 || size > uint64(c.inflatable) || size/1100 > s.size {
+	if cur.bad || kind != elf.COMPRESS_ZLIB || size > uint64(c.inflatable) || size/1100 > s.size {
 		return span{}
 	}
 	z, err := zlib.NewReader(&spanReader{s: span{e.src, cur.pos, cur.left()}})
@@ -149,7 +148,6 @@ func (c *Core) data(e *elfFile, name string) span {
 
 // spanReader reads a span from its beginning to its end.
 type spanReader struct {
-	_   incomparable
 	s   span
 	pos uint64
 }
@@ -171,7 +169,7 @@ func (e *elfFile) buildID() []byte { return findBuildID(e.notes()) }
 // ID in the program headers.
 func (e *elfFile) notes() (notes []span) {
 	for _, p := range e.progs {
-		if p.kind == ptNote {
+		if p.kind == elf.PT_NOTE {
 			notes = append(notes, span{e.src, p.offset, p.fileSize})
 		}
 	}
@@ -188,7 +186,7 @@ func ReadBuildID(f *os.File) (id []byte, golang string) {
 	if e == nil {
 		return nil, ""
 	}
-	return e.buildID(), string(findNote(e.notes(), noteGo, 4, 256))
+	return e.buildID(), string(findNote(e.notes(), noteGo, ntGoBuildID, 256))
 }
 
 // A plainFile is read without a core's budget, a little at a time.
@@ -199,13 +197,15 @@ func (s *plainFile) readAt(p []byte, off uint64) int {
 	return n
 }
 
-// The names of notes of four bytes, as numbers.
+// The names of notes of four bytes, as numbers, and the kinds that are read.
 const (
-	noteGNU = 0x554e47 // "GNU"
-	noteGo  = 0x6f47   // "Go"
+	noteGNU      = 0x554e47 // "GNU"
+	noteGo       = 0x6f47   // "Go"
+	ntGNUBuildID = 3
+	ntGoBuildID  = 4
 )
 
-func findBuildID(notes []span) []byte { return findNote(notes, noteGNU, 3, 64) }
+func findBuildID(notes []span) []byte { return findNote(notes, noteGNU, ntGNUBuildID, 64) }
 
 // findNote goes through notes, wherever they are, for one of up to longest bytes.
 func findNote(notes []span, name, kind uint32, longest uint64) []byte {

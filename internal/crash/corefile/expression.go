@@ -17,33 +17,33 @@ func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool)
 		var v uint64 // to be pushed
 		ok := true
 		switch {
-		case op >= 0x30 && op <= 0x4f: // lit0 to lit31
-			v = uint64(op - 0x30)
-		case op >= 0x70 && op <= 0x8f, op == 0x92: // breg0 to breg31, bregx
-			reg := uint64(op - 0x70)
-			if op == 0x92 {
+		case op >= opLit0 && op <= opLit31:
+			v = uint64(op - opLit0)
+		case op >= opBreg0 && op <= opBreg31, op == opBregx:
+			reg := uint64(op - opBreg0)
+			if op == opBregx {
 				reg = min(cur.uleb(), 1<<10)
 			}
 			off := cur.sleb()
 			v, ok = regs.get(int(reg))
 			v += uint64(off)
-		case op == 0x03: // addr
+		case op == opAddr:
 			v = cur.u64()
-		case op >= 0x08 && op <= 0x0f: // const1u, const1s, and so on to const8s
+		case op >= opConst1u && op <= opConst8s: // of 1, 2, 4 and 8 bytes; odd ones are signed
 			if size := 1 << (op & 7 >> 1); op&1 == 0 {
 				v = cur.uint(size)
 			} else {
 				v = cur.signed(size)
 			}
-		case op == 0x10: // constu
+		case op == opConstu:
 			v = cur.uleb()
-		case op == 0x11: // consts
+		case op == opConsts:
 			v = uint64(cur.sleb())
-		case op == 0x96: // nop
+		case op == opNop:
 			continue
-		case op == 0x2f, op == 0x28: // skip, bra
+		case op == opSkip, op == opBra:
 			to := cur.signed(2)
-			if op == 0x28 {
+			if op == opBra {
 				taken := stack[top] != 0
 				stack = stack[:top]
 				if !taken {
@@ -55,28 +55,28 @@ func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool)
 			}
 			cur.seek(to)
 			continue
-		case op == 0x12: // dup
+		case op == opDup:
 			v = stack[top]
-		case op == 0x13: // drop
+		case op == opDrop:
 			stack = stack[:top]
 			continue
-		case op == 0x14: // over
+		case op == opOver:
 			v = stack[top-1]
-		case op == 0x15: // pick
+		case op == opPick:
 			n := int(cur.u8())
 			if n > top {
 				return 0, false
 			}
 			v = stack[top-n]
-		case op == 0x16: // swap
+		case op == opSwap:
 			stack[top], stack[top-1] = stack[top-1], stack[top]
 			continue
-		case op == 0x17: // rot
+		case op == opRot:
 			stack[top], stack[top-1], stack[top-2] = stack[top-1], stack[top-2], stack[top]
 			continue
-		case op == 0x06, op == 0x94: // deref, deref_size
+		case op == opDeref, op == opDerefSize:
 			size := 8
-			if op == 0x94 {
+			if op == opDerefSize {
 				size = int(cur.u8())
 			}
 			var b [8]byte
@@ -85,7 +85,7 @@ func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool)
 			}
 			stack[top] = le.Uint64(b[:])
 			continue
-		case op == 0x23: // plus_uconst
+		case op == opPlusUconst:
 			stack[top] += cur.uleb()
 			continue
 		case needs(op) == 1:
@@ -111,12 +111,12 @@ func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool)
 // needs is how many values an operation takes from the stack, or looks at.
 func needs(op uint8) int {
 	switch op {
-	case 0x06, 0x94, 0x12, 0x13, 0x28, 0x19, 0x1f, 0x20, 0x23:
+	case opDeref, opDerefSize, opDup, opDrop, opBra, opAbs, opNeg, opNot, opPlusUconst:
 		return 1
-	case 0x17:
+	case opRot:
 		return 3
 	}
-	if op == 0x14 || op >= 0x16 && op <= 0x2e {
+	if op == opOver || op >= opSwap && op <= opNe {
 		return 2
 	}
 	return 0
@@ -124,13 +124,13 @@ func needs(op uint8) int {
 
 func monadic(op uint8, v uint64) uint64 {
 	switch op {
-	case 0x19: // abs
+	case opAbs:
 		if int64(v) < 0 {
 			return -v
 		}
-	case 0x1f: // neg
+	case opNeg:
 		return -v
-	case 0x20: // not
+	case opNot:
 		return ^v
 	}
 	return v
@@ -140,45 +140,45 @@ func dyadic(op uint8, a, b uint64) (uint64, bool) {
 	sa, sb := int64(a), int64(b)
 	var truth bool
 	switch op {
-	case 0x1a:
+	case opAnd:
 		return a & b, true
-	case 0x1b:
+	case opDiv:
 		if sb == 0 || sb == -1 {
 			return 0, false
 		}
 		return uint64(sa / sb), true
-	case 0x1c:
+	case opMinus:
 		return a - b, true
-	case 0x1d:
+	case opMod:
 		if b == 0 {
 			return 0, false
 		}
 		return a % b, true
-	case 0x1e:
+	case opMul:
 		return a * b, true
-	case 0x21:
+	case opOr:
 		return a | b, true
-	case 0x22:
+	case opPlus:
 		return a + b, true
-	case 0x24:
+	case opShl:
 		return a << min(b, 64), true
-	case 0x25:
+	case opShr:
 		return a >> min(b, 64), true
-	case 0x26:
+	case opShra:
 		return uint64(sa >> min(b, 63)), true
-	case 0x27:
+	case opXor:
 		return a ^ b, true
-	case 0x29:
+	case opEq:
 		truth = sa == sb
-	case 0x2a:
+	case opGe:
 		truth = sa >= sb
-	case 0x2b:
+	case opGt:
 		truth = sa > sb
-	case 0x2c:
+	case opLe:
 		truth = sa <= sb
-	case 0x2d:
+	case opLt:
 		truth = sa < sb
-	case 0x2e:
+	case opNe:
 		truth = sa != sb
 	default:
 		return 0, false

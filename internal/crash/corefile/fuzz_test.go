@@ -123,7 +123,7 @@ func TestHostile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 300 {
+		for range 100 {
 			changed := append([]byte(nil), data...)
 			for range 1 + r.IntN(12) {
 				at := r.IntN(len(changed) - 8)

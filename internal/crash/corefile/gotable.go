@@ -1,5 +1,10 @@
 package corefile
 
+import (
+	"debug/elf"
+	"strings"
+)
+
 // Programs of Go carry a table of their functions, lines and frame sizes that
 // the runtime itself needs, so it is there in stripped ones too. It is enough to
 // walk a stack exactly.
@@ -8,26 +13,27 @@ const (
 	goMagic118 = 0xfffffff0
 	goMagic120 = 0xfffffff1
 	maxGoFuncs = 1 << 22
+	maxInlined = 64 // calls at one address
 )
 
 // A goTable is the .gopclntab of a module, in the core's memory.
 type goTable struct {
-	_       incomparable
 	c       *Core
 	magic   uint32
 	mem     span
 	quantum uint64
 	count   uint64
 	text    uint64 // what the functions' addresses are relative to
-	inline  uint64 // the address of go:func.*; 0 if it is not known
+	inline  uint64 // the address of go:func.*, which the inlined calls are in; 0 if it is not known
+	doubt   string // why inlined calls cannot be read; empty if they can
 
 	names, units, files, values, funcs uint64 // offsets of the parts
 }
 
 // A goFunc is one function of the table.
 type goFunc struct {
-	_           incomparable
 	entry       uint64
+	size        uint64
 	name        int32
 	pcsp        uint32
 	pcfile      uint32
@@ -56,7 +62,7 @@ func (m *Module) goFuncs() *goTable {
 	}
 	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
 		s := e.section(name)
-		if s == nil || s.flags&shfAlloc == 0 {
+		if s == nil || s.flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
 		t := &goTable{c: m.core, mem: span{(*memorySource)(m.core), m.Bias + s.addr, s.size}}
@@ -85,22 +91,18 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 	if cur.bad || t.count == 0 || t.count > maxGoFuncs || t.quantum == 0 {
 		return false
 	}
-	// Since Go 1.26 the beginning of the code is in the module's data only.
-	if s := e.section(".go.module"); s != nil {
-		mem := (*memorySource)(m.core)
-		data := at(mem, m.Bias+s.addr+22*8, 19*8)
-		text := data.u64()
-		data.skip(17 * 8)
-		if inline := data.u64(); !data.bad && m.Start <= text && text < m.End {
-			t.text, t.inline = text, inline
-		}
-	}
-	if t.text < m.Start || t.text >= m.End {
+	if !t.readModule(m, e) && (t.text < m.Start || t.text >= m.End) {
+		// Since Go 1.26 the table itself does not say where the code is. It is at the
+		// beginning of its section, unless a linker for C has put other code there.
 		s := e.section(".text")
 		if s == nil {
 			return false
 		}
 		t.text = m.Bias + s.addr
+		entry := m.Bias + e.head.entry
+		if fn, ok := t.find(entry); !ok || fn.entry != entry || !strings.HasPrefix(t.text32(fn.name), "_rt0_") {
+			return false
+		}
 	}
 	return true
 }
@@ -115,12 +117,7 @@ func (t *goTable) find(pc uint64) (*goFunc, bool) {
 	lo, hi := uint64(0), t.count+1
 	for lo < hi {
 		mid := lo + (hi-lo)/2
-		cur := t.mem.from(t.funcs + mid*8)
-		start := uint64(cur.u32())
-		if cur.bad {
-			return nil, false
-		}
-		if start <= off {
+		if uint64(t.funcStart(mid)) <= off {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -130,15 +127,15 @@ func (t *goTable) find(pc uint64) (*goFunc, bool) {
 		return nil, false
 	}
 	cur := t.mem.from(t.funcs + (lo-1)*8)
-	start, record := cur.u32(), cur.u32()
-	if cur.bad {
+	start, record, end := cur.u32(), cur.u32(), cur.u32()
+	if cur.bad || end <= start {
 		return nil, false
 	}
 	cur = t.mem.from(t.funcs + uint64(record))
 	if cur.u32() != start {
 		return nil, false
 	}
-	f := &goFunc{entry: t.text + uint64(start), name: int32(cur.u32())}
+	f := &goFunc{entry: t.text + uint64(start), size: uint64(end - start), name: int32(cur.u32())}
 	cur.skip(8)
 	f.pcsp, f.pcfile, f.pcln, f.npcdata, f.unit = cur.u32(), cur.u32(), cur.u32(), cur.u32(), cur.u32()
 	if t.magic == goMagic120 {
@@ -183,15 +180,18 @@ func (t *goTable) text32(off int32) string {
 }
 
 // describe fills in function and line, and returns the frames of calls that were
-// inlined at the address.
+// inlined at the address. If those cannot be read, an address in one of them gets
+// no line: it would be the line of another function.
 func (t *goTable) describe(f *Frame, fn *goFunc, pc uint64) []Frame {
 	f.Function, f.FuncOff = t.text32(fn.name), f.PC-fn.entry
-	f.File, f.Line = t.line(fn, pc)
 	var inlined []Frame
-	for range 64 {
-		name, parent, ok := t.inlined(fn, pc)
-		if !ok || parent == pc {
-			break
+	for index := t.inlineIndex(fn, pc); index >= 0; index = t.inlineIndex(fn, pc) {
+		name, parent, ok := t.inlined(fn, index)
+		if !ok || parent == pc || len(inlined) == maxInlined {
+			if t.doubt == "" {
+				t.doubt = "its table of inlined calls makes no sense"
+			}
+			return nil
 		}
 		in := *f
 		in.Function, in.FuncOff, in.Inlined = name, 0, true
@@ -199,9 +199,7 @@ func (t *goTable) describe(f *Frame, fn *goFunc, pc uint64) []Frame {
 		inlined = append(inlined, in)
 		pc = parent
 	}
-	if len(inlined) > 0 {
-		f.File, f.Line = t.line(fn, pc)
-	}
+	f.File, f.Line = t.line(fn, pc)
 	return inlined
 }
 
@@ -220,26 +218,47 @@ func (t *goTable) line(fn *goFunc, pc uint64) (string, int) {
 	return t.mem.text(t.files+uint64(off), maxName), int(line)
 }
 
-// inlined looks up which call was inlined at an address, and an address of what
-// it was inlined into.
-func (t *goTable) inlined(fn *goFunc, pc uint64) (name string, parent uint64, ok bool) {
-	const indexTable, treeTable = 2, 3 // PCDATA_InlTreeIndex, FUNCDATA_InlTree
-	if t.inline == 0 || t.magic != goMagic120 || fn.npcdata <= indexTable || fn.nfuncdata <= treeTable {
+// Tables of a function, as internal/abi numbers them.
+const (
+	pcdataInlTreeIndex = 2
+	funcdataInlTree    = 3
+)
+
+// inlineIndex is the number of the inlined call that an address is in, of those in
+// its function; -1 if it is in none.
+func (t *goTable) inlineIndex(fn *goFunc, pc uint64) int32 {
+	if fn.npcdata <= pcdataInlTreeIndex {
+		return -1
+	}
+	table := t.mem.from(fn.tablesBegin + pcdataInlTreeIndex*4).u32()
+	index, ok := t.value(fn, table, pc)
+	if !ok {
+		return -1
+	}
+	return index
+}
+
+// inlined reads an inlined call of a function: its name, and the address of the
+// call in what it was inlined into. It is false if that makes no sense.
+func (t *goTable) inlined(fn *goFunc, index int32) (name string, parent uint64, ok bool) {
+	const callSize = 16 // struct inlinedCall: funcID and padding, nameOff, parentPc, startLine
+	if t.inline == 0 || fn.nfuncdata <= funcdataInlTree {
 		return "", 0, false
 	}
-	cur := t.mem.from(fn.tablesBegin + indexTable*4)
-	table := cur.u32()
-	tree := t.mem.from(fn.tablesBegin + (uint64(fn.npcdata)+treeTable)*4)
+	tree := t.mem.from(fn.tablesBegin + (uint64(fn.npcdata)+funcdataInlTree)*4)
 	off := tree.u32()
-	index, found := t.value(fn, table, pc)
-	if cur.bad || tree.bad || !found || index < 0 || off == 1<<32-1 {
+	call := at((*memorySource)(t.c), t.inline+uint64(off)+uint64(index)*callSize, callSize)
+	call.skip(1)
+	padding, nameOff, parentOff, startLine := call.uint(3), uint64(call.u32()), uint64(call.u32()), call.u32()
+	if tree.bad || call.bad || off == 1<<32-1 || padding != 0 || parentOff >= fn.size || startLine == 0 {
 		return "", 0, false
 	}
-	call := at((*memorySource)(t.c), t.inline+uint64(off)+uint64(index)*16, 16)
-	call.skip(4)
-	nameOff, parentOff := int32(call.u32()), call.u32()
-	name = t.text32(nameOff)
-	return name, fn.entry + uint64(parentOff), !call.bad && name != ""
+	// A name begins where another one has ended.
+	if nameOff > 0 && t.mem.from(t.names+nameOff-1).u8() != 0 {
+		return "", 0, false
+	}
+	name = t.mem.text(t.names+nameOff, maxName)
+	return name, fn.entry + parentOff, name != ""
 }
 
 // switched says whether the function at pc may go on to another stack.

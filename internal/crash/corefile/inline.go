@@ -1,27 +1,22 @@
 package corefile
 
+import (
+	"debug/dwarf"
+	"strings"
+)
+
 // A call is a function around an address: the first of a list is the function
 // itself, each that follows was inlined into the one before it, at file and line.
 type call struct {
-	_          incomparable
 	name       string
 	low        uint64
 	file, line uint64
 	depth      int
 }
 
-// Tags that are used.
-const (
-	tagClass      = 0x02
-	tagEnum       = 0x04
-	tagStructure  = 0x13
-	tagUnion      = 0x17
-	tagInlined    = 0x1d
-	tagSubprogram = 0x2e
-)
-
 // An entry is what is used of an entry of DWARF.
 type entry struct {
+	off                   uint64 // in info
 	abbrev                *abbrev
 	low, high, ranges     attr
 	origin, name, linkage attr
@@ -33,7 +28,7 @@ type entry struct {
 // readEntry reads the entry at the cursor into e. It is false at the end of a list
 // of children.
 func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
-	*e = entry{}
+	*e = entry{off: cur.pos - t.info.off}
 	code := cur.uleb()
 	if code == 0 || cur.bad {
 		return false
@@ -47,23 +42,23 @@ func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
 	for _, s := range e.abbrev.specs {
 		v := t.attr(cur, u, s)
 		switch s.name {
-		case atSibling:
+		case dwarf.AttrSibling:
 			e.sibling = t.reference(u, v)
-		case atName:
+		case dwarf.AttrName:
 			e.name = v
-		case atLinkageName, atMIPSName:
+		case dwarf.AttrLinkageName, attrMIPSName:
 			e.linkage = v
-		case atLowPC:
+		case dwarf.AttrLowpc:
 			e.low = v
-		case atHighPC:
+		case dwarf.AttrHighpc:
 			e.high = v
-		case atRanges:
+		case dwarf.AttrRanges:
 			e.ranges = v
-		case atOrigin, atSpec:
+		case dwarf.AttrAbstractOrigin, dwarf.AttrSpecification:
 			e.origin, e.hasOrigin = v, true
-		case atCallFile:
+		case dwarf.AttrCallFile:
 			e.callFile = v.u
-		case atCallLine:
+		case dwarf.AttrCallLine:
 			e.callLine = v.u
 		}
 	}
@@ -73,9 +68,9 @@ func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
 // reference is the offset in info that an attribute refers to, 0 if none.
 func (t *lineTable) reference(u *unit, v attr) uint64 {
 	switch v.form {
-	case 0x11, 0x12, 0x13, 0x14, 0x15: // within the unit
+	case formRef1, formRef2, formRef4, formRef8, formRefUdata: // within the unit
 		return u.off + v.u
-	case 0x10: // ref_addr
+	case formRefAddr:
 		return v.u
 	}
 	return 0
@@ -100,7 +95,7 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 			continue
 		}
 		around := false
-		if e.abbrev.tag == tagSubprogram || e.abbrev.tag == tagInlined {
+		if e.abbrev.tag == dwarf.TagSubprogram || e.abbrev.tag == dwarf.TagInlinedSubroutine {
 			var low uint64
 			t.eachRange(u, e.low, e.high, e.ranges, func(from, to uint64) bool {
 				if low == 0 {
@@ -121,9 +116,9 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 		}
 		skip := false
 		switch e.abbrev.tag {
-		case tagSubprogram, tagInlined:
+		case dwarf.TagSubprogram, dwarf.TagInlinedSubroutine:
 			skip = !around
-		case tagClass, tagEnum, tagStructure, tagUnion:
+		case dwarf.TagClassType, dwarf.TagEnumerationType, dwarf.TagStructType, dwarf.TagUnionType:
 			skip = true
 		}
 		if skip && e.sibling > cur.pos-t.info.off && e.sibling < u.end {
@@ -136,7 +131,8 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 }
 
 // nameOf is the name of a function, which may stand at the entry it is an
-// instance of.
+// instance of: mangled, or, where a function of C++ is known in its unit only, with its
+// namespaces and classes.
 func (t *lineTable) nameOf(u *unit, e *entry) string {
 	for range 4 {
 		if name := t.text(u, e.linkage); name != "" {
@@ -144,6 +140,9 @@ func (t *lineTable) nameOf(u *unit, e *entry) string {
 		}
 		plain := t.text(u, e.name)
 		if !e.hasOrigin {
+			if plain != "" && u.cPlusPlus {
+				plain = t.scope(u, e.off) + plain
+			}
 			return plain
 		}
 		off := t.reference(u, e.origin)
@@ -159,4 +158,60 @@ func (t *lineTable) nameOf(u *unit, e *entry) string {
 		u, e = v, next
 	}
 	return ""
+}
+
+// scope is what stands before the name of the entry at off: its namespaces and classes, each
+// with "::". Those of a function that is local to another one are not told, as in gdb.
+func (t *lineTable) scope(u *unit, off uint64) string {
+	var around []string
+	var e entry
+	cur := at(t.info.src, t.info.off+u.die, u.end-u.die)
+	for range maxEntries {
+		if cur.left() == 0 || cur.bad || cur.pos-t.info.off >= off {
+			break
+		}
+		if !t.readEntry(cur, u, &e) {
+			if cur.bad || len(around) == 0 {
+				break
+			}
+			around = around[:len(around)-1]
+			continue
+		}
+		if !e.abbrev.children {
+			continue
+		}
+		if e.sibling > cur.pos-t.info.off && e.sibling <= off {
+			cur.seek(t.info.off + e.sibling)
+			continue
+		}
+		around = append(around, t.scopeName(u, &e))
+	}
+	text := ""
+	for _, name := range around {
+		if text += name; name == "" {
+			text = "" // local to a function
+		}
+	}
+	return text
+}
+
+// scopeName is the part of a name that an entry with children stands for; empty if it is
+// neither a namespace nor a class.
+func (t *lineTable) scopeName(u *unit, e *entry) string {
+	name := t.text(u, e.name)
+	switch e.abbrev.tag {
+	case dwarf.TagCompileUnit, dwarf.TagPartialUnit:
+		return ""
+	case dwarf.TagNamespace:
+		if name == "" {
+			name = "(anonymous namespace)"
+		}
+	case dwarf.TagClassType, dwarf.TagStructType, dwarf.TagUnionType:
+		if name == "" || strings.HasPrefix(name, "<lambda") {
+			name = "{lambda}"
+		}
+	default:
+		return ""
+	}
+	return name + "::"
 }

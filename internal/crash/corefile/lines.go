@@ -2,8 +2,6 @@ package corefile
 
 import (
 	"path"
-
-	"github.com/lpportorino/jettison-base-images/internal/crash/demangle"
 )
 
 // describeLines fills in the source line, and the function if it is not known
@@ -16,10 +14,8 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 		return nil
 	}
 	if u.hasLines {
-		file, line := t.lookup(u, pc)
-		f.Line = line
-		if line > 0 {
-			f.File = t.fileName(u, file)
+		if file, line := t.lookup(u, pc); line > 0 {
+			f.File, f.Line = t.fileName(u, file), line
 		}
 	}
 	calls := t.calls(u, pc)
@@ -31,12 +27,12 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 		if f.Function == "" {
 			f.FuncOff = pc - calls[0].low
 		}
-		f.Function = demangle.Name(name)
+		f.Function = sourceName(name)
 	}
 	var inlined []Frame
 	for i := len(calls) - 1; i > 0; i-- {
 		in := *f
-		in.Function, in.FuncOff, in.Inlined = demangle.Name(calls[i].name), 0, true
+		in.Function, in.FuncOff, in.Inlined = sourceName(calls[i].name), 0, true
 		inlined = append(inlined, in)
 		f.Line, f.File = int(calls[i].line), t.fileName(u, calls[i].file)
 	}
@@ -45,7 +41,6 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 
 // A lineHeader is the beginning of a line program.
 type lineHeader struct {
-	_           incomparable
 	version     uint16
 	wide        bool
 	minInst     uint64
@@ -149,30 +144,30 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 			advance(uint64(n / h.lineRange))
 			now.line += h.lineBase + int64(n%h.lineRange)
 			hit = emit(false)
-		case op == 0:
+		case op == lineExtended:
 			size := cur.uleb()
 			next := cur.pos + size
 			if size == 0 || next < cur.pos {
 				return 0, 0
 			}
 			switch cur.u8() {
-			case 1: // end_sequence
+			case lineEndSequence:
 				hit = emit(true)
-			case 2: // set_address
+			case lineSetAddress:
 				now.addr, now.op = cur.u64(), 0
 			}
 			cur.seek(next)
-		case op == 1: // copy
+		case op == lineCopy:
 			hit = emit(false)
-		case op == 2: // advance_pc
+		case op == lineAdvancePC:
 			advance(cur.uleb())
-		case op == 3: // advance_line
+		case op == lineAdvanceLine:
 			now.line += cur.sleb()
-		case op == 4: // set_file
+		case op == lineSetFile:
 			now.file = cur.uleb()
-		case op == 8: // const_add_pc
+		case op == lineConstAddPC:
 			advance(uint64((255 - h.opcodeBase) / h.lineRange))
-		case op == 9: // fixed_advance_pc
+		case op == lineFixedAdvancePC:
 			now.addr, now.op = now.addr+uint64(cur.u16()), 0
 		default:
 			for range h.lengths[op] {
@@ -288,15 +283,15 @@ func (t *lineTable) entry(cur *cursor, u *unit, h *lineHeader, format []entryFie
 	in := *u
 	in.wide = h.wide
 	for _, f := range format {
-		if f.content == 1 && f.form == 0x08 {
+		if f.content == contentPath && f.form == formString {
 			name = cur.text(maxName)
 			continue
 		}
 		v := t.attr(cur, &in, spec{form: uint16(min(f.form, 0xffff))})
 		switch f.content {
-		case 1:
+		case contentPath:
 			name = t.text(u, v)
-		case 2:
+		case contentDirectory:
 			dir = v.u
 		}
 	}

@@ -1,18 +1,19 @@
 package corefile
 
-import "path/filepath"
+import (
+	"debug/elf"
+	"path/filepath"
+)
 
 // Cores that an emulator writes have no list of mapped files. The executable and
 // what the dynamic loader keeps for debuggers say as much: which file was loaded
 // with which bias.
 
-// Kinds of entries in the auxiliary vector and in a dynamic section.
+// Kinds of entries in the auxiliary vector.
 const (
 	atEntry = 9
 	atVDSO  = 33
 	atExec  = 31
-
-	dtDebug = 21
 )
 
 // findLoaded finds modules by way of the executable, if that is known.
@@ -31,16 +32,16 @@ func (c *Core) findLoaded() {
 	}
 	mem := (*memorySource)(c)
 	for _, p := range main.progs {
-		if p.kind != ptDynamic {
+		if p.kind != elf.PT_DYNAMIC {
 			continue
 		}
 		entries := at(mem, main.Bias+p.addr, min(p.memSize, 256*16))
 		for entries.left() >= 16 {
 			tag, value := entries.u64(), entries.u64()
-			if tag == 0 || entries.bad {
+			if elf.DynTag(tag) == elf.DT_NULL || entries.bad {
 				break
 			}
-			if tag == dtDebug { // the address of struct r_debug
+			if elf.DynTag(tag) == elf.DT_DEBUG { // the address of struct r_debug
 				c.followLinks(value + 8)
 			}
 		}
@@ -86,7 +87,7 @@ func (c *Core) addLoaded(m *Module, e *elfFile, bias uint64) bool {
 	m.Bias, m.opened, m.file, m.progs = bias, true, e, e.progs
 	low, high := ^uint64(0), uint64(0)
 	for _, p := range e.progs {
-		if p.kind == ptLoad && p.addr+p.memSize > p.addr {
+		if p.kind == elf.PT_LOAD && p.addr+p.memSize > p.addr {
 			low, high = min(low, p.addr&^0xfff), max(high, p.addr+p.memSize)
 		}
 	}

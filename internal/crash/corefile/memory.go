@@ -1,6 +1,7 @@
 package corefile
 
 import (
+	"debug/elf"
 	"os"
 	"sort"
 )
@@ -99,7 +100,7 @@ func (m *Module) readFile(p []byte, addr uint64) int {
 		return 0 // what lies in memory is not to be looked for in memory again
 	}
 	for _, h := range m.progs {
-		if in := addr - m.Bias - h.addr; h.kind == ptLoad && in < h.fileSize && h.offset+in >= in {
+		if in := addr - m.Bias - h.addr; h.kind == elf.PT_LOAD && in < h.fileSize && h.offset+in >= in {
 			return f.src.readAt(p[:min(uint64(len(p)), h.fileSize-in)], h.offset+in)
 		}
 	}
@@ -128,14 +129,14 @@ func (c *Core) segmentAt(addr uint64) (segment, bool) {
 // segments for code that was not changed; there the file's headers tell.
 func (c *Core) executable(addr uint64) bool {
 	if s, ok := c.segmentAt(addr); ok {
-		return s.flags&pfX != 0
+		return s.flags&elf.PF_X != 0
 	}
 	m := c.moduleAt(addr)
 	if m == nil {
 		return false
 	}
 	for _, p := range m.progs {
-		if p.kind == ptLoad && p.flags&pfX != 0 && addr-m.Bias-p.addr < p.memSize {
+		if p.kind == elf.PT_LOAD && p.flags&elf.PF_X != 0 && addr-m.Bias-p.addr < p.memSize {
 			return true
 		}
 	}

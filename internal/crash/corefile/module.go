@@ -2,6 +2,7 @@ package corefile
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -113,7 +114,7 @@ func (c *Core) addSegment(s segment) {
 		return
 	}
 	for _, p := range m.progs {
-		if end := m.Bias + p.addr + p.memSize; p.kind == ptLoad && end > m.End && end-m.Start < 1<<40 {
+		if end := m.Bias + p.addr + p.memSize; p.kind == elf.PT_LOAD && end > m.End && end-m.Start < 1<<40 {
 			m.End = end
 		}
 	}
@@ -157,7 +158,7 @@ func (m *Module) readHead() bool {
 	m.useProgs(progs)
 	var notes []span
 	for _, p := range progs {
-		if p.kind == ptNote {
+		if p.kind == elf.PT_NOTE {
 			notes = append(notes, span{(*coreOnly)(m.core), m.Bias + p.addr, p.fileSize})
 		}
 	}
@@ -176,7 +177,7 @@ func (m *Module) setID(id []byte) {
 func (m *Module) useProgs(progs []phdr) {
 	m.progs = progs
 	for _, p := range progs {
-		if p.kind == ptLoad {
+		if p.kind == elf.PT_LOAD {
 			m.Bias = m.Start - (p.addr - p.offset)
 			return
 		}

@@ -2,14 +2,16 @@ package corefile
 
 import (
 	"bytes"
+	"debug/elf"
 	"sort"
 	"strings"
+	"syscall"
 )
 
 // Kinds of notes in a core.
 const (
-	ntPrstatus   = 1
-	ntPrpsinfo   = 3
+	ntPrstatus   = uint32(elf.NT_PRSTATUS)
+	ntPrpsinfo   = uint32(elf.NT_PRPSINFO)
 	ntAuxv       = 6
 	ntFile       = 0x46494c45
 	ntSiginfo    = 0x53494749
@@ -18,7 +20,6 @@ const (
 
 // A mapping is a part of a file in memory.
 type mapping struct {
-	_          incomparable
 	start, end uint64
 	offset     uint64 // in the file, in bytes
 	path       string
@@ -58,6 +59,17 @@ func (c *Core) readNotes(off, size uint64, limit int) int {
 	return limit
 }
 
+// amd64Status is the order of the kernel's user_regs_struct, as DWARF numbers.
+var amd64Status = [...]int{
+	15, 14, 13, 12, amd64BP, amd64BX, 11, 10, 9, 8, amd64AX, amd64CX, amd64DX, amd64SI, amd64DI,
+	statusOther /* orig_rax */, amd64PC, statusOther /* cs */, statusFlags, amd64SP,
+}
+
+const (
+	statusOther = -1 // no general register
+	statusFlags = -2
+)
+
 // prstatus adds a thread.
 func (c *Core) prstatus(d *cursor) {
 	if len(c.Threads) >= maxThreads {
@@ -71,11 +83,11 @@ func (c *Core) prstatus(d *cursor) {
 	t.TID = int(int32(d.u32()))
 	d.skip(76)
 	if c.Arch == AMD64 {
-		// The order of the kernel's user_regs_struct, as DWARF numbers.
-		for _, n := range [...]int{15, 14, 13, 12, amd64BP, 3, 11, 10, 9, 8, 0, 2, 1, 4, 5, -1, amd64PC, -1, -2, amd64SP} {
-			switch v := d.u64(); n {
-			case -1:
-			case -2:
+		for _, n := range amd64Status {
+			v := d.u64()
+			switch n {
+			case statusOther:
+			case statusFlags:
 				t.Regs.flags = v
 			default:
 				t.Regs.set(n, v)
@@ -128,8 +140,8 @@ func (c *Core) siginfo(d *cursor) {
 		return
 	}
 	s := Signal{Number: number, Code: code, HasCode: true}
-	switch number {
-	case 4, 5, 7, 8, 11, 31: // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS
+	switch syscall.Signal(number) {
+	case syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS:
 		s.HasAddr = code > 0 && code != 0x80 // SI_KERNEL carries no address
 	}
 	if s.HasAddr {

@@ -8,18 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 )
 
-// compile builds a program of testdata/src and returns its path. The compiler "go arm64" is Go's for
-// another machine, "go cgo" is Go's with C in it.
+// compile builds a program of testdata/src and returns its path. Words that follow
+// Go's compiler say what it builds for: "arm64", "cgo", a release such as "go1.27.4".
 func compile(t testing.TB, compiler string, source string, args ...string) string {
 	t.Helper()
-	compiler, arch, _ := strings.Cut(compiler, " ")
+	compiler, options, _ := strings.Cut(compiler, " ")
 	if _, err := exec.LookPath(compiler); err != nil {
 		t.Fatalf("%v; `make tools` installs it", err)
 	}
@@ -29,22 +32,28 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cmd *exec.Cmd
+	cgo, hint := "CGO_ENABLED=0", ""
+	var env []string
 	if compiler == "go" {
-		cmd = exec.Command("go", append(append([]string{"build"}, args...), "-o", exe, source)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		switch arch {
-		case "":
-		case "cgo":
-			cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
-		default:
-			cmd.Env = append(cmd.Env, "GOARCH="+arch)
+		args = append([]string{"build"}, args...)
+		for option := range strings.FieldsSeq(options) {
+			switch {
+			case option == "cgo":
+				cgo = "CGO_ENABLED=1"
+			case strings.HasPrefix(option, "go1."):
+				env = append(env, "GOTOOLCHAIN="+option)
+				hint = "\nthis test needs " + option + ", from the module cache or a module proxy (GOPROXY)"
+			default:
+				env = append(env, "GOARCH="+option)
+			}
 		}
-	} else {
-		cmd = exec.Command(compiler, append(append([]string{}, args...), "-o", exe, source)...)
+		env = append(env, cgo)
 	}
+	cmd := exec.Command(compiler, append(slices.Clone(args), "-o", exe, source)...)
+	cmd.Dir = dir // outside of our module, which wants a newer release than some
+	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", compiler, err, out)
+		t.Fatalf("%s: %v\n%s%s", compiler, err, out, hint)
 	}
 	return exe
 }
@@ -53,7 +62,7 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 // kernel does not write cores into the current directory, gdb writes it.
 func crash(t testing.TB, exe string, args ...string) string {
 	t.Helper()
-	defer lockPattern(t)()
+	defer coretest.Hold(t)()
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	if err != nil {
 		t.Fatal(err)
@@ -80,20 +89,6 @@ func crash(t testing.TB, exe string, args ...string) string {
 		t.Fatalf("no core, but %v, %v: %s\n%s", found, err, cmd.ProcessState, out)
 	}
 	return found[0]
-}
-
-// lockPattern keeps other tests of this machine from changing core_pattern, and
-// returns how to let them again.
-func lockPattern(t testing.TB) (unlock func()) {
-	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "jettison-core-pattern.lock"), os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
-	return func() { _ = f.Close() }
 }
 
 // crashUnderGDB has gdb run the program and write the core, at the signal that

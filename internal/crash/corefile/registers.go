@@ -3,9 +3,16 @@ package corefile
 // The numbers DWARF gives to registers. On arm64 the program counter has one
 // too, on amd64 it is the column of the return address.
 const (
+	amd64AX = 0
+	amd64DX = 1
+	amd64CX = 2
+	amd64BX = 3
+	amd64SI = 4
+	amd64DI = 5
 	amd64BP = 6
 	amd64SP = 7
-	amd64PC = 16
+	amd64PC = 16 // 8 to 15 are r8 to r15
+
 	arm64FP = 29
 	arm64LR = 30
 	arm64SP = 31
@@ -15,17 +22,14 @@ const (
 )
 
 // Registers are the general registers of a thread, or what is known of them in
-// a frame further up. The methods are not inlined for the binary's size, as with
-// cursor.
+// a frame further up.
 type Registers struct {
-	_     incomparable
 	arch  Arch
 	value [registerCount]uint64
 	known uint64 // a bit for each register
 	flags uint64 // eflags or pstate
 }
 
-//go:noinline
 func (r *Registers) set(n int, v uint64) {
 	if uint(n) < registerCount {
 		r.value[n] = v
@@ -33,7 +37,6 @@ func (r *Registers) set(n int, v uint64) {
 	}
 }
 
-//go:noinline
 func (r *Registers) forget(n int) {
 	if uint(n) < registerCount {
 		r.known &^= 1 << n
@@ -41,8 +44,6 @@ func (r *Registers) forget(n int) {
 }
 
 // get is the value of a register, and whether it is known.
-//
-//go:noinline
 func (r *Registers) get(n int) (uint64, bool) {
 	if uint(n) >= registerCount || r.known&(1<<n) == 0 {
 		return 0, false
@@ -50,7 +51,6 @@ func (r *Registers) get(n int) (uint64, bool) {
 	return r.value[n], true
 }
 
-//go:noinline
 func (r *Registers) pcColumn() int {
 	if r.arch == ARM64 {
 		return arm64PC
@@ -58,7 +58,6 @@ func (r *Registers) pcColumn() int {
 	return amd64PC
 }
 
-//go:noinline
 func (r *Registers) spColumn() int {
 	if r.arch == ARM64 {
 		return arm64SP
@@ -66,7 +65,6 @@ func (r *Registers) spColumn() int {
 	return amd64SP
 }
 
-//go:noinline
 func (r *Registers) fpColumn() int {
 	if r.arch == ARM64 {
 		return arm64FP
@@ -75,11 +73,7 @@ func (r *Registers) fpColumn() int {
 }
 
 // PC is the program counter.
-//
-//go:noinline
 func (r *Registers) PC() uint64 { return r.value[r.pcColumn()] }
 
 // SP is the stack pointer.
-//
-//go:noinline
 func (r *Registers) SP() uint64 { return r.value[r.spColumn()] }

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"unicode"
 
-	"github.com/lpportorino/jettison-base-images/internal/signals"
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of a report.
@@ -32,7 +32,7 @@ func (c *Core) Report() string {
 
 func (c *Core) report(w *paper) {
 	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) +
-		" " + signals.Name(syscall.Signal(c.Signal.Number)) + "\n")
+		" " + unix.SignalName(syscall.Signal(c.Signal.Number)) + "\n")
 	if c.Truncated {
 		w.print("The core is truncated: the stacks of some threads may be missing.\n")
 	}
@@ -47,6 +47,11 @@ func (c *Core) report(w *paper) {
 	if c.expired() {
 		w.print("\nThe time for reading the core was over before its end.\n")
 	}
+	for _, m := range c.Modules {
+		if used[m] && m.golang != nil && m.golang.doubt != "" {
+			w.print("\nOf " + clean(m.name()) + " inlined calls are shown only if it has DWARF: " + clean(m.golang.doubt) + ".\n")
+		}
+	}
 	w.print("\nFiles:\n")
 	for _, m := range c.Modules {
 		if !used[m] {
@@ -58,6 +63,30 @@ func (c *Core) report(w *paper) {
 		}
 		w.print(hex16(m.Start) + "-" + hex16(m.End) + " " + clean(m.name()) + " " + id + "\n")
 	}
+}
+
+// amd64Order is the order of a debugger.
+var amd64Order = []struct {
+	name string
+	n    int
+}{
+	{"rax", amd64AX},
+	{"rbx", amd64BX},
+	{"rcx", amd64CX},
+	{"rdx", amd64DX},
+	{"rsi", amd64SI},
+	{"rdi", amd64DI},
+	{"rbp", amd64BP},
+	{"rsp", amd64SP},
+	{"r8", 8},
+	{"r9", 9},
+	{"r10", 10},
+	{"r11", 11},
+	{"r12", 12},
+	{"r13", 13},
+	{"r14", 14},
+	{"r15", 15},
+	{"rip", amd64PC},
 }
 
 // write writes the registers in the order a debugger lists them, three a line.
@@ -79,11 +108,8 @@ func (r *Registers) write(w *paper) {
 		write("cpsr", r.flags)
 		return
 	}
-	for i, name := range strings.Fields("rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip") {
-		if i == 1 || i == 3 {
-			i = 4 - i // DWARF has rdx before rbx
-		}
-		write(name, r.value[i])
+	for _, reg := range amd64Order {
+		write(reg.name, r.value[reg.n])
 	}
 	write("eflags", r.flags)
 }

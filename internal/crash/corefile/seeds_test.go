@@ -105,7 +105,7 @@ func makeSeed(t *testing.T, image []byte) []byte {
 	var core bytes.Buffer
 	head := make([]byte, ehdrSize)
 	copy(head, image[:16])
-	le.PutUint16(head[16:], etCore)
+	le.PutUint16(head[16:], uint16(elf.ET_CORE))
 	le.PutUint16(head[18:], uint16(e.Machine))
 	le.PutUint64(head[32:], ehdrSize)
 	le.PutUint16(head[54:], phdrSize)
@@ -113,10 +113,11 @@ func makeSeed(t *testing.T, image []byte) []byte {
 	core.Write(head)
 	off := uint64(ehdrSize + 3*phdrSize)
 	for _, p := range []struct {
-		kind, flags uint32
-		addr, size  uint64
-	}{{ptNote, 0, 0, uint64(note.Len())}, {ptLoad, 5, seedBase, uint64(len(image))}, {ptLoad, 6, seedStack, uint64(len(stack))}} {
-		_ = binary.Write(&core, le, []uint32{p.kind, p.flags})
+		kind       elf.ProgType
+		flags      elf.ProgFlag
+		addr, size uint64
+	}{{elf.PT_NOTE, 0, 0, uint64(note.Len())}, {elf.PT_LOAD, 5, seedBase, uint64(len(image))}, {elf.PT_LOAD, 6, seedStack, uint64(len(stack))}} {
+		_ = binary.Write(&core, le, []uint32{uint32(p.kind), uint32(p.flags)})
 		_ = binary.Write(&core, le, []uint64{off, p.addr, 0, p.size, p.size, 1})
 		off += p.size
 	}

@@ -1,14 +1,47 @@
 package corefile
 
 import (
+	"debug/elf"
 	"sort"
 	"strings"
+
+	"github.com/ianlancetaylor/demangle"
 )
 
 const (
 	maxSymbols = 1 << 21 // of all modules
 	maxName    = 1 << 10 // bytes of a function's name
 )
+
+const (
+	// maxDemangled bounds a demangled name, as a power of two: back references could
+	// make much out of little.
+	maxDemangled = 12
+	// maxCasts bounds the conversion operators in a name: each that is nested in the
+	// arguments of another doubles the time that the demangler takes.
+	maxCasts = 6
+)
+
+// sourceName is a function's name as its source has it, without parameters: C++ and
+// Rust mangle it. Any other symbol comes back unchanged.
+func sourceName(symbol string) string {
+	if len(symbol) > maxName || casts(symbol) > maxCasts {
+		return symbol
+	}
+	return demangle.Filter(symbol, demangle.NoParams, demangle.MaxLength(maxDemangled))
+}
+
+// casts counts what may be conversion operators in a mangled name: "cv" and a type
+// of more than one letter. In names such as recv and cvtColor other letters follow.
+func casts(symbol string) int {
+	n := 0
+	for i := range max(len(symbol)-2, 0) {
+		if next := symbol[i+2]; symbol[i:i+2] == "cv" && (next == 'r' || 'A' <= next && next <= 'Z') {
+			n++
+		}
+	}
+	return n
+}
 
 // A symbolTable is a module's functions by address.
 type symbolTable struct {
@@ -18,7 +51,6 @@ type symbolTable struct {
 }
 
 type symbol struct {
-	_          incomparable
 	start, end uint64 // as the file has them; end is start if no size is known
 	name       uint32
 	table      uint8 // of names
@@ -80,13 +112,13 @@ func (m *Module) loadSymbols() *symbolTable {
 	debug := m.debugFile()
 	for _, from := range []struct {
 		e    *elfFile
-		kind uint32
-	}{{file, shtSymtab}, {debug, shtSymtab}, {file, shtDynsym}} {
+		kind elf.SectionType
+	}{{file, elf.SHT_SYMTAB}, {debug, elf.SHT_SYMTAB}, {file, elf.SHT_DYNSYM}} {
 		if from.e == nil {
 			continue
 		}
 		for _, s := range from.e.sections {
-			if s.kind == from.kind && s.flags&shfCompress == 0 && int(s.link) < len(from.e.sections) {
+			if s.kind == from.kind && s.flags&elf.SHF_COMPRESSED == 0 && int(s.link) < len(from.e.sections) {
 				t.read(from.e.src, s, from.e.sections[s.link], file)
 			}
 		}
@@ -114,22 +146,22 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 	for cur.left() >= symSize && t.c.room.symbols > 0 {
 		name, info := cur.u32(), cur.u8()
 		cur.skip(1)
-		index := cur.u16()
+		index := elf.SectionIndex(cur.u16())
 		value, size := cur.u64(), cur.u64()
 		if cur.bad {
 			return
 		}
-		kind := info & 0xf
-		if index == 0 || name == 0 || value == 0 {
+		kind, bind := elf.ST_TYPE(info), elf.ST_BIND(info)
+		if index == elf.SHN_UNDEF || name == 0 || value == 0 {
 			continue
 		}
 		switch kind {
-		case 2, 10: // a function, or one that is chosen at load time
-		case 0: // no type: labels in assembly
-			if index >= 0xff00 || strings.HasPrefix(text.text(uint64(name), 1), "$") {
+		case elf.STT_FUNC, elf.STT_GNU_IFUNC:
+		case elf.STT_NOTYPE: // labels in assembly
+			if index >= elf.SHN_LORESERVE || strings.HasPrefix(text.text(uint64(name), 1), "$") {
 				continue // $x and $d mark code and data on arm64
 			}
-			if code != nil && int(index) < len(code.sections) && code.sections[index].flags&4 == 0 {
+			if code != nil && int(index) < len(code.sections) && code.sections[index].flags&elf.SHF_EXECINSTR == 0 {
 				continue // not in a section of code
 			}
 		default:
@@ -139,12 +171,13 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 		if s.end < s.start {
 			s.end = s.start
 		}
-		if kind != 0 {
+		if kind != elf.STT_NOTYPE {
 			s.rank += 4
 		}
-		if info>>4 == 1 { // global
+		switch bind {
+		case elf.STB_GLOBAL:
 			s.rank += 2
-		} else if info>>4 == 2 { // weak
+		case elf.STB_WEAK:
 			s.rank++
 		}
 		t.c.room.symbols--

@@ -3,7 +3,6 @@ package traceback
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
 )
 
 // forms is every form there is. The first whose open says so has the line.
@@ -129,27 +128,19 @@ func (f *form) opens(b *block, line []byte) bool {
 	return f.open(b, line)
 }
 
-// What follows is asked of few lines, at many places: calls keep the binary small.
-
 // has says whether line begins with prefix.
-//
-//go:noinline
 func has(line []byte, prefix string) bool {
 	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
 }
 
 // ends says whether line ends with suffix.
-//
-//go:noinline
 func ends(line []byte, suffix string) bool {
 	return len(line) >= len(suffix) && string(line[len(line)-len(suffix):]) == suffix
 }
 
-// hasOne says whether line begins with one of the lines of prefixes.
-func hasOne(line []byte, prefixes string) bool {
-	for more := true; more; {
-		var prefix string
-		prefix, prefixes, more = strings.Cut(prefixes, "\n")
+// hasOne says whether line begins with one of the prefixes.
+func hasOne(line []byte, prefixes ...string) bool {
+	for _, prefix := range prefixes {
 		if has(line, prefix) {
 			return true
 		}
@@ -157,31 +148,23 @@ func hasOne(line []byte, prefixes string) bool {
 	return false
 }
 
-// isOne says whether line is one of those of whole, each of which has its "\n".
-func isOne(line []byte, whole string) bool {
-	for whole != "" {
-		next, rest, _ := strings.Cut(whole, "\n")
-		if next == string(line) {
+// isOne says whether line is one of those of whole.
+func isOne(line []byte, whole ...string) bool {
+	for _, w := range whole {
+		if string(line) == w {
 			return true
 		}
-		whole = rest
 	}
 	return false
 }
 
 // holds says whether line has s in it.
-//
-//go:noinline
 func holds(line []byte, s string) bool { return bytes.Contains(line, []byte(s)) }
 
 // isBlank says whether there is nothing but space.
-//
-//go:noinline
 func isBlank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
 
 // digits returns how many decimal digits line begins with.
-//
-//go:noinline
 func digits(line []byte) int {
 	n := 0
 	for n < len(line) && '0' <= line[n] && line[n] <= '9' {

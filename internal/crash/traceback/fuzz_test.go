@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 	"unsafe"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 )
 
@@ -71,6 +73,9 @@ func checkAny(t *testing.T, output []byte) {
 		came = append(append(came, line[bytes.LastIndexByte(line, '\r')+1:]...), '\n')
 	}
 	for _, r := range reports {
+		if kind, own := Stack(r.Language, r.Title, string(r.Text)); !strings.HasPrefix(kind, r.Language+" ") || slices.ContainsFunc(own, func(f signature.Frame) bool { return f.Function == "" }) {
+			t.Errorf("%q, %+v", kind, own)
+		}
 		switch {
 		case len(r.Text) == 0 || len(r.Text) > headSize+tailSize+100:
 			t.Errorf("a text of %d bytes", len(r.Text))

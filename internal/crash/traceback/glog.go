@@ -78,7 +78,7 @@ func openGlog(b *block, line []byte) bool {
 
 func nextGlog(b *block, line []byte) verdict {
 	switch {
-	case hasOne(line, "    @ \nPC: @"), string(line) == "*** Check failure stack trace: ***":
+	case hasOne(line, "    @ ", "PC: @"), string(line) == "*** Check failure stack trace: ***":
 		b.confirm(true)
 		return part
 	case has(line, "*** SIG") && ends(line, " ***"):

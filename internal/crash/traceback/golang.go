@@ -1,6 +1,11 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+)
 
 // Go prints "panic: …" or "fatal error: …", then the stacks of one goroutine or
 // of all, each headed "goroutine 1 [running]:". Only with such a head, or that
@@ -84,19 +89,19 @@ func nextGo(b *block, line []byte) verdict {
 		b.state = goDies
 		b.confirm(true)
 		return part
-	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && hasOne(line, "fatal error: \nruntime: "):
+	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && hasOne(line, "fatal error: ", "runtime: "):
 		return over // the first was a compiler's, say
 	case has(line, "fatal error: "):
 		if !b.confirmed {
 			b.entitle(line)
 		}
 		return part
-	case hasOne(line, "[signal \nruntime: \nsignal arrived during "):
+	case hasOne(line, "[signal ", "runtime: ", "signal arrived during "):
 		return part
 	case !b.confirmed:
 		b.strays++
 		return foreign
-	case hasOne(line, "...\n-----\nPC=\nSIG\ninstruction bytes:\nstack: frame=\n[originating from \n0x"), isRegister(line):
+	case hasOne(line, "...", "-----", "PC=", "SIG", "instruction bytes:", "stack: frame=", "[originating from ", "0x"), isRegister(line):
 		return part
 	case has(line, "exit status ") && digits(line[len("exit status "):]) > 0:
 		return last
@@ -129,4 +134,57 @@ func isRegister(line []byte) bool {
 	}
 	value := bytes.TrimLeft(line[n:], " ")
 	return len(value) < len(line)-n && has(value, "0x") && bytes.IndexByte(value, ' ') < 0
+}
+
+// goStack reads the first goroutine's stack, or that of the first access of a race.
+func goStack(title string, lines []string) (s stack) {
+	switch {
+	case strings.Contains(title, "panic: runtime error: "):
+		s.kind = "panic: runtime error"
+	case strings.HasPrefix(title, "panic: "), strings.HasPrefix(title, "http: panic "):
+		s.kind = "panic"
+	case strings.HasPrefix(title, "SIG"), strings.HasPrefix(title, "unexpected fault "):
+		s.kind = wording(title, ":", " address ")
+	case strings.HasPrefix(title, "fatal error: "), title == "WARNING: DATA RACE", strings.HasPrefix(title, "runtime: "):
+		s.kind = wording(title)
+	default:
+		s.kind = "fatal log"
+	}
+	started := false
+	for i, line := range lines {
+		call := strings.TrimSpace(line)
+		switch {
+		case !started:
+			started = isGoroutine([]byte(line)) || strings.HasPrefix(line, "Read at ") || strings.HasPrefix(line, "Write at ")
+		case call == "", strings.HasPrefix(call, "created by "):
+			if len(s.frames) > 0 {
+				return s
+			}
+		case isCall([]byte(call)):
+			name := signature.Name(withoutArguments(call))
+			f := frame{function: name, foreign: name == "panic" || signature.Machinery(name)}
+			if i+1 < len(lines) {
+				at, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
+				_, f.place = fileOf(at)
+			}
+			s.frames = append(s.frames, f)
+		}
+	}
+	return s
+}
+
+// withoutArguments returns what stands before the last pair of brackets.
+func withoutArguments(call string) string {
+	nested := 0
+	for i := len(call) - 1; i >= 0; i-- {
+		switch call[i] {
+		case ')':
+			nested++
+		case '(':
+			if nested--; nested == 0 {
+				return call[:i]
+			}
+		}
+	}
+	return call
 }

@@ -1,6 +1,11 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+)
 
 // The JVM prints `Exception in thread "main" java.lang.Error: why` and a line
 // for each call, as Kotlin's and Scala's programs do. Without any call, which
@@ -27,7 +32,7 @@ var (
 			case has(line, "\tat "):
 				b.confirm(false)
 				return part
-			case hasOne(line, "\t\nCaused by: "):
+			case hasOne(line, "\t", "Caused by: "):
 				return part
 			}
 			return foreign
@@ -116,9 +121,42 @@ func nextHash(b *block, line []byte) verdict {
 			b.state = hashRest
 		}
 		return part
-	case hasOne(line, "[error occurred \n[thread \n[timeout \n[too many errors\n=== \n==== \n-----"),
+	case hasOne(line, "[error occurred ", "[thread ", "[timeout ", "[too many errors", "=== ", "==== ", "-----"),
 		isFrame(line), b.language == "Node.js" && line[0] == ' ':
 		return part
 	}
 	return foreign
+}
+
+// javaStack reads the calls of the exception that ended the thread, and not of its causes.
+func javaStack(title string, lines []string) (s stack) {
+	if class := javaClass([]byte(strings.TrimPrefix(title, javaThreadStart))); strings.HasPrefix(title, javaThreadStart) && class != nil {
+		s.kind = string(class)
+	} else {
+		s.kind = wording(strings.ReplaceAll(title, "A fatal error has been detected by the Java Runtime Environment", "JVM"), " (", " at pc=")
+	}
+	for i, line := range lines {
+		call, ok := strings.CutPrefix(line, "\tat ")
+		switch {
+		case ok:
+			name, at, _ := strings.Cut(call, "(")
+			name = name[strings.LastIndexByte(name, '/')+1:] // behind the module, as in java.base/java.lang.Thread.run
+			name = strings.TrimRight(name, "0123456789$")    // of lambdas
+			s.frames = append(s.frames, frame{function: name, place: strings.TrimSuffix(at, ")"), foreign: javaLibrary(name)})
+		case len(s.frames) > 0:
+			return s
+		case strings.HasPrefix(line, "# Problematic frame:") && i+1 < len(lines):
+			// "# C  [libx.so+0x650]  name+0x10"
+			_, name, ok := strings.Cut(lines[i+1], "]  ")
+			name, _, _ = strings.Cut(name, "+0x")
+			if ok {
+				return stack{s.kind, []frame{{function: signature.Name(name)}}}
+			}
+		}
+	}
+	return s
+}
+
+func javaLibrary(name string) bool {
+	return hasOne([]byte(name), "java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "kotlinx.", "scala.")
 }

@@ -1,6 +1,10 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+)
 
 // Node.js prints the place, the line there, a caret below it, then the error
 // with its calls, and its own version as it ends. It is a report once a call or
@@ -79,15 +83,24 @@ func nextUncaught(b *block, line []byte) verdict {
 		return part
 	case b.state == nodeError:
 		b.state = nodeRest
-		b.entitle(line)
+		b.entitle(unbracketed(line))
 		return part
 	case has(line, "    at "):
 		b.confirm(false)
 		return part
-	case line[0] == ' ', line[0] == '}', line[0] == ']', hasOne(line, "Emitted \n(Use `node "):
+	case line[0] == ' ', line[0] == '}', line[0] == ']', hasOne(line, "Emitted ", "(Use `node "):
 		return part
 	}
 	return foreign
+}
+
+// unbracketed returns an error without brackets: up to version 18, Node.js puts a
+// rejection by a value, which has no calls, as "[UnhandledPromiseRejection: …] {".
+func unbracketed(line []byte) []byte {
+	if !has(line, "[UnhandledPromiseRejection: ") {
+		return line
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(line[1:], []byte(" {")), []byte("]"))
 }
 
 // isCaret says whether line points at a part of the line above.
@@ -102,7 +115,7 @@ func nextNodeFatal(b *block, line []byte) verdict {
 	case has(line, "FATAL ERROR: "):
 		b.entitle(line)
 		return part
-	case hasOne(line, "<--- JS stacktrace --->\n----- "), isFrame(line):
+	case hasOne(line, "<--- JS stacktrace --->", "----- "), isFrame(line):
 		b.confirm(true)
 		return part
 	case b.confirmed && (line[0] == ' ' || has(line, "==== ")), line[0] == '[' && digits(line[1:]) > 0:
@@ -116,4 +129,41 @@ func isFrame(line []byte) bool {
 	rest := bytes.TrimLeft(line, " ")
 	n := digits(rest)
 	return n > 0 && has(rest[n:], ": 0x")
+}
+
+// nodeStack reads the calls of the error that nobody caught.
+func nodeStack(title string, lines []string) (s stack) {
+	s.kind = "throw" // of what is no error
+	if n := name([]byte(title), "."); n > 0 && (n == len(title) || title[n] == ':' || strings.HasPrefix(title[n:], " [")) {
+		s.kind = title[:n]
+	} else if strings.HasPrefix(title, "FATAL ERROR: ") || strings.HasPrefix(title, "Fatal error in ") || strings.HasPrefix(title, lastCollections) {
+		s.kind = wording(title)
+	}
+	for _, line := range lines {
+		call, ok := strings.CutPrefix(line, "    at ")
+		if !ok {
+			if len(s.frames) > 0 {
+				break
+			}
+			continue
+		}
+		call = strings.TrimSuffix(call, " {") // its properties follow
+		function, at := "<anonymous>", call
+		if i := strings.LastIndex(call, " ("); i > 0 && strings.HasSuffix(call, ")") {
+			function, at = call[:i], call[i+2:len(call)-1]
+		}
+		function = strings.TrimPrefix(strings.TrimPrefix(function, "async "), "new ")
+		function, _, _ = strings.Cut(function, " [as ")
+		file, short := fileOf(at)
+		s.frames = append(s.frames, frame{
+			function: inFile(file, function), place: short,
+			foreign: strings.HasPrefix(file, "node:") || strings.Contains(file, "/node_modules/"),
+		})
+	}
+	if len(s.frames) == 0 && len(lines) > 0 {
+		if file, short := fileOf(strings.TrimPrefix(lines[0], "file://")); short != "" {
+			s.frames = []frame{{function: filepath.Base(file), place: short}}
+		}
+	}
+	return s
 }

@@ -1,6 +1,10 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // Python prints "Traceback (most recent call last):", two lines or more a call,
 // and the exception. It is a report once a call is there. Exceptions that led to
@@ -142,7 +146,7 @@ func nextPython(b *block, line []byte) verdict {
 		if len(rest) == len(line) || len(rest) == 0 || (rest[0] != '|' && rest[0] != '+') {
 			return joinsPython(b, line)
 		}
-		if hasOne(line, "  |   File \"\n  +-+---") {
+		if hasOne(line, "  |   File \"", "  +-+---") {
 			b.confirm(false)
 		}
 		if has(line, groupTitle) && isException(line[len(groupTitle):]) {
@@ -154,7 +158,7 @@ func nextPython(b *block, line []byte) verdict {
 		switch {
 		case has(line, "    ") && b.lines < 8:
 			return part
-		case hasOne(line, "SyntaxError: \nIndentationError: \nTabError: "):
+		case hasOne(line, "SyntaxError: ", "IndentationError: ", "TabError: "):
 			b.entitle(line)
 			b.confirm(false)
 			b.state = pythonAfter
@@ -163,10 +167,10 @@ func nextPython(b *block, line []byte) verdict {
 		return over
 	case pythonDies:
 		switch {
-		case hasOne(line, "Current thread \nThread 0x\nPython runtime state: \n<no Python frame>"):
+		case hasOne(line, "Current thread ", "Thread 0x", "Python runtime state: ", "<no Python frame>"):
 			b.confirm(true)
 			return part
-		case hasOne(line, "  \nExtension modules: \n<Cannot show "), string(line) == traceback,
+		case hasOne(line, "  ", "Extension modules: ", "<Cannot show "), string(line) == traceback,
 			b.confirmed && isException(line) && holds(line, "Error: "):
 			return part
 		}
@@ -175,9 +179,9 @@ func nextPython(b *block, line []byte) verdict {
 }
 
 func joinsPython(b *block, line []byte) verdict {
-	if isOne(line, "During handling of the above exception, another exception occurred:\n"+
-		"The above exception was the direct cause of the following exception:\n"+
-		"Original exception was:\n") {
+	if isOne(line, "During handling of the above exception, another exception occurred:",
+		"The above exception was the direct cause of the following exception:",
+		"Original exception was:") {
 		b.state = pythonJoined
 		return part
 	}
@@ -188,4 +192,47 @@ func joinsPython(b *block, line []byte) verdict {
 func isException(line []byte) bool {
 	n := name(line, ".<>")
 	return n > 0 && (n == len(line) || line[n] == ':')
+}
+
+// pythonStack reads the last traceback of those that led to one another: it is what ended
+// the thread. Of a fatal error it reads the thread that made it.
+func pythonStack(title string, lines []string) (s stack) {
+	name, _, _ := strings.Cut(title, ":")
+	s.kind = wording(name)
+	start, prefix, fatal := 0, "  ", strings.HasPrefix(title, "Fatal Python error: ")
+	if fatal {
+		s.kind = wording(title)
+	}
+	for i, line := range lines {
+		switch {
+		case fatal && start == 0 && strings.HasPrefix(line, "Thread 0x"), fatal && strings.HasPrefix(line, "Current thread 0x"):
+			start = i + 1
+		case !fatal && line == traceback:
+			start, prefix = i+1, "  "
+		case !fatal && line == groupTraceback:
+			start, prefix = i+1, "  |   "
+		}
+	}
+	for _, line := range lines[start:] {
+		call, ok := strings.CutPrefix(line, prefix)
+		if !ok {
+			break
+		}
+		call, ok = strings.CutPrefix(call, `File "`)
+		file, rest, ok2 := strings.Cut(call, `", line `)
+		if !ok || !ok2 {
+			continue
+		}
+		number, function, _ := strings.Cut(rest, " in ")
+		f := frame{function: inFile(file, function), place: place(file, strings.TrimSuffix(number, ",")), foreign: pythonLibrary(file)}
+		s.frames = append(s.frames, f)
+	}
+	if !fatal {
+		slices.Reverse(s.frames) // the last call comes last
+	}
+	return s
+}
+
+func pythonLibrary(file string) bool {
+	return strings.Contains(file, "/lib/python") || strings.Contains(file, "-packages/") || strings.HasPrefix(file, "<frozen ")
 }

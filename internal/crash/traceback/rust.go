@@ -1,6 +1,12 @@
 package traceback
 
-import "bytes"
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+)
 
 // Rust prints "thread 'main' (123) panicked at src/main.rs:2:5:" and the message
 // on the lines that follow; before 1.73 it was "thread 'main' panicked at 'why',
@@ -93,7 +99,7 @@ func nextRust(b *block, line []byte) verdict {
 	case len(line) == 0:
 		return foreign
 	case line[0] == ' ', string(line) == "stack backtrace:",
-		hasOne(line, "note: run with `RUST_BACKTRACE=\nnote: Some details are omitted"):
+		hasOne(line, "note: run with `RUST_BACKTRACE=", "note: Some details are omitted"):
 		return part
 	case has(line, "fatal runtime error: "), ends(line, " aborting."):
 		b.confirm(true)
@@ -107,4 +113,57 @@ func nextRust(b *block, line []byte) verdict {
 		return part
 	}
 	return foreign
+}
+
+// rustStack reads the first backtrace. Without RUST_BACKTRACE there is only the file of the
+// panic.
+func rustStack(title string, lines []string) (s stack) {
+	where := ""
+	switch {
+	case strings.Contains(title, " panicked at "):
+		s.kind = "panic"
+		for _, line := range lines {
+			if i := strings.Index(line, " panicked at "); i >= 0 {
+				line = strings.TrimSuffix(line[i+len(" panicked at "):], ":")
+				where = line[strings.LastIndexByte(line, ' ')+1:]
+				break
+			}
+		}
+	case strings.HasSuffix(title, rustOverflow):
+		s.kind = "stack overflow"
+	default:
+		s.kind = wording(title)
+	}
+	started := false
+	for i, line := range lines {
+		number, call, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		switch {
+		case line == "stack backtrace:":
+			if started {
+				return s
+			}
+			started = true
+		case started && ok && digits([]byte(number)) == len(number):
+			if address, name, ok := strings.Cut(strings.TrimSpace(call), " - "); ok && strings.HasPrefix(address, "0x") {
+				call = name
+			}
+			name := signature.Name(strings.TrimSpace(call))
+			if name == "" || name == "unknown" {
+				continue
+			}
+			// main is what the linker calls; the app's own has the crate before it.
+			f := frame{function: name, foreign: name == "main" || signature.Machinery(name)}
+			if i+1 < len(lines) {
+				if at, ok := strings.CutPrefix(strings.TrimSpace(lines[i+1]), "at "); ok {
+					_, f.place = fileOf(at)
+				}
+			}
+			s.frames = append(s.frames, f)
+		}
+	}
+	if len(s.frames) == 0 && where != "" {
+		file, short := fileOf(where)
+		s.frames = []frame{{function: filepath.Base(file), place: short}}
+	}
+	return s
 }

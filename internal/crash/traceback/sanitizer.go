@@ -141,7 +141,7 @@ func nextSanitizer(b *block, line []byte) verdict {
 		return part
 	}
 	if b.state == sanitizerSummary {
-		if hasOne(line, "Shadow byte\n  \n=>") {
+		if hasOne(line, "Shadow byte", "  ", "=>") {
 			return part
 		}
 		return foreign
@@ -152,7 +152,7 @@ func nextSanitizer(b *block, line []byte) verdict {
 			b.state = sanitizerSummary
 		}
 		return part
-	case hasOne(line, " \n0x\nAddress \nHINT: \nHint: \nThread T\nNote: "), ends(line, ":"),
+	case hasOne(line, " ", "0x", "Address ", "HINT: ", "Hint: ", "Thread T", "Note: "), ends(line, ":"),
 		holds(line, " of size "), holds(line, "Sanitizer"):
 		return part
 	}

@@ -23,7 +23,6 @@ type text struct {
 
 func (t *text) reset() { t.head, t.after = t.head[:0], 0 }
 
-//go:noinline
 func (t *text) add(b []byte) {
 	n := min(len(b), headSize-len(t.head))
 	t.head = append(t.head, b[:n]...)

@@ -113,16 +113,12 @@ func (b *block) reset(language string) {
 }
 
 // confirm makes the block a report, of a process that ends if fatal.
-//
-//go:noinline
 func (b *block) confirm(fatal bool) {
 	b.confirmed = true
 	b.fatal = b.fatal || fatal
 }
 
 // entitle sets the title.
-//
-//go:noinline
 func (b *block) entitle(title []byte) {
 	if !b.joined {
 		b.title = b.title[:0]
@@ -174,7 +170,6 @@ func (r *Recognizer) Close() {
 	r.finish()
 }
 
-//go:noinline
 func (r *Recognizer) overdue(now time.Time) bool {
 	return r.form != nil && now.Sub(r.end) >= max(gap, r.form.gap)
 }
@@ -218,8 +213,6 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 }
 
 // begins makes the candidate the block.
-//
-//go:noinline
 func (r *Recognizer) begins(form *form, line []byte, now time.Time) {
 	r.form = form
 	r.block, r.candidate = r.candidate, r.block
@@ -237,7 +230,6 @@ func (r *Recognizer) join(form *form) {
 	r.block.joined = true
 }
 
-//go:noinline
 func (r *Recognizer) take(line []byte, now time.Time) {
 	r.keepAside()
 	r.text.add(line)
@@ -246,15 +238,12 @@ func (r *Recognizer) take(line []byte, now time.Time) {
 	r.end = now
 }
 
-//go:noinline
 func (r *Recognizer) keepAside() {
 	r.text.add(r.aside)
 	r.aside, r.asides = r.aside[:0], 0
 }
 
 // putAside returns false if there is no more room.
-//
-//go:noinline
 func (r *Recognizer) putAside(line []byte) bool {
 	if r.asides >= asideLines || len(r.aside)+len(line) >= asideBytes {
 		return false

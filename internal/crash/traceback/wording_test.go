@@ -44,6 +44,17 @@ func TestWordings(t *testing.T) {
 			SyntaxError: Unexpected token b in JSON at position 1
 			    at JSON.parse (<anonymous>)
 			`, "Node.js", "SyntaxError: Unexpected token b in JSON at position 1", false},
+		{"Node.js, a rejection by a value, before 20", `
+			node:internal/process/promises:288
+			            triggerUncaughtException(err, true /* fromPromise */);
+			            ^
+
+			[UnhandledPromiseRejection: This error originated either by throwing. The promise rejected with the reason "42".] {
+			  code: 'ERR_UNHANDLED_REJECTION'
+			}
+
+			Node.js v18.20.4
+			`, "Node.js", `UnhandledPromiseRejection: This error originated either by throwing. The promise rejected with the reason "42".`, true},
 		{"Rust before 1.73", `
 			thread 'main' panicked at 'boom', src/main.rs:2:5
 			note: run with §RUST_BACKTRACE=1§ environment variable to display a backtrace

@@ -1,0 +1,141 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/run"
+)
+
+// lookTimeout is how long Redis may take to tell of every app.
+const lookTimeout = 10 * time.Second
+
+func lsCommand(std run.Streams) *cobra.Command {
+	var where whereabouts
+	var watch time.Duration
+	output := "table"
+	c := &cobra.Command{
+		Use:     "ls [FLAGS]",
+		Short:   "Show every app there is, and how it is.",
+		Example: "wrapp ls [FLAGS]",
+		Long: `An app is killed if its lease is gone and nothing says that it has ended. ERRORS are the entries on
+:error of the last ten minutes. A name shows one app only: wrapp ls NAME...`,
+		RunE: func(_ *cobra.Command, names []string) error {
+			cfg, err := where.load()
+			if err != nil {
+				return err
+			}
+			return list(cfg, names, output, watch, std)
+		},
+	}
+	where.flags(c)
+	choice(c, &output, "output", "print `FORMAT`", "table", "json", "prometheus")
+	c.Flags().Var(setting{set: positive(&watch)}, "watch", "print again every `DURATION`, until Ctrl-C")
+	c.Flags().Lookup("watch").NoOptDefVal = "1s"
+	return c
+}
+
+// list prints the apps, once or again and again.
+func list(cfg *config.Config, names []string, output string, watch time.Duration, std run.Streams) error {
+	write := fleet.WriteTable
+	switch output {
+	case "json":
+		write = fleet.WriteJSON
+	case "prometheus":
+		write = fleet.WritePrometheus
+	}
+	ctx := UntilSignal()
+	log := eventlog.New(std.Stderr, "wrapp", false)
+	clear := watch > 0 && output == "table" && capable(std.Stdout)
+	away := false
+	var watcher watcher
+	defer watcher.hangUp()
+	for {
+		apps, err := watcher.look(ctx, cfg, names)
+		switch {
+		case ctx.Err() != nil && watch > 0:
+			return nil
+		case err != nil && watch == 0:
+			return err
+		case err != nil:
+			if !away {
+				log.Warn("redis is away; looking goes on when it is back", "error", err)
+			}
+			away = true
+		default:
+			away = false
+			var out bytes.Buffer
+			if clear {
+				out.WriteString("\x1b[H\x1b[2J")
+			}
+			if err := write(&out, apps); err != nil {
+				return err
+			}
+			if _, err := std.Stdout.Write(out.Bytes()); err != nil {
+				return quiet(err)
+			}
+		}
+		if watch == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watch):
+		}
+	}
+}
+
+// A watcher looks again and again over the same connections.
+type watcher struct{ logs, values *redisconn.Client }
+
+func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			w.hangUp()
+		}
+	}()
+	if w.logs == nil {
+		if w.logs, err = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err != nil {
+			return nil, err
+		}
+		if w.values, err = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB); err != nil {
+			return nil, err
+		}
+	}
+	all, err := fleet.Look(ctx, w.logs, w.values)
+	if err != nil || len(names) == 0 {
+		return all, err
+	}
+	for _, name := range names {
+		found := false
+		for i := range all {
+			if all[i].Name == name {
+				apps, found = append(apps, all[i]), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("there is no app %q in this Redis", name)
+		}
+	}
+	return apps, nil
+}
+
+func (w *watcher) hangUp() {
+	for _, c := range []*redisconn.Client{w.logs, w.values} {
+		if c != nil {
+			c.Close()
+		}
+	}
+	w.logs, w.values = nil, nil
+}

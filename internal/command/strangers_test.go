@@ -1,0 +1,197 @@
+package command
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestOpenBlock has a line open a block that nothing closes: what follows arrives while
+// the app still runs.
+func TestOpenBlock(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	gate := filepath.Join(t.TempDir(), "gate")
+	file := configure(t, s, shell("open", `echo 'GET /search?q=>>| 200'; echo ERROR line 1
+while ! [ -e `+gate+`1 ]; do sleep 0.02; done
+echo ordinary; echo 'again >>| open'
+while ! [ -e `+gate+`2 ]; do sleep 0.02; done
+echo last`)+"[logs]\nblock_timeout = '100ms'\n")
+	cmd := wrapp(t, file)
+	begin(t, cmd)
+	for i, block := range []string{" 200\nERROR line 1", " open"} {
+		eventually(t, "a block is delivered", func() bool {
+			return slices.Contains(s.Messages("logs:app:open:info"), block)
+		})
+		if err := os.WriteFile(gate+strconv.Itoa(i+1), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := output(t, s, "open"), []string{"GET /search?q=", " 200\nERROR line 1", "ordinary", "again ", " open", "last"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	told := 0
+	for _, text := range s.Messages("logs:app:open:status") {
+		if strings.Contains(text, "logs.block_timeout") {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}
+
+// TestNoGrammar switches markers and blocks off.
+func TestNoGrammar(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const script = `echo 'a {{hits}} >>|b'; echo '{{__healthpool__api_cap:5}}c'; echo 'd|<<'; printf '1 {{over}} >>|\r2\n'`
+	for name, tt := range map[string]struct {
+		settings     string
+		want, values []string
+	}{
+		"off":       {"markers = false\nblocks = false\n", []string{"a {{hits}} >>|b", "{{__healthpool__api_cap:5}}c", "d|<<", "2"}, nil},
+		"nomarkers": {"markers = false\n", []string{"a {{hits}} ", "b\n{{__healthpool__api_cap:5}}c\nd", "2"}, nil},
+		"noblocks":  {"blocks = false\n", []string{"a  >>|b", "c", "d|<<", "2"}, []string{"__healthpool__api_cap", "hits", "over"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if out, err := wrapp(t, configure(t, s, shell(name, script)+"[logs]\n"+tt.settings)).CombinedOutput(); err != nil || len(out) > 0 {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got := output(t, s, name); !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			keys, err := redis.Strings(s.Dial(2).Do("KEYS", "wrapp:"+name+":*"))
+			slices.Sort(keys)
+			for i := range keys {
+				keys[i] = strings.TrimPrefix(keys[i], "wrapp:"+name+":")
+			}
+			if err != nil || !slices.Equal(keys, tt.values) {
+				t.Errorf("values %q, want %q (%v)", keys, tt.values, err)
+			}
+		})
+	}
+}
+
+// TestStrangersPool has an access log name a pool of the configuration that hears
+// something else.
+func TestStrangersPool(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("probed", `trap "exit 9" TERM
+i=0; while [ $i -lt 5 ]; do i=$((i+1)); echo 'GET /{{__healthpool__api_depletion_rate:0}}{{__healthpool__api_beats}} 404'; done
+while :; do sleep 0.05; done`)+`
+[health.pools.api]
+cap = 10
+depletion_rate = 20
+replenish_rate = 10
+beat = ["tcp://127.0.0.1:1"]
+on_depleted = "stop"
+`)
+	out, err := wrapp(t, file).CombinedOutput()
+	if got := code(t, err); got != 9 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	if p, _ := pool(t, file, "probed:api"); p.Beats != 0 {
+		t.Errorf("%+v", p)
+	}
+	if got, want := s.Messages("logs:app:probed:error"), "health pool api takes no markers, because its beat does not name marker"; !slices.Contains(got, want) || strings.Count(strings.Join(got, "\n"), want) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestFewKeys has an app name more values than it may.
+func TestFewKeys(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	file := configure(t, s, shell("few", `for k in a b c d e a b; do echo "{{$k}}"; done`)+"[logs]\nmax_keys = 3\n")
+	if out, err := wrapp(t, file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if keys, err := redis.Strings(s.Dial(2).Do("KEYS", "wrapp:few:*")); len(keys) != 3 || err != nil {
+		t.Errorf("%q, %v", keys, err)
+	}
+	if got := s.Messages("logs:app:few:error"); len(got) != 1 || !strings.Contains(got[0], "3 keys") || !strings.Contains(got[0], "logs.max_keys") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestProgress has apps that never end a line live by their output.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	for name, format := range map[string]string{"carriage": `\r17%%`, "dots": "."} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := configure(t, s, shell(name, `i=0; while [ $i -lt 30 ]; do i=$((i+1)); printf '`+format+`'; sleep 0.1; done`)+`
+[health]
+interval = "100ms"
+[health.pools.bar]
+cap = 10
+depletion_rate = 5
+replenish_rate = 10
+beat = ["output"]
+on_depleted = "stop"
+`)
+			out, err := wrapp(t, file).CombinedOutput()
+			if got := code(t, err); got != 0 {
+				t.Errorf("exit status %d: %s", got, out)
+			}
+			if p, _ := pool(t, file, name+":bar"); p.Beats < 10 {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
+// TestSurvivedTracebacks has a run that crashes, and one that writes a traceback a
+// millisecond and goes on.
+func TestSurvivedTracebacks(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	const many = 1300
+	if c := crash(t, s, "busy", "[crash]\ncore = false", nil, "sh", "-c", "kill -SEGV $$"); len(c.reports) != 1 || c.exit != 139 {
+		t.Fatalf("%+v", c)
+	}
+	c := crash(t, s, "busy", "[logs]\nmax_entries = 100", nil, "python3", "-c", `
+import time, traceback
+for i in range(`+strconv.Itoa(many)+`):
+    try: 1/0
+    except ZeroDivisionError: traceback.print_exc()
+    time.sleep(.001)
+try: {}[i]
+except KeyError: traceback.print_exc()
+time.sleep(3)
+`)
+	if c.exit != 0 || len(c.reports) < 4 || c.reports[0].Fields["kind"] != "signal" {
+		t.Fatalf("exit status %d, %d reports: %v", c.exit, len(c.reports), c.reports)
+	}
+	contains(t, c.reports[1], "busy wrote a traceback and went on: Python: ZeroDivisionError: division by zero", "<string>")
+	told := 1
+	for _, r := range c.reports[2:] {
+		if count := r.Fields["count"]; count != "" {
+			n, err := strconv.Atoi(count)
+			if err != nil {
+				t.Error(err)
+			}
+			told += n
+			contains(t, r, "Python: ZeroDivisionError: division by zero\nand "+count[:1]+","+count[1:]+" more of these")
+		} else {
+			contains(t, r, "busy wrote a traceback and went on: Python: KeyError: "+strconv.Itoa(many-1))
+		}
+	}
+	if told != many || len(c.reports) != 4 {
+		t.Errorf("%d reports tell of %d tracebacks", len(c.reports), told)
+	}
+}

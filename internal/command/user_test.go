@@ -1,0 +1,80 @@
+package command
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestUserNotRoot has a configuration of the older wrapp name a user where wrapp is not
+// root: the app runs as it is, which is told once, and wrapp check says the same.
+func TestUserNotRoot(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dir := open(t)
+	file := filepath.Join(dir, "older.json")
+	host, port, _ := strings.Cut(s.Addr(), ":")
+	if err := os.WriteFile(file, []byte(`{"redis": {"host": "`+host+`", "port": `+port+`}, "app": {"executable": "/bin/echo", "args": ["ran"], "user": "serviceuser"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const told = "only root can run the app as serviceuser"
+	for _, args := range [][]string{{file}, {"check", file}} {
+		cmd := asNobody(t, dir, wrapp(t, args...))
+		text, err := cmd.CombinedOutput()
+		if err != nil || strings.Count(string(text), told) != 1 {
+			t.Errorf("%q: %v: %s", args, err, text)
+		}
+	}
+	if got := output(t, s, "echo"); len(got) != 1 || got[0] != "ran" {
+		t.Errorf("%q", got)
+	}
+	statuses := 0
+	for _, e := range s.Stream("logs:app:echo:status") {
+		statuses += strings.Count(e.Message(), told)
+	}
+	if statuses != 1 {
+		t.Errorf("told %d times on :status", statuses)
+	}
+}
+
+// open is a directory that anybody may enter.
+func open(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wrapp-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// asNobody has cmd be run by somebody who is not root. A copy of this program is in dir,
+// which is also where it starts and keeps its spool.
+func asNobody(t *testing.T, dir string, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return cmd
+	}
+	program := filepath.Join(dir, "program")
+	if _, err := os.Stat(program); err != nil {
+		data, err := os.ReadFile(cmd.Path)
+		if err == nil {
+			err = os.WriteFile(program, data, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Path, cmd.Dir = program, dir
+	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	return cmd
+}

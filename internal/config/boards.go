@@ -1,0 +1,94 @@
+package config
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Board is a Redis with a name for people.
+type Board struct {
+	Name  string
+	Redis Redis
+}
+
+// LoadBoards reads a file, TOML or JSON, with a table [boards.NAME] for each board, whose keys
+// are those of [redis]; or a file of wrapp, which is one board named after the address. The
+// boards are in the order of their names. The error is an Errors with everything that was
+// found. Files that the configuration names are not looked at.
+func LoadBoards(path string) ([]Board, error) {
+	data, err := readBounded(path, maxFile)
+	if err != nil {
+		return nil, Errors{{File: path, Msg: "cannot be read: " + reason(err)}}
+	}
+	if len(data) > maxFile || !utf8.Valid(data) {
+		return nil, Errors{{File: path, Msg: "is no text of at most 1 MiB: is this a configuration file?"}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
+	read := readTOML
+	if isJSON(path, data) {
+		read = readJSON
+	}
+	doc := read(data)
+	if doc.root == nil || doc.root["boards"] == nil {
+		c, err := Load(path)
+		if err != nil {
+			return nil, err
+		}
+		return []Board{{c.Redis.Where(), c.Redis}}, nil
+	}
+	errs := doc.errs
+	tables, ok := doc.root["boards"].(map[string]any)
+	if !ok {
+		errs.add("boards", "must be a table: [boards.NAME]", "")
+	}
+	for name := range doc.root {
+		if name != "boards" && !strings.HasPrefix(name, "_") {
+			errs.add(name, "unknown key beside boards", "the keys of [redis] stand in [boards.NAME]")
+		}
+	}
+	var boards []Board
+	for _, name := range sortedKeys(tables) {
+		key := join("boards", name)
+		if !isName(name) {
+			errs.add(key, "a board's name "+nameRule, "")
+		}
+		c, wrong := decode(doc.board(key, tables[name]))
+		for _, e := range wrong {
+			e.Key = key + strings.TrimPrefix(e.Key, "redis")
+			e.Hint = strings.ReplaceAll(e.Hint, "redis.", key+".")
+			errs = append(errs, e)
+		}
+		if c != nil {
+			boards = append(boards, Board{name, c.Redis})
+		}
+	}
+	errs.place(path, doc.lines)
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	return boards, nil
+}
+
+// board is the document that has the table of a board as its redis.
+func (d *document) board(key string, table any) *document {
+	lines := make(map[string]int)
+	for k, line := range d.lines {
+		if k == key || strings.HasPrefix(k, key+".") {
+			lines["redis"+strings.TrimPrefix(k, key)] = line
+		}
+	}
+	return &document{root: map[string]any{"redis": table}, lines: lines}
+}
+
+// Where says where Redis is, for people: an address without user and password.
+func (r *Redis) Where() string {
+	switch {
+	case r.Sentinel != nil:
+		return r.Sentinel.Master
+	case r.Cluster != nil && len(r.Cluster.Addrs) > 0:
+		return r.Cluster.Addrs[0]
+	}
+	_, addr := r.Address()
+	return addr
+}

@@ -1,0 +1,102 @@
+package config
+
+import "github.com/lpportorino/jettison-base-images/internal/health/beat"
+
+// reference says what each key means. A table's row is what stands above its keys.
+// The default comes from Default unless it is given here.
+var reference = []struct{ key, meaning, byDefault string }{
+	{"redis", "Where Redis is, and who wrapp is there. Say one address only: `url`, `socket`, `host` with `port`, `redis.sentinel` or `redis.cluster`.", ""},
+	{"redis.url", "The whole address in one: `redis://host:port`, `rediss://host:port` (TLS) or `unix:///path`, with `user:password@`, `:password@` or `password@` before the host where needed. Special characters of a password are written as `%XX`. Databases are not part of it.", "none"},
+	{"redis.socket", "Path of Redis's Unix socket.", "none"},
+	{"redis.host", "Host name or IP address, without port and without brackets.", "`\"localhost\"`, if there is no other address"},
+	{"redis.port", "1 to 65535.", "`6379`, if there is no other address"},
+	{"redis.secrets_dir", "A directory that gives user and password: the user is its base name, the password the first line of the file `password` in it. Excludes `username`, `password`, `password_file` and a user in `url`.", ""},
+	{"redis.username", "User of Redis's access control lists. Empty: the default user.", ""},
+	{"redis.password", "The password itself. `password_file` and `secrets_dir` keep it out of this file.", ""},
+	{"redis.password_file", "A file whose first line is the password. It is read at each connection, so that a renewed password is used without a restart.", ""},
+	{"redis.logs_db", "Database of the log streams. 0 or more; in a cluster only 0.", "`1`; `0` in a cluster"},
+	{"redis.values_db", "Database of values and health pools. 0 or more; in a cluster only 0.", "`2`; `0` in a cluster"},
+	{"redis.connect_timeout", "How long one attempt to connect may take. More than 0.", ""},
+
+	{"redis.tls", "If this table is there, even empty, connections are encrypted, whatever the address; TLS 1.2 is the least. A Unix socket cannot have it. The files are read at each connection.", ""},
+	{"redis.tls.ca_file", "Certificates of the authorities to trust, in PEM form. Empty: those of the system.", ""},
+	{"redis.tls.cert_file", "Our own certificate, in PEM form. Goes with `key_file`.", ""},
+	{"redis.tls.key_file", "The key of our own certificate, in PEM form. Goes with `cert_file`.", ""},
+	{"redis.tls.server_name", "The name that the server's certificate must have. Empty: the host of the address.", ""},
+
+	{"redis.sentinel", "Ask Redis Sentinel which server is the master. User and password of the server itself stay in `redis`. `redis.tls` is for the sentinels too.", ""},
+	{"redis.sentinel.master", "Name of the master, as the sentinels know it.", "must be said"},
+	{"redis.sentinel.addrs", "The sentinels, each `host:port`.", "must be said"},
+	{"redis.sentinel.username", "User for the sentinels.", ""},
+	{"redis.sentinel.password", "Password for the sentinels. Excludes `password_file`.", ""},
+	{"redis.sentinel.password_file", "A file whose first line is the password for the sentinels.", ""},
+
+	{"redis.cluster", "Use a Redis Cluster. User and password in `redis` are for all its nodes.", ""},
+	{"redis.cluster.addrs", "Nodes to ask for the others, each `host:port`.", "must be said"},
+
+	{"app", "What wrapp runs.", ""},
+	{"app.executable", "The program: an absolute or relative path, or a name that is on `PATH`. Not needed by `jettison_health`.", "must be said to run an app"},
+	{"app.args", "Its arguments, without the program's own name. Shown as they are by `wrapp check`: no place for a password.", ""},
+	{"app.stream_name", "The name under which the app's streams, values and pools stand in Redis. No spaces, control characters, braces, `/` or any of `* ? [ ] \\`.", "the base name of `executable`"},
+	{"app.user", "The user to run the app as, if wrapp is root; else the app runs as wrapp does, which is told. Empty: as root, `archer` if there is such a user; else the user wrapp runs as.", ""},
+	{"app.dir", "The app's working directory. Empty: that of wrapp.", ""},
+	{"app.env", "Environment variables to add, by name; all values are strings. Shown as they are by `wrapp check`.", "none"},
+	{"app.tty", "Whether the app gets a pseudo-terminal for its output, so that it writes each line at once: `no`, `stdout` or `both`. See [logs.md](logs.md#apps-that-hold-lines-back).", ""},
+	{"app.stop_signal", "The signal that asks the app to stop: a name with or without `SIG`, `SIGRTMIN+N`, or a number from 1 to 64. SIGRTMIN is 34.", ""},
+	{"app.stop_timeout", "How long after that the app and its children are killed. 0 or more.", ""},
+
+	{"logs", "How lines become entries.", ""},
+	{"logs.format", "What shape entries have: `text` or `json`.", ""},
+	{"logs.max_line", "A longer line is split. 256 bytes to 16MiB.", ""},
+	{"logs.max_entries", "How many entries a stream keeps, about. 1 or more.", ""},
+	{"logs.passthrough", "Whether lines go to wrapp's own stdout and stderr as well: `auto` (on a terminal), `always` or `never`.", ""},
+	{"logs.markers", "Whether `{{key}}` and `{{key:42}}` in the output are markers. `false`: they are text.", ""},
+	{"logs.blocks", "Whether `>>|` … `|<<` makes one entry of several lines. `false`: they are text.", ""},
+	{"logs.block_timeout", "A block that is open for longer is delivered as it stands; what follows are ordinary lines. More than 0.", ""},
+	{"logs.max_keys", "How many values the app's markers may name in a run; further ones are not counted, which `:error` tells once. 1 or more.", ""},
+
+	{"spool", "What becomes of lines that cannot be delivered yet.", ""},
+	{"spool.dir", "Directory that has the spools, each in a directory named after its app; see [delivery.md](delivery.md).", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp`, else `wrapp` in the user's state directory; if it cannot be written: memory only"},
+	{"spool.size", "How much is kept on disk. 1MiB or more.", ""},
+	{"spool.when_full", "`drop_oldest`: the oldest go, and are counted. `block`: the app waits.", ""},
+	{"spool.drain_timeout", "How long the end of wrapp waits for Redis to take another entry; the rest stays for the next run. Up to ten times as long while Redis says that it loads its data. More than 0.", ""},
+
+	{"health", "The health pools that wrapp keeps for the app.", ""},
+	{"health.interval", "How often their state is published. 100ms or more.", ""},
+	{"health.pools", "The pools, each a table of its own by its category, which is of letters, digits and `_`: `[health.pools.api]`.", "none"},
+	{"health.pools.*.init", "Health at the start. 0 or more.", "the `cap`"},
+	{"health.pools.*.cap", "The most health the pool can have. 1 or more.", "must be said"},
+	{"health.pools.*.depletion_rate", "Health lost in a second. 0 or more.", "`0`"},
+	{"health.pools.*.replenish_rate", "Health won by a heartbeat. 0 or more.", "`0`"},
+	{"health.pools.*.beat", "Where heartbeats come from: " + beat.Reference() + ". A pool without `marker` here takes no markers at all, those of its parameters neither. The sources with a colon are asked every `interval`.", "`[\"marker\"]`"},
+	{"health.pools.*.on_depleted", "What is done when no health is left: `none`, `stop` (as by SIGTERM to wrapp), `restart` (stopped, and started again whatever `restart.policy` says), `dump` (a report of where all threads are, to `:crash`), `dump,stop` or `dump,restart`.", "`\"none\"`"},
+	{"health.pools.*.ca_file", "Certificates of the authorities that `https://…` probes trust, in PEM form. Empty: those of the system. It is read at each probe.", ""},
+	{"health.pools.*.insecure", "Whether `https://…` probes take any certificate, as those of a kubelet do.", ""},
+
+	{"restart", "Whether the app is started again when it has ended. See [restarts.md](restarts.md).", ""},
+	{"restart.policy", "`no`: `wrapp` ends with the app. `on-failure`: the app is started again after an exit status other than 0 or a signal. `always`: whatever its end. Never after a stop.", ""},
+	{"restart.delay", "How long after the end the app is started again. Each further restart waits twice as long, up to `max_delay`; up to a quarter less, at random. 10ms or more.", ""},
+	{"restart.max_delay", "The longest of these delays. Not below `delay`.", ""},
+	{"restart.reset_after", "After a run that lasted so long the delays begin anew. More than 0.", ""},
+	{"restart.limit", "How many restarts there may be within `window`. Instead of one more `wrapp` ends with the app's last exit status. 0 to 1000; 0: no limit.", ""},
+	{"restart.window", "The time for `limit`. More than 0.", ""},
+
+	{"hooks", "What is told of what happens to the app, besides Redis: `exec:COMMAND` gets JSON on its standard input, `http://…` and `https://…` get a POST of it. See [hooks.md](hooks.md).", ""},
+	{"hooks.crash", "Called for each entry of `:crash`.", ""},
+	{"hooks.depleted", "Called when a health pool has no health left.", ""},
+	{"hooks.gave_up", "Called when the app is not started again because of `restart.limit`.", ""},
+	{"hooks.dropped", "Called when `:status` tells of dropped lines.", ""},
+	{"hooks.timeout", "How long a call may take. More than 0.", ""},
+
+	{"crash", "What is done about the app's death.", ""},
+	{"crash.core", "Whether a core is looked for.", ""},
+	{"crash.backtrace", "What makes the backtrace: `auto` (gdb if there is one), `gdb`, `builtin` or `off`.", ""},
+	{"crash.timeout", "How long the report may take. More than 0.", ""},
+	{"crash.keep_core", "Whether the core stays after the report.", ""},
+	{"crash.context_lines", "How many of the app's last lines stand in the report. 0 to 10000.", ""},
+
+	{"debug", "Starting the app paused, under gdbserver.", ""},
+	{"debug.enabled", "Whether to do so.", ""},
+	{"debug.host", "Where gdbserver listens: a host name or an IP address. Anyone who reaches it commands the app.", ""},
+	{"debug.port", "1 to 65535.", ""},
+}

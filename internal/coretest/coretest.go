@@ -1,0 +1,99 @@
+// Package coretest sets where the kernel puts cores, for tests.
+package coretest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const (
+	patternSetting = "/proc/sys/kernel/core_pattern"
+	usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
+)
+
+// open opens the file of the lock, which another user may have made.
+func open(t testing.TB) *os.File {
+	t.Helper()
+	const name = "/tmp/jettison-core-pattern.lock"
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = os.OpenFile(name, os.O_CREATE, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Hold keeps other tests of this machine from changing the settings, until unlock is called.
+func Hold(t testing.TB) (unlock func()) {
+	t.Helper()
+	lock := open(t)
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	return func() { lock.Close() }
+}
+
+// Set sets kernel.core_pattern and kernel.core_uses_pid until the end of the test. Tests that
+// call Set go by one lock: those that want the same settings share it, and a change waits for
+// all others to end. A process of its own restores the settings, also when the test is killed.
+// The error says that the kernel does not take them.
+func Set(t testing.TB, pattern, usesPID string) error {
+	t.Helper()
+	lock := open(t)
+	t.Cleanup(func() { lock.Close() })
+	is := func(file, want string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.TrimSuffix(string(text), "\n") == want
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	if is(patternSetting, pattern) && is(usesPIDSetting, usesPID) {
+		return nil
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(patternSetting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldUsesPID, err := os.ReadFile(usesPIDSetting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := exec.Command("sh", "-c", `cat >/dev/null; printf %s "$1" >"$2"; printf %s "$3" >"$4"`, "guard",
+		string(old), patternSetting, string(oldUsesPID), usesPIDSetting)
+	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	guard.ExtraFiles = []*os.File{lock} // it holds the lock until it is done
+	stdin, err := guard.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guard.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := guard.Wait(); err != nil {
+			t.Errorf("put the core pattern back: %v", err)
+		}
+		if now, err := os.ReadFile(patternSetting); err != nil || string(now) != string(old) {
+			t.Errorf("the core pattern is %q now and was %q: %v", now, old, err)
+		}
+	})
+	for _, w := range []struct{ file, text string }{{patternSetting, pattern + "\n"}, {usesPIDSetting, usesPID}} {
+		if err := os.WriteFile(w.file, []byte(w.text), 0); err != nil {
+			return fmt.Errorf("set %s: %w", w.file, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package crash
+
+import (
+	"hash/maphash"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+)
+
+const (
+	// repeatSpan is how long further tracebacks like one that was reported are only
+	// counted.
+	repeatSpan = time.Minute
+
+	// differentEach is how many different tracebacks are reported in a repeatSpan.
+	differentEach = 10
+)
+
+// repeats keeps tracebacks that the app survives from pushing reports of deaths out of the
+// stream. One goroutine at a time may use it.
+type repeats struct {
+	seed   maphash.Seed
+	recent map[uint64]*repeated // what was reported in the last repeatSpan
+	others repeated             // more different ones than there may be
+	room   int                  // entries that the run may still have; see Options.MostTracebacks
+	ends   bool                 // there is no more room, which was told
+}
+
+// repeated is what a traceback that was reported stands for.
+type repeated struct {
+	title string
+	like  signature.Signature // of each of them; zero: they differ
+	since time.Time
+	more  int  // like it, since then
+	last  bool // nothing more is told before the end
+}
+
+// wants says whether a traceback is to be reported; otherwise it has been counted.
+func (r *repeats) wants(b *heard, now time.Time) bool {
+	key := maphash.String(r.seed, likeness(&b.Block))
+	if like := r.recent[key]; like != nil {
+		like.more += 1 + b.lost
+		return false
+	}
+	if len(r.recent) >= differentEach || r.room <= 0 {
+		if r.others.more == 0 {
+			r.others.since = now
+		}
+		r.others.more += 1 + b.lost
+		return false
+	}
+	if r.recent == nil {
+		r.recent = make(map[uint64]*repeated)
+	}
+	r.recent[key] = &repeated{title: b.Title, like: b.sign(), since: now}
+	r.room -= 2 // a sum may follow
+	return true
+}
+
+// sums returns what was only counted and is to be told now: once for each repeatSpan, and
+// at the end. When there is no more room, only the end tells of the rest.
+func (r *repeats) sums(now time.Time, end bool) (due []repeated) {
+	for key, like := range r.recent {
+		if !end && now.Sub(like.since) < repeatSpan {
+			continue
+		}
+		delete(r.recent, key)
+		if like.more > 0 {
+			due = append(due, *like)
+		} else {
+			r.room++
+		}
+	}
+	if r.others.more > 0 && (end || !r.ends && now.Sub(r.others.since) >= repeatSpan) {
+		r.ends = r.room <= 0
+		r.room--
+		r.others.last = r.ends && !end
+		due = append(due, r.others)
+		r.others = repeated{}
+	}
+	return due
+}
+
+// What differs between two prints of the same traceback: in its frames, and, any number,
+// in what it says was wrong. They are compiled when they are needed: start-up is not to
+// wait for it.
+var (
+	varying = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`0x[0-9a-fA-F]+|goroutine [0-9]+|\([0-9]+\) panicked|==[0-9]+==`)
+	})
+	number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+`) })
+)
+
+// likeness is the same text for tracebacks that come from the same place for the same
+// reason.
+func likeness(b *Block) string {
+	text := b.Text
+	if _, reason, _ := strings.Cut(b.Title, ": "); reason != "" {
+		text = strings.ReplaceAll(text, reason, number().ReplaceAllString(reason, ""))
+	}
+	return varying().ReplaceAllString(text, "")
+}
+
+// tellSums delivers what was only counted.
+func (w *Watch) tellSums(end bool) {
+	for _, sum := range w.repeats.sums(time.Now(), end) {
+		w.opts.Deliver(w.sumReport(&sum))
+	}
+}
+
+// sumReport tells how many tracebacks no report has told of.
+func (w *Watch) sumReport(s *repeated) *Report {
+	r := w.appReport(Traceback)
+	r.Count = s.more
+	if r.Signature = s.like; s.title == "" {
+		r.Signature = signature.Of("tracebacks", nil)
+	}
+	p := new(page)
+	p.WriteString(w.opts.Name)
+	since := " since " + s.since.Format(time.TimeOnly)
+	switch {
+	case s.title != "":
+		p.WriteString(" wrote a traceback and went on: " + s.title + "\nand " + thousands(s.more) + " more of these" + since)
+	case s.last:
+		p.WriteString(" wrote " + thousands(s.more) + " more tracebacks and went on" + since +
+			"\nFurther ones are only counted until the end of the run, so that reports of crashes stay in this stream.")
+	default:
+		p.WriteString(" wrote " + thousands(s.more) + " more tracebacks of other kinds and went on" + since)
+	}
+	return w.finished(r, p)
+}
+
+// thousands is a number with a comma between each three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,91 @@
+package traceback
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+)
+
+// A stack is what a language's reader makes of a report: of what type it is, and the frames,
+// topmost first.
+type stack struct {
+	kind   string
+	frames []frame
+}
+
+// A frame is one call as a runtime prints it.
+type frame struct {
+	function string // made comparable
+	place    string // FILE:LINE, for people
+	foreign  bool   // no code of the app's
+}
+
+// stacks reads the stack of a report, by its language.
+var stacks = map[string]func(title string, lines []string) stack{
+	"Go":      goStack,
+	"Python":  pythonStack,
+	"Rust":    rustStack,
+	"Java":    javaStack,
+	"Node.js": nodeStack,
+	native:    nativeStack,
+}
+
+// Stack returns what a report's signature is made of: its type, such as "Python ValueError",
+// and the app's own frames, topmost first, without messages and lines. Where no frame is the
+// app's own, it returns those that there are.
+func Stack(language, title, text string) (kind string, own []signature.Frame) {
+	read := stacks[language]
+	if read == nil {
+		return strings.TrimSpace(language + " traceback"), nil
+	}
+	s := read(title, strings.Split(text, "\n"))
+	for _, foreign := range []bool{false, true} {
+		for _, f := range s.frames {
+			if f.function != "" && f.foreign == foreign {
+				own = append(own, signature.Frame{Function: f.function, Place: f.place})
+			}
+		}
+		if len(own) > 0 {
+			break
+		}
+	}
+	return language + " " + s.kind, own
+}
+
+// inFile is the name of a function of a script, whose file says more than the function.
+func inFile(file, function string) string {
+	if function == "" {
+		return filepath.Base(file)
+	}
+	return filepath.Base(file) + ":" + function
+}
+
+// place is FILE:LINE without the directories, which differ between installations.
+func place(file, line string) string { return filepath.Base(file) + ":" + line }
+
+// fileOf returns the file in FILE:LINE or FILE:LINE:COLUMN, and FILE:LINE as people want it.
+func fileOf(text string) (file, short string) {
+	rest, number := cutNumber([]byte(text))
+	if again, line := cutNumber(rest); line {
+		rest, text = again, string(rest)
+	}
+	if !number {
+		return text, ""
+	}
+	return string(rest), filepath.Base(text)
+}
+
+// wording is a message without what varies in it: numbers, and what follows the first of
+// the separators.
+func wording(text string, separators ...string) string {
+	for _, s := range separators {
+		text, _, _ = strings.Cut(text, s)
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text))
+}

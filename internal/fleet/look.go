@@ -1,0 +1,273 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// An App is an app as Redis knows it now.
+type App struct {
+	Name     string
+	State    State
+	Exit     int       // of State Ended
+	Since    time.Time // since when it runs, or when it ended, or was last heard of; zero: not known
+	Runs     []Run     // of the wrapps that live
+	Restarts int
+	Pool     *health.Reading // the one with the least health, as a share of its cap; nil: none
+	Errors   int             // entries on :error in the last ErrorSpan, mostErrors at most
+	Crash    *Crash          // the last one; nil: none is known
+	Waiting  int             // entries that wait for Redis
+	Before   string          // how the run before this one ended, where it had no end marker; see LostKilled
+	Down     bool            // of State IsKilled: this machine was started anew since
+}
+
+// A Crash is the last report of an app.
+type Crash struct {
+	Time                   time.Time
+	Signature, What, Frame string
+}
+
+// A State is how an app is.
+type State int
+
+// The states of an app. One of which wrapp does not say how it is, because it is an older
+// one or Redis does not take it, is Unknown.
+const (
+	IsUnknown State = iota
+	IsRunning
+	IsRestarting
+	IsEnding
+	IsEnded
+	IsKilled // there is neither a lease nor an end
+)
+
+var stateNames = [...]string{"unknown", Running, Restarting, Ending, "ended", "killed"}
+
+func (s State) String() string { return stateNames[s] }
+
+// ErrorSpan is how long errors count.
+const ErrorSpan = 10 * time.Minute
+
+const (
+	mostErrors = 1000
+	statusPage = 50   // entries of :status that are read at once, in search of a marker
+	statusMost = 1000 // that are read at most
+	appsAtOnce = 16   // a report may have 256 KiB
+
+	// silence is how long after its beginning a run may have no lease.
+	silence = 5 * time.Second
+)
+
+// Look reads how every app is, sorted by name. logs and values are connections to the
+// databases of logs and values.
+func Look(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
+	runs, err := readRuns(ctx, values)
+	if err != nil {
+		return nil, err
+	}
+	found, err := journal.Names(ctx, logs)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]bool)
+	for _, name := range found {
+		names[name] = true
+	}
+	for name := range runs {
+		names[name] = true
+	}
+	pools, err := worstPools(ctx, values)
+	if err != nil {
+		return nil, err
+	}
+	var apps []App
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(names)), appsAtOnce) {
+		more, err := look(ctx, logs, some, runs, pools)
+		if err != nil {
+			return nil, err
+		}
+		apps = append(apps, more...)
+	}
+	return apps, nil
+}
+
+// readRuns reads the hashes there are, by the app's name.
+func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, error) {
+	keys := make(map[string]bool)
+	if err := client.Scan(ctx, runPrefix+"*", func(key string) { keys[key] = true }); err != nil {
+		return nil, fmt.Errorf("look for runs: %w", err)
+	}
+	sorted := slices.Sorted(maps.Keys(keys))
+	reads := make([]rueidis.Completed, len(sorted))
+	for i, key := range sorted {
+		reads[i] = client.B().Hgetall().Key(key).Build()
+	}
+	runs := make(map[string][]Run)
+	for i, answer := range client.DoMulti(ctx, reads...) {
+		name, instance, ok := cutRunKey(sorted[i])
+		fields, err := answer.AsStrMap()
+		if err != nil && redisconn.Reply(err) == "" || redisconn.Denied(redisconn.Reply(err)) {
+			return nil, fmt.Errorf("read %s: %w", sorted[i], err)
+		}
+		if ok && len(fields) > 0 { // it may have gone meanwhile, or hold something else
+			runs[name] = append(runs[name], parseRun(name, instance, fields))
+		}
+	}
+	return runs, nil
+}
+
+// worstPools returns the pool of each service that has the least health.
+func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
+	pairs, err := health.All(ctx, client)
+	if err != nil {
+		return nil, fmt.Errorf("look for pools: %w", err)
+	}
+	readings, err := health.Read(ctx, client, pairs)
+	if err != nil {
+		return nil, fmt.Errorf("read pools: %w", err)
+	}
+	worst := make(map[string]*health.Reading)
+	for i := range readings {
+		r := &readings[i]
+		if w := worst[r.Service]; w == nil || share(r) < share(w) {
+			worst[r.Service] = r
+		}
+	}
+	return worst, nil
+}
+
+// share is a pool's health as a share of its cap; 0 where it has no lease.
+func share(r *health.Reading) float64 {
+	level, _ := r.Get("health")
+	most, ok := r.Get("cap")
+	if !ok || most <= 0 {
+		return 0
+	}
+	return float64(level) / float64(most)
+}
+
+// look reads the streams of apps.
+func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
+	now := time.Now()
+	here := Run{Host: HostName(), Boot: BootID()}
+	const each = 3
+	reads := make([]rueidis.Completed, 0, each*len(names))
+	for _, name := range names {
+		keys := logstream.Keys(name)
+		since := strconv.FormatInt(now.Add(-ErrorSpan).UnixMilli(), 10)
+		reads = append(reads,
+			logs.B().Xrevrange().Key(keys[logstream.Status]).End("+").Start("-").Count(statusPage).Build(),
+			logs.B().Xrange().Key(keys[logstream.Error]).Start(since).End("+").Count(mostErrors).Build(),
+			logs.B().Xrevrange().Key(keys[logstream.Crash]).End("+").Start("-").Count(1).Build())
+	}
+	answers := logs.DoMulti(ctx, reads...)
+	apps := make([]App, len(names))
+	for i, name := range names {
+		var read [each][]rueidis.XRangeEntry
+		for j := range read {
+			var err error
+			read[j], err = answers[each*i+j].AsXRange()
+			if err != nil {
+				return nil, fmt.Errorf("read the streams of %s: %w", name, err)
+			}
+		}
+		m, err := newestMarker(ctx, logs, name, read[0])
+		if err != nil {
+			return nil, err
+		}
+		apps[i] = assess(name, runs[name], m, pools[name], here, now)
+		apps[i].Errors = len(read[1])
+		if len(read[2]) > 0 {
+			apps[i].Crash = crashOf(read[2][0])
+		}
+	}
+	return apps, nil
+}
+
+// newestMarker looks for it in the first page, and behind that as far as it must.
+func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page []rueidis.XRangeEntry) (*marker, error) {
+	m := new(marker)
+	for n := 0; ; {
+		for _, e := range page {
+			if m.read(e) {
+				return m, nil
+			}
+		}
+		n += len(page)
+		if len(page) < statusPage || n >= statusMost {
+			return nil, nil
+		}
+		id, err := entry.ParseID(page[len(page)-1].ID)
+		if err != nil {
+			return nil, err
+		}
+		key := logstream.Keys(name)[logstream.Status]
+		page, err = logs.Do(ctx, logs.B().Xrevrange().Key(key).End(id.Previous().String()).Start("-").Count(statusPage).Build()).AsXRange()
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", key, err)
+		}
+	}
+}
+
+// assess says how an app is. m is nil if there is no marker. here has the host and boot ID of
+// who asks.
+func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, now time.Time) App {
+	a := App{Name: name, Pool: pool}
+	for _, r := range runs {
+		if r.State == Ending && m != nil && !m.begins && !m.at.Before(r.Started) {
+			continue // it has ended, and its lease lasts on for a moment
+		}
+		a.Runs = append(a.Runs, r)
+		a.Restarts += r.Restarts
+		a.Waiting += r.Spooled
+		a.Before = cmp.Or(r.Before, a.Before)
+		state := map[string]State{Running: IsRunning, Restarting: IsRestarting, Ending: IsEnding}[r.State]
+		if a.State == IsUnknown || state != IsUnknown && state < a.State {
+			a.State = state
+		}
+		if a.Since.IsZero() || r.Started.Before(a.Since) {
+			a.Since = r.Started
+		}
+	}
+	if len(a.Runs) > 0 || m == nil {
+		return a
+	}
+	a.Since = m.at
+	switch {
+	case !m.begins:
+		a.State, a.Exit = IsEnded, m.exit
+	case now.Sub(m.at) < silence:
+		a.State = IsRunning
+	case m.noLease:
+	case m.boot != "" || m.host != "":
+		a.State, a.Down = IsKilled, m.host == here.Host && m.boot != here.Boot
+	case pool != nil: // of an older wrapp
+		running, _ := pool.Get("running")
+		_, leased := pool.Get("health")
+		if a.State = IsKilled; running == 1 && leased {
+			a.State = IsRunning
+		}
+	}
+	return a
+}
+
+func crashOf(e rueidis.XRangeEntry) *Crash {
+	c := &Crash{Signature: e.FieldValues["signature"], Frame: e.FieldValues["frame"], What: journal.WhatHappened(e.FieldValues["signal"], e.FieldValues["message"])}
+	if id, err := entry.ParseID(e.ID); err == nil {
+		c.Time = time.UnixMilli(int64(id.Ms))
+	}
+	return c
+}

@@ -1,0 +1,172 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// A Past is what Redis held of an app before a wrapp said anything of its own.
+type Past struct {
+	marker *marker // the newest; nil: there is none, or it may not be read
+	pid    int     // of the wrapp whose lease this instance's hash still has; 0: it is gone
+	more   bool    // the marker is further back than was read
+}
+
+// pastPage is how many entries of :status are read before the app is started: an end is the
+// last of them, and a beginning not far behind.
+const pastPage = 8
+
+// AskPast returns the commands that read a Past: there is for the database of values, here
+// for that of logs.
+func AskPast(client *redisconn.Client, name, instance string) (there, here []rueidis.Completed) {
+	return []rueidis.Completed{client.B().Hget().Key(RunKey(name, instance)).Field("pid").Build()},
+		[]rueidis.Completed{client.B().Xrevrange().Key(logstream.Keys(name)[logstream.Status]).End("+").Start("-").Count(pastPage).Build()}
+}
+
+// ReadPast reads the answers to AskPast. What the user may not read is not known.
+func ReadPast(there, here []rueidis.RedisResult) (p Past) {
+	if pid, err := there[0].AsInt64(); err == nil {
+		p.pid = int(pid)
+	}
+	entries, err := here[0].AsXRange()
+	if err != nil {
+		return p
+	}
+	p.marker = markerIn(entries)
+	p.more = p.marker == nil && len(entries) == pastPage
+	return p
+}
+
+// markerIn returns the newest marker among entries, the newest of which comes first.
+func markerIn(entries []rueidis.XRangeEntry) *marker {
+	m := new(marker)
+	for _, e := range entries {
+		if m.read(e) {
+			return m
+		}
+	}
+	return nil
+}
+
+// Unknown says that more of :status has to be read.
+func (p *Past) Unknown() bool { return p.more }
+
+// Open says whether the newest run has no end.
+func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
+
+// A Host tells what this machine knows of processes that were on it.
+type Host struct {
+	// Lives says whether a wrapp of that process ID is there.
+	Lives func(pid int) bool
+	// OOM says whether the kernel has killed the wrapp of that process ID for lack of memory
+	// since then.
+	OOM func(pid int, since time.Time) bool
+}
+
+// How a run ended that has no end marker.
+const (
+	LostKilled  = "killed"   // wrapp was, by a signal, and the kernel does not say by whom
+	LostOOM     = "oom"      // the kernel killed wrapp for lack of memory
+	LostRestart = "restart"  // the machine was restarted while wrapp was stopping
+	LostPower   = "power"    // the machine went down without stopping wrapp
+	LostUnknown = "unknown"  // of an older wrapp, or one on another machine
+	stillThere  = "is there" // it has not ended: another wrapp of this name
+)
+
+// Lost returns how the run before own's ended, if that has no end marker, in a word and for
+// people; empty if it has one, or if it goes on in another wrapp.
+func (p *Past) Lost(own *Run, host Host) (how, text string) {
+	if !p.Open() {
+		return "", ""
+	}
+	how = p.how(own, host)
+	if how == stillThere {
+		return "", ""
+	}
+	why := map[string]string{
+		LostKilled:  "wrapp was killed by a signal; the kernel does not say by whom",
+		LostOOM:     "the kernel killed wrapp for lack of memory",
+		LostRestart: "the machine was restarted while wrapp was stopping",
+		LostPower:   "the machine lost its power, or was restarted without stopping wrapp: its boot ID is another one",
+		LostUnknown: "wrapp was killed, or the machine went down",
+	}[how]
+	return how, fmt.Sprintf("the run before, of %s, has no end: %s", p.marker.stamp, why)
+}
+
+func (p *Past) how(own *Run, host Host) string {
+	m := p.marker
+	switch {
+	case m.boot == "" || own.Boot == "" || m.host == "":
+		return LostUnknown
+	case m.host != own.Host && m.boot != own.Boot:
+		return LostUnknown
+	case m.boot != own.Boot && m.stopping:
+		return LostRestart
+	case m.boot != own.Boot:
+		return LostPower
+	case m.host == own.Host && m.pid != own.PID && p.pid == m.pid && host.Lives(m.pid):
+		return stillThere
+	case host.OOM(m.pid, m.at):
+		return LostOOM
+	}
+	return LostKilled
+}
+
+// Elsewhere returns the key whose lease says whether the newest run goes on in a wrapp of
+// another host name; empty if there is none.
+func (p *Past) Elsewhere(own *Run) string {
+	if !p.Open() || p.marker.host == "" || p.marker.host == own.Host {
+		return ""
+	}
+	return RunKey(own.Name, InstanceOf(p.marker.host))
+}
+
+// ReadPastAgain reads what came before own's first marker, which has the time first, once
+// that is there: what an earlier run had left in the spool comes before it. ok is false as
+// long as it is not.
+func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Run, first string) (p Past, ok bool, err error) {
+	key := logstream.Keys(own.Name)[logstream.Status]
+	entries, err := logs.Do(ctx, logs.B().Xrevrange().Key(key).End("+").Start("-").Count(statusMost).Build()).AsXRange()
+	if err != nil {
+		return p, false, fmt.Errorf("read %s: %w", key, err)
+	}
+	for i, e := range entries {
+		m := new(marker)
+		if m.read(e) && m.begins && m.stamp == first && m.pid == own.PID && m.host == own.Host {
+			return Past{marker: markerIn(entries[i+1:])}, true, nil
+		}
+	}
+	return p, false, nil
+}
+
+// LeaseEnds waits until the lease of a run's hash has run out, and returns false if it was
+// renewed instead: somebody lives who does that.
+func LeaseEnds(ctx context.Context, values *redisconn.Client, key string) (bool, error) {
+	last := int64(-1)
+	for {
+		left, err := values.Do(ctx, values.B().Pttl().Key(key).Build()).AsInt64()
+		switch {
+		case err != nil:
+			return false, err
+		case left < 0:
+			return true, nil // it is gone, or has none, which no wrapp leaves
+		case last >= 0 && left > last:
+			return false, nil
+		}
+		last = left
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(leaseLook):
+		}
+	}
+}
+
+// leaseLook is how often a lease is looked at; it is renewed less often.
+const leaseLook = 250 * time.Millisecond

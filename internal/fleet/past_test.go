@@ -1,0 +1,97 @@
+package fleet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestLost says how a run ended that has no end marker.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	own := &Run{Name: "app", Host: "h", PID: 100, Boot: "b"}
+	begun := func(host string, pid int, boot string) *marker {
+		return &marker{begins: true, stamp: "2026-11-29_10-00-00", host: host, pid: pid, boot: boot}
+	}
+	stopped := begun("h", 7, "a")
+	stopped.stopping = true
+	for _, row := range []struct {
+		name       string
+		past       Past
+		lives, oom bool
+		want       string
+	}{
+		{"no run", Past{}, false, false, ""},
+		{"an end", Past{marker: &marker{}}, false, false, ""},
+		{"killed", Past{marker: begun("h", 7, "b")}, false, false, LostKilled},
+		{"killed just now", Past{marker: begun("h", 7, "b"), pid: 7}, false, false, LostKilled},
+		{"for lack of memory", Past{marker: begun("h", 7, "b"), pid: 7}, false, true, LostOOM},
+		{"it lives", Past{marker: begun("h", 7, "b"), pid: 7}, true, false, ""},
+		{"another one has its process ID", Past{marker: begun("h", 7, "b")}, true, false, LostKilled},
+		{"a container, where all are process 1", Past{marker: begun("h", 100, "b"), pid: 100}, true, false, LostKilled},
+		{"power", Past{marker: begun("h", 7, "a")}, false, true, LostPower},
+		{"restart", Past{marker: stopped}, false, false, LostRestart},
+		{"another machine", Past{marker: begun("i", 7, "a")}, false, false, LostUnknown},
+		{"another container", Past{marker: begun("i", 7, "b")}, false, false, LostKilled},
+		{"an older wrapp", Past{marker: begun("", 0, "")}, false, false, LostUnknown},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			how, text := row.past.Lost(own, Host{
+				Lives: func(pid int) bool { return row.lives && pid == row.past.marker.pid },
+				OOM:   func(int, time.Time) bool { return row.oom },
+			})
+			if how != row.want || (text == "") != (how == "") {
+				t.Errorf("%q, %q, want %q", how, text, row.want)
+			}
+		})
+	}
+}
+
+// TestLeaseEnds waits for a lease that runs out, and sees one that is renewed.
+func TestLeaseEnds(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(2)
+	cfg := s.Config()
+	client, err := redisconn.Dial(context.Background(), &cfg.Redis, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	set := func(ms int) {
+		if _, err := c.Do("SET", "wrapp-run:a:b", "x", "PX", ms); err != nil {
+			t.Error(err)
+		}
+	}
+	if ended, err := LeaseEnds(t.Context(), client, "wrapp-run:a:b"); err != nil || !ended {
+		t.Errorf("%v, %v of none", ended, err)
+	}
+	set(600)
+	if ended, err := LeaseEnds(t.Context(), client, "wrapp-run:a:b"); err != nil || !ended {
+		t.Errorf("%v, %v of one that runs out", ended, err)
+	}
+	set(5000)
+	seen := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Each look finds more than the last one could leave.
+		for ms := 6000; ; ms += 1000 {
+			set(ms)
+			select {
+			case <-seen:
+				return
+			case <-time.After(leaseLook / 4):
+			}
+		}
+	}()
+	if ended, err := LeaseEnds(t.Context(), client, "wrapp-run:a:b"); err != nil || ended {
+		t.Errorf("%v, %v of one that is renewed", ended, err)
+	}
+	close(seen)
+	<-done
+}

@@ -1,0 +1,107 @@
+// Package fleet is every app that a Redis knows of, and how it is: what wrapp writes of a
+// run while the run lasts, and what is read of all of them.
+package fleet
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// States of a Run.
+const (
+	Running    = "running"
+	Restarting = "restarting" // between two runs of the app
+	Ending     = "ending"     // the app has ended, and so will wrapp
+)
+
+// A Run is what a wrapp says of itself and of the app that it runs: the fields of the hash
+// wrapp-run:<name>:<instance> in the values' database. The hash has a lease, so one that is
+// there is of a wrapp that lives.
+type Run struct {
+	Name, Instance string // the key's; not among the fields
+
+	Host        string
+	PID         int // of wrapp, in its own namespace
+	AppPID      int // 0: there is no process now
+	Started     time.Time
+	Stamp       string // the time in the run markers
+	State       string
+	Restarts    int
+	LastExit    string // exit status of the run before, by this wrapp; empty: there was none
+	Lines       uint64 // that the app wrote, of all runs of this wrapp, as all that follow
+	Dropped     uint64 // entries that found no room
+	Spooled     int    // entries that wait for Redis behind others
+	DeadLetters int    // entries that Redis refused for good
+	Crashes     int    // reports
+	Wrapp       string // wrapp's version
+	Boot        string // the kernel's boot ID
+	Before      string // how the run before ended, if it has no end marker: LostKilled and its like
+}
+
+// NoLease is the field of an entry on :status that says that this run has no hash, because
+// Redis does not take it.
+const NoLease = "no_lease"
+
+const runPrefix = "wrapp-run:"
+
+// InstanceOf returns the instance of a wrapp on a host of that name.
+func InstanceOf(host string) string { return strings.ReplaceAll(host, ":", "_") }
+
+// RunKey is the key of a Run's hash.
+func RunKey(name, instance string) string { return runPrefix + name + ":" + instance }
+
+// cutRunKey returns what is in a key; an instance has no colon.
+func cutRunKey(key string) (name, instance string, ok bool) {
+	rest, ok := strings.CutPrefix(key, runPrefix)
+	i := strings.LastIndexByte(rest, ':')
+	if !ok || i <= 0 {
+		return "", "", false
+	}
+	return rest[:i], rest[i+1:], true
+}
+
+// stampLayout is how times stand in the hash: RFC 3339 in UTC, with milliseconds.
+const stampLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// Fields are the names and values, in turn, of the hash's fields.
+func (r *Run) Fields() []string {
+	return []string{
+		"version", r.Wrapp,
+		"host", r.Host,
+		"pid", strconv.Itoa(r.PID),
+		"app_pid", strconv.Itoa(r.AppPID),
+		"started", r.Started.UTC().Format(stampLayout),
+		"run", r.Stamp,
+		"state", r.State,
+		"restarts", strconv.Itoa(r.Restarts),
+		"exit", r.LastExit,
+		"lines", strconv.FormatUint(r.Lines, 10),
+		"dropped", strconv.FormatUint(r.Dropped, 10),
+		"spooled", strconv.Itoa(r.Spooled),
+		"dead", strconv.Itoa(r.DeadLetters),
+		"crashes", strconv.Itoa(r.Crashes),
+		"boot", r.Boot,
+		"run_before", r.Before,
+	}
+}
+
+// parseRun reads a hash. Anybody may write one: what makes no sense is zero.
+func parseRun(name, instance string, fields map[string]string) Run {
+	number := func(field string) int {
+		n, _ := strconv.Atoi(fields[field])
+		return max(0, n)
+	}
+	count := func(field string) uint64 {
+		n, _ := strconv.ParseUint(fields[field], 10, 64)
+		return n
+	}
+	started, _ := time.Parse(stampLayout, fields["started"])
+	return Run{
+		Name: name, Instance: instance,
+		Host: fields["host"], PID: number("pid"), AppPID: number("app_pid"), Started: started,
+		Stamp: fields["run"], State: fields["state"], Restarts: number("restarts"), LastExit: fields["exit"],
+		Lines: count("lines"), Dropped: count("dropped"), Spooled: number("spooled"),
+		DeadLetters: number("dead"), Crashes: number("crashes"), Wrapp: fields["version"], Boot: fields["boot"], Before: fields["run_before"],
+	}
+}

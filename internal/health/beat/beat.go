@@ -1,0 +1,116 @@
+// Package beat is the table of where a pool's heartbeats come from: what `beat` may say,
+// how that is checked, and what asks for it.
+//
+// A new source is a row of the table and a file. A source that asks has a probe; one that
+// hears calls Keeper.Heard for each heartbeat.
+package beat
+
+import (
+	"context"
+	"strings"
+)
+
+// The names of the sources that hear.
+const (
+	Marker = "marker" // {{__healthpool__<category>_beats}} in the output
+	Notify = "notify" // sd_notify
+	Output = "output" // any line, or what comes without a line end
+)
+
+// A Probe asks a target once: nil is a heartbeat.
+type Probe func(ctx context.Context, target string, app App) error
+
+// App is what a probe needs of the app.
+type App struct {
+	// Exec runs a command and returns nil if it ends with exit status 0. When Exec
+	// returns, which is soon after ctx is done, the command has ended, and all that it
+	// started.
+	Exec func(ctx context.Context, command []string) error
+	// CAFile and Insecure are the pool's, for https.
+	CAFile   string
+	Insecure bool
+}
+
+// sources are in the order in which a message and the reference list them.
+var sources = []struct {
+	name    string // the whole of it, or a prefix if there is a probe
+	form    string // how it is written
+	meaning string // what is a heartbeat
+	valid   func(target string) bool
+	probe   Probe
+}{
+	{Marker, Marker, "in the app's output", nil, nil},
+	{Notify, Notify, "sd_notify", nil, nil},
+	{Output, Output, "any line, or output without a line end", nil, nil},
+	{"http://", "http://…", "a GET answered with status 200 to 399; no user in it", validHTTP, probeHTTP},
+	{"https://", "https://…", "the same over TLS", validHTTP, probeHTTP},
+	{"tcp://", "tcp://host:port", "a connection", validTCP, probeTCP},
+	{"exec:", "exec:COMMAND", "exit status 0; words as in a shell, quotes too, but no shell", validExec, probeExec},
+}
+
+// Valid says whether s names a source.
+func Valid(s string) bool {
+	for _, source := range sources {
+		if source.probe == nil && s == source.name || source.probe != nil && strings.HasPrefix(s, source.name) && source.valid(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// ProbeOf returns what asks a source that is valid, nil for one that hears.
+func ProbeOf(s string) Probe {
+	for _, source := range sources {
+		if source.probe != nil && strings.HasPrefix(s, source.name) {
+			return source.probe
+		}
+	}
+	return nil
+}
+
+// Callable says whether something may be told to s: a command or a URL of HTTP.
+func Callable(s string) bool {
+	return Valid(s) && (strings.HasPrefix(s, "exec:") || IsHTTP(s))
+}
+
+// IsHTTP says whether s is an http or https URL.
+func IsHTTP(s string) bool {
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+}
+
+// Words are the names of the sources that are a word.
+func Words() (words []string) {
+	for _, source := range sources {
+		if source.probe == nil {
+			words = append(words, source.name)
+		}
+	}
+	return words
+}
+
+// Forms lists how sources are written: "a, b or c".
+func Forms() string {
+	text := ""
+	for i, source := range sources {
+		switch {
+		case i == len(sources)-1:
+			text += " or "
+		case i > 0:
+			text += ", "
+		}
+		text += source.form
+	}
+	return text
+}
+
+// Reference lists the sources for the reference of the configuration.
+func Reference() string {
+	text := ""
+	for i, source := range sources {
+		if i > 0 {
+			text += ", "
+		}
+		text += "`" + source.form + "` (" + source.meaning + ")"
+	}
+	return text
+}

@@ -1,0 +1,90 @@
+package beat
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+)
+
+func validExec(target string) bool {
+	command, _, err := words(strings.TrimPrefix(target, "exec:"))
+	return err == nil && len(command) > 0 && command[0] != "" && !strings.Contains(target, "\x00")
+}
+
+// probeExec runs a command, which succeeds with exit status 0.
+func probeExec(ctx context.Context, target string, app App) error {
+	command, err := Command(target)
+	if err != nil {
+		return err
+	}
+	return app.Exec(ctx, command)
+}
+
+// Command returns the words of an exec: source.
+func Command(source string) ([]string, error) {
+	command, _, err := words(strings.TrimPrefix(source, "exec:"))
+	return command, err
+}
+
+// ShellSign returns the first character in the command of an exec: source that only a shell
+// would obey, or "" if there is none or the command is a shell.
+func ShellSign(source string) string {
+	line, ok := strings.CutPrefix(source, "exec:")
+	command, sign, err := words(line)
+	if !ok || err != nil || len(command) == 0 || slices.Contains(shells, path.Base(command[0])) {
+		return ""
+	}
+	return sign
+}
+
+// shells are programs that read the signs themselves.
+var shells = []string{"sh", "ash", "bash", "dash", "zsh", "ksh", "busybox", "fish"}
+
+// words splits a command line into words as a shell would as far as blanks,
+// quotes and backslashes go: '…' is as it stands, in "…" and outside a backslash
+// takes the next character as it is. There are no variables and no patterns: sign is the
+// first character that would begin one in a shell, or stand for another of its operators.
+func words(line string) (all []string, sign string, err error) {
+	var (
+		word  strings.Builder
+		in    bool // in a word, which may be empty: ''
+		quote rune // the quotes we are in, or 0
+		taken bool // behind a backslash
+	)
+	for _, c := range line {
+		switch {
+		case taken:
+			word.WriteRune(c)
+			taken = false
+		case c == '\\' && quote != '\'':
+			taken, in = true, true
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote, in = c, true
+		case quote == 0 && strings.ContainsRune(" \t\r\n", c):
+			if in {
+				all = append(all, word.String())
+				word.Reset()
+				in = false
+			}
+		default:
+			expands := quote != '\'' && (c == '$' || c == '`')
+			operates := quote == 0 && (strings.ContainsRune("|&;<>*", c) || c == '~' && !in)
+			if sign == "" && (expands || operates) {
+				sign = string(c)
+			}
+			word.WriteRune(c)
+			in = true
+		}
+	}
+	if quote != 0 || taken {
+		return nil, "", errors.New("a quote or a backslash has nothing to end it")
+	}
+	if in {
+		all = append(all, word.String())
+	}
+	return all, sign, nil
+}

@@ -1,0 +1,141 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// recorded starts a Keeper with a record whose field n counts up.
+func recorded(t *testing.T, s *redistest.Server, user string, pools map[string]config.Pool, refused func(string)) *Keeper {
+	t.Helper()
+	cfg := s.Config()
+	if user != "" {
+		if err := cfg.Redis.SetURL(strings.Replace(s.URL(), "//", "//"+user+"@", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n atomic.Int64
+	k := New(Options{
+		Service: "s", Interval: 20 * time.Millisecond, Pools: pools,
+		Record: &Record{
+			Key: "wrapp-run:s:here",
+			Fields: func(running bool) []string {
+				return []string{"n", fmt.Sprint(n.Add(1)), "running", strconv.FormatBool(running)}
+			},
+			Refused: refused,
+		},
+		Dial: func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &cfg.Redis, 2) },
+		Log:  slog.New(slog.DiscardHandler),
+	})
+	k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) {}})
+	return k
+}
+
+// TestRecord publishes a record with a pool and without one, and has it outlive the end by
+// its lease only.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	for name, pools := range map[string]map[string]config.Pool{"with a pool": {"api": contract("marker")}, "alone": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			k := recorded(t, s, "", pools, func(reply string) { t.Error(reply) })
+			c := s.Dial(2)
+			get := func(field string) string {
+				text, _ := redis.String(c.Do("HGET", "wrapp-run:s:here", field))
+				return text
+			}
+			s.Wait("a record that is renewed", func() bool { return len(get("n")) > 0 && get("n") != "1" && get("running") == "true" })
+			if ms, err := redis.Int(c.Do("PTTL", "wrapp-run:s:here")); err != nil || ms <= 0 || ms > 5000 {
+				t.Errorf("a lease of %d ms, %v", ms, err)
+			}
+			if n, err := redis.Int(c.Do("EXISTS", key("s", "api", "health"))); err != nil || n != len(pools) {
+				t.Errorf("%d, %v", n, err)
+			}
+			k.End(3)
+			if err := k.Close(time.Second); err != nil {
+				t.Error(err)
+			}
+			if get("running") != "false" {
+				t.Error("the end is not recorded")
+			}
+			if ms, err := redis.Int(c.Do("PTTL", "wrapp-run:s:here")); err != nil || ms <= 0 || ms > 5000 {
+				t.Errorf("a lease of %d ms at the end, %v", ms, err)
+			}
+		})
+	}
+}
+
+// TestRecordRefused has a user with the rights of an older wrapp: the pools are published,
+// and the refusal is told once.
+func TestRecordRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(0).Do("ACL", "SETUSER", "old", "on", ">s3same", "-@all", "+hello", "+select", "+set", "~*"); err != nil {
+		t.Fatal(err)
+	}
+	var refusals atomic.Int64
+	k := recorded(t, s, "old:s3same", map[string]config.Pool{"api": contract("marker")}, func(reply string) {
+		if refusals.Add(1); !redisconn.Denied(reply) {
+			t.Error(reply)
+		}
+	})
+	c := s.Dial(2)
+	get := func(property string) string {
+		text, _ := redis.String(c.Do("GET", key("s", "api", property)))
+		return text
+	}
+	s.Wait("the pool", func() bool { return get("running") == "1" })
+	k.Beat([]byte("api"), time.Now())
+	s.Wait("another publication", func() bool { return get("beats") == "1" })
+	k.End(0)
+	if err := k.Close(time.Second); err != nil {
+		t.Error(err)
+	}
+	if refusals.Load() != 1 || get("running") != "0" {
+		t.Errorf("%d refusals, running %s", refusals.Load(), get("running"))
+	}
+}
+
+// TestRecordCosts counts how often a Keeper without pools looks for Redis: not at all for an
+// app that ends soon, and then as its lease wants it, which is more seldom than the interval.
+func TestRecordCosts(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		runs time.Duration
+		want int
+	}{{200 * time.Millisecond, 0}, {10 * time.Second, 5}} {
+		synctest.Test(t, func(t *testing.T) {
+			dials, drains := 0, 0
+			k := New(Options{
+				Interval: time.Second,
+				Record:   &Record{Key: "k", Fields: func(bool) []string { return []string{"a", "b"} }},
+				Dial:     func(context.Context) (*redisconn.Client, error) { dials++; return nil, errors.New("away") },
+			})
+			k.Start(App{Drain: func(time.Duration) bool { drains++; return true }, Depleted: func(string) {}})
+			time.Sleep(row.runs)
+			k.End(0)
+			began := time.Now()
+			if err := k.Close(time.Second); err != nil || time.Since(began) > 0 {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+			if dials != row.want || drains != 0 {
+				t.Errorf("%d dials and %d drains in %v, want %d and none", dials, drains, row.runs, row.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,292 @@
+// Package hook tells other programs, or servers, what happens to the app: in the
+// background, one call at a time, and no more often than anybody could bear.
+package hook
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/health/beat"
+)
+
+// A Kind is what a hook is called for, and its key in [hooks].
+type Kind string
+
+// The kinds.
+const (
+	Crash    Kind = "crash"    // an entry of :crash
+	Depleted Kind = "depleted" // a health pool has reached 0
+	GaveUp   Kind = "gave_up"  // the app is not started again because of restart.limit
+	Dropped  Kind = "dropped"  // lines were dropped
+)
+
+// Kinds are all kinds.
+var Kinds = []Kind{Crash, Depleted, GaveUp, Dropped}
+
+// Version is the version of the JSON. It changes when a field goes or means something else;
+// further fields do not change it.
+const Version = 1
+
+// An Event is what a hook is told, as one JSON object; docs/hooks.md describes it. Fire
+// sets the fields above Run.
+type Event struct {
+	Version int       `json:"version"`
+	Kind    Kind      `json:"event"`
+	Time    time.Time `json:"time"`
+	App     string    `json:"app"`
+	Host    string    `json:"host"`
+
+	Run  string `json:"run"` // when the run began, as its marker says it
+	Text string `json:"text"`
+
+	// Stream and ID are where the report is. The ID is as wrapp gave it; Redis has another
+	// one where the stream had newer ones already.
+	Stream string `json:"stream,omitempty"`
+	ID     string `json:"id,omitempty"`
+
+	CrashKind string `json:"kind,omitempty"`
+	Signature string `json:"signature"` // of a crash
+	PID       int    `json:"pid,omitempty"`
+	Signal    string `json:"signal,omitempty"`
+	Exit      *int   `json:"exit_code,omitempty"` // nil: not ended, or not known
+
+	Pool     string `json:"pool,omitempty"`
+	Restarts int    `json:"restarts,omitempty"` // starts after the first
+	Dropped  int    `json:"dropped,omitempty"`  // lines
+
+	// Skipped is how many events of this kind there were since the last call that no call
+	// was made for.
+	Skipped int `json:"skipped,omitempty"`
+}
+
+// Bounds.
+const (
+	mostWaiting = 16          // events of a kind
+	mostText    = 1 << 10     // bytes of Event.Text, and of Event.Pool
+	leastPause  = time.Second // between the starts of two calls of a kind
+	tellPause   = time.Minute // between two words about failures of a kind
+)
+
+// Options say what a Hooks calls and who hears of it.
+type Options struct {
+	App, Host string
+	Targets   map[Kind]string // exec:COMMAND, http:// or https:// URL; none: not called
+	Timeout   time.Duration   // of a call
+	// Exec runs a command with a text on its standard input and returns nil if it ends
+	// with exit status 0. When it returns, which is soon after ctx is done, the command has
+	// ended, and all that it started.
+	Exec func(ctx context.Context, command []string, stdin []byte) error
+	// Say tells the user, on :error, what a hook did not do.
+	Say func(text string)
+	Log *slog.Logger
+}
+
+// A Hooks calls hooks. A nil one calls none.
+type Hooks struct {
+	opts   Options
+	ctx    context.Context // ends when Close gives up
+	cancel context.CancelFunc
+	wake   chan struct{} // something waits, or closing changed
+	done   chan struct{}
+
+	mu      sync.Mutex
+	lanes   []*lane // of the kinds that have a target
+	closing bool
+}
+
+// A lane is the events of one kind.
+type lane struct {
+	kind    Kind
+	target  string
+	waiting []Event // the oldest first; those that find no room are only counted
+	skipped int     // since the last call
+	called  time.Time
+
+	// Used by run only.
+	flooded  bool      // that events are skipped was told
+	failures int       // in a row
+	told     time.Time // of a failure
+}
+
+// New returns a Hooks, nil if there is no target. Close ends it.
+func New(opts Options) *Hooks {
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
+	h := &Hooks{opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	for _, kind := range Kinds {
+		if target := opts.Targets[kind]; target != "" {
+			h.lanes = append(h.lanes, &lane{kind: kind, target: target})
+		}
+	}
+	if len(h.lanes) == 0 {
+		return nil
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	go h.run()
+	return h
+}
+
+// Fire has the hook of the event's kind be called, soon. It waits for nothing and calls
+// nobody, so that it may be called from any goroutine with any lock held.
+func (h *Hooks) Fire(e Event) {
+	if h == nil {
+		return
+	}
+	e.Version, e.Time, e.App, e.Host = Version, time.Now(), h.opts.App, h.opts.Host
+	e.Text, e.Pool = bounded(e.Text), bounded(e.Pool)
+	h.mu.Lock()
+	for _, l := range h.lanes {
+		switch {
+		case l.kind != e.Kind:
+		case len(l.waiting) < mostWaiting:
+			l.waiting = append(l.waiting, e)
+		default:
+			l.skipped++
+		}
+	}
+	h.mu.Unlock()
+	h.ring()
+}
+
+// bounded cuts a text that is too long, at the end of a character.
+func bounded(text string) string {
+	if len(text) <= mostText {
+		return text
+	}
+	n := mostText
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
+}
+
+func (h *Hooks) ring() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close calls the hooks for what waits, for as long as patience allows, then ends the call
+// that is being made. No Fire follows.
+func (h *Hooks) Close(patience time.Duration) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	h.ring()
+	limit := time.AfterFunc(patience, h.cancel)
+	<-h.done
+	limit.Stop()
+	h.cancel()
+	for _, l := range h.lanes {
+		if n := len(l.waiting) + l.skipped; n > 0 {
+			h.opts.Log.Warn("a hook was not called for everything", "hook", l.kind, "events", n)
+		}
+	}
+}
+
+// run makes the calls, one at a time.
+func (h *Hooks) run() {
+	defer close(h.done)
+	for h.ctx.Err() == nil {
+		l, e, pause := h.next(time.Now())
+		if l != nil {
+			h.call(l, e)
+			continue
+		}
+		if pause < 0 {
+			return
+		}
+		var due <-chan time.Time
+		if pause > 0 {
+			due = time.After(pause)
+		}
+		select {
+		case <-h.wake:
+		case <-due:
+		case <-h.ctx.Done():
+		}
+	}
+}
+
+// next takes the event that a hook is to be called for now: of those that are due the one
+// that has waited longest. Without one it returns how long it is until one will be due, 0
+// if none waits, less than 0 if none will come any more.
+func (h *Hooks) next(now time.Time) (due *lane, e Event, pause time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.lanes {
+		if len(l.waiting) == 0 {
+			continue
+		}
+		if left := leastPause - now.Sub(l.called); !l.called.IsZero() && left > 0 {
+			if pause == 0 || left < pause {
+				pause = left
+			}
+			continue
+		}
+		if due == nil || l.waiting[0].Time.Before(due.waiting[0].Time) {
+			due = l
+		}
+	}
+	if due == nil {
+		if pause == 0 && h.closing {
+			pause = -1
+		}
+		return nil, Event{}, pause
+	}
+	e = due.waiting[0]
+	due.waiting = due.waiting[1:]
+	e.Skipped, due.skipped = due.skipped, 0
+	due.called = now
+	return due, e, 0
+}
+
+// call makes one call, and tells what is new about the hook.
+func (h *Hooks) call(l *lane, e Event) {
+	text, err := json.Marshal(e)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(h.ctx, h.opts.Timeout)
+		if err = h.send(ctx, l.target, append(text, '\n')); err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("it did not end within %v", h.opts.Timeout)
+			if h.ctx.Err() != nil {
+				err = fmt.Errorf("it had not ended when wrapp did")
+			}
+		}
+		cancel()
+	}
+	if e.Skipped > 0 && !l.flooded {
+		l.flooded = true
+		h.opts.Log.Warn("a hook is called for some events only: they come faster than it may be called; it is told once", "hook", l.kind, "left out", e.Skipped)
+	}
+	switch {
+	case err == nil && l.failures > 0:
+		h.opts.Log.Info("the hook succeeds again", "hook", l.kind, "failures", l.failures)
+		l.failures = 0
+	case err != nil:
+		if l.failures++; l.failures == 1 && (l.told.IsZero() || time.Since(l.told) >= tellPause) {
+			l.told = time.Now()
+			h.opts.Log.Warn("a hook failed", "hook", l.kind, "error", err)
+			h.opts.Say(fmt.Sprintf("the hook hooks.%s failed: %v", l.kind, err))
+		}
+	}
+}
+
+func (h *Hooks) send(ctx context.Context, target string, text []byte) error {
+	if beat.IsHTTP(target) {
+		return beat.Post(ctx, target, text)
+	}
+	command, err := beat.Command(target)
+	if err != nil {
+		return err
+	}
+	return h.opts.Exec(ctx, command, text)
+}

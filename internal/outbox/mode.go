@@ -1,0 +1,186 @@
+package outbox
+
+import (
+	"fmt"
+	"time"
+)
+
+// A mode says where entries wait, and only become changes it:
+//
+//	memory ──▶ spooling ──▶ draining ──▶ memory
+//	   ▲          │  ▲         │  │
+//	   │          ▼  └─────────┘  │
+//	   └─────── broken ◀──────────┘
+//
+// An outbox without a spool stays in memory. docs/delivery.md draws it with what causes
+// each step.
+type mode uint8
+
+const (
+	memory   mode = iota // Redis takes entries in time, and nothing is on disk
+	spooling             // everything from head on goes to disk
+	draining             // Redis has caught up; what is on disk is still being delivered
+	broken               // the disk cannot be written; entries wait in memory until retryAt
+)
+
+var modeNames = [...]string{"memory", "spooling", "draining", "broken"}
+
+func (m mode) String() string { return modeNames[m] }
+
+// Why spooling begins.
+const (
+	whyAway   = "Redis is away"
+	whyStuck  = "Redis takes nothing"
+	whySlow   = "Redis is slower than the app"
+	whyBehind = "what an earlier run left goes first"
+	whyEnd    = "the end"
+)
+
+// When the mode changes, and when that is worth a word.
+const (
+	stallLimit = 100 * time.Millisecond // nothing has landed for so long
+	ageLimit   = 300 * time.Millisecond // an entry has waited for so long
+	announceAt = time.Second            // a spooling that lasts longer is told
+	retryDisk  = 5 * time.Second        // after an error of the disk
+	watchEvery = 25 * time.Millisecond
+	restEvery  = time.Second            // while Redis is away and all is in the spool
+	idleEvery  = time.Hour              // while there is nothing to look after
+	slowDisk   = 250 * time.Millisecond // a write that takes longer is not waited for
+)
+
+// An episode is the time from the beginning of spooling until nothing is left on
+// disk.
+type episode struct {
+	began     time.Time
+	why       string
+	announced bool // on :status
+	spooled   int  // records written since it began
+}
+
+// become changes the mode. The caller holds mu.
+func (q *queue) become(m mode, why string) {
+	if q.mode == m {
+		return
+	}
+	q.mode = m
+	switch m {
+	case spooling:
+		q.full = false
+		q.episode = episode{began: time.Now(), why: why}
+		if q.written.before(q.head) {
+			q.written = q.head
+		}
+	case broken:
+		q.retryAt = time.Now().Add(retryDisk)
+	case memory:
+		q.tellEpisode()
+	}
+	q.watched()
+	poke(q.spill)
+}
+
+// beginSpooling has everything from head on go to the spool.
+func (q *queue) beginSpooling(why string) { q.become(spooling, why) }
+
+// usable says whether entries can go to a spool.
+func (q *queue) usable() bool {
+	return q.store != nil && (q.mode != broken || time.Now().After(q.retryAt))
+}
+
+// onDisk says whether the spool has records and is given no further ones.
+func (q *queue) onDisk() bool { return q.mode != spooling && len(q.refs) > 0 }
+
+// watchAll looks after the queue while there is something in it, until stop.
+func (o *Outbox) watchAll(stop <-chan struct{}) {
+	pause := idleEvery
+	tick := time.NewTimer(pause)
+	defer tick.Stop()
+	var w watcher
+	for {
+		select {
+		case <-stop:
+			return
+		case <-o.q.watch:
+			if pause == idleEvery {
+				w = watcher{moved: time.Now()}
+			}
+			pause = watchEvery
+		case now := <-tick.C:
+			pause = o.q.look(&w, now)
+			o.q.room.Broadcast()
+		}
+		tick.Reset(pause)
+	}
+}
+
+// A watcher is what look remembers.
+type watcher struct {
+	head   position
+	moved  time.Time // when head was last seen to move, or the queue to be empty
+	probe  uint64    // the ordinal that was the next at one time
+	probed time.Time
+	age    time.Duration // how long the last probe took to land
+}
+
+// look changes the mode where Redis has become slow or has caught up. It returns when
+// to look again if nothing calls before.
+func (q *queue) look(w *watcher, now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	head := q.headOrdinal()
+	drained := head == q.ordinal
+	if q.head != w.head || drained {
+		w.head, w.moved = q.head, now
+	}
+	if head >= w.probe {
+		if !w.probed.IsZero() {
+			w.age = now.Sub(w.probed)
+		}
+		w.probe, w.probed = q.ordinal, now
+	}
+	waited := max(w.age, now.Sub(w.probed))
+	if drained {
+		waited, w.age = 0, 0
+		poke(q.emptied)
+	}
+	q.slow = !q.busy.IsZero() && now.Sub(q.busy) > slowDisk
+
+	orAway := func(why string) string {
+		if q.away {
+			return whyAway
+		}
+		return why
+	}
+	stuck, late := now.Sub(w.moved) >= stallLimit, waited >= ageLimit
+	switch {
+	case q.closed:
+	case q.mode == spooling && !q.away && q.unloaded == 0 && waited < stallLimit:
+		q.become(draining, "")
+	case q.mode == spooling || !q.usable() || q.held == 0:
+	case stuck:
+		q.become(spooling, orAway(whyStuck))
+	case late && q.unloaded > 0:
+		q.become(spooling, orAway(whyBehind))
+	case late:
+		q.become(spooling, orAway(whySlow))
+	}
+	if q.mode == broken && now.After(q.retryAt) {
+		q.become(draining, "")
+	}
+	if q.mode == spooling && !q.episode.announced && now.Sub(q.episode.began) >= announceAt && !q.closed {
+		q.episode.announced = true
+		q.say(fmt.Sprintf(saySpooling, q.episode.began.Format("15:04:05.000"), q.episode.why, q.store.Dir()))
+	}
+	if q.mode != memory {
+		poke(q.spill)
+	}
+	switch {
+	case q.mode == memory && q.drained(), q.store == nil:
+		q.watching = false
+		return idleEvery
+	case q.mode == spooling && q.away && q.episode.announced && !q.slow && q.written == q.end():
+		q.watching = false
+		return restEvery
+	}
+	return watchEvery
+}

@@ -1,0 +1,73 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// becomePlain has entries be sent with XADD alone, until the connection ends: the user's
+// rights are those that the older wrapp needed. After a lost connection entries may come
+// twice then, and their IDs say when they were delivered.
+func (s *sender) becomePlain(reply string) {
+	s.plain = true
+	if s.told {
+		return
+	}
+	s.told = true
+	name := strings.TrimPrefix(strings.TrimSuffix(s.o.opts.Keys[logstream.Info], ":info"), "logs:app:")
+	text := fmt.Sprintf(sayPlain, reply, name)
+	s.o.opts.Log.Warn(text)
+	s.o.Say(logstream.Status, text)
+}
+
+// exchangePlain is exchange where the script may not run.
+func (s *sender) exchangePlain(b *batch) error {
+	var commands []rueidis.Completed
+	var records []record
+	for _, c := range b.calls {
+		for _, r := range c.entries {
+			commands = append(commands, s.client.B().Arbitrary("XADD").Keys(s.o.opts.Keys[c.stream]).
+				Args("MAXLEN", "~", s.bound, "*", "message", asString(r.Message())).Args(r.Fields()...).Build())
+			records = append(records, r)
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.o.ctx, timeout(b.bytes))
+	defer cancel()
+	var short [logstream.Count]bool
+	var refused error
+	for i, result := range s.client.DoMulti(ctx, commands...) {
+		r := records[i]
+		stream := r.Stream()
+		err := result.Error()
+		reply := redisconn.Reply(err)
+		switch {
+		case err == nil && short[stream]:
+			s.o.q.settle(r) // ahead of one that was not taken
+		case err == nil:
+			s.landed[stream] = r.Ordinal()
+			s.o.q.tells(func(q *queue) { q.takes(stream) })
+		case reply == "":
+			return fmt.Errorf("send to redis: %w", err)
+		case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
+			short[stream] = true
+			refused = &refusedError{reply}
+		default:
+			s.o.refuse(r, reply)
+		}
+	}
+	return refused
+}
+
+// settle marks a record that is not to be sent again although its turn has not come.
+func (q *queue) settle(r record) {
+	q.mu.Lock() // it may just be being copied to the spool
+	r.Set(spool.Settled)
+	q.mu.Unlock()
+}

@@ -1,0 +1,60 @@
+package outbox
+
+import (
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// TestRetainedRoom has lines and wrapp's own entries in turns, each sent at once, as those
+// of an app that is started again and again: what is retained takes no more memory than
+// about its own size.
+func TestRetainedRoom(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1<<20, false, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range 20_000 {
+		q.add(logstream.Info, 0, uint64(i), []byte("a line of some length"), nil, 0)
+		q.next, q.doubt = q.end(), q.end()
+		q.release(q.end())
+		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Kept)
+		q.next, q.doubt = q.end(), q.end()
+		q.release(q.end())
+	}
+	room := 0
+	for _, s := range q.slabs {
+		room += cap(s.buf)
+	}
+	if q.retained < retainBytes/2 || room > 2*q.retained+slabSize {
+		t.Errorf("%d bytes are retained in %d", q.retained, room)
+	}
+}
+
+// TestOwnRoom has wrapp say much while Redis is away and there is no spool, as of an app
+// that is started again and again: the newest stays, and what went is counted.
+func TestOwnRoom(t *testing.T) {
+	t.Parallel()
+	const limit = 256 << 10
+	q := newQueue(limit, false, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	const n = 50_000
+	for i := range n {
+		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Kept)
+	}
+	if q.held > 2*limit {
+		t.Errorf("%d bytes are held", q.held)
+	}
+	left := 0
+	var last string
+	q.each(q.head, q.end(), func(r record, _ position) bool {
+		left++
+		last = r.ID().String()
+		return true
+	})
+	if q.drops[logstream.Status] == 0 || left+int(q.drops[logstream.Status]) != n || last != "49999-0" {
+		t.Errorf("%d are left, up to %s, %d were dropped", left, last, q.drops[logstream.Status])
+	}
+}

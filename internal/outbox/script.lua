@@ -1,0 +1,160 @@
+-- Adds entries of one writer to one stream, each once, and remembers how far it came.
+--
+-- KEYS[1]  the stream
+-- KEYS[2]  the position: "<ordinal> <count>", the ordinal of the newest entry of this
+--          writer that the stream has got, and how many it has got in all
+-- ARGV[1]  the ordinal that the writer believes to be in the position, or to come there
+--          by the calls before this one
+-- ARGV[2]  MAXLEN ~ of the stream
+-- ARGV[3]  life of the position, in milliseconds
+-- then runs of entries with the same fields, their ordinals counting upwards:
+--   ordinal of the first, number of entries, number of fields,
+--   the fields: names and values in turn,
+--   milliseconds and sequence number of the first ID, and the messages, where the IDs of the
+--   run count upwards, too; else two empty texts, and ID and message of each entry
+--
+-- Answers {ordinal, count, entries that got another ID, outcome, error that ended it or nil}.
+-- The outcome is 1 if the position is behind what the writer believes, then nothing was
+-- added; 2 if the position can not be read or written; else 0.
+local stream, place = KEYS[1], KEYS[2]
+local bound, life = ARGV[2], ARGV[3]
+
+local known = redis.pcall('GET', place)
+if type(known) == 'table' then
+  return {0, 0, 0, 2, known.err}
+end
+local ordinal, count = 0, 0
+if known then
+  local o, c = string.match(known, '^(%d+) (%d+)$')
+  ordinal, count = tonumber(o) or 0, tonumber(c) or 0
+end
+if ordinal < tonumber(ARGV[1]) then
+  return {ordinal, count, 0, 1, false}
+end
+
+-- No entry may be added whose position cannot be written. Older servers have no way to
+-- ask for a right but to use it.
+local may
+if redis.acl_check_cmd then
+  may = redis.acl_check_cmd('SET', place, '') or {err = 'NOPERM this user may not SET the position of its entries'}
+else
+  may = redis.pcall('SET', place, known or '0 0', 'PX', life)
+end
+if type(may) == 'table' and may.err then
+  return {ordinal, count, 0, 2, may.err}
+end
+
+local pcall, args, type, unpack = redis.pcall, ARGV, type, unpack
+
+local function add(id, message, first, last, trim)
+  if trim then
+    return pcall('XADD', stream, 'MAXLEN', '~', bound, id, 'message', message, unpack(args, first, last))
+  end
+  return pcall('XADD', stream, id, 'message', message, unpack(args, first, last))
+end
+
+-- The newest ID that the stream ever had, once it has refused one of ours: milliseconds as
+-- text, and the sequence number. Behind sequence numbers that a Lua number cannot hold the
+-- next millisecond begins.
+local topms, topseq
+local function top()
+  local info = redis.pcall('XINFO', 'STREAM', stream)
+  if info.err then
+    return
+  end
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      local ms, seq = string.match(info[i + 1], '^(%d+)-(%d+)$')
+      topms, topseq = ms, tonumber(seq)
+      if topseq >= 9007199254740000 then
+        topms, topseq = string.format('%.0f', tonumber(ms) + 1), -1
+      end
+    end
+  end
+end
+
+-- An ID behind the newest one: '*' where that cannot be learnt.
+local function following()
+  if not topms then
+    top()
+  end
+  if not topms then
+    return '*'
+  end
+  topseq = topseq + 1
+  return topms .. '-' .. string.format('%.0f', topseq)
+end
+
+local moved, failure = 0, false
+local i, n = 4, #args
+while i < n and not failure do
+  local first, entries, fields = tonumber(args[i]), tonumber(args[i + 1]), tonumber(args[i + 2])
+  local from, upto = i + 3, i + 2 + fields
+  local ms, seq = args[upto + 1], tonumber(args[upto + 2])
+  local base = upto + 3
+  i = base + entries
+  if not seq then
+    i = i + entries
+  end
+  local k = math.min(math.max(ordinal - first + 1, 0), entries) -- entries that the stream has
+  local had = k
+  if seq and not topms then
+    -- Most entries, in as few steps as can be; the last one of all trims, below. Since
+    -- Redis 7 '<ms>-*' is the ID behind the one that was just added.
+    local stop = entries
+    if i > n then
+      stop = entries - 1
+    end
+    local after = redis.acl_check_cmd and ms .. '-*'
+    local id = string.format('%s-%.0f', ms, seq + k)
+    while k < stop do
+      local reply
+      if fields == 0 then
+        reply = pcall('XADD', stream, id, 'message', args[base + k])
+      else
+        reply = pcall('XADD', stream, id, 'message', args[base + k], unpack(args, from, upto))
+      end
+      if type(reply) == 'table' then
+        break
+      end
+      k = k + 1
+      id = after or string.format('%s-%.0f', ms, seq + k)
+    end
+  end
+  while k < entries and not failure do
+    local id, message, reply
+    if seq then
+      id, message = string.format('%s-%.0f', ms, seq + k), args[base + k]
+    else
+      id, message = args[base + 2 * k], args[base + 2 * k + 1]
+    end
+    local trim = i > n and k == entries - 1
+    -- Where the milliseconds have as many digits, texts compare as numbers do.
+    local behind = topms and id < topms and string.byte(id, #topms + 1) == 45
+    if not behind then
+      reply = add(id, message, from, upto, trim)
+      behind = type(reply) == 'table' and string.find(reply.err, 'equal or smaller', 1, true)
+    end
+    if behind then
+      reply = add(following(), message, from, upto, trim)
+    end
+    if type(reply) == 'table' then
+      failure = reply.err
+    else
+      k = k + 1
+      if behind then
+        moved = moved + 1
+      end
+    end
+  end
+  if k > had then
+    ordinal, count = first + k - 1, count + k - had
+  end
+end
+
+-- What landed is remembered, whatever came after it.
+local set = redis.pcall('SET', place, string.format('%.0f %.0f', ordinal, count), 'PX', life)
+if set.err then
+  return {ordinal, count, moved, 2, set.err}
+end
+return {ordinal, count, moved, 0, failure}

@@ -1,0 +1,391 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Back-off between attempts to connect: doubled from the first to the last,
+// each with a random half of it added.
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+const (
+	// stallTimeout is how long Redis may take to answer a pipeline, besides the time
+	// that its bytes take at slowest bytes a second.
+	stallTimeout = 2 * time.Second
+	slowest      = 256 << 10
+
+	// farewellTimeout bounds what makes positions expire sooner.
+	farewellTimeout = time.Second
+)
+
+// A refusedError says that Redis does not take entries for now.
+type refusedError struct{ reply string }
+
+func (e *refusedError) Error() string { return "redis refuses entries for now: " + e.reply }
+
+// A sender sends what waits in the queue: a pipeline, its answers, the next pipeline, which
+// is made ready meanwhile where that much waits.
+// After a lost connection it sends from the first entry on that is not known to have
+// landed; the script passes over what has.
+type sender struct {
+	o      *Outbox
+	client *redisconn.Client
+	bound  string // MAXLEN
+
+	batches [2]batch // one on its way, one to be made ready
+	ready   *batch   // made ready, nil if none is
+
+	writer   uint64 // whose records are being sent
+	landed   [logstream.Count]uint64
+	sent     [logstream.Count]uint64 // ordinals of the last records in batches, or what has landed
+	counts   [logstream.Count]uint64 // entries of the writer that the streams have got
+	position [logstream.Count]string // keys
+
+	known   bool // every server knows the script by its SHA
+	plain   bool // this user may not run scripts
+	narrow  int  // so many records are to be sent one by one
+	foreign [logstream.Count]bool
+	told    bool // that scripts are not permitted
+}
+
+func newSender(o *Outbox) *sender {
+	s := &sender{o: o, bound: strconv.Itoa(o.opts.MaxEntries)}
+	s.write(o.q.writer)
+	return s
+}
+
+// write has the records of a writer be sent from now on.
+func (s *sender) write(writer uint64) {
+	s.writer = writer
+	s.landed, s.sent, s.counts = [logstream.Count]uint64{}, [logstream.Count]uint64{}, [logstream.Count]uint64{}
+	for stream, key := range s.o.opts.Keys {
+		s.position[stream] = positionKey(key, writer)
+	}
+}
+
+// serve sends over one connection until that breaks, Redis refuses entries for now, or
+// the outbox is cancelled; it returns nil at the end, when all has landed. ready is called
+// when Redis takes entries: at once, or, if it has just refused some, when it takes one.
+func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) error {
+	o := s.o
+	defer context.AfterFunc(o.ctx, client.Abort)()
+	s.client, s.known, s.plain = client, false, false
+	s.rewind()
+	if !refused {
+		ready()
+	}
+	for {
+		b := s.ready
+		if s.ready = nil; b == nil {
+			b = &s.batches[0]
+			s.fill(b)
+		}
+		if b.records == 0 {
+			if o.q.ended() {
+				s.farewell()
+				return o.ctx.Err()
+			}
+			select {
+			case <-o.q.wake:
+				continue
+			case <-o.ctx.Done():
+				return o.ctx.Err()
+			}
+		}
+		exchange := s.exchange
+		if s.plain {
+			exchange = s.exchangePlain
+		}
+		before := s.landed
+		filled := s.fillAhead(b)
+		err := exchange(b)
+		filled.Wait()
+		if err == nil && s.landed == b.sent {
+			o.q.advance(s.landed, b.end)
+		} else {
+			s.rewind()
+		}
+		if refused && s.landed != before {
+			refused = false
+			ready()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// rewind has what has not landed be sent again.
+func (s *sender) rewind() {
+	s.ready = nil
+	s.sent = s.landed
+	s.o.q.rewind(s.landed)
+}
+
+// fill makes a batch ready: of what waits.
+func (s *sender) fill(b *batch) {
+	for {
+		b.reset()
+		if s.narrow > 0 {
+			b.limit = 1
+		}
+		missing := s.o.q.take(b, 0)
+		if missing == nil {
+			break
+		}
+		s.o.load(missing)
+	}
+	if b.writer != s.writer { // nothing of the other is on its way
+		s.farewell()
+		s.write(b.writer)
+	}
+	if b.records == 0 {
+		s.o.q.rewind(s.landed) // what was passed over
+	}
+	s.finish(b, s.known)
+}
+
+// aheadSlabs is how many slabs have to wait for a batch to be made ready ahead.
+const aheadSlabs = 4
+
+// fillAhead makes the next batch ready while b is on its way, if much waits. What it reads
+// and writes of the sender nobody else does until it is done.
+func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
+	filling = new(sync.WaitGroup)
+	if !b.full() || s.plain || s.narrow > 0 {
+		return filling
+	}
+	next, known := &s.batches[0], s.known
+	if next == b {
+		next = &s.batches[1]
+	}
+	filling.Go(func() {
+		next.reset()
+		if missing := s.o.q.take(next, aheadSlabs); missing != nil {
+			s.o.load(missing)
+		} else if next.records > 0 {
+			s.finish(next, known)
+			s.ready = next
+		}
+	})
+	return filling
+}
+
+// finish makes the commands of a batch, for servers that know the script if known.
+func (s *sender) finish(b *batch, known bool) {
+	b.finish()
+	for _, c := range b.calls {
+		call := scriptCall{s.o.opts.Keys[c.stream], s.position[c.stream], s.sent[c.stream], positionLife, c.args}
+		b.commands = append(b.commands, call.command(s.client, s.bound, !known))
+		s.sent[c.stream] = c.entries[len(c.entries)-1].Ordinal()
+	}
+	b.sent = s.sent
+}
+
+// timeout is how long a pipeline of so many bytes may take.
+func timeout(bytes int) time.Duration {
+	return stallTimeout + time.Duration(bytes)*time.Second/slowest
+}
+
+// exchange sends a batch and takes the answers. The error says that the connection
+// has ended, or that Redis refuses entries for now.
+func (s *sender) exchange(b *batch) error {
+	ctx, cancel := context.WithTimeout(s.o.ctx, timeout(b.bytes))
+	defer cancel()
+	results := s.client.DoMulti(ctx, b.commands...)
+	if s.narrow > 0 {
+		s.narrow--
+	}
+	known := true
+	var short [logstream.Count]bool // a call did not add all of its entries: those behind it have to wait
+	for i, c := range b.calls {
+		a, err := parseAnswer(results[i])
+		reply := redisconn.Reply(err)
+		switch {
+		case reply != "":
+		case err != nil:
+			return fmt.Errorf("send to redis: %w", err)
+		case short[c.stream]:
+			continue
+		case a.outcome == noPosition:
+			reply = a.failure
+		}
+		if reply != "" {
+			short[c.stream] = true
+			switch {
+			case redisconn.Unknown(reply):
+				known = false
+			case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
+				return &refusedError{reply}
+			case strings.Contains(reply, "Protocol error"):
+				// An entry is larger than Redis lets one be; which one does not show.
+				if b.records == 1 {
+					s.o.refuse(c.entries[0], reply)
+				} else {
+					s.narrow = b.records
+				}
+				return fmt.Errorf("redis has ended the connection: %s", reply)
+			case a.outcome == noPosition || redisconn.MayNotRun(reply):
+				s.becomePlain(reply)
+			default:
+				for _, r := range c.entries {
+					s.o.refuse(r, reply)
+				}
+			}
+			continue
+		}
+		short[c.stream] = !s.take(c, a)
+		if redisconn.Passing(a.failure) {
+			return &refusedError{a.failure}
+		}
+	}
+	s.known = known
+	return nil
+}
+
+// take takes what the script answered to a call, and reports whether all of its
+// entries are settled.
+func (s *sender) take(c *call, a answer) bool {
+	stream := c.stream
+	if a.outcome == behind {
+		s.lost(stream, a)
+		return false
+	}
+	if a.ordinal > s.landed[stream] {
+		s.o.q.tells(func(q *queue) { q.takes(stream) })
+	}
+	s.landed[stream], s.counts[stream] = a.ordinal, a.count
+	if a.moved > 0 && !s.foreign[stream] {
+		s.foreign[stream] = true
+		s.o.Say(logstream.Status, fmt.Sprintf(sayForeign, s.o.opts.Keys[stream]))
+	}
+	if a.failure == "" {
+		return true
+	}
+	if !redisconn.Passing(a.failure) {
+		for _, r := range c.entries {
+			if r.Ordinal() > a.ordinal {
+				s.o.refuse(r, a.failure)
+				if !aboutStream(a.failure) {
+					break
+				}
+			}
+		}
+	}
+	return false
+}
+
+// aboutStream reports whether a reply that refuses an entry refuses the others of its
+// stream, too.
+func aboutStream(reply string) bool {
+	return strings.HasPrefix(reply, "WRONGTYPE ") || redisconn.Denied(reply)
+}
+
+// lost has what the server has lost of a stream sent again, and tells what that is.
+func (s *sender) lost(stream logstream.Stream, a answer) {
+	missing := int(s.counts[stream] - a.count)
+	again := s.o.q.again(stream, a.ordinal)
+	s.landed[stream], s.counts[stream] = a.ordinal, a.count
+	text := fmt.Sprintf(sayServerLost, missing, stream, again, missing-again)
+	s.o.opts.Log.Warn(text)
+	s.o.Say(logstream.Status, text)
+}
+
+// farewell has the positions of the present writer expire soon: nothing waits for them
+// any more.
+func (s *sender) farewell() {
+	if s.client == nil || s.plain {
+		return
+	}
+	var commands []rueidis.Completed
+	for stream, n := range s.landed {
+		if n > 0 {
+			call := scriptCall{s.o.opts.Keys[stream], s.position[stream], 0, farewellLife, nil}
+			commands = append(commands, call.command(s.client, "0", !s.known))
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.o.ctx, farewellTimeout)
+	defer cancel()
+	s.client.DoMulti(ctx, commands...) // one that fails expires later
+}
+
+// run connects, serves the connection until it breaks, and so on.
+func (s *sender) run(client *redisconn.Client) {
+	o := s.o
+	defer close(o.done)
+	var (
+		backoff = firstBackoff
+		away    time.Time // since when, zero while Redis is not away
+		told    bool
+		refused bool // the last connection ended because Redis refused entries for now
+	)
+	for {
+		closing := closed(o.closing)
+		var err error
+		if client == nil {
+			client, err = o.opts.Dial(o.ctx)
+		}
+		if err == nil {
+			err = s.serve(client, refused, func() {
+				if !closed(o.reached) {
+					close(o.reached)
+				}
+				backoff = firstBackoff
+				o.welcome(away, told)
+				away, told = time.Time{}, false
+			})
+			client.Close()
+			client, s.client = nil, nil
+			if err == nil {
+				return // the end, and all has landed
+			}
+		}
+		o.q.setAway(true)
+		if o.ctx.Err() == nil {
+			o.why = err
+		}
+		if o.ctx.Err() != nil || closing && !closed(o.reached) {
+			return
+		}
+		if away.IsZero() {
+			away = time.Now()
+		}
+		var refusal *refusedError
+		refused = errors.As(err, &refusal)
+		if strings.Contains(err.Error(), "LOADING ") { // it reads its data, and then takes entries
+			o.loading.Add(1)
+		}
+		// A connection that can be had again at once is not worth a word.
+		if !told && backoff > firstBackoff {
+			told = true
+			o.opts.Log.Warn("redis is away; entries wait", "error", err)
+		}
+		wait := backoff/2 + rand.N(backoff)
+		backoff = min(2*backoff, lastBackoff)
+		var hurry <-chan struct{} // readable when Close begins, unless it already has
+		if !closing {
+			hurry = o.closing
+		}
+		select {
+		case <-time.After(wait):
+		case <-o.ctx.Done():
+			return
+		case <-hurry:
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package outbox
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/spool"
+)
+
+// What the outbox says on :status, and on :error of what Redis refuses.
+const (
+	sayClockBack  = "the clock went back by %v; the IDs of entries go on from where they were"
+	saySpooling   = "spooling since %s: %s; entries wait in %s"
+	sayDelivered  = "%d entries delivered from the spool, %v after spooling began"
+	sayLeft       = "%d entries delivered from the spool, where an earlier run left them"
+	sayMissing    = "%d entries in the spool are lost to damage"
+	sayUnread     = "%d entries in the spool are lost: %v"
+	sayBroken     = "the spool cannot be written; entries wait in memory only: %v"
+	sayDropped    = "%d lines dropped: %s and %s"
+	sayForeign    = "%s has entries of another writer or clock; the IDs of ours go on behind them"
+	sayServerLost = "Redis has lost %d entries of :%v that it had taken: %d are sent again and %d are lost"
+	sayRefuses    = "%s takes no entries: %s; %s"
+	sayRefused    = "%d entries of :%v were refused by Redis for good (%s): %d are set aside%s, %d are lost"
+	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
+)
+
+// tellEpisode says what became of what was spooled, if that is worth a word, and
+// what was dropped. The caller holds mu.
+func (q *queue) tellEpisode() {
+	if e := q.episode; e.announced {
+		q.episode.announced = false
+		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
+	}
+	q.tellUnread()
+	q.tellDropped("Redis was away or slow")
+}
+
+// tellUnread says how many entries the disk has lost since it last did. The caller
+// holds mu.
+func (q *queue) tellUnread() {
+	if n := q.unread.records; n > 0 {
+		q.unread.records = 0
+		q.say(fmt.Sprintf(sayUnread, n, q.unread.why))
+	}
+}
+
+// tellDropped says what was dropped since it last did, and returns how many entries
+// that are. The caller holds mu.
+func (q *queue) tellDropped(why string) (total int) {
+	dropped := q.drops
+	if total = dropped.Sum(); total == 0 {
+		return 0
+	}
+	q.drops = spool.Counts{}
+	q.droppedTold += uint64(total)
+	poke(q.spill) // the spool's journal still counts them
+	if q.whatWasFull == "" {
+		q.whatWasFull = q.whatIsFull() // an earlier run dropped them
+	}
+	text := fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
+	for s, n := range dropped {
+		if n > 0 && logstream.Stream(s) != logstream.Info {
+			text += fmt.Sprintf("; %d of them of :%v", n, logstream.Stream(s))
+		}
+	}
+	q.say(text)
+	if q.dropped != nil {
+		q.dropped(total, text)
+	}
+	return total
+}
+
+// A refusal is what one stream has not taken, for good, since it last took
+// something.
+type refusal struct {
+	entries, aside int // aside: of them, among the dead letters
+	reply          string
+	refusing       bool // the last entry of the stream was refused
+}
+
+// refuse sets aside an entry that Redis will never take, and tells the first one of
+// its stream.
+func (o *Outbox) refuse(r record, reply string) {
+	q, stream := o.q, r.Stream()
+	key := o.opts.Keys[stream]
+	store := q.spool()
+	var err error
+	where := "they are lost"
+	if store != nil {
+		if err = store.SetAside(key, r, reply); err == nil {
+			where = "they are set aside in " + deadLetters(store)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r.Set(spool.Settled) // it may just be being copied to the spool, under the lock
+	f := &q.refusals[stream]
+	first := !f.refusing
+	f.refusing = true
+	if f.entries++; store != nil && err == nil {
+		f.aside++
+	}
+	if !first {
+		return
+	}
+	f.reply = reply
+	o.opts.Log.Error("redis will not take entries; "+where, "stream", key, "reply", reply)
+	if err != nil {
+		o.opts.Log.Warn("an entry that redis refused is lost", "error", err)
+	}
+	if !q.refusals[logstream.Error].refusing {
+		q.add(logstream.Error, 0, milliseconds(time.Now()), fmt.Appendf(nil, sayRefuses, key, reply, where), nil, spool.Kept)
+	}
+}
+
+// takes notes that a stream has taken an entry. The caller holds mu.
+func (q *queue) takes(stream logstream.Stream) {
+	if f := &q.refusals[stream]; f.refusing {
+		f.refusing = false
+		q.tellRefused(stream)
+	}
+}
+
+// tellRefused says how many entries of a stream were refused, now that it takes some
+// again or the end has come; but not to a stream that refuses that, too. The caller holds
+// mu.
+func (q *queue) tellRefused(stream logstream.Stream) {
+	f := q.refusals[stream]
+	if f.entries == 0 || q.refusals[logstream.Status].refusing {
+		return
+	}
+	q.refusals[stream] = refusal{refusing: f.refusing}
+	q.refusedInAll.entries += f.entries
+	q.refusedInAll.aside += f.aside
+	where := ""
+	if f.aside > 0 {
+		where = " in " + deadLetters(q.store)
+	}
+	q.say(fmt.Sprintf(sayRefused, f.entries, stream, f.reply, f.aside, where, f.entries-f.aside))
+}
+
+func deadLetters(store *spool.Spool) string { return filepath.Join(store.Dir(), spool.DeadLetters) }

@@ -1,0 +1,415 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// What goes wrong with another writer on the stream: each of these tests lost lines, or
+// had them twice, before Redis kept the position.
+
+var info = logstream.Keys("t")[logstream.Info]
+
+// by has an outbox reach the server by another address.
+func by(s *redistest.Server, addr string) func(*Options) {
+	return func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
+			r := s.Config().Redis
+			if err := r.SetURL("redis://" + addr); err != nil {
+				return nil, err
+			}
+			return redisconn.Dial(ctx, &r, 1)
+		}
+	}
+}
+
+// addAt adds the lines from to upto-1, as read at one instant.
+func addAt(o *Outbox, at time.Time, from, upto int) {
+	b := o.Begin(at)
+	for i := from; i < upto; i++ {
+		b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
+	}
+	b.End()
+}
+
+// checkOurs fails unless the lines 0 to n-1 are there once, in order, among those of others.
+func checkOurs(t *testing.T, s *redistest.Server, n int) {
+	t.Helper()
+	next := 0
+	for _, m := range s.Messages(info) {
+		if !strings.HasPrefix(m, "line ") {
+			continue
+		}
+		if want := fmt.Sprintf("line %d", next); m != want {
+			t.Fatalf("%q, want %q", m, want)
+		}
+		next++
+	}
+	if next != n {
+		t.Errorf("%d lines, want %d", next, n)
+	}
+}
+
+// A trap is a proxy that passes everything until a text goes to the server. No answer that
+// comes from then on is passed, and the connection ends when it is opened.
+type trap struct {
+	addr string
+	text []byte
+	shut atomic.Bool
+	open chan struct{}
+}
+
+func startTrap(t *testing.T, to, text string) *trap {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	p := &trap{addr: l.Addr().String(), text: []byte(text), open: make(chan struct{})}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			var mute atomic.Bool
+			go func() { // commands
+				defer server.(*net.TCPConn).CloseWrite()
+				buf := make([]byte, 1<<20)
+				var tail []byte
+				for {
+					n, err := client.Read(buf)
+					if err != nil {
+						return
+					}
+					tail = append(tail, buf[:n]...)
+					if bytes.Contains(tail, p.text) && p.shut.CompareAndSwap(false, true) {
+						mute.Store(true)
+						go func() { <-p.open; client.(*net.TCPConn).SetLinger(0); client.Close() }()
+					}
+					tail = append([]byte(nil), tail[max(0, len(tail)-len(p.text)):]...)
+					server.Write(buf[:n])
+				}
+			}()
+			go func() { // answers
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := server.Read(buf)
+					if err != nil {
+						if !mute.Load() {
+							client.Close()
+						}
+						return
+					}
+					if !mute.Load() {
+						client.Write(buf[:n])
+					}
+				}
+			}()
+		}
+	}()
+	return p
+}
+
+// TestTrimmedBehindForeign: an entry of another writer lies between the IDs of what is on
+// its way, the answers are lost, and the stream is trimmed to what landed behind it.
+func TestTrimmedBehindForeign(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := startTrap(t, s.Addr(), "line 1\r\n")
+	o := open(t, s, func(opts *Options) { opts.MaxEntries = 1000; by(s, p.addr)(opts) })
+	add(o, "line 0")
+	eventually(t, "it is answered", o.q.empty)
+	at := time.Now().Add(time.Minute)
+	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at) + 5}, "message", "foreign")
+	const n = 6000
+	addAt(o, at, 1, 2001)
+	addAt(o, at.Add(10*time.Millisecond), 2001, n)
+	eventually(t, "the answers are lost", p.shut.Load)
+	close(p.open)
+	closeAll(t, o)
+	if got := entriesAdded(t, s, info); got != n+1 {
+		t.Errorf("%d entries were ever added, want %d lines and 1 of another", got, n)
+	}
+}
+
+// TestEmptyButForeign: the server comes back with nothing, and another writer is there
+// first.
+func TestEmptyButForeign(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var hold sync.Mutex
+	o := open(t, s, func(opts *Options) {
+		dial := opts.Dial
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
+			hold.Lock()
+			defer hold.Unlock()
+			return dial(ctx)
+		}
+	})
+	number(o, 0, 5000)
+	eventually(t, "all is answered", o.q.empty)
+	hold.Lock()
+	s.Down()
+	s.Up()
+	do(t, s.Dial(1), "XADD", info, "*", "message", "foreign")
+	hold.Unlock()
+	number(o, 5000, 6000)
+	closeAll(t, o)
+	checkOurs(t, s, 6000)
+	if again, lost := toldLost(s); again != 5000 || lost != 0 {
+		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
+	}
+}
+
+// TestStaleRefused: another writer is ahead once, while far more waits than is sent at a
+// time; then the answers to the last lines are lost.
+func TestStaleRefused(t *testing.T) {
+	t.Parallel()
+	const n = 30_000
+	s := redistest.Start(t)
+	p := startTrap(t, s.Addr(), fmt.Sprintf("line %d\r\n", n-1))
+	o := open(t, s, by(s, p.addr))
+	add(o, "line 0")
+	eventually(t, "it is answered", o.q.empty)
+	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(time.Now().Add(time.Hour))}, "message", "foreign")
+	addAt(o, time.Now(), 1, n)
+	eventually(t, "all has landed", func() bool { return p.shut.Load() && len(s.Messages(info)) == n+1 })
+	close(p.open)
+	closeAll(t, o)
+	checkOurs(t, s, n)
+	if got := said(s, "has entries of another writer"); len(got) != 1 {
+		t.Errorf("status: %q", got)
+	}
+}
+
+// TestLateConnection: what was sent on a connection that was given up arrives at the
+// server amid what is sent on the next one.
+func TestLateConnection(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var mu sync.Mutex
+	var held []byte     // what the connection with line 1 has sent since then
+	var late net.Conn   // that connection
+	var given bool      // what was held has gone to the server
+	arrived := func() { // the caller holds mu
+		if late != nil && !given {
+			given = true
+			late.Write(held)
+			// It is carried out: its answer is there.
+			late.SetReadDeadline(time.Now().Add(20 * time.Second))
+			late.Read(make([]byte, 1))
+		}
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", s.Addr())
+			if err != nil {
+				client.Close()
+				continue
+			}
+			var holding atomic.Bool
+			go func() { // answers
+				buf := make([]byte, 64<<10)
+				for !holding.Load() {
+					server.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+					n, err := server.Read(buf)
+					if n > 0 {
+						client.Write(buf[:n])
+					} else if e, ok := err.(net.Error); !ok || !e.Timeout() {
+						client.Close()
+						return
+					}
+				}
+			}()
+			go func() { // commands
+				buf := make([]byte, 1<<20)
+				for {
+					n, err := client.Read(buf)
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					if late == nil && bytes.Contains(buf[:n], []byte("line 1\r\n")) {
+						late = server
+						holding.Store(true)
+					}
+					if late == server {
+						held = append(held, buf[:n]...)
+						mu.Unlock()
+						continue
+					}
+					if bytes.Contains(buf[:n], []byte("EVAL")) {
+						arrived()
+					}
+					mu.Unlock()
+					server.Write(buf[:n])
+				}
+			}()
+		}
+	}()
+	o := open(t, s, by(s, l.Addr().String()))
+	add(o, "line 0")
+	eventually(t, "it is answered", o.q.empty)
+	at := time.Now().Add(time.Minute)
+	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at), Seq: 3000}, "message", "foreign")
+	addAt(o, at, 1, 6000)
+	closeAll(t, o)
+	mu.Lock()
+	defer mu.Unlock()
+	if !given {
+		t.Fatal("nothing came late")
+	}
+	checkOurs(t, s, 6000)
+}
+
+// TestTwoOutboxes has two outboxes write to one stream at full speed, with max_entries at
+// its default, while their connections are cut.
+func TestTwoOutboxes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0")
+	const n = 50_000
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			proxy := redistest.StartCutter(t, s.Addr())
+			o := open(t, s, func(opts *Options) { opts.MaxEntries = 1000; by(s, proxy.Addr)(opts) })
+			for i := range 10 {
+				proxy.After(100 + 20*i)
+				number(o, i*n/10, (i+1)*n/10)
+			}
+			closeAll(t, o)
+		})
+	}
+	both.Wait()
+	if got := entriesAdded(t, s, info); got != 2*n {
+		t.Errorf("%d entries were added, want %d", got, 2*n)
+	}
+}
+
+// TestScriptFlushed has Redis forget its scripts while lines flow, and be busy with
+// another.
+func TestScriptFlushed(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--lua-time-limit", "10")
+	o := open(t, s, nil)
+	stop := steadily(o)
+	acknowledged(t, o, 500)
+	c := s.Dial(1)
+	for range 5 {
+		do(t, c, "SCRIPT", "FLUSH")
+		acknowledged(t, o, 200)
+	}
+	busy := make(chan error)
+	go func() {
+		_, err := s.Dial(1).Do("EVAL", "while true do end", 0)
+		busy <- err
+	}()
+	eventually(t, "Redis is busy", func() bool {
+		_, err := c.Do("PING")
+		return err != nil && strings.HasPrefix(err.Error(), "BUSY")
+	})
+	o.q.mu.Lock()
+	before := o.q.ordinal
+	o.q.mu.Unlock()
+	eventually(t, "lines wait", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away && o.q.ordinal > before })
+	do(t, c, "SCRIPT", "KILL")
+	<-busy
+	acknowledged(t, o, 500)
+	n := stop()
+	closeAll(t, o)
+	checkNumbered(t, s, n)
+}
+
+// TestRightsTaken takes the right to add from the user amid a run, for one stream, and gives
+// it back: what was refused meanwhile is set aside, counted, and told; the rest is there.
+func TestRightsTaken(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(0)
+	do(t, admin, "ACL", "SETUSER", "u", "on", ">pw", "~*", "+@all")
+	dir := t.TempDir()
+	o := openSpooled(t, s, dir, 64<<20, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
+			r := s.Config().Redis
+			if err := r.SetURL("redis://u:pw@" + s.Addr()); err != nil {
+				return nil, err
+			}
+			return redisconn.Dial(ctx, &r, 1)
+		}
+	})
+	stop := steadily(o)
+	acknowledged(t, o, 500)
+	do(t, admin, "ACL", "SETUSER", "u", "resetkeys", "~*:status*", "~*:error*")
+	eventually(t, "lines are refused", func() bool {
+		o.q.mu.Lock()
+		defer o.q.mu.Unlock()
+		return o.q.refusals[logstream.Info].entries > 0
+	})
+	do(t, admin, "ACL", "SETUSER", "u", "~*")
+	acknowledged(t, o, 500)
+	eventually(t, "it is told", func() bool { return len(said(s, "of :info were refused by Redis for good")) == 1 })
+	n := stop()
+	closeAll(t, o)
+	refused, aside := o.Refused()
+	there := runs(t, s.Messages(info))
+	missing := n
+	for _, r := range there {
+		missing -= r[1] - r[0]
+	}
+	var told int
+	fmt.Sscanf(said(s, "of :info were refused")[0], "%d entries of :info", &told)
+	if refused == 0 || refused != missing || aside != refused || told != refused {
+		t.Errorf("%d refused, %d set aside, %d told, and %d missing of %d: %v", refused, aside, told, missing, n, there)
+	}
+}
+
+// TestPosition: the position is there while entries come, and expires soon after an end at
+// which nothing waits.
+func TestPosition(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	number(o, 0, 1000)
+	eventually(t, "all is answered", o.q.empty)
+	key := positionKey(info, o.opts.Writer)
+	c := s.Dial(1)
+	text, err := c.Do("GET", key)
+	if err != nil || string(text.([]byte)) != "1000 1000" {
+		t.Errorf("the position is %q: %v", text, err)
+	}
+	if ms, _ := c.Do("PTTL", key); ms.(int64) < 29*24*time.Hour.Milliseconds() {
+		t.Errorf("it expires in %v ms", ms)
+	}
+	closeAll(t, o)
+	if ms, _ := c.Do("PTTL", key); ms.(int64) <= 0 || ms.(int64) > time.Hour.Milliseconds() {
+		t.Errorf("after the end it expires in %v ms", ms)
+	}
+}

@@ -1,0 +1,217 @@
+// Package restart decides whether an app that has ended is started again, and when.
+// It starts nothing and waits for nothing itself.
+package restart
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// The policies: which ends of a run are followed by another one.
+const (
+	Never     = "no"
+	OnFailure = "on-failure" // an exit status other than 0, a signal, or an app that could not be started
+	Always    = "always"
+)
+
+// Options say when a Machine starts the app again.
+type Options struct {
+	Policy     string
+	Delay      time.Duration // before the first restart; doubles with each further one
+	MaxDelay   time.Duration
+	ResetAfter time.Duration // a run at least this long goes back to Delay
+	Limit      int           // restarts within Window; 0: as many as there are
+	Window     time.Duration
+	// Random returns a number in [0, 1), for the jitter.
+	Random func() float64
+}
+
+// A State is where an app is between its first start and its last end.
+type State int
+
+// The states. A Machine goes from Running to Restarting or Ended, and from Restarting to
+// Running or Ended. Ended is final.
+const (
+	Running State = iota
+	Restarting
+	Ended
+)
+
+// String returns the state's name, as users see it.
+func (s State) String() string { return [...]string{"running", "restarting", "ended"}[s] }
+
+// An End is how a run ended.
+type End struct {
+	Exit int // the run's exit status; 125 to 127 if the app could not be started
+	// Stopped says that somebody asked for the end: no run follows.
+	Stopped bool
+	// Wanted says that a run is to follow whatever the policy says, as after
+	// on_depleted = "restart".
+	Wanted bool
+}
+
+// A Verdict is what follows the end of a run.
+type Verdict struct {
+	Again bool
+	Delay time.Duration // from the end to the next start, if Again
+	Times int           // how many restarts there are within Span, this one too, if Again
+	Span  time.Duration // since the first of them
+	// GaveUp says that only the limit forbids another run. Times and Span are of the
+	// restarts that reached it.
+	GaveUp bool
+}
+
+// String returns the verdict for :status, "" if there is nothing to say.
+func (v Verdict) String() string {
+	switch {
+	case v.GaveUp:
+		return fmt.Sprintf("not restarted: the limit is reached, %d %s in %v (restart.limit, restart.window)", v.Times, plural(v.Times, "restart"), roughly(v.Span))
+	case v.Again && v.Times > 1:
+		return fmt.Sprintf("restarting in %v (%s time in %v)", roughly(v.Delay), ordinal(v.Times), roughly(v.Span))
+	case v.Again:
+		return fmt.Sprintf("restarting in %v", roughly(v.Delay))
+	}
+	return ""
+}
+
+// A Summary is what others may know of a Machine.
+type Summary struct {
+	State    State
+	Restarts int // starts after the first
+	LastExit int // exit status of the last run that has ended; 0 before there is one
+}
+
+// mostRemembered bounds the restarts that count for Limit and Verdict.Times.
+const mostRemembered = 1000
+
+// MostLimit is the highest Limit that a Machine can obey.
+const MostLimit = mostRemembered
+
+// A Machine follows one app through its runs. One goroutine drives it, by Started,
+// Ended and Stop; Summary may be called from any.
+type Machine struct {
+	opts Options
+
+	began  time.Time     // the run
+	delay  time.Duration // before the next restart, without jitter
+	recent []time.Time   // restarts within the window, oldest first
+
+	mu      sync.Mutex
+	summary Summary
+	started bool // at least once
+}
+
+// New returns a Machine whose app is about to be started.
+func New(opts Options) *Machine { return &Machine{opts: opts, delay: opts.Delay} }
+
+// Started notes that a run begins at the instant now.
+func (m *Machine) Started(now time.Time) {
+	m.began = now
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.started {
+		m.summary.Restarts++
+	}
+	m.started = true
+	m.summary.State = Running
+}
+
+// Ended decides what follows a run that ended at the instant now.
+func (m *Machine) Ended(now time.Time, end End) (v Verdict) {
+	v = m.decide(now, end)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.summary.LastExit = end.Exit
+	if m.summary.State = Ended; v.Again {
+		m.summary.State = Restarting
+	}
+	return v
+}
+
+func (m *Machine) decide(now time.Time, end End) (v Verdict) {
+	wanted := end.Wanted || m.opts.Policy == Always || m.opts.Policy == OnFailure && end.Exit != 0
+	if end.Stopped || !wanted {
+		return v
+	}
+	for len(m.recent) > 0 && now.Sub(m.recent[0]) >= m.opts.Window {
+		m.recent = m.recent[1:]
+	}
+	if m.opts.Limit > 0 && len(m.recent) >= m.opts.Limit {
+		return Verdict{GaveUp: true, Times: len(m.recent), Span: now.Sub(m.recent[0])}
+	}
+	if len(m.recent) == mostRemembered {
+		m.recent = m.recent[1:]
+	}
+	m.recent = append(m.recent, now)
+	if now.Sub(m.began) >= m.opts.ResetAfter {
+		m.delay = m.opts.Delay
+	}
+	v = Verdict{Again: true, Delay: m.jittered(m.delay), Times: len(m.recent), Span: now.Sub(m.recent[0])}
+	m.delay = min(2*m.delay, m.opts.MaxDelay)
+	return v
+}
+
+// jittered takes up to a quarter off a delay, so that apps that fail together do not
+// start together each time.
+func (m *Machine) jittered(d time.Duration) time.Duration {
+	return d - time.Duration(m.opts.Random()*float64(d)/4)
+}
+
+// Stop notes that somebody asked for the end: no run follows.
+func (m *Machine) Stop() {
+	m.mu.Lock()
+	m.summary.State = Ended
+	m.mu.Unlock()
+}
+
+// Summary returns where the app is now.
+func (m *Machine) Summary() Summary {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.summary
+}
+
+// roughly returns d with no more digits than matter.
+func roughly(d time.Duration) string {
+	unit := time.Millisecond
+	switch {
+	case d >= time.Hour:
+		unit = time.Minute
+	case d >= 10*time.Second:
+		unit = time.Second
+	case d >= time.Second:
+		unit = 100 * time.Millisecond
+	}
+	text := d.Round(unit).String()
+	// 2m0s is 2m, and 1h0m is 1h.
+	for _, zero := range [...]string{"m0s", "h0m"} {
+		if n := len(text) - len(zero) + 1; n > 0 && text[n-1:] == zero {
+			text = text[:n]
+		}
+	}
+	return text
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+// ordinal returns n as in 1st, 2nd, 3rd, 4th, 11th.
+func ordinal(n int) string {
+	end := "th"
+	if n/10%10 != 1 {
+		switch n % 10 {
+		case 1:
+			end = "st"
+		case 2:
+			end = "nd"
+		case 3:
+			end = "rd"
+		}
+	}
+	return fmt.Sprint(n, end)
+}

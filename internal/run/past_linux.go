@@ -1,0 +1,209 @@
+package run
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+const (
+	// pastEvery is how often it is looked again for what an earlier run left.
+	pastEvery = time.Second
+
+	// pastLooks is how often Redis is asked in vain for our first marker, which may have been
+	// trimmed away.
+	pastLooks = 10
+)
+
+// A past finds out how the run before ended, where Redis does not know it yet, and tells it.
+type past struct {
+	record *record
+	first  string // the time in our first marker
+	vain   int    // looks that did not find it
+	cfg    *config.Redis
+	end    context.CancelFunc
+	done   chan struct{} // closed when nothing more is told
+}
+
+// lookBack asks Redis of the app's past, and whether it has the database of values, in one
+// round trip. The past of an app in a cluster is looked at later, because the start must not
+// wait for a node that is away.
+func (r *record) lookBack(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
+	if client.InCluster() {
+		return nil, true
+	}
+	there, here := fleet.AskPast(client, r.Name, r.Instance)
+	of, ofBack, has := client.Visit(context.Background(), cfg.ValuesDB, cfg.LogsDB, there, here)
+	past := fleet.ReadPast(of, ofBack)
+	return &past, has
+}
+
+// tellPast tells how the run before ended, if it has no end: at once where that is known, and
+// later where Redis is away or the spool may have the end. asked is what lookBack found, nil
+// if it could not; left says that the spool had something.
+func (r *record) tellPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
+	p := &past{record: r, first: first, cfg: cfg, end: func() {}, done: make(chan struct{})}
+	if asked != nil && asked.Unknown() {
+		asked = nil
+	}
+	if asked != nil && !asked.Open() || asked != nil && !left && asked.Elsewhere(&r.Run) == "" {
+		r.tell(asked)
+		close(p.done)
+		return p
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.end = cancel
+	go p.later(ctx, asked, left)
+	return p
+}
+
+func (r *record) tell(p *fleet.Past) {
+	how, text := p.Lost(&r.Run, thisHost)
+	if how == "" {
+		return
+	}
+	r.mu.Lock()
+	r.Before = how
+	r.mu.Unlock()
+	r.log.Warn(text)
+	r.out.Say(logstream.Status, text, "run_before", how)
+}
+
+// close ends the looking; nothing is told afterwards.
+func (p *past) close() {
+	p.end()
+	<-p.done
+}
+
+// later looks until it knows.
+func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
+	defer close(p.done)
+	if left {
+		asked = nil // its end may come out of the spool
+	}
+	for pause := time.Duration(0); ; pause = pastEvery {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		known, err := p.look(ctx, &asked)
+		if known || redisconn.Denied(redisconn.Reply(err)) {
+			return
+		}
+	}
+}
+
+// look tries once. It fills asked, and is true when there is nothing more to find out.
+func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err error) {
+	r := p.record
+	if *asked == nil {
+		if r.out.Stats().Waiting > 0 {
+			return false, nil
+		}
+		logs, err := redisconn.Dial(ctx, p.cfg, p.cfg.LogsDB)
+		if err != nil {
+			return false, err
+		}
+		defer logs.Close()
+		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Run, p.first)
+		if err != nil || !ok {
+			p.vain++
+			return p.vain == pastLooks, err
+		}
+		*asked = &found
+	}
+	if key := (*asked).Elsewhere(&r.Run); key != "" {
+		values, err := redisconn.Dial(ctx, p.cfg, p.cfg.ValuesDB)
+		if err != nil {
+			return false, err
+		}
+		defer values.Close()
+		if ended, err := fleet.LeaseEnds(ctx, values, key); err != nil || !ended {
+			return err == nil, err
+		}
+	}
+	r.tell(*asked)
+	return true, nil
+}
+
+// thisHost is what the kernel here knows.
+var thisHost = fleet.Host{
+	Lives: func(pid int) bool { return pid > 0 && commOf(strconv.Itoa(pid)) == commOf("self") },
+	OOM: func(pid int, since time.Time) bool {
+		text, err := kernelLog()
+		return err == nil && oomKilled(text, pid, strings.TrimSpace(commOf("self")), since, kernelClock())
+	},
+}
+
+// commOf is the name of a process, with a line feed; empty if it is not there.
+func commOf(pid string) string {
+	text, _ := os.ReadFile("/proc/" + pid + "/comm")
+	return string(text)
+}
+
+// mostKernelLog bounds what is read of the kernel's log, in bytes.
+const mostKernelLog = 4 << 20
+
+// kernelLog reads /dev/kmsg as far as it is now. In a container it is rarely permitted.
+func kernelLog() (string, error) {
+	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var all strings.Builder
+	record := make([]byte, 8<<10)
+	for all.Len() < mostKernelLog {
+		n, err := unix.Read(fd, record)
+		switch err {
+		case nil:
+			all.Write(record[:n])
+		case unix.EPIPE, unix.EINTR: // some was overwritten meanwhile
+		default:
+			return all.String(), nil
+		}
+	}
+	return all.String(), nil
+}
+
+// kernelClock is when the clock of the kernel's log was at 0.
+func kernelClock() time.Time {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(-time.Duration(now.Nano()))
+}
+
+// killedLine matches a record of /dev/kmsg: "3,1234,5678901,-;Out of memory: Killed process
+// 42 (wrapp) …". The priority's facility is above the lowest three bits.
+var killedLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^(\d+),\d+,(\d+),[^;\n]*;.*[Kk]illed process (\d+) \(([^)\n]*)\)`)
+})
+
+// oomKilled says whether the kernel says that it killed a process of that ID and name since
+// then. The kernel's IDs are not those of a container, where wrapp is process 1; then the
+// name has to do.
+func oomKilled(text string, pid int, name string, since, zero time.Time) bool {
+	for _, m := range killedLine().FindAllStringSubmatch(text, -1) {
+		priority, _ := strconv.Atoi(m[1])
+		micros, _ := strconv.ParseInt(m[2], 10, 64)
+		// Programs can write there, too, but not as the kernel.
+		if priority>>3 == 0 && m[4] == name && (pid == 1 || m[3] == strconv.Itoa(pid)) && zero.Add(time.Duration(micros)*time.Microsecond).After(since) {
+			return true
+		}
+	}
+	return false
+}

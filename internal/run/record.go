@@ -1,0 +1,87 @@
+package run
+
+import (
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
+	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+	"github.com/lpportorino/jettison-base-images/internal/restart"
+)
+
+// A record keeps what others may know of this wrapp and its app (fleet.Run). It takes what
+// happens from any goroutine.
+type record struct {
+	out      *outbox.Outbox   // set before the app is started
+	restarts *restart.Machine // likewise
+	log      *slog.Logger
+
+	mu sync.Mutex
+	fleet.Run
+}
+
+// newRecord returns the record of a wrapp that has started nothing yet.
+func newRecord(name, version string, log *slog.Logger) *record {
+	return &record{log: log, Run: fleet.Run{
+		Name: name, Instance: fleet.InstanceOf(fleet.HostName()), Host: fleet.HostName(), PID: os.Getpid(), Wrapp: version, Boot: fleet.BootID(),
+	}}
+}
+
+// markerFields say, with the marker of a run's beginning, whose run it is: the hash will be
+// gone when somebody asks how the run ended.
+func (r *record) markerFields() []string {
+	return []string{"host", r.Host, "pid", strconv.Itoa(r.PID), "boot", r.Boot}
+}
+
+// began says that the app was started, in the run whose marker has this time.
+func (r *record) began(stamp string, pid int, at time.Time) {
+	r.mu.Lock()
+	r.Stamp, r.AppPID, r.Started = stamp, pid, at
+	r.mu.Unlock()
+}
+
+// crashed counts a report.
+func (r *record) crashed() {
+	r.mu.Lock()
+	r.Crashes++
+	r.mu.Unlock()
+}
+
+// published is the record for who keeps the pools.
+func (r *record) published() *health.Record {
+	return &health.Record{Key: fleet.RunKey(r.Name, r.Instance), Fields: r.fields, Refused: r.refused}
+}
+
+func (r *record) fields(running bool) []string {
+	stats, runs := r.out.Stats(), r.restarts.Summary()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Lines, r.Dropped, r.Spooled, r.DeadLetters = stats.Lines, stats.Dropped, stats.Waiting, stats.Refused
+	r.State, r.Restarts = fleet.Running, runs.Restarts
+	if !running {
+		r.State, r.AppPID = fleet.Ending, 0
+	}
+	if runs.State == restart.Restarting {
+		r.State = fleet.Restarting
+	}
+	if runs.Restarts > 0 || runs.State != restart.Running {
+		r.LastExit = strconv.Itoa(runs.LastExit)
+	}
+	return r.Fields()
+}
+
+// refused tells why nobody will see that this wrapp lives. Readers know it by the field.
+func (r *record) refused(reply string) {
+	text := "redis does not take " + fleet.RunKey(r.Name, r.Instance) + ", so wrapp ls cannot tell whether this run lives: " + reply
+	if redisconn.Denied(reply) {
+		text += "; wrapp acl " + r.Name + " prints the rights that are needed"
+	}
+	r.log.Warn(text)
+	r.out.Say(logstream.Status, text, fleet.NoLease, "1")
+}

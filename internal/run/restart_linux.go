@@ -1,0 +1,293 @@
+package run
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/crash"
+	"github.com/lpportorino/jettison-base-images/internal/hook"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/process"
+	"github.com/lpportorino/jettison-base-images/internal/restart"
+)
+
+// A session is what a wrapp has once, however many runs of the app there are: where
+// entries, values and pools go, who owns the processes, and the signals that come.
+type session struct {
+	cfg        *config.Config
+	std        Streams
+	log        *slog.Logger
+	to         sinks         // without crashes, which each run has for itself
+	connected  chan struct{} // closed when to is there
+	supervisor *process.Supervisor
+	signals    <-chan os.Signal
+	restarts   *restart.Machine
+	hooks      *hook.Hooks
+	copies     copies
+	latest     atomic.Pointer[process.Command] // the app as it was started last
+	terminal   bool                            // standard input was a terminal at the start
+	stopped    atomic.Bool                     // somebody asked for the end: no run follows
+
+	noSupervisor error // why there is none
+}
+
+// An appRun is what each run of the app has for itself. One goroutine uses it, but for
+// what depleted needs.
+type appRun struct {
+	*session
+	first   bool
+	marker  string // the time in its run markers
+	app     *process.Process
+	crashes *crash.Watch
+	told    depletions
+	wanted  atomic.Bool // a pool wants the app started again
+
+	interrupted time.Time // the app was sent a signal last that asks for the end
+	exited      time.Time
+	verdict     restart.Verdict
+}
+
+// newSession returns a session that has nowhere to deliver to before connect. close ends
+// it.
+func newSession(cfg *config.Config, std Streams, log *slog.Logger, signals <-chan os.Signal) *session {
+	c := &cfg.Restart
+	s := &session{
+		cfg: cfg, std: std, log: log, signals: signals, connected: make(chan struct{}),
+		terminal: IsTerminal(std.Stdin),
+		restarts: restart.New(restart.Options{
+			Policy:     c.Policy,
+			Delay:      time.Duration(c.Delay),
+			MaxDelay:   time.Duration(c.MaxDelay),
+			ResetAfter: time.Duration(c.ResetAfter),
+			Limit:      c.Limit,
+			Window:     time.Duration(c.Window),
+			Random:     rand.Float64,
+		}),
+	}
+	s.hooks = newHooks(s)
+	s.copies = newCopies(cfg.Logs.Passthrough, std, log)
+	s.supervisor, s.noSupervisor = process.New()
+	return s
+}
+
+// connect says where entries, values and pools go.
+func (s *session) connect(to sinks) {
+	s.to = to
+	close(s.connected)
+}
+
+// close ends what the session has begun. The hooks are closed before.
+func (s *session) close() {
+	if s.supervisor != nil {
+		s.supervisor.Close()
+	}
+}
+
+// runs runs the app until no run follows, and returns the last one's exit status. An error
+// says that the last one could not be started. notes is called once, within the first run, with the time
+// in its marker.
+func (s *session) runs(notes func(marker string)) (exit int, err error) {
+	defer s.copies.close()
+	out := s.to.out
+	for first := true; ; first = false {
+		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), told: make(depletions)}
+		if first {
+			notes(r.marker)
+		} else {
+			s.to.pools.Renew()
+		}
+		s.restarts.Started(time.Now())
+		if s.supervisor == nil {
+			exit, err = failed(s.noSupervisor)
+		} else {
+			exit, err = r.run()
+		}
+		if err != nil {
+			out.Say(logstream.Error, err.Error())
+			s.to.pools.End(exit)
+			// What cannot be started at first is a mistake that only a person mends.
+			r.verdict = s.restarts.Ended(time.Now(), restart.End{Exit: exit, Stopped: first || s.stopped.Load()})
+		}
+		if r.verdict.Again && s.stopped.Load() {
+			r.verdict = restart.Verdict{}
+			s.restarts.Stop()
+		}
+		r.tell(err)
+		mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+		if !r.verdict.Again || !s.pause(r.verdict.Delay) {
+			return exit, err
+		}
+	}
+}
+
+// tell says what follows the run. failed is why the app could not be started, if so.
+func (r *appRun) tell(failed error) {
+	text := r.verdict.String()
+	if text == "" {
+		return
+	}
+	r.to.out.Say(logstream.Status, text)
+	switch {
+	case r.verdict.GaveUp:
+		r.to.out.Say(logstream.Error, text)
+		r.log.Error(text)
+		summary := r.restarts.Summary()
+		r.hooks.Fire(hook.Event{
+			Kind: hook.GaveUp, Run: r.marker, Text: text, Exit: &summary.LastExit, Restarts: summary.Restarts,
+		})
+	case failed != nil:
+		r.log.Warn(text, "error", failed)
+	default:
+		r.log.Info(text)
+	}
+}
+
+// pause lets the delay before another run pass. It returns false if somebody asked for the
+// end meanwhile.
+func (s *session) pause(delay time.Duration) bool {
+	defer s.to.pools.Linger()()
+	over := time.NewTimer(delay)
+	defer over.Stop()
+	for {
+		select {
+		case sig := <-s.signals:
+			if s.stop(sig) {
+				return false
+			}
+			continue
+		default: // what has come is looked at first
+		}
+		select {
+		case sig := <-s.signals:
+			if s.stop(sig) {
+				return false
+			}
+		case <-over.C:
+			return len(s.signals) == 0 || s.pause(0)
+		}
+	}
+}
+
+// stop forbids another run if a signal that came while there is no app asks for the end.
+func (s *session) stop(sig os.Signal) bool {
+	if !s.ends(sig.(syscall.Signal)) {
+		return false
+	}
+	if !s.stopped.Swap(true) {
+		text := "not restarted: wrapp received " + process.SignalName(sig.(syscall.Signal))
+		s.to.out.Say(logstream.Status, text)
+		s.log.Info(text)
+	}
+	s.restarts.Stop()
+	return true
+}
+
+// ends says whether a signal asks for the end: of wrapp where there is no app, and of an
+// app that ends soon after it. A hangup does so only where there was a terminal; elsewhere
+// it is a custom to have a configuration read again.
+func (s *session) ends(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.Signal(s.cfg.App.StopSignal):
+		return true
+	}
+	return sig == syscall.SIGHUP && s.terminal
+}
+
+// last says whether wrapp certainly ends with this run.
+func (r *appRun) last() bool {
+	return r.stopped.Load() || r.cfg.Restart.Policy == restart.Never && !r.wanted.Load()
+}
+
+// ended decides what follows, when the app and its tree are gone.
+func (r *appRun) ended() {
+	r.verdict = r.restarts.Ended(time.Now(), restart.End{
+		Exit:    r.app.Status().ExitCode(),
+		Stopped: r.stopped.Load() || r.asked(),
+		Wanted:  r.wanted.Load(),
+	})
+	if !r.verdict.Again {
+		r.to.out.Unblock() // there is no app any more that could wait for Redis
+	}
+}
+
+// leastPatience is how soon after a signal an app must have ended, at least, for the
+// signal to be why.
+const leastPatience = time.Second
+
+// asked says whether the app ended because somebody asked it to, other than by SIGTERM to
+// wrapp: by a signal that was passed on to it just before, or at the terminal, where
+// Ctrl-C reaches the app alone.
+func (r *appRun) asked() bool {
+	patience := max(leastPatience, time.Duration(r.cfg.App.StopTimeout))
+	if !r.interrupted.IsZero() && r.exited.Sub(r.interrupted) <= patience {
+		return true
+	}
+	switch r.app.Status().ExitCode() {
+	case 128 + int(syscall.SIGHUP), 128 + int(syscall.SIGINT), 128 + int(syscall.SIGQUIT):
+		return r.terminal
+	}
+	return false
+}
+
+// await calls f, which ends the run, and looks at the signals that come meanwhile: one that
+// asks for the end forbids another run and has f hurry.
+func (r *appRun) await(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-r.signals:
+			r.crashes.Hurry(sig)
+			if r.verdict.Again && r.stop(sig) {
+				r.to.out.Unblock()
+			}
+		}
+	}
+}
+
+// depleted does what a pool wants done when it has no health left.
+func (r *appRun) depleted(category string) {
+	text := fmt.Sprintf("health pool %s is depleted", category)
+	if told := r.told.text(category, time.Now()); told != "" {
+		r.to.out.Say(logstream.Status, told)
+		r.log.Warn(told)
+		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: told, PID: r.app.PID(), Pool: category})
+	}
+	end := func(doing string, flag *atomic.Bool) func() {
+		return func() {
+			if !r.app.Stopped() {
+				flag.Store(true)
+				r.to.out.Say(logstream.Status, doing+": "+text)
+				r.app.Stop()
+			}
+		}
+	}
+	stop, again := end("stopping", &r.stopped), end("restarting", &r.wanted)
+	if r.app.Stopped() {
+		return
+	}
+	switch r.cfg.Health.Pools[category].OnDepleted {
+	case "stop":
+		stop()
+	case "restart":
+		again()
+	case "dump":
+		r.crashes.Hang(text, func() {})
+	case "dump,stop":
+		r.crashes.Hang(text, stop)
+	case "dump,restart":
+		r.crashes.Hang(text, again)
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// A second says who else writes to our stream.
+type second string
+
+const (
+	nobody second = "none"
+	light  second = "light"  // a few entries a second
+	full   second = "full"   // pipelines, as fast as Redis takes them
+	ahead  second = "ahead"  // a few entries a second, now and then an hour ahead of the clock
+	twin   second = "twin"   // a wrapp of the same name, with a spool of its own
+	shared second = "shared" // a wrapp of the same name and with the same spool: one of them has it
+)
+
+var seconds = []second{nobody, light, full, ahead, twin, shared}
+
+func secondNames() string {
+	var names []string
+	for _, s := range seconds {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+// secondsOf returns the second writers of a name, "" for one that the seed chooses.
+func secondsOf(name string, seed uint64) ([]second, error) {
+	switch {
+	case name == "all":
+		return seconds, nil
+	case name == "":
+		return []second{seconds[rand.New(rand.NewPCG(seed, 1)).IntN(len(seconds))]}, nil
+	case slices.Contains(seconds, second(name)):
+		return []second{second(name)}, nil
+	}
+	return nil, fmt.Errorf("there is no second writer %q; there are %s", name, secondNames())
+}
+
+// A stranger adds entries to our stream, with a connection of its own.
+type stranger struct {
+	kind   second
+	server *server
+	budget func() int64 // entries that it may have added
+	wrote  atomic.Int64 // entries that the stream has taken
+
+	mu   sync.Mutex
+	conn net.Conn
+	over bool
+	done chan struct{}
+}
+
+func newStranger(kind second, s *server, budget func() int64) *stranger {
+	w := &stranger{kind: kind, server: s, budget: budget, done: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// stop ends it, and waits for that.
+func (w *stranger) stop() {
+	w.mu.Lock()
+	w.over = true
+	if w.conn != nil {
+		w.conn.Close()
+	}
+	w.mu.Unlock()
+	<-w.done
+}
+
+func (w *stranger) stopped() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
+}
+
+func (w *stranger) run() {
+	defer close(w.done)
+	for !w.stopped() {
+		c, err := w.server.dial(func(conn net.Conn) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.conn = conn; w.over {
+				conn.Close()
+			}
+		})
+		if err == nil {
+			err = w.write(c)
+			c.Close()
+		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// Sizes of the stranger's pipelines, and its pause between the light ones.
+const (
+	fullPipeline  = 200
+	lightPipeline = 3
+	lightPause    = 200 * time.Millisecond
+)
+
+// write writes until the connection breaks.
+func (w *stranger) write(c redis.Conn) error {
+	for !w.stopped() {
+		count := lightPipeline
+		if w.kind == full && w.wrote.Load() < w.budget() {
+			count = fullPipeline
+		}
+		for i := range count {
+			id := "*"
+			if w.kind == ahead && rand.IntN(10) == 0 {
+				id = fmt.Sprintf("%d-0", time.Now().Add(time.Hour).UnixMilli())
+			}
+			if err := c.Send("XADD", key, id, "message", fmt.Sprintf("%s %d", other, w.wrote.Load()+int64(i))); err != nil {
+				return err
+			}
+		}
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		for range count {
+			_, err := c.Receive()
+			var reply redis.Error
+			switch {
+			case err == nil:
+				w.wrote.Add(1)
+			case !errors.As(err, &reply): // the stream may be past an hour ahead
+				return err
+			}
+		}
+		switch {
+		case count == fullPipeline:
+		case w.kind == full: // it waits for the apps
+			time.Sleep(5 * time.Millisecond)
+		default:
+			time.Sleep(lightPause)
+		}
+	}
+	return nil
+}
+
+// other is what messages of a stranger begin with.
+const other = "other"
