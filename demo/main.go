@@ -34,6 +34,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	demo := run
+	if len(os.Args) > 1 && os.Args[1] == "panel" {
+		demo = showPanel
+	}
 	if err := demo(ctx, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "demo: error: %v\n", err)
 		os.Exit(1)
@@ -48,6 +51,7 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 
+	fmt.Fprintln(w, "To see all this in a browser: make panel, then http://127.0.0.1:8420")
 	fmt.Fprintln(w, "Building wrapp and jettison_health ...")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, "wrapp"),
 		"github.com/lpportorino/jettison-base-images/cmd/jettison")

@@ -1,0 +1,426 @@
+package panel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Times and bounds of looking at a board.
+const (
+	pollEvery    = time.Second
+	pollTimeout  = 5 * time.Second // a Redis that is slower is away
+	retryAfter   = time.Second
+	findEvery    = 3 * time.Second // new apps, pools and values are looked for
+	findShare    = 100             // but at most this part of the time goes into it
+	maxApps      = 1000            // of a board
+	statusBehind = 200             // entries of :status that are searched for a run marker
+	crashChunk   = 10              // reports that are read at once, up to 256 KiB each
+)
+
+// A board is one Redis that is looked at: once a second however many viewers there are.
+type board struct {
+	name string
+	cfg  *config.Redis
+	log  *slog.Logger
+	tail *tail
+	asks *asker
+
+	mu    sync.Mutex
+	state boardState
+	since time.Time // when state became so
+	why   string    // why it is away
+	apps  map[string]*app
+
+	polls uint64 // how many there have been
+}
+
+// A boardState is whether a board answers.
+type boardState int
+
+// The states of a board.
+const (
+	connecting boardState = iota // it was not reached yet
+	there
+	away
+)
+
+func newBoard(b config.Board, log *slog.Logger) *board {
+	cfg := b.Redis
+	one := &board{
+		name: b.Name, cfg: &cfg, log: log.With("board", b.Name), since: time.Now(),
+		apps: make(map[string]*app), asks: &asker{cfg: &cfg, free: make(chan struct{}, 1)},
+	}
+	one.tail = newTail(&cfg, one.log)
+	return one
+}
+
+// run looks at the board until ctx ends.
+func (b *board) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := b.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		b.mu.Lock()
+		if b.state != away {
+			b.state, b.since = away, time.Now()
+			b.log.Warn("board is away", "error", err)
+		}
+		b.why = err.Error()
+		b.mu.Unlock()
+		sleep(ctx, retryAfter)
+	}
+}
+
+// look polls over one pair of connections until that fails.
+func (b *board) look(ctx context.Context) error {
+	values, err := redisconn.Dial(ctx, b.cfg, b.cfg.ValuesDB)
+	if err != nil {
+		return err
+	}
+	defer values.Close()
+	logs, err := redisconn.Dial(ctx, b.cfg, b.cfg.LogsDB)
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	v := &visit{board: b, values: values, logs: logs}
+	next := time.NewTicker(pollEvery)
+	defer next.Stop()
+	for {
+		if err := v.poll(ctx); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		if b.state != there {
+			if b.state == away {
+				b.log.Info("board is back")
+			}
+			b.state, b.since, b.why = there, time.Now(), ""
+		}
+		b.polls++
+		b.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-next.C:
+		}
+	}
+}
+
+// A visit is a board with connections to it.
+type visit struct {
+	*board
+	values, logs *redisconn.Client
+
+	found  time.Time     // when things were last looked for
+	took   time.Duration // how long that took
+	pairs  []health.Pair
+	hashes []string // wrapp-run:…
+}
+
+func (v *visit) poll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	if time.Since(v.found) > max(findEvery, findShare*v.took) {
+		begin := time.Now()
+		if err := v.find(ctx); err != nil {
+			return err
+		}
+		v.found, v.took = time.Now(), time.Since(begin)
+	}
+	readings, err := health.Read(ctx, v.values, v.pairs)
+	if err != nil {
+		return fmt.Errorf("read pools: %w", err)
+	}
+	runs := make([]map[string]string, len(v.hashes))
+	reads := make([]rueidis.Completed, len(v.hashes))
+	for i, key := range v.hashes {
+		reads[i] = v.values.B().Hgetall().Key(key).Build()
+	}
+	for i, answer := range v.values.DoMulti(ctx, reads...) {
+		runs[i], err = answer.AsStrMap()
+		if err != nil && redisconn.Reply(err) == "" {
+			return fmt.Errorf("read runs: %w", err)
+		}
+	}
+	v.note(readings, runs)
+	return v.streams(ctx)
+}
+
+// find looks for apps, pools, runs and values that were not there before.
+func (v *visit) find(ctx context.Context) error {
+	names, err := journal.Names(ctx, v.logs)
+	if err != nil {
+		return fmt.Errorf("find apps: %w", err)
+	}
+	if v.pairs, err = health.All(ctx, v.values); err != nil {
+		return fmt.Errorf("find pools: %w", err)
+	}
+	v.pairs = v.pairs[:min(len(v.pairs), maxApps)]
+	v.hashes = v.hashes[:0]
+	values := make(map[string]map[string]bool)
+	if err := v.values.Scan(ctx, "wrapp*:*", func(key string) {
+		if strings.HasPrefix(key, runPrefix) {
+			v.hashes = append(v.hashes, key)
+			return
+		}
+		rest, isValue := strings.CutPrefix(key, "wrapp:")
+		i := strings.LastIndexByte(rest, ':')
+		if !isValue || i < 0 || strings.HasPrefix(rest[i+1:], "__healthpool__") || strings.ContainsFunc(rest[i+1:], notInName) {
+			return
+		}
+		if values[rest[:i]] == nil {
+			values[rest[:i]] = make(map[string]bool)
+		}
+		if len(values[rest[:i]]) < maxValues {
+			values[rest[:i]][rest[i+1:]] = true
+		}
+	}); err != nil {
+		return fmt.Errorf("find values: %w", err)
+	}
+	slices.Sort(v.hashes)
+	v.hashes = slices.Compact(v.hashes)
+	v.hashes = v.hashes[:min(len(v.hashes), maxApps)]
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range names {
+		v.app(name)
+	}
+	for name, a := range v.apps {
+		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.runs) == 0 {
+			delete(v.apps, name) // nothing of it is left in Redis
+		}
+	}
+	for name, set := range values {
+		if a := v.app(name); a != nil {
+			a.values = sortedKeys(set)
+		}
+	}
+	return nil
+}
+
+// notInName says that no marker names a value with r in it.
+func notInName(r rune) bool {
+	return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+}
+
+func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
+// runPrefix is what the keys of runs begin with: wrapp-run:<name>:<instance>.
+const runPrefix = "wrapp-run:"
+
+// app returns the app of that name, a new one if there is room, else nil.
+func (b *board) app(name string) *app {
+	a := b.apps[name]
+	if a == nil && len(b.apps) < maxApps {
+		a = &app{name: name, pools: make(map[string]*pool), counts: tipMost, behind: true}
+		b.apps[name] = a
+	}
+	return a
+}
+
+// note keeps what was read of pools and runs.
+func (v *visit) note(readings []health.Reading, runs []map[string]string) {
+	now := time.Now().Unix()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, a := range v.apps {
+		a.runs = nil
+	}
+	for i, fields := range runs {
+		rest := strings.TrimPrefix(v.hashes[i], runPrefix)
+		colon := strings.LastIndexByte(rest, ':')
+		if len(fields) == 0 || colon <= 0 {
+			continue
+		}
+		if a := v.app(rest[:colon]); a != nil {
+			if a.runs == nil {
+				a.runs = make(map[string]map[string]string)
+			}
+			a.runs[rest[colon+1:]] = fields
+			a.leased = true
+		}
+	}
+	kept := make(map[*pool]bool)
+	for _, r := range readings {
+		a := v.app(strings.TrimPrefix(r.Service, "wrapp:"))
+		if a == nil {
+			continue
+		}
+		p := a.pools[r.Category]
+		if p == nil {
+			if len(a.pools) == maxPools {
+				continue
+			}
+			p = new(pool)
+			a.pools[r.Category] = p
+		}
+		p.Reading = r
+		p.history.put(now, p.share())
+		kept[p] = true
+	}
+	for _, a := range v.apps {
+		maps.DeleteFunc(a.pools, func(_ string, p *pool) bool { return !kept[p] })
+	}
+}
+
+// streams reads what came on the streams of all apps since the last poll: all of :status,
+// :error and :crash, and the end of :info.
+func (v *visit) streams(ctx context.Context) error {
+	v.mu.Lock()
+	apps := make([]*app, 0, len(v.apps))
+	for _, a := range v.apps {
+		apps = append(apps, a)
+	}
+	v.mu.Unlock()
+	var fresh *app // one at a time, since what is behind may be much
+	var reads []rueidis.Completed
+	for _, a := range apps {
+		keys := logstream.Keys(a.name)
+		for s := logstream.Stream(0); s < logstream.Count; s++ {
+			after := a.seen[s].Next().String()
+			if s == logstream.Info {
+				reads = append(reads, v.logs.B().Xrevrange().Key(keys[s]).End("+").Start(after).Count(int64(a.counts)).Build())
+			} else if a.seen[s] == (entry.ID{}) && s != logstream.Crash {
+				reads = append(reads, v.logs.B().Xrevrange().Key(keys[s]).End("+").Start("-").Count(statusBehind).Build())
+			} else if s == logstream.Crash && a.behind {
+				reads = append(reads, v.logs.B().Xrevrange().Key(keys[s]).End("+").Start("-").Count(1).Build())
+			} else {
+				reads = append(reads, v.logs.B().Xrange().Key(keys[s]).Start(after).End("+").Count(crashChunk).Build())
+			}
+		}
+		if a.behind && fresh == nil {
+			fresh = a
+		}
+	}
+	now := time.Now().Unix()
+	answers := v.logs.DoMulti(ctx, reads...)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i, a := range apps {
+		for s := logstream.Stream(0); s < logstream.Count; s++ {
+			entries, err := journal.Parse(a.name, s, answers[i*int(logstream.Count)+int(s)])
+			if err != nil {
+				if redisconn.Reply(err) != "" {
+					continue // a key of another type is not ours
+				}
+				return err
+			}
+			known := a.seen[s] != entry.ID{}
+			a.take(entries)
+			if s == logstream.Info {
+				if !known {
+					entries = nil // written before anybody looked
+				}
+				a.rates(now, entries, len(entries) == a.counts)
+			}
+		}
+	}
+	if fresh == nil {
+		return nil
+	}
+	v.mu.Unlock()
+	err := v.history(ctx, fresh)
+	v.mu.Lock()
+	fresh.behind = false
+	return err
+}
+
+// history reads the reports of before the panel looked, in small pieces.
+func (v *visit) history(ctx context.Context, a *app) error {
+	key := logstream.Keys(a.name)[logstream.Crash]
+	end := "+"
+	for range maxCrashes / crashChunk {
+		entries, err := journal.Parse(a.name, logstream.Crash,
+			v.logs.Do(ctx, v.logs.B().Xrevrange().Key(key).End(end).Start("-").Count(crashChunk).Build()))
+		if err != nil {
+			if redisconn.Reply(err) != "" {
+				return nil
+			}
+			return err
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		v.mu.Lock()
+		for i := range entries {
+			a.crash(&entries[i])
+		}
+		v.mu.Unlock()
+		end = entries[0].ID.Previous().String()
+	}
+	return nil
+}
+
+// An asker is the one connection by which requests read a board's streams, one at a time, so
+// that viewers never ask Redis for more than that at once.
+type asker struct {
+	cfg  *config.Redis
+	free chan struct{} // has room for the one who asks
+
+	logs, values *redisconn.Client
+}
+
+// errBusy says that other requests keep the connection.
+var errBusy = errors.New("the board is busy with other requests; try again")
+
+// do calls f with connections to the logs and the values. After an error that is no reply
+// the next one dials anew.
+func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	select {
+	case a.free <- struct{}{}:
+		defer func() { <-a.free }()
+	case <-ctx.Done():
+		return errBusy
+	}
+	defer func() {
+		if err != nil && redisconn.Reply(err) == "" {
+			a.close()
+		}
+	}()
+	if a.logs == nil {
+		if a.logs, err = redisconn.Dial(ctx, a.cfg, a.cfg.LogsDB); err != nil {
+			return err
+		}
+		if a.values, err = redisconn.Dial(ctx, a.cfg, a.cfg.ValuesDB); err != nil {
+			return err
+		}
+	}
+	return f(ctx, a.logs, a.values)
+}
+
+func (a *asker) close() {
+	for _, c := range []**redisconn.Client{&a.logs, &a.values} {
+		if *c != nil {
+			(*c).Close()
+			*c = nil
+		}
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,89 @@
+package panel
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lpportorino/jettison-base-images/internal/command"
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
+	"github.com/lpportorino/jettison-base-images/internal/run"
+)
+
+const usage = `jettison_panel [--redis URL]... [--config FILE] [FLAGS]`
+
+const more = `FILE has a table [boards.NAME] for each board, with the keys of wrapp's [redis]; or it is a
+file of wrapp. The panel reads only: wrapp acl --panel prints a Redis user that can no more.`
+
+// Main is the jettison_panel command. args are without the command's own name; the result is
+// the exit status.
+func Main(args []string, std run.Streams) int { return command.Execute(Command(std), args, std) }
+
+// Command is the definition of the command line.
+func Command(std run.Streams) *cobra.Command {
+	o := Options{}
+	var urls, files []string
+	var showVersion bool
+	c := &cobra.Command{
+		Use: "jettison_panel", Short: "jettison_panel shows in a browser what apps say, how they feel and what they died of.",
+		Example: usage, Long: more,
+	}
+	fs := c.Flags()
+	fs.StringArrayVar(&urls, "redis", nil, "`URL` of a board's Redis: redis://, rediss:// or unix://; may be repeated; without it and --config, $REDIS_URL")
+	fs.StringArrayVar(&files, "config", nil, "`FILE` with boards (TOML or JSON); may be repeated")
+	fs.StringVar(&o.Listen, "listen", "127.0.0.1:8420", "`HOST:PORT` to serve on; beyond this machine only with --token-file")
+	fs.StringArrayVar(&o.Hosts, "host", nil, "`NAME` that browsers know this machine by, besides its own and IP addresses; may be repeated")
+	fs.StringVar(&o.TokenFile, "token-file", "", "`FILE` whose first line is the token that is asked for")
+	fs.StringVar(&o.CertFile, "cert", "", "`FILE` with the certificate for TLS, PEM")
+	fs.StringVar(&o.KeyFile, "key", "", "`FILE` with its key, PEM")
+	fs.BoolVar(&showVersion, "version", false, "say which build this is")
+	c.RunE = func(_ *cobra.Command, args []string) (err error) {
+		if showVersion {
+			_, err := fmt.Fprintln(std.Stdout, command.VersionOf("jettison_panel"))
+			return err
+		}
+		if len(args) > 0 {
+			return fmt.Errorf("jettison_panel takes flags only, and there is something else: see jettison_panel --help")
+		}
+		if o.Boards, err = boardsOf(urls, files, os.Getenv); err != nil {
+			return err
+		}
+		o.Log = eventlog.New(std.Stderr, "jettison_panel", false)
+		s, err := New(o)
+		if err != nil {
+			return err
+		}
+		if host, _, _ := strings.Cut(o.Listen, ":"); o.TokenFile != "" && o.CertFile == "" && host != "127.0.0.1" {
+			o.Log.Warn("the token and the logs go over the network as they are; --cert and --key encrypt them")
+		}
+		return s.Run(command.UntilSignal(), func(url string) { o.Log.Info("the panel is at " + url) })
+	}
+	return c
+}
+
+// boardsOf are the boards that flags or environment name.
+func boardsOf(urls, files []string, getenv func(string) string) (boards []config.Board, err error) {
+	for _, file := range files {
+		some, err := config.LoadBoards(file)
+		if err != nil {
+			return nil, err
+		}
+		boards = append(boards, some...)
+	}
+	if len(urls) == 0 && len(files) == 0 {
+		if url := getenv("REDIS_URL"); url != "" {
+			urls = []string{url}
+		}
+	}
+	for _, url := range urls {
+		c := config.Default()
+		if err := c.Redis.SetURL(url); err != nil {
+			return nil, err
+		}
+		boards = append(boards, config.Board{Name: c.Redis.Where(), Redis: c.Redis})
+	}
+	return boards, nil
+}

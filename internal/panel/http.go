@@ -1,0 +1,415 @@
+package panel
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// policy lets a page use what comes from here in files of their own, and nothing else: no
+// inline script or style, no other server, no frame around it.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types panel"
+
+// pages are the templates, and the files that pages use, compressed.
+type pages struct {
+	templates *template.Template
+	static    map[string]static
+}
+
+type static struct {
+	kind string
+	gzip []byte
+}
+
+func loadPages() (*pages, error) {
+	p := &pages{static: make(map[string]static)}
+	var err error
+	if p.templates, err = template.New("").Funcs(functions).ParseFS(assets, "assets/*.html"); err != nil {
+		return nil, err
+	}
+	return p, fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(name) == ".html" {
+			return err
+		}
+		data, err := assets.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		z.Write(data)
+		z.Close()
+		kind := mime.TypeByExtension(path.Ext(name))
+		if path.Ext(name) == ".js" {
+			kind = "text/javascript; charset=utf-8"
+		}
+		p.static[strings.TrimPrefix(name, "assets/")] = static{kind, b.Bytes()}
+		return nil
+	})
+}
+
+// functions are what templates call.
+var functions = template.FuncMap{
+	"line": func(values []float32) string { return curve(values, 1, 60, 16, false) },
+	"area": func(values []float32) string { return curve(values, 1, 60, 16, true) },
+	"num":  number,
+	// A count that is not known is nil.
+	"positive": func(n *int64) bool { return n != nil && *n > 0 },
+	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"show":     visible,
+	"appURL": func(board, app string) string {
+		return "/app/" + url.PathEscape(app) + "?board=" + url.QueryEscape(board)
+	},
+	"crashURL": func(board, app, id string) string {
+		return "/app/" + url.PathEscape(app) + "/crash/" + url.PathEscape(id) + "?board=" + url.QueryEscape(board)
+	},
+	"atURL": func(board, app string, c Crash) string {
+		return "/app/" + url.PathEscape(app) + "?board=" + url.QueryEscape(board) + "&at=" + url.QueryEscape(c.ID+"/"+app+"/crash")
+	},
+	"known": func(s string) bool { return s != "" && !strings.HasPrefix(s, "~") },
+}
+
+// handler answers requests.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.overviewPage)
+	mux.HandleFunc("GET /app/{app}", s.appPage)
+	mux.HandleFunc("GET /app/{app}/crash/{id}", s.crashPage)
+	mux.HandleFunc("GET /crashes", s.crashesPage)
+	mux.HandleFunc("GET /live", s.overviewLive)
+	mux.HandleFunc("GET /app/{app}/live", s.appLive)
+	mux.HandleFunc("GET /login", s.loginPage)
+	mux.HandleFunc("POST /login", s.loginTry)
+	mux.HandleFunc("POST /logout", s.logout)
+	mux.HandleFunc("GET /static/{file}", s.staticFile)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.Handle("GET /metrics", s.metrics())
+	s.api(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, http.StatusNotFound, "There is no such page here.")
+	})
+	own := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		switch {
+		case !s.isOurs(r.Host):
+			http.Error(w, "this name is not one of the panel's: give --host "+strconv.Quote(cut(r.Host, 100)), http.StatusMisdirectedRequest)
+		case !open(r.URL.Path) && !s.login.permits(r):
+			if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+				http.Redirect(w, r, "/login?to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "the token is wanted: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+		default:
+			own.ServeHTTP(w, r)
+		}
+	})
+}
+
+// open says which pages need no login.
+func open(path string) bool {
+	return path == "/healthz" || path == "/login" || strings.HasPrefix(path, "/static/")
+}
+
+// isOurs says whether a request was meant for us. A page elsewhere can make a name of its own
+// lead here (DNS rebinding), but not an IP address.
+func (s *Server) isOurs(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	return net.ParseIP(host) != nil || s.hosts[host]
+}
+
+// A shell is what all pages have.
+type shell struct {
+	Title  string
+	Page   string // which entry of the navigation it is
+	Boards []BoardView
+	Login  bool // there is a session to end
+	Body   any
+}
+
+// show writes a page.
+func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
+	_, err := r.Cookie(cookieName)
+	page := shell{Title: title, Page: name, Boards: s.boardViews(), Login: s.login.token != nil && err == nil, Body: body}
+	var b bytes.Buffer
+	if err := s.pages.templates.ExecuteTemplate(&b, name+".html", page); err != nil {
+		s.opts.Log.Error("a page could not be made", "page", name, "error", err)
+		http.Error(w, "this page could not be made; the panel's own log says why", http.StatusInternalServerError)
+		return
+	}
+	s.send(w, r, status, "text/html; charset=utf-8", b.Bytes())
+}
+
+// send writes a body, compressed if the browser takes that.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Vary", "Accept-Encoding")
+	if len(body) < 1<<10 || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.WriteHeader(status)
+		w.Write(body)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	w.WriteHeader(status)
+	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	z.Write(body)
+	z.Close()
+}
+
+// problem tells an error as the one who asks reads it.
+func (s *Server) problem(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		body, _ := json.Marshal(map[string]string{"error": text})
+		s.send(w, r, status, "application/json", append(body, '\n'))
+		return
+	}
+	s.show(w, r, status, "problem", "Not shown", text)
+}
+
+// failed tells what became of a question to Redis.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, b *board, err error) {
+	switch {
+	case errors.Is(err, errNoRun):
+		s.problem(w, r, http.StatusNotFound, err.Error())
+	case errors.Is(err, errBusy), errors.Is(err, context.DeadlineExceeded):
+		s.problem(w, r, http.StatusServiceUnavailable, fmt.Sprintf("board %s: %v", b.name, err))
+	default:
+		s.problem(w, r, http.StatusBadGateway, fmt.Sprintf("board %s: %v", b.name, err))
+	}
+}
+
+func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) {
+	file, ok := s.pages.static[r.PathValue("file")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("Content-Type", file.kind)
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(file.gzip)
+		return
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(file.gzip)); err == nil {
+		io.Copy(w, z)
+	}
+}
+
+// whose returns the board and the app that a request is about, or tells that there are none.
+func (s *Server) whose(w http.ResponseWriter, r *http.Request, points int) (*board, AppView, bool) {
+	name := r.PathValue("app")
+	b := s.board(r.URL.Query().Get("board"), name)
+	if b != nil {
+		if v, ok := s.appView(b, name, points); ok {
+			return b, v, true
+		}
+	}
+	text := fmt.Sprintf("No board knows an app called %s.", visible(strconv.Quote(cut(name, 100))))
+	for _, b := range s.boardViews() {
+		if !b.Up {
+			text += fmt.Sprintf(" Board %s is away: %s.", b.Name, cut(b.Why, 300))
+		}
+	}
+	s.problem(w, r, http.StatusNotFound, text)
+	return nil, AppView{}, false
+}
+
+// whoseLog returns what a request asks of the log of an app, or tells what is wrong with it.
+func (s *Server) whoseLog(w http.ResponseWriter, r *http.Request) (*logQuery, *board, AppView, bool) {
+	q, err := parseLogQuery(r.URL.Query())
+	if err != nil {
+		s.problem(w, r, http.StatusBadRequest, err.Error())
+		return nil, nil, AppView{}, false
+	}
+	b, view, ok := s.whose(w, r, 1)
+	return q, b, view, ok
+}
+
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
+	s.show(w, r, http.StatusOK, "login", "Log in", map[string]any{"To": r.URL.Query().Get("to")})
+}
+
+func (s *Server) loginTry(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
+	to := r.FormValue("to")
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		to = "/"
+	}
+	if !s.login.right(r.FormValue("token")) {
+		s.show(w, r, http.StatusForbidden, "login", "Log in", map[string]any{"To": to, "Wrong": true})
+		return
+	}
+	s.login.begin(w)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	s.login.end(w, r)
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}
+
+// A report is a crash with its text in parts.
+type report struct {
+	Crash
+	Board, App string
+	Fields     [][2]string
+	Head       []diffLine
+	Parts      []part
+	Cut        bool
+}
+
+// A part of a report is what stands below one "--- title ---".
+type part struct {
+	Title string
+	Lines []diffLine
+	Open  bool // it is what one looks at first
+}
+
+// A diffLine is a line of a report, and whether the other report lacks it.
+type diffLine struct {
+	Text string
+	Only bool
+}
+
+// readReport reads one report.
+func (b *board) readReport(ctx context.Context, app, id string) (*report, error) {
+	at, err := entry.ParseID(id)
+	if err != nil {
+		return nil, errNoReport
+	}
+	var entries []journal.Entry
+	err = b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
+		key := logstream.Keys(app)[logstream.Crash]
+		entries, err = journal.Parse(app, logstream.Crash,
+			logs.Do(ctx, logs.B().Xrange().Key(key).Start(at.String()).End(at.String()).Build()))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, errNoReport
+	}
+	e := &entries[0]
+	r := &report{Crash: crashOf(e), Board: b.name, App: app}
+	for i := 0; i+1 < len(e.Fields); i += 2 {
+		r.Fields = append(r.Fields, [2]string{visible(e.Fields[i]), visible(cut(e.Fields[i+1], shownText))})
+	}
+	const most = 300 << 10 // wrapp writes 256 KiB at most
+	text := visible(string(e.Message[:min(len(e.Message), most)]))
+	r.Cut = len(e.Message) > most
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		title, isTitle := strings.CutPrefix(line, "--- ")
+		title, closed := strings.CutSuffix(title, " ---")
+		switch {
+		case isTitle && closed:
+			r.Parts = append(r.Parts, part{Title: title, Open: strings.Contains(title, "backtrace") || strings.Contains(title, "traceback") || strings.Contains(title, "output")})
+		case len(r.Parts) > 0:
+			p := &r.Parts[len(r.Parts)-1]
+			p.Lines = append(p.Lines, diffLine{Text: line})
+		default:
+			r.Head = append(r.Head, diffLine{Text: line})
+		}
+	}
+	return r, nil
+}
+
+var errNoReport = errors.New("there is no such report any more: the stream keeps the newest only")
+
+// address is what differs from run to run.
+var address = regexp.MustCompile(`0x[0-9a-fA-F]+`)
+
+// compare marks what only one of two reports has, whatever the addresses.
+func compare(x, y *report) {
+	bare := func(text string) string { return address.ReplaceAllString(text, "0x") }
+	lines := func(r *report) map[string]bool {
+		set := make(map[string]bool)
+		r.each(func(l *diffLine) { set[bare(l.Text)] = true })
+		return set
+	}
+	inX, inY := lines(x), lines(y)
+	x.each(func(l *diffLine) { l.Only = !inY[bare(l.Text)] && strings.TrimSpace(l.Text) != "" })
+	y.each(func(l *diffLine) { l.Only = !inX[bare(l.Text)] && strings.TrimSpace(l.Text) != "" })
+}
+
+func (r *report) each(f func(*diffLine)) {
+	for i := range r.Head {
+		f(&r.Head[i])
+	}
+	for i := range r.Parts {
+		for j := range r.Parts[i].Lines {
+			f(&r.Parts[i].Lines[j])
+		}
+	}
+}
+
+func (s *Server) crashPage(w http.ResponseWriter, r *http.Request) {
+	b, view, ok := s.whose(w, r, 1)
+	if !ok {
+		return
+	}
+	var both []*report
+	for _, id := range []string{r.PathValue("id"), r.URL.Query().Get("with")} {
+		if id == "" {
+			continue
+		}
+		one, err := b.readReport(r.Context(), view.Name, id)
+		if errors.Is(err, errNoReport) {
+			s.problem(w, r, http.StatusNotFound, "Report "+visible(cut(id, 50))+": "+err.Error()+".")
+			return
+		}
+		if err != nil {
+			s.failed(w, r, b, err)
+			return
+		}
+		both = append(both, one)
+	}
+	if len(both) == 2 {
+		compare(both[0], both[1])
+	}
+	groups := s.groups(b.name, view.Name)
+	s.show(w, r, http.StatusOK, "report", both[0].Headline, map[string]any{"App": view, "Reports": both, "Groups": groups})
+}
+
+func (s *Server) crashesPage(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	s.show(w, r, http.StatusOK, "crashes", "Crashes", map[string]any{"Groups": s.groups(q.Get("board"), q.Get("app")), "App": q.Get("app")})
+}

@@ -1,0 +1,460 @@
+package panel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// Times and bounds of live views.
+const (
+	sendWithin  = 5 * time.Second       // a browser that takes longer is dropped
+	linesEvery  = 50 * time.Millisecond // how often lines are sent at most
+	linesAtOnce = 40                    // of them, the newest; what is more is counted
+	catchUp     = 2000                  // lines that a browser may have missed before it loads the page anew
+	sparkPoints = 60
+	chartPoints = 240
+	chartEvery  = 5 // seconds
+	shownValues = 500
+)
+
+// events is an answer of server-sent events (HTML standard, chapter 9.2).
+type events struct {
+	w    http.ResponseWriter
+	ctrl *http.ResponseController
+	buf  bytes.Buffer
+}
+
+// stream begins server-sent events, or tells why there are none. The caller calls done.
+func (s *Server) stream(w http.ResponseWriter) (e *events, done func(), ok bool) {
+	select {
+	case s.viewers <- struct{}{}:
+	default:
+		http.Error(w, fmt.Sprintf("%d live views are open, which is all there may be", maxViewers), http.StatusServiceUnavailable)
+		return nil, nil, false
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	e = &events{w: w, ctrl: http.NewResponseController(w)}
+	if e.ctrl.SetWriteDeadline(time.Now().Add(sendWithin)) != nil || e.write(": hello\n\n") != nil {
+		<-s.viewers
+		return nil, nil, false
+	}
+	return e, func() { <-s.viewers }, true
+}
+
+// send sends an event whose data is JSON, which has no line ends. id, if there is one, is
+// what the browser says when it comes again.
+func (e *events) send(name, id string, data any) error {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	e.buf.Reset()
+	if id != "" {
+		e.buf.WriteString("id: " + id + "\n")
+	}
+	e.buf.WriteString("event: " + name + "\ndata: ")
+	e.buf.Write(body)
+	e.buf.WriteString("\n\n")
+	return e.write(e.buf.String())
+}
+
+func (e *events) write(text string) error {
+	if err := e.ctrl.SetWriteDeadline(time.Now().Add(sendWithin)); err != nil {
+		return err
+	}
+	if _, err := e.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return e.ctrl.Flush()
+}
+
+// An overview is the table of all apps as HTML, as it is in one second.
+type overview struct {
+	at    time.Time
+	Top   template.HTML            // the summary and the boards
+	Order []string                 // ids of the rows
+	Rows  map[string]template.HTML // by id
+}
+
+// overview makes the table once a second for all who look.
+func (s *Server) overview() (*overview, error) {
+	s.table.Lock()
+	defer s.table.Unlock()
+	if s.rows != nil && time.Since(s.rows.at) < pollEvery*9/10 {
+		return s.rows, nil
+	}
+	apps := s.appViews(sparkPoints)
+	o := &overview{at: time.Now(), Order: make([]string, 0, len(apps)), Rows: make(map[string]template.HTML, len(apps))}
+	var b strings.Builder
+	if err := s.pages.templates.ExecuteTemplate(&b, "top", summary(s.boardViews(), apps)); err != nil {
+		return nil, err
+	}
+	o.Top = template.HTML(b.String())
+	for i := range apps {
+		b.Reset()
+		row := struct {
+			*AppView
+			ManyBoards bool
+		}{&apps[i], len(s.boards) > 1}
+		if err := s.pages.templates.ExecuteTemplate(&b, "row", row); err != nil {
+			return nil, err
+		}
+		id := apps[i].Board + "/" + apps[i].Name
+		o.Order = append(o.Order, id)
+		o.Rows[id] = template.HTML(b.String())
+	}
+	s.rows = o
+	return o, nil
+}
+
+// A topView is what stands above the table.
+type topView struct {
+	Boards []BoardView
+	Apps   int
+	States []stateCount // the worst first
+	Recent int          // crashes of the last hour
+}
+
+type stateCount struct {
+	State
+	Count int
+}
+
+func summary(boards []BoardView, apps []AppView) topView {
+	top := topView{Boards: boards, Apps: len(apps)}
+	for i := range apps { // which are sorted by state
+		if n := len(top.States); n == 0 || top.States[n-1].State != apps[i].State {
+			top.States = append(top.States, stateCount{apps[i].State, 0})
+		}
+		top.States[len(top.States)-1].Count++
+		for _, e := range apps[i].events {
+			if e.Kind == "crash" && time.Since(e.Time) < span*time.Second {
+				top.Recent++
+			}
+		}
+	}
+	return top
+}
+
+func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
+	o, err := s.overview()
+	if err != nil {
+		s.opts.Log.Error("the overview could not be made", "error", err)
+		http.Error(w, "the overview could not be made; the panel's own log says why", http.StatusInternalServerError)
+		return
+	}
+	s.show(w, r, http.StatusOK, "overview", "Overview", o)
+}
+
+// overviewLive sends what has changed in the table.
+func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
+	e, done, ok := s.stream(w)
+	if !ok {
+		return
+	}
+	defer done()
+	sent := new(overview)
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		o, err := s.overview()
+		if err != nil {
+			return
+		}
+		changed := make(map[string]template.HTML)
+		for id, row := range o.Rows {
+			if sent.Rows[id] != row {
+				changed[id] = row
+			}
+		}
+		if e.send("table", "", map[string]any{"top": o.Top, "order": o.Order, "rows": changed}) != nil {
+			return
+		}
+		sent = o
+		if !s.pause(r.Context(), tick.C) {
+			return
+		}
+	}
+}
+
+// pause waits for the next tick; false says that the view has ended.
+func (s *Server) pause(ctx context.Context, tick <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.ending.Done():
+		return false
+	case <-tick:
+		return true
+	}
+}
+
+// An appBody is what the page of an app shows above its log.
+type appBody struct {
+	*AppView
+	Lanes  []lane
+	Values [][2]string
+	More   int // values that are not shown
+	Groups []Group
+}
+
+func (s *Server) appBody(ctx context.Context, b *board, name string) (*appBody, bool) {
+	view, ok := s.appView(b, name, chartPoints)
+	if !ok {
+		return nil, false
+	}
+	body := &appBody{AppView: &view, Lanes: view.lanes(), Groups: s.groups(b.name, name)}
+	values, more, err := b.readValues(ctx, name)
+	if err != nil {
+		values = nil // the state of the board tells
+	}
+	body.Values, body.More = values, more
+	return body, true
+}
+
+// readValues reads the values that markers have set, the first by name.
+func (b *board) readValues(ctx context.Context, name string) (values [][2]string, more int, err error) {
+	b.mu.Lock()
+	var names []string
+	if a := b.apps[name]; a != nil {
+		names = a.values
+	}
+	up := b.state == there
+	b.mu.Unlock()
+	if len(names) == 0 || !up {
+		return nil, 0, nil
+	}
+	more = max(0, len(names)-shownValues)
+	names = names[:len(names)-more]
+	keys := make([]string, len(names))
+	for i, n := range names {
+		keys[i] = "wrapp:" + name + ":" + n
+	}
+	err = b.asks.do(ctx, func(ctx context.Context, _, client *redisconn.Client) error {
+		read, err := client.Values(ctx, keys)
+		for i, v := range read {
+			if v != nil {
+				values = append(values, [2]string{visible(names[i]), visible(cut(*v, maxText))})
+			}
+		}
+		return err
+	})
+	return values, more, err
+}
+
+func (s *Server) appPage(w http.ResponseWriter, r *http.Request) {
+	b, view, ok := s.whose(w, r, 1)
+	if !ok {
+		return
+	}
+	body, ok := s.appBody(r.Context(), b, view.Name)
+	if !ok {
+		return
+	}
+	var runs []string
+	for _, e := range slices.Backward(body.events) {
+		if e.run != "" && !slices.Contains(runs, e.run) {
+			runs = append(runs, e.run)
+		}
+	}
+	s.show(w, r, http.StatusOK, "app", view.Name, map[string]any{"App": body, "Runs": runs})
+}
+
+// appLive sends the head of an app's page each second, and its log as it comes.
+func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
+	q, b, view, ok := s.whoseLog(w, r)
+	if !ok {
+		return
+	}
+	e, done, ok := s.stream(w)
+	if !ok {
+		return
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)()
+	after := q.after
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		if c, err := journal.ParseCursor(last); err == nil {
+			after = c
+		}
+	}
+	l := &liveLog{events: e, q: q}
+	var lines <-chan []journal.Line // nil: without the log
+	var slow <-chan struct{}
+	if r.URL.Query().Get("log") != "" {
+		v, err := l.begin(ctx, b, view.Name, after)
+		if err != nil {
+			return // the browser comes again
+		}
+		defer b.tail.drop(v)
+		lines, slow = v.lines, v.slow
+	}
+	head := time.NewTimer(0)
+	defer head.Stop()
+	flush := time.NewTicker(linesEvery)
+	defer flush.Stop()
+	sent, heads := "", 0
+	for {
+		// Lines that come now and then leave at once, many in batches.
+		var gather <-chan time.Time
+		if len(l.waiting)+l.skipped > 0 {
+			gather = flush.C
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-slow:
+			return
+		case batch := <-lines:
+			l.add(batch)
+			if time.Since(l.last) >= linesEvery && l.flush() != nil {
+				return
+			}
+		case <-gather:
+			if l.flush() != nil {
+				return
+			}
+		case <-head.C:
+			html, err := s.appHead(ctx, b, view.Name, heads%chartEvery == 0)
+			if err != nil {
+				return
+			}
+			heads++
+			if html != sent {
+				if e.send("head", "", html) != nil {
+					return
+				}
+				sent = html
+			} else if e.write(": alive\n\n") != nil {
+				return
+			}
+			head.Reset(pollEvery)
+		}
+	}
+}
+
+// appHead is the parts of an app's page that change, with or without the chart.
+func (s *Server) appHead(ctx context.Context, b *board, name string, chart bool) (string, error) {
+	body, ok := s.appBody(ctx, b, name)
+	if !ok {
+		return "", fmt.Errorf("no such app: %s", name)
+	}
+	if !chart {
+		body.Lanes = nil
+	}
+	var html strings.Builder
+	err := s.pages.templates.ExecuteTemplate(&html, "head", body)
+	return html.String(), err
+}
+
+// A liveLog is the log that one browser looks at.
+type liveLog struct {
+	*events
+	q *logQuery
+
+	seen    [logstream.Count]entry.ID // what was given out
+	waiting []LineView
+	id      string // of the last line that was looked at
+	skipped int
+	last    time.Time // when lines were sent
+}
+
+// begin sends what has come behind after, and has the rest sent to the viewer it returns.
+func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal.Cursor) (*viewer, error) {
+	// The viewer is there before it is looked what has come, so that nothing comes in between.
+	// What both have is left out by add.
+	var v *viewer
+	var lines []journal.Line
+	more := false
+	err := b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
+		from := after.ID // behind a whole line
+		if l.q.streams != nil && !l.q.wantsStream(logstream.Info) {
+			var err error
+			if from, err = journal.NewReader(app).Newest(ctx, logs); err != nil {
+				return err
+			}
+		}
+		v = b.tail.add(app, from)
+		reader := l.q.reader(app)
+		reader.After = after
+		entries, err := reader.First(ctx, logs, catchUp)
+		if err != nil {
+			return err
+		}
+		var joiner journal.Joiner
+		lines, more = joiner.Add(entries), len(entries) == catchUp
+		return nil
+	})
+	if err == nil && more {
+		l.send("reset", "", true)
+		err = errReset
+	}
+	if err == nil {
+		l.add(lines)
+		l.skipped, l.last = 0, time.Time{}
+		err = l.flush()
+	}
+	if err != nil && v != nil {
+		b.tail.drop(v)
+	}
+	return v, err
+}
+
+// errReset says that the browser has missed more than is sent, and asks for a page anew.
+var errReset = errors.New("too much has come since")
+
+// add takes lines that have not been given out.
+func (l *liveLog) add(lines []journal.Line) {
+	for i := range lines {
+		line := &lines[i]
+		if !l.seen[line.Stream].Less(line.ID) {
+			continue
+		}
+		l.seen[line.Stream] = line.ID
+		l.id = line.Cursor().String()
+		if l.q.streams != nil && !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
+			continue
+		}
+		if len(l.waiting) == linesAtOnce { // the newest are what one looks at
+			copy(l.waiting, l.waiting[1:])
+			l.waiting = l.waiting[:linesAtOnce-1]
+			l.skipped++
+		}
+		l.waiting = append(l.waiting, l.q.view(line))
+	}
+}
+
+func (q *logQuery) wantsStream(s logstream.Stream) bool {
+	for _, wanted := range q.streams {
+		if s == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+// flush sends what waits.
+func (l *liveLog) flush() error {
+	if len(l.waiting) == 0 && l.skipped == 0 {
+		return nil
+	}
+	err := l.send("lines", l.id, map[string]any{"lines": l.waiting, "skipped": l.skipped})
+	l.waiting, l.skipped, l.last = l.waiting[:0], 0, time.Now()
+	return err
+}

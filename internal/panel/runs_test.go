@@ -1,0 +1,119 @@
+package panel
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// TestRuns: the hash of a run says how an app is, and when its lease is gone, so is the app.
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	logs, values := s.Dial(1), s.Dial(2)
+	do := func(args ...any) {
+		t.Helper()
+		c := values
+		if args[0] == "XADD" {
+			c = logs
+		}
+		if _, err := c.Do(args[0].(string), args[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do("XADD", "logs:app:a:status", "*", "message", "{{__NEW_RUN_2026-11-29_01-02-03}}")
+	do("HSET", "wrapp-run:a:1", "state", "running", "host", "orin", "restarts", 2, "spooled", 7, "lines", 5)
+	do("HSET", "wrapp-run:a:2", "state", "running", "restarts", 1)
+	for _, signature := range []string{"0123456789ab", "ba9876543210", "0123456789ab"} {
+		do("XADD", "logs:app:a:crash", "*", "message", "a crashed: SIGSEGV (segmentation fault)", "kind", "signal", "signature", signature)
+	}
+	p := start(t, nil, s)
+	p.await("a", "running")
+	a := p.apps()["a"]
+	if a["restarts"] != 3. || a["spooled"] != 7. || len(a["instances"].([]any)) != 2 {
+		t.Errorf("%v", a)
+	}
+	var crashes struct{ Groups []Group }
+	eventually(t, "the crashes are known", func() bool {
+		p.read("/crashes", &crashes)
+		return len(crashes.Groups) == 2
+	})
+	if g := crashes.Groups[0]; g.Signature != "0123456789ab" || g.Count != 2 || len(g.Days) != 1 || g.Days[0].Count != 2 {
+		t.Errorf("%+v", g)
+	}
+	do("HSET", "wrapp-run:a:1", "state", "restarting")
+	do("DEL", "wrapp-run:a:2")
+	p.await("a", "restarting")
+	do("HSET", "wrapp-run:a:1", "state", "running")
+	p.await("a", "running")
+	do("DEL", "wrapp-run:a:1")
+	p.await("a", "gone")
+	do("XADD", "logs:app:a:status", "*", "message", "{{__END_RUN_2026-11-29_01-02-04_exit_3}}")
+	p.await("a", "failed")
+	do("XADD", "logs:app:a:status", "*", "message", "{{__NEW_RUN_2026-11-29_01-02-05}}")
+	p.await("a", "running")
+}
+
+// TestSlowViewer: who does not take what comes is dropped, and nobody waits for him.
+func TestSlowViewer(t *testing.T) {
+	t.Parallel()
+	tail := newTail(nil, nil)
+	slow, quick := tail.add("a", entry.ID{}), tail.add("a", entry.ID{})
+	line := []journal.Line{{App: "a"}}
+	for range backlog + 1 {
+		tail.give(line, map[string]entry.ID{})
+		<-quick.lines
+	}
+	select {
+	case <-slow.slow:
+	default:
+		t.Error("the slow one is not dropped")
+	}
+	select {
+	case <-quick.slow:
+		t.Error("the quick one is dropped")
+	default:
+	}
+	if len(tail.viewers) != 1 {
+		t.Errorf("%d viewers", len(tail.viewers))
+	}
+}
+
+// TestViewersAreBounded: there are so many live views and no more, and who leaves makes room.
+func TestViewersAreBounded(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, redistest.Start(t))
+	var open []io.Closer
+	for range maxViewers {
+		answer, err := http.Get(p.url + "live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if line, err := bufio.NewReader(answer.Body).ReadString('\n'); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%d %q %v", answer.StatusCode, line, err)
+		}
+		open = append(open, answer.Body)
+	}
+	if status, body := p.get("/live"); status != http.StatusServiceUnavailable || !strings.Contains(body, "100 live views are open") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _ := p.get("/"); status != http.StatusOK {
+		t.Errorf("the page itself is %d", status)
+	}
+	open[0].Close()
+	eventually(t, "there is room again", func() bool {
+		answer, err := http.Get(p.url + "live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+}

@@ -1,0 +1,63 @@
+package panel
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// visible is text that anybody may have written, as it is shown: colour sequences (ECMA-48
+// SGR) are taken out, other control characters become their pictures (U+2400), and characters
+// that turn the direction of text or show nothing become their numbers, so that none has
+// effect. Tabs and line ends stay.
+func visible(s string) string {
+	if !suspicious(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == 0x1b && colour(s[i:]) > 0:
+			i += colour(s[i:])
+			continue
+		case r == utf8.RuneError && size == 1:
+			b.WriteRune(utf8.RuneError)
+		case r == '\n', r == '\t':
+			b.WriteRune(r)
+		case r < ' ':
+			b.WriteRune(0x2400 + r)
+		case r == 0x7f:
+			b.WriteRune(0x2421)
+		case r > 0x7f && !unicode.IsPrint(r) && r != 0xa0 && r != 0x200d:
+			fmt.Fprintf(&b, "<U+%04X>", r)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// suspicious is a quick look whether there is anything to change.
+func suspicious(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c >= 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// colour is the length of the colour sequence that s begins with, or 0.
+func colour(s string) int {
+	if !strings.HasPrefix(s, "\x1b[") {
+		return 0
+	}
+	end := strings.IndexFunc(s[2:], func(r rune) bool { return (r < '0' || r > '9') && r != ';' && r != ':' })
+	if end < 0 || s[2+end] != 'm' {
+		return 0
+	}
+	return 2 + end + 1
+}
