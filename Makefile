@@ -1,45 +1,71 @@
 # The same targets serve a person and CI.
-.PHONY: build demo test images lint bench torture fuzz tools clean
+.PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker
 
-GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
-ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# At the versions of tools/go.mod, which Dependabot keeps.
+TOOL = go tool -modfile=tools/go.mod
 
-# How the binaries are built, as in the Dockerfiles and bench/. ARM64's functions begin at
-# 16 bytes anyway.
-FLAGS   = $(shell grep '^-' build.flags)
-LDFLAGS = -s -w -funcalign=16 -extldflags=-static
+# How the binary is built, as in bench/. The Dockerfiles add -extldflags=-static,
+# which changes no code without cgo, and -tags=netgo, which changes net.initConfVal only.
+FLAGS   = -trimpath
+LDFLAGS = -s -w
 # What wrapp version says; with nothing to say, Go's own build information is used.
 COMMAND = github.com/lpportorino/jettison-base-images/internal/command
 STAMP   = -X $(COMMAND).Version=$(shell git describe --tags --always --dirty 2>/dev/null) \
 	-X $(COMMAND).Revision=$(shell git rev-parse HEAD 2>/dev/null) \
 	-X $(COMMAND).Created=$(shell git show -s --format=%cI HEAD 2>/dev/null)
 
-build: ## the tools, into bin/
-	CGO_ENABLED=0 go build $(FLAGS) -ldflags="$(LDFLAGS) $(STAMP)" -o bin/ ./cmd/...
+build: ## the tools, into bin/: one binary and its names, as in the images
+	CGO_ENABLED=0 go build $(FLAGS) -ldflags="$(LDFLAGS) $(STAMP)" -o bin/wrapp ./cmd/jettison
+	ln -sf wrapp bin/jettison_health
+	CGO_ENABLED=0 go build $(FLAGS) -ldflags="$(LDFLAGS) $(STAMP)" -o bin/jettison_panel ./cmd/jettison_panel
 
 demo: ## the main job, with nothing but Go installed
 	@go run ./demo
 
-test: tools lint ## everything, with what it needs installed first
-	go test -race ./...
+panel: ## the panel on the demo's data, until Ctrl-C: http://127.0.0.1:8420
+	@go run ./demo panel
+
+# The packages that take longest begin first, and four are tested at a time: most tests wait
+# for other processes.
+PKGS = ./internal/outbox ./internal/command ./torture ./...
+RACE = -race
+test: lint tools ## all tests, after what is cheap and with what they need installed; RACE= PKGS="./internal/x …"
+	go test $(RACE) -p 4 -timeout 20m $(PKGS)
+
+test-user: ## the tests as another user than root, and what was skipped by name
+	./.ci/as-user go run ./stress -n 1 -busy 0 -modes plain -test="-p 4" $(PKGS)
+
+SERVERS = $(or $(TMPDIR),/tmp)/jettison-servers
+test-servers: tools ## delivery with Redis 6.0 and 8, and Valkey: Debian's packages, unpacked into SERVERS
+	./.ci/other-servers $(SERVERS) go test -count=1 -timeout 20m ./internal/outbox ./internal/values ./internal/redisconn ./internal/command
+
+N = 5
+stress: tools ## the tests N times in each of MODES beside busy loops; PKGS="./internal/x …", MODES=race
+	go run ./stress -n $(N) $(if $(MODES),-modes $(MODES)) $(if $(LOGS),-logs $(LOGS)) $(PKGS)
 
 # Building and entering images needs root, with a home of its own: what root writes into
 # another user's Go cache that user cannot use.
-SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo "sudo env HOME=/root 'PATH=$$PATH' 'GOPROXY=$$(go env GOPROXY)' 'UBUNTU=$$UBUNTU'")
-images: ## all four images: built, entered, published to a registry on loopback
-	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
-	shellcheck images/*.sh .ci/run .ci/install-tools
-	go run $(ACTIONLINT)
+SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo "sudo env HOME=/root 'PATH=$$PATH' 'GOPROXY=$$(go env GOPROXY)' 'UBUNTU=$$UBUNTU' 'CI=$$CI'")
+images: ## all six images: built, entered, published to a registry on loopback
+	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap zstd:zstd /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
+	shellcheck images/*.sh .ci/run .ci/install-tools .ci/other-servers .ci/as-user
+	$(TOOL) actionlint
 	go vet -tags images ./images
 	$(SUDO) go test -tags images -count=1 -timeout 40m ./images
 
+docker: ## the images in this machine's Docker engine
+	@./.ci/install-tools mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring redis-server:redis-server gcc:gcc gdb:gdb script:bsdutils
+	go vet -tags docker ./images
+	$(SUDO) go test -tags docker -count=1 -timeout 30m ./images
+
 lint:
+	@files=$$($(TOOL) gofumpt -l .) || exit 1; test -z "$$files" || { echo "gofumpt would change: $$files"; exit 1; }
 	go vet ./...
 	GOARCH=arm64 go vet ./...
-	@files=$$(go run $(GOFUMPT) -l .); test -z "$$files" || { echo "gofumpt would change: $$files"; exit 1; }
-	go run $(STATICCHECK) ./...
+	$(TOOL) staticcheck ./...
+
+vulncheck: ## known faults of what we use; needs the internet
+	$(TOOL) govulncheck ./...
 
 bench: tools ## the figures, as ratios in one run
 	go run ./bench -write docs/performance.md
@@ -57,7 +83,7 @@ fuzz: ## every fuzz target there is, each for FUZZTIME
 	done
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 chromium:chromium,chromium-browser promtool:prometheus aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 
 clean:
 	rm -rf bin

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Builds one image into an OCI layout: images/build.sh VARIANT ARCH DIR
-#   VARIANT  scratch or ubuntu22        ARCH  amd64 or arm64
+#   VARIANT  scratch, ubuntu22 or panel        ARCH  amd64 or arm64
+# ubuntu22 is written a second time, with layers packed by zstd, into DIR-zstd. ZSTD_LEVEL (19)
+# is how hard it tries.
 # With BUILDER=buildah it is buildah that builds (BUILDAH is its command with the
 # options that come before "bud"), from images it has already; else Docker's buildx.
 set -eu
@@ -9,13 +11,14 @@ cd "$(dirname "$0")/.."
 
 . images/stamp.sh
 
+# Both bases are named by their digests, so that all that is built of one commit has the same,
+# and what the labels say.
+GO_DIGEST=${GO_DIGEST:-$(images/retry.sh images/crane.sh digest golang:latest)}
 set -- -f "Dockerfile.$variant" --platform "linux/$arch" --build-arg "TARGETARCH=$arch" \
-	--build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$CREATED"
-# The base is named by its digest, so that what is built is what the label says.
-if [ "$variant" != scratch ]; then
-	if [ -z "${BASE_DIGEST:-}" ]; then
-		BASE_DIGEST=$(docker buildx imagetools inspect ubuntu:22.04 --format '{{.Manifest.Digest}}')
-	fi
+	--build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$CREATED" \
+	--build-arg "SOURCE=$SOURCE" --build-arg "GO_DIGEST=$GO_DIGEST"
+if [ "$variant" = ubuntu22 ]; then
+	BASE_DIGEST=${BASE_DIGEST:-$(images/retry.sh images/crane.sh digest ubuntu:22.04)}
 	set -- "$@" --build-arg "BASE_DIGEST=$BASE_DIGEST"
 fi
 
@@ -26,7 +29,14 @@ if [ "${BUILDER:-buildx}" = buildah ]; then
 		--build-arg "BUILDPLATFORM=linux/$(go env GOHOSTARCH)" "$@" -t "$tag" .
 	# shellcheck disable=SC2086 # a list of words
 	${BUILDAH:-buildah} push --format oci --quiet "$tag" "oci:$out:$variant-$arch"
+	# shellcheck disable=SC2086 # a list of words
+	[ "$variant" != ubuntu22 ] || ${BUILDAH:-buildah} push --format oci --quiet \
+		--compression-format zstd --compression-level "${ZSTD_LEVEL:-19}" "$tag" "oci:$out-zstd:$variant-$arch-zstd"
 else
-	docker buildx build ${NO_CACHE:+--no-cache} --pull --provenance=false --sbom=false \
-		--output "type=oci,dest=$out,tar=false" "$@" .
+	build() {
+		images/retry.sh docker buildx build --pull --provenance=false --sbom=false "$@" .
+	}
+	build ${NO_CACHE:+--no-cache} --output "type=oci,dest=$out,tar=false" "$@"
+	[ "$variant" != ubuntu22 ] || build "$@" \
+		--output "type=oci,dest=$out-zstd,tar=false,compression=zstd,compression-level=${ZSTD_LEVEL:-19},force-compression=true"
 fi

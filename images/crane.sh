@@ -1,11 +1,11 @@
 #!/bin/sh
-# Crane, which speaks to registries, at the version we use: built once into Go's
+# Crane, which speaks to registries, at the version of tools/go.mod: built once into Go's
 # cache. CRANE names another.
 set -eu
 if [ -z "${CRANE:-}" ]; then
-	version=v0.22.1
-	GOBIN=$(go env GOCACHE)/crane-$version
-	CRANE=$GOBIN/crane
-	[ -x "$CRANE" ] || GOBIN=$GOBIN go install "github.com/google/go-containerregistry/cmd/crane@$version"
+	tools=$(dirname "$0")/../tools
+	version=$(sed -n 's,.*google/go-containerregistry \(v[^ ]*\).*,\1,p' "$tools/go.mod")
+	CRANE=$(go env GOCACHE)/crane-$version/crane
+	[ -x "$CRANE" ] || go build -C "$tools" -o "$CRANE" github.com/google/go-containerregistry/cmd/crane
 fi
 exec "$CRANE" "$@"

@@ -4,7 +4,6 @@ package images
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -45,8 +45,9 @@ type file struct {
 }
 
 type descriptor struct {
-	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
 }
 
 // open reads an OCI layout and unpacks the layers, owners and modes as they are.
@@ -83,7 +84,7 @@ func (img *image) read(layout string) error {
 	}
 	for _, layer := range manifest.Layers {
 		img.size += layer.Size
-		if err := img.apply(blob(layout, layer.Digest)); err != nil {
+		if err := img.apply(blob(layout, layer.Digest), strings.HasSuffix(layer.MediaType, "+zstd")); err != nil {
 			return fmt.Errorf("layer %s: %w", layer.Digest, err)
 		}
 	}
@@ -103,16 +104,34 @@ func readJSON(name string, v any) error {
 }
 
 // apply unpacks one layer over those before it.
-func (img *image) apply(name string) error {
+func (img *image) apply(name string, zstd bool) error {
+	unpack := exec.Command("gzip", "--decompress", "--stdout")
+	if zstd {
+		unpack = exec.Command("zstd", "--decompress", "--stdout", "--quiet")
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	text, err := gzip.NewReader(f)
+	unpack.Stdin = f
+	text, err := unpack.StdoutPipe()
 	if err != nil {
 		return err
 	}
+	if err := unpack.Start(); err != nil {
+		return err
+	}
+	return errors.Join(img.applyTar(text), drain(text), unpack.Wait())
+}
+
+// drain reads what follows the end of an archive.
+func drain(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+func (img *image) applyTar(text io.Reader) error {
 	layer := map[string]file{}
 	img.layers = append(img.layers, layer)
 	for r := tar.NewReader(text); ; {

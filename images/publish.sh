@@ -1,87 +1,124 @@
 #!/bin/sh
 # Publishes images from OCI layouts: what was tested is what is pushed, byte for byte.
+# First everything is there by digest, then it is signed, and only then do tags point to it.
 #
-#   images/publish.sh push REPOSITORY VARIANT LAYOUTS
-#       pushes LAYOUTS/VARIANT-amd64 and LAYOUTS/VARIANT-arm64 by digest, without a tag,
-#       and prints "ARCH DIGEST" for each
-#   images/publish.sh tag REPOSITORY [REVISION]
-#       reads those lines and sets the tags: main-REVISION-ARCH, latest-ARCH, and for
-#       the index of both main-REVISION and latest; prints the lines and "index DIGEST".
-#       Without a REVISION (a rebuild for the base's fixes) only latest and latest-ARCH.
+#   images/publish.sh push REPOSITORY VARIANT LAYOUTS [SUFFIX]
+#       pushes LAYOUTS/VARIANT-amd64SUFFIX and LAYOUTS/VARIANT-arm64SUFFIX and an index of
+#       both by digest, without a tag, and prints "amd64 DIGEST", "arm64 DIGEST" and
+#       "index DIGEST". The index says what its images' labels say.
+#   images/publish.sh sign REPOSITORY SBOM < LINES
+#       reads those lines and signs each digest with cosign; the images get an SBOM,
+#       SBOM-amd64.spdx.json and SBOM-arm64.spdx.json, as a signed statement.
+#   images/publish.sh tag REPOSITORY [SUFFIX] < LINES
+#       reads those lines and sets the tags that these name, with SUFFIX, and for one
+#       architecture with -ARCH behind it:
+#         REVISION  a commit: main-REVISION and main- with its first 7 digits
+#         RELEASE   vX.Y.Z: that; with MOVE=yes vX.Y and vX, too
+#         LATEST    yes: latest
 #
-# main-REVISION is set once: where it is already, it stays what it was. With LATEST=no
-# latest stays, too: main has moved on. If nothing is left to set, and main-REVISION is of
-# other images, nothing is printed.
+# main-… and vX.Y.Z are set once: where one is already, it stays what it was, and the others of
+# its kind with it. A second run of the same changes nothing.
 set -eu
-crane=$(dirname "$0")/crane.sh
+here=$(dirname "$0")
+crane=$here/crane.sh
+retry=$here/retry.sh
 
 # digest_of prints the digest of the one image that a layout has.
 digest_of() {
 	jq -er 'if (.manifests | length) == 1 then .manifests[0].digest else error("not one image") end' "$1/index.json"
 }
 
-push() {
-	repository=$1 variant=$2 layouts=$3
-	for arch in amd64 arm64; do # both are there before either is pushed
-		found=$(jq -r .architecture "$layouts/$variant-$arch/blobs/$(config_of "$layouts/$variant-$arch")")
-		[ "$found" = "$arch" ] || { echo "publish: $layouts/$variant-$arch is for $found" >&2; exit 1; }
-	done
-	for arch in amd64 arm64; do
-		digest=$(digest_of "$layouts/$variant-$arch")
-		"$crane" push "$layouts/$variant-$arch" "$repository@$digest" >&2
-		echo "$arch $digest"
-	done
+# blob prints where a layout has what a digest names.
+blob() {
+	echo "$1/blobs/$(echo "$2" | tr : /)"
 }
 
 # config_of prints where a layout has the configuration of its image.
 config_of() {
-	jq -r '.config.digest | sub(":"; "/")' "$1/blobs/$(digest_of "$1" | tr : /)"
+	blob "$1" "$(jq -r .config.digest "$(blob "$1" "$(digest_of "$1")")")"
+}
+
+push() {
+	repository=$1 variant=$2 layouts=$3 suffix=${4:-}
+	index=$(mktemp -d)
+	trap 'rm -rf "$index"' EXIT
+	mkdir -p "$index/blobs/sha256"
+	echo '{"imageLayoutVersion":"1.0.0"}' >"$index/oci-layout"
+	for arch in amd64 arm64; do # both are there before either is pushed
+		layout=$layouts/$variant-$arch$suffix
+		found=$(jq -r .architecture "$(config_of "$layout")")
+		[ "$found" = "$arch" ] || { echo "publish: $layout is for $found" >&2; exit 1; }
+		cp "$layout"/blobs/sha256/* "$index/blobs/sha256/"
+		jq -c --arg arch "$arch" '.manifests[0] | {mediaType, digest, size, platform: {architecture: $arch, os: "linux"}}' \
+			"$layout/index.json" >>"$index/manifests"
+	done
+	# GHCR shows the description of an index, and of nothing that it names.
+	jq -cS '.config.Labels | with_entries(select(.key | startswith("org.opencontainers.image.") and (contains(".base.") | not)))' \
+		"$(config_of "$layouts/$variant-amd64$suffix")" >"$index/annotations"
+	jq -cn --slurpfile manifests "$index/manifests" --slurpfile annotations "$index/annotations" \
+		'{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: $manifests, annotations: $annotations[0]}' \
+		>"$index/index.json"
+	digest=sha256:$(sha256sum "$index/index.json" | cut -d ' ' -f 1)
+	"$retry" "$crane" push --index "$index" "$repository@$digest" >&2
+	jq -r '"\(.platform.architecture) \(.digest)"' "$index/manifests"
+	echo "index $digest"
+}
+
+# read_lines reads what push has printed, into amd64, arm64 and index.
+read_lines() {
+	lines=$(cat)
+	for what in amd64 arm64 index; do
+		digest=$(echo "$lines" | sed -nE "s/^$what (sha256:[0-9a-f]{64})\$/\1/p")
+		[ -n "$digest" ] || { echo "publish: no digest for $what" >&2; exit 1; }
+		eval "$what=$digest"
+	done
+}
+
+# shellcheck disable=SC2154 # read_lines sets amd64, arm64 and index
+sign() {
+	repository=$1 sbom=$2
+	read_lines
+	for file in "$sbom-amd64.spdx.json" "$sbom-arm64.spdx.json"; do
+		[ -s "$file" ] || { echo "publish: no SBOM $file" >&2; exit 1; }
+		# The transparency log refuses about 3.5 MB, after minutes and without saying why.
+		[ "$(wc -c <"$file")" -lt 3000000 ] || { echo "publish: $file is too large to be signed" >&2; exit 1; }
+	done
+	for digest in "$amd64" "$arm64" "$index"; do
+		"$retry" "${COSIGN:-cosign}" sign --yes "$repository@$digest" >&2
+	done
+	for arch in amd64 arm64; do
+		eval "digest=\$$arch"
+		"$retry" "${COSIGN:-cosign}" attest --yes --type spdxjson --predicate "$sbom-$arch.spdx.json" "$repository@$digest" >&2
+	done
 }
 
 tag() {
-	repository=$1 revision=${2:-}
-	lines=$(cat)
-	manifests=
-	digests=
-	for arch in amd64 arm64; do
-		digest=$(echo "$lines" | sed -nE "s/^$arch (sha256:[0-9a-f]{64})\$/\1/p")
-		[ -n "$digest" ] || { echo "publish: no digest for $arch" >&2; exit 1; }
-		manifests="$manifests -m $repository@$digest"
-		digests="$digests $digest"
-	done
+	repository=$1 suffix=${2:-}
+	read_lines
+	once=
+	[ -z "${REVISION:-}" ] || once="main-$REVISION main-$(echo "$REVISION" | cut -c 1-7)"
+	[ -z "${RELEASE:-}" ] || once="$once $RELEASE"
 	names=
-	index=
-	if [ -n "$revision" ]; then
-		known=$(index_of "$repository:main-$revision")
-		if [ -z "$known" ]; then
-			names=main-$revision
+	for name in $once; do # all are looked up before any is set
+		known=$(index_of "$repository:$name$suffix")
+		if [ -z "$known" ] || [ "$known" = "$index" ]; then
+			names="$names $name"
 		else
-			echo "publish: main-$revision stays $known" >&2
-			# Of these images it is what an earlier try has left, perhaps unsigned.
-			members=$("$crane" manifest "$repository@$known" | jq -r '.manifests[].digest' | tr '\n' ' ')
-			[ " $members" != "$digests " ] || index=$known
-		fi
-	fi
-	[ "${LATEST:-yes}" = no ] || names="$names latest"
-	if [ -z "$names$index" ]; then
-		echo "publish: nothing to tag" >&2
-		return
-	fi
-	for name in $names; do
-		echo "$lines" | while read -r arch digest; do
-			"$crane" tag "$repository@$digest" "$name-$arch" >&2
-		done
-		# The index comes last: while it is not there, this can be done again.
-		if [ -z "$index" ]; then
-			# shellcheck disable=SC2086 # a list of words
-			"$crane" index append $manifests -t "$repository:$name" >&2
-			index=$("$crane" digest "$repository:$name")
-		else
-			"$crane" tag "$repository@$index" "$name" >&2
+			echo "publish: $name$suffix stays $known" >&2
 		fi
 	done
-	echo "$lines"
-	echo "index $index"
+	if [ -n "${RELEASE:-}" ] && [ "${MOVE:-}" = yes ]; then
+		names="$names ${RELEASE%.*} ${RELEASE%%.*}"
+	fi
+	[ "${LATEST:-}" != yes ] || names="$names latest"
+	# The index's comes last: who finds it finds the others.
+	for name in $names; do
+		for arch in amd64 arm64; do
+			eval "digest=\$$arch"
+			"$retry" "$crane" tag "$repository@$digest" "$name$suffix-$arch" >&2
+		done
+		"$retry" "$crane" tag "$repository@$index" "$name$suffix" >&2
+	done
 }
 
 # index_of prints the digest of a tag, and nothing where the registry says that there is
@@ -98,7 +135,6 @@ index_of() {
 }
 
 case ${1:-} in
-push) shift; push "$@" ;;
-tag) shift; tag "$@" ;;
+push | sign | tag) "$@" ;;
 *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

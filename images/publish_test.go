@@ -3,10 +3,8 @@
 package images
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,49 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// A registry is one on loopback, with the script that publishes.
-type registry struct {
-	crane      string
-	repository string
-}
-
-// newRegistry starts a registry, which ends with the test.
-func newRegistry(t *testing.T, variant string) registry {
-	t.Helper()
-	r := registry{crane: "./crane.sh"}
-	serve := exec.Command(r.crane, "registry", "serve", "--address", "127.0.0.1:0")
-	log, err := serve.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := serve.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		serve.Process.Kill()
-		serve.Wait()
-	})
-	lines := bufio.NewScanner(log)
-	port := regexp.MustCompile(`serving on port (\d+)`)
-	for lines.Scan() {
-		if m := port.FindStringSubmatch(lines.Text()); m != nil {
-			r.repository = "127.0.0.1:" + m[1] + "/jettison-base-" + variant
-			go func() {
-				for lines.Scan() { // what it logs is of no use, and is not to block it
-				}
-			}()
-			return r
-		}
-	}
-	t.Fatalf("the registry did not start: %v", lines.Err())
-	return r
-}
 
 // publish runs the script that the workflow runs.
 func (r registry) publish(t *testing.T, env []string, stdin string, args ...string) (string, error) {
@@ -73,9 +32,9 @@ func (r registry) publish(t *testing.T, env []string, stdin string, args ...stri
 	return string(out), err
 }
 
-func (r registry) must(t *testing.T, stdin string, args ...string) string {
+func (r registry) must(t *testing.T, env []string, stdin string, args ...string) string {
 	t.Helper()
-	out, err := r.publish(t, nil, stdin, args...)
+	out, err := r.publish(t, env, stdin, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,73 +52,130 @@ func (r registry) tags(t *testing.T) map[string]string {
 }
 
 // rehearse publishes an image for both architectures as the workflow does, and again
-// as the weekly rebuild does.
+// as the weekly rebuild and a release do.
 func rehearse(t *testing.T, variant string) {
 	r := newRegistry(t, variant)
 	if _, err := r.publish(t, nil, "", "push", r.repository, variant, t.TempDir()); err == nil {
 		t.Error("published what is not there")
 	}
-	digests := r.must(t, "", "push", r.repository, variant, layoutsDir(0))
-	if tags := r.tags(t); len(tags) != 0 {
-		t.Errorf("to push has set tags: %v", tags)
-	}
-	one, _, _ := strings.Cut(digests, "\n")
-	if _, err := r.publish(t, nil, one+"\n", "tag", r.repository, stamp.revision); err == nil || len(r.tags(t)) != 0 {
-		t.Errorf("tags with one architecture missing: %v, %v", err, r.tags(t))
-	}
+	digests := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(0))
+	first := fields(digests)
+	r.wantTags(t, nil) // to push sets none
+	r.rehearseSigning(t, digests)
+	r.wantTags(t, nil) // nor does a signature, made or not
 
-	first := fields(r.must(t, digests, "tag", r.repository, stamp.revision))
-	main := "main-" + stamp.revision
-	want := map[string]string{
-		"latest": first["index"], "latest-amd64": first["amd64"], "latest-arm64": first["arm64"],
-		main: first["index"], main + "-amd64": first["amd64"], main + "-arm64": first["arm64"],
+	revision := "REVISION=" + stamp.revision
+	for what := range first {
+		line := what + " " + first[what] + "\n"
+		if _, err := r.publish(t, []string{revision}, strings.Replace(digests, line, "", 1), "tag", r.repository); err == nil {
+			t.Errorf("tagged without %s", what)
+		}
 	}
-	r.wantTags(t, want)
+	r.wantTags(t, nil)
+
+	want := map[string]string{}
+	add := func(name string, digests map[string]string) {
+		want[name], want[name+"-amd64"], want[name+"-arm64"] = digests["index"], digests["amd64"], digests["arm64"]
+	}
+	main := []string{"main-" + stamp.revision, "main-" + stamp.revision[:7]}
+	for _, name := range append(main, "latest") {
+		add(name, first)
+	}
+	for range 2 { // the second time changes nothing
+		if again := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(0)); again != digests {
+			t.Errorf("pushed again it is %q, was %q", again, digests)
+		}
+		r.must(t, []string{revision, "LATEST=yes"}, digests, "tag", r.repository)
+		r.wantTags(t, want)
+	}
 	r.wantIndex(t, first)
 	for _, arch := range []string{"amd64", "arm64"} {
 		if img := open(t, filepath.Join(layoutsDir(0), variant+"-"+arch)); img.digest != first[arch] {
 			t.Errorf("%s: published %s, tested %s", arch, first[arch], img.digest)
 		}
 	}
+	// A release has its own names on the same digests.
+	r.must(t, []string{"RELEASE=v1.2.3", "MOVE=yes"}, digests, "tag", r.repository)
+	for _, name := range []string{"v1.2.3", "v1.2", "v1"} {
+		add(name, first)
+	}
+	r.wantTags(t, want)
 
-	// The weekly rebuild moves latest only.
-	weekly := fields(r.must(t, r.must(t, "", "push", r.repository, variant, layoutsDir(1)), "tag", r.repository))
+	// The weekly rebuild moves what is to move.
+	rebuilt := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(1))
+	weekly := fields(rebuilt)
 	if weekly["amd64"] == first["amd64"] {
 		t.Fatal("the second build is the first: this would prove nothing")
 	}
-	want["latest"], want["latest-amd64"], want["latest-arm64"] = weekly["index"], weekly["amd64"], weekly["arm64"]
+	r.must(t, []string{"LATEST=yes"}, rebuilt, "tag", r.repository)
+	add("latest", weekly)
 	r.wantTags(t, want)
-	// A late run of another commit leaves latest alone, and where its own name is taken
-	// does nothing.
+	r.must(t, []string{"RELEASE=v1.2.3", "MOVE=yes"}, rebuilt, "tag", r.repository)
+	add("v1.2", weekly)
+	add("v1", weekly)
+	r.wantTags(t, want)
+	// A late run of another commit has its own name and leaves latest alone.
 	old := strings.Repeat("f", 40)
-	for range 2 {
-		if _, err := r.publish(t, []string{"LATEST=no"}, digests, "tag", r.repository, old); err != nil {
-			t.Fatal(err)
-		}
-		for _, suffix := range []string{"", "-amd64", "-arm64"} {
-			want["main-"+old+suffix] = want[main+suffix]
+	r.must(t, []string{"REVISION=" + old}, digests, "tag", r.repository)
+	add("main-"+old, first)
+	add("main-"+old[:7], first)
+	r.wantTags(t, want)
+	// Nor do other images move what has a commit's name.
+	r.must(t, []string{revision}, rebuilt, "tag", r.repository)
+	r.wantTags(t, want)
+
+	// The other packing has names of its own.
+	if variant == "ubuntu22" {
+		lines := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(0), "-zstd")
+		r.must(t, []string{revision, "LATEST=yes"}, lines, "tag", r.repository, "-zstd")
+		for _, name := range append(main, "latest") {
+			add(name+"-zstd", fields(lines))
 		}
 		r.wantTags(t, want)
 	}
-	// Nor does a second run for the same commit move what has its name.
-	r.must(t, r.must(t, "", "push", r.repository, variant, layoutsDir(1)), "tag", r.repository, stamp.revision)
-	r.wantTags(t, want)
 
-	// What a try has tagged and not signed is named to the next one, though nothing is
-	// left to tag; what other images have the name of is not.
-	if again, err := r.publish(t, []string{"LATEST=no"}, digests, "tag", r.repository, stamp.revision); err != nil || !maps.Equal(fields(again), first) {
-		t.Errorf("another try prints %q, %v; want %v", again, err, first)
-	}
-	others := fmt.Sprintf("amd64 %s\narm64 %s\n", weekly["amd64"], weekly["arm64"])
-	if out, err := r.publish(t, []string{"LATEST=no"}, others, "tag", r.repository, stamp.revision); err != nil || out != "" {
-		t.Errorf("other images under the same name: %q, %v", out, err)
-	}
 	// A registry that fails does not say that there is no such tag.
 	fails := r.failing(t)
-	if out, err := fails.publish(t, nil, others, "tag", fails.repository, stamp.revision); err == nil {
-		t.Errorf("published to a registry that fails: %q", out)
+	if out, err := fails.publish(t, []string{revision, "LATEST=yes", "RETRIES=1"}, digests, "tag", fails.repository); err == nil {
+		t.Errorf("tagged at a registry that fails: %q", out)
 	}
 	r.wantTags(t, want)
+}
+
+// rehearseSigning has cosign's place taken by a script that notes what it is asked, or fails: the
+// real one needs a service on the internet.
+func (r registry) rehearseSigning(t *testing.T, digests string) {
+	t.Helper()
+	dir := t.TempDir()
+	sbom, log, cosign := filepath.Join(dir, "sbom"), filepath.Join(dir, "log"), filepath.Join(dir, "cosign")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"COSIGN=" + cosign, "RETRIES=2", "WAIT=0"}
+	write(cosign, "#!/bin/sh\necho \"$@\" >>"+log+"\n[ $(wc -l <"+log+") -ne 1 ]\n")
+	if _, err := r.publish(t, env, digests, "sign", r.repository, sbom); err == nil {
+		t.Error("signed without an SBOM")
+	}
+	var want []string
+	for _, what := range []string{"amd64", "amd64", "arm64", "index"} { // the first try fails
+		want = append(want, "sign --yes "+r.repository+"@"+fields(digests)[what])
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		name := sbom + "-" + arch + ".spdx.json"
+		write(name, "{}")
+		want = append(want, "attest --yes --type spdxjson --predicate "+name+" "+r.repository+"@"+fields(digests)[arch])
+	}
+	r.must(t, env, digests, "sign", r.repository, sbom)
+	if got := strings.Split(strings.TrimSpace(read(t, log)), "\n"); !slices.Equal(got, want) {
+		t.Errorf("cosign was asked %q, want %q", got, want)
+	}
+	write(cosign, "#!/bin/sh\nexit 1\n")
+	if _, err := r.publish(t, env, digests, "sign", r.repository, sbom); err == nil {
+		t.Error("a signature that fails is none to the script")
+	}
 }
 
 // failing is the same registry, but it cannot say what has the names of main.
@@ -195,7 +211,8 @@ func (r registry) wantTags(t *testing.T, want map[string]string) {
 func (r registry) wantIndex(t *testing.T, digests map[string]string) {
 	t.Helper()
 	var index struct {
-		Manifests []struct {
+		Annotations map[string]string
+		Manifests   []struct {
 			Digest   string
 			Platform struct{ OS, Architecture string }
 		}
@@ -210,6 +227,11 @@ func (r registry) wantIndex(t *testing.T, digests map[string]string) {
 	want := []string{"linux/amd64 " + digests["amd64"], "linux/arm64 " + digests["arm64"]}
 	if !slices.Equal(got, want) {
 		t.Errorf("the index has %q, want %q", got, want)
+	}
+	for name, want := range map[string]string{"source": stamp.source, "revision": stamp.revision, "description": "wrapp"} {
+		if got := index.Annotations["org.opencontainers.image."+name]; !strings.Contains(got, want) {
+			t.Errorf("the index says that its %s is %q, want %q", name, got, want)
+		}
 	}
 	command(t, r.crane, "validate", "--remote", r.repository+":latest")
 }

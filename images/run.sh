@@ -31,6 +31,11 @@ says() {
 	esac
 }
 
+if [ "$variant" = panel ]; then
+	says "linux/$arch" "$image" --version
+	says "${REVISION:-}" "$image" --version
+	exit 0
+fi
 if [ "$variant" = scratch ]; then
 	says "linux/$arch" "$image" version
 	says "${REVISION:-}" "$image" version

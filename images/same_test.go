@@ -35,27 +35,13 @@ func TestSameFlags(t *testing.T) {
 	if find(t, scratch, stage) != find(t, ubuntu, stage) {
 		t.Error("the Dockerfiles build the binary in different ways")
 	}
-	image, local := find(t, scratch, `^ARG LDFLAGS="([^"]*)"$`), find(t, makefile, `^LDFLAGS *= ([^\n]*)$`)
-	if measured := find(t, "../bench/measure.go", `"-ldflags=([^"]*)"`); image != local || measured != local {
-		t.Errorf("LDFLAGS are %q in the images, %q in bench/, %q in the Makefile", image, measured, local)
-	}
-	const flags = `\(.*grep '\^-' (build\.flags)\)`
-	find(t, scratch, `go build \$`+flags)
-	find(t, makefile, `^FLAGS *= \$`+flags)
-	find(t, "../.dockerignore", `^!(build\.flags)$`)
-}
-
-// TestHotPackages: each of our packages that build.flags names is there. Of a misspelt one go
-// build says nothing, and inlines nothing in it.
-func TestHotPackages(t *testing.T) {
-	t.Parallel()
-	named := regexp.MustCompile(`(?m)^-gcflags=github.com/lpportorino/jettison-base-images/(.*)=$`).FindAllStringSubmatch(read(t, "../build.flags"), -1)
-	if named == nil {
-		t.Error("none is named")
-	}
-	for _, name := range named {
-		if files, _ := filepath.Glob("../" + name[1] + "/*.go"); files == nil {
-			t.Errorf("no package %s", name[1])
+	for _, flag := range []struct{ name, image, local, measured, more string }{
+		{"FLAGS", `go build ([^\n]*) \\$`, `^FLAGS *= ([^\n]*)$`, `"build", "([^"]*)", "-ldflags`, " -tags=netgo"},
+		{"LDFLAGS", `^ARG LDFLAGS="([^"]*)"$`, `^LDFLAGS *= ([^\n]*)$`, `"-ldflags=([^"]*)"`, " -extldflags=-static"},
+	} {
+		image, local, measured := find(t, scratch, flag.image), find(t, makefile, flag.local), find(t, "../bench/measure.go", flag.measured)
+		if image != local+flag.more || measured != local {
+			t.Errorf("%s are %q in the images, %q in bench/, %q in the Makefile", flag.name, image, measured, local)
 		}
 	}
 }
@@ -73,9 +59,15 @@ func TestWorkflows(t *testing.T) {
 	for _, name := range names {
 		text := read(t, name)
 		for line := range strings.Lines(text) {
-			if _, action, ok := strings.Cut(strings.TrimSpace(line), "uses: "); ok && !pinned.MatchString(action) {
+			if _, action, ok := strings.Cut(strings.TrimSpace(line), "uses: "); ok && !strings.HasPrefix(action, "./") && !pinned.MatchString(action) {
 				t.Errorf("%s: %s is not pinned", name, action)
 			}
+		}
+		if strings.Contains(text, "runs-on: ubuntu-latest") {
+			t.Errorf("%s: a runner is to be of a named release", name)
+		}
+		if jobs, limits := strings.Count(text, "    runs-on:"), strings.Count(text, "    timeout-minutes:"); jobs != limits {
+			t.Errorf("%s: %d jobs, %d with a time limit", name, jobs, limits)
 		}
 		if strings.Contains(text, "sudo -E") || strings.Contains(text, "sudo --preserve-env ") {
 			t.Errorf("%s: sudo is to be told which variables", name)
@@ -83,7 +75,7 @@ func TestWorkflows(t *testing.T) {
 		if !strings.Contains(text, "\npermissions: {}\n") {
 			t.Errorf("%s: jobs that name no permissions have some", name)
 		}
-		if jobs, rights := strings.Count(text, "    runs-on:"), strings.Count(text, "    permissions:\n"); jobs != rights {
+		if jobs, rights := strings.Count(text, "    runs-on:")+strings.Count(text, "\n    uses: ./"), strings.Count(text, "    permissions:\n"); jobs != rights {
 			t.Errorf("%s: %d jobs, %d with permissions", name, jobs, rights)
 		}
 	}

@@ -3,7 +3,6 @@
 package images
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +20,6 @@ import (
 // in place of golang. They have the real names, so that the Dockerfiles resolve as
 // they are.
 const (
-	suite       = "bookworm"
 	ubuntuImage = "docker.io/library/ubuntu:22.04"
 	golangImage = "docker.io/library/golang:latest"
 )
@@ -46,8 +43,10 @@ func newStore(t *testing.T, arch string) store {
 	builder, goroot := bootstrap(t, runtime.GOARCH), toolchain(t)
 	s.commit(t, golangImage, runtime.GOARCH, func(container string) {
 		s.run(t, "add", "--quiet", container, builder, "/")
-		s.run(t, "add", "--quiet", container, goroot, "/usr/local/go")
-		s.run(t, "copy", "--quiet", container, "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt")
+		s.run(t, "add", "--quiet", container, goroot, "/")
+		for _, name := range certificates {
+			s.run(t, "copy", "--quiet", container, "/"+name, "/"+name)
+		}
 	}, "--env", "PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"--env", "GOPATH=/go", "--env", "GOTOOLCHAIN=local", "--workingdir", "/go")
 	return s
@@ -105,8 +104,9 @@ func (s store) build(t *testing.T, variant, arch string, number int) string {
 	cmd := exec.Command("./build.sh", variant, arch, out)
 	cmd.Env = append(os.Environ(),
 		"BUILDER=buildah", "BUILDAH="+strings.Join(s.buildah, " "), fmt.Sprintf("BUILD=-%d", number),
-		"VERSION="+stamp.version, "REVISION="+stamp.revision, "CREATED="+stamp.created,
-		"BASE_DIGEST="+baseDigest(variant, s, t),
+		"VERSION="+stamp.version, "REVISION="+stamp.revision, "CREATED="+stamp.created, "SOURCE="+stamp.source,
+		"BASE_DIGEST="+s.digest(t, ubuntuImage), "GO_DIGEST="+s.digest(t, golangImage),
+		"ZSTD_LEVEL=3",        // 19 takes minutes
 		"TMPDIR="+cacheDir(t), // for the cache mounts of the RUN lines
 	)
 	if number > 0 {
@@ -142,89 +142,8 @@ func layoutsDir(number int) string {
 	return filepath.Join(os.Getenv(inside), fmt.Sprintf("layouts-%d", number))
 }
 
-func baseDigest(variant string, s store, t *testing.T) string {
-	if variant == "scratch" {
-		return ""
-	}
-	return strings.TrimSpace(s.run(t, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", ubuntuImage))
-}
-
-// bootstrap returns an archive of Debian's smallest set of packages. It is kept in
-// the user's cache, under a name that says what it was made of.
-func bootstrap(t *testing.T, arch string) string {
+// digest is that of a stand-in.
+func (s store) digest(t *testing.T, image string) string {
 	t.Helper()
-	args := []string{"--variant=minbase", "--mode=root", "--architecture=" + arch, "--format=tar"}
-	// As in Docker's images of Ubuntu and Debian.
-	for _, option := range []string{"force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*"} {
-		args = append(args, "--dpkgopt="+option)
-	}
-	if arch != runtime.GOARCH {
-		args = append(args, "--skip=check/qemu")
-	}
-	args = append(args, suite)
-	return cached(t, suite+"-"+arch, command(t, "mmdebstrap", "--version")+strings.Join(args, " "), func(name string) {
-		command(t, "mmdebstrap", append(args, name)...)
-	})
-}
-
-// toolchain returns an archive of this machine's Go, without what no build needs.
-func toolchain(t *testing.T) string {
-	t.Helper()
-	return cached(t, "go", command(t, "go", "version"), func(name string) {
-		command(t, "tar", "-C", strings.TrimSpace(command(t, "go", "env", "GOROOT")), "--exclude=./api", "--exclude=./doc", "--exclude=./test",
-			"--exclude=./src/cmd", "--exclude=testdata", "--exclude=*_test.go", "-cf", name, ".")
-	})
-}
-
-// making has a lock for each file of the cache, so that none is made twice.
-var making sync.Map
-
-// cached returns a file of the user's cache. Its name says what it was made of, and
-// it is made where it is not there.
-func cached(t *testing.T, title, from string, create func(name string)) string {
-	t.Helper()
-	key := sha256.Sum256([]byte(from))
-	name := filepath.Join(cacheDir(t), fmt.Sprintf("%s-%x.tar", title, key[:6]))
-	lock, _ := making.LoadOrStore(name, new(sync.Mutex))
-	lock.(*sync.Mutex).Lock()
-	defer lock.(*sync.Mutex).Unlock()
-	if _, err := os.Stat(name); err == nil {
-		return name
-	}
-	part, err := os.MkdirTemp(cacheDir(t), "part-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(part)
-	create(filepath.Join(part, "x.tar"))
-	if err := os.Rename(filepath.Join(part, "x.tar"), name); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-func cacheDir(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "jettison-base-images")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// command runs a program and returns its stdout.
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var errors strings.Builder
-	cmd.Stderr = &errors
-	text, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, text, errors.String())
-	}
-	return string(text)
+	return strings.TrimSpace(s.run(t, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", image))
 }

@@ -39,26 +39,25 @@ func write(dir string) error {
 		}
 	}
 	for name, mode := range map[string]os.FileMode{
-		"tmp": 0o777 | os.ModeSticky, "var/tmp": 0o777 | os.ModeSticky, "run": 0o755, "root": 0o700, "home/archer": 0o755, "var/lib/wrapp": 0o755,
+		"tmp": 0o777 | os.ModeSticky, "var/tmp": 0o777 | os.ModeSticky, "run": 0o755, "root": 0o700, "home/archer": 0o755, "var/lib/wrapp": 0o775,
 	} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, mode)); err != nil {
 			return err
 		}
 	}
+	// Any uid of the group root can keep a spool: that is how engines that choose a uid do it.
 	if err := errors.Join(
 		os.Chown(filepath.Join(dir, "home/archer"), 1000, 1000),
-		os.Chown(filepath.Join(dir, "var/lib/wrapp"), 1000, 1000),
+		os.Chown(filepath.Join(dir, "var/lib/wrapp"), 1000, 0),
 	); err != nil {
 		return err
 	}
-	bundle, err := os.Open("/etc/ssl/certs/ca-certificates.crt")
-	if err != nil {
-		return fmt.Errorf("certificates: %w", err)
-	}
-	defer bundle.Close()
-	if err := writeFile(filepath.Join(dir, "etc/ssl/certs/ca-certificates.crt"), bundle); err != nil {
-		return err
+	// The bundle has the licence of Mozilla, which Debian's package brings.
+	for _, name := range []string{"etc/ssl/certs/ca-certificates.crt", "usr/share/doc/ca-certificates/copyright"} {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join("/", name)); err != nil {
+			return fmt.Errorf("certificates: %w", err)
+		}
 	}
 	return zones(filepath.Join(dir, "usr/share/zoneinfo"))
 }
@@ -90,6 +89,15 @@ func zones(dir string) error {
 		}
 	}
 	return nil
+}
+
+func copyFile(name, from string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeFile(name, f)
 }
 
 func writeFile(name string, text io.Reader) error {

@@ -1,0 +1,111 @@
+//go:build images || docker
+
+package images
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Debian's release that the stand-ins are made of.
+const suite = "bookworm"
+
+// What golang's image has of the package ca-certificates, below /.
+var certificates = []string{"etc/ssl/certs/ca-certificates.crt", "usr/share/doc/ca-certificates/copyright"}
+
+// The bases, and all that is published.
+var (
+	variants  = []string{"scratch", "ubuntu22"}
+	published = append(slices.Clone(variants), "panel")
+)
+
+// bootstrap returns an archive of Debian's smallest set of packages, and of more. It is
+// kept in the user's cache, under a name that says what it was made of.
+func bootstrap(t *testing.T, arch string, packages ...string) string {
+	t.Helper()
+	args := []string{"--variant=minbase", "--mode=root", "--architecture=" + arch, "--format=tar"}
+	// As in Docker's images of Ubuntu and Debian.
+	for _, option := range []string{"force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*"} {
+		args = append(args, "--dpkgopt="+option)
+	}
+	if arch != runtime.GOARCH {
+		args = append(args, "--skip=check/qemu")
+	}
+	if len(packages) > 0 {
+		args = append(args, "--include="+strings.Join(packages, ","))
+	}
+	args = append(args, suite)
+	return cached(t, strings.Join(append([]string{suite, arch}, packages...), "-"), command(t, "mmdebstrap", "--version")+strings.Join(args, " "), func(name string) {
+		command(t, "mmdebstrap", append(args, name)...)
+	})
+}
+
+// toolchain returns an archive of this machine's Go in usr/local/go, without what no build needs.
+func toolchain(t *testing.T) string {
+	t.Helper()
+	return cached(t, "go", command(t, "go", "version")+"usr/local/go", func(name string) {
+		command(t, "tar", "-C", strings.TrimSpace(command(t, "go", "env", "GOROOT")), "--exclude=./api", "--exclude=./doc", "--exclude=./test",
+			"--exclude=./src/cmd", "--exclude=testdata", "--exclude=*_test.go", `--transform=flags=r;s,^\.,usr/local/go,`, "-cf", name, ".")
+	})
+}
+
+// making has a lock for each file of the cache, so that none is made twice.
+var making sync.Map
+
+// cached returns a file of the user's cache. Its name says what it was made of, and
+// it is made where it is not there.
+func cached(t *testing.T, title, from string, create func(name string)) string {
+	t.Helper()
+	key := sha256.Sum256([]byte(from))
+	name := filepath.Join(cacheDir(t), fmt.Sprintf("%s-%x.tar", title, key[:6]))
+	lock, _ := making.LoadOrStore(name, new(sync.Mutex))
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
+	if _, err := os.Stat(name); err == nil {
+		return name
+	}
+	part, err := os.MkdirTemp(cacheDir(t), "part-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(part)
+	create(filepath.Join(part, "x.tar"))
+	if err := os.Rename(filepath.Join(part, "x.tar"), name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "jettison-base-images")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// command runs a program and returns its stdout.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, text, errors.String())
+	}
+	return string(text)
+}
