@@ -570,11 +570,14 @@ func TestRestartStorm(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	count := filepath.Join(t.TempDir(), "count")
+	if err := os.WriteFile(count, []byte("0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const starts, warm = 1000, 100
 	hold, proceed := fifo(t)
 	held, finish := fifo(t)
 	file := configure(t, s, shell("storm", fmt.Sprintf(`
-		echo x >>%[1]s; n=$(wc -l <%[1]s); echo "run $n"
+		read n <%[1]s; n=$((n + 1)); echo $n >%[1]s; echo "run $n"
 		[ $n = %[2]d ] && read x <%[3]s
 		[ $n = %[4]d ] && { read x <%[5]s; exit 0; }
 		exit 1`, count, warm, hold, starts, held))+"[restart]\npolicy = 'on-failure'\ndelay = '10ms'\nmax_delay = '1s'\nreset_after = '1ns'\n"+`
@@ -591,7 +594,8 @@ core = false
 	look := func(n int) (files, threads, rss int) {
 		t.Helper()
 		eventually(t, fmt.Sprint(n, " starts"), func() bool {
-			return slices.Contains(s.Messages("logs:app:storm:info"), "run "+strconv.Itoa(n))
+			text, err := os.ReadFile(count)
+			return err == nil && string(text) == strconv.Itoa(n)+"\n"
 		})
 		proc := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
 		fds, err := os.ReadDir(proc + "fd")

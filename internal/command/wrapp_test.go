@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -81,15 +80,7 @@ func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 	return lines
 }
 
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for until := time.Now().Add(2 * time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not within 2 minutes: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // TestBytes sends files of difficult bytes through wrapp and compares.
 func TestBytes(t *testing.T) {

@@ -59,16 +59,7 @@ func said(s *redistest.Server, text string) (found []string) {
 	return found
 }
 
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	const limit = time.Minute
-	for until := time.Now().Add(limit); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // TestSpooled has no server while much more is written than memory holds, and
 // then has one: all of it comes, in order, and nothing is left on disk.

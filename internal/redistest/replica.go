@@ -11,15 +11,26 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// Wait waits until done says true.
+// Eventually waits until done says true, two minutes at most. It leaves four fifths of the
+// time to what it waits for, however much done itself takes.
+func Eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for until := time.Now().Add(2 * time.Minute); ; {
+		begun := time.Now()
+		if done() {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("not within 2 minutes: %s", what)
+		}
+		time.Sleep(max(5*time.Millisecond, 4*time.Since(begun)))
+	}
+}
+
+// Wait waits until done says true of the server.
 func (s *Server) Wait(what string, done func() bool) {
 	s.t.Helper()
-	for until := time.Now().Add(30 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(until) {
-			log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
-			s.t.Fatalf("%s: %s does not come about\n%s", s.Addr(), what, log[max(0, len(log)-2000):])
-		}
-	}
+	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
 // Info is a section of INFO.

@@ -116,14 +116,10 @@ func TestWrittenInTime(t *testing.T) {
 	c := s.Dial(2)
 	for i := range 3 {
 		say(v, "n")
-		for until := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if n, _ := redis.Int(c.Do("GET", "wrapp:a:n")); n == i+1 {
-				break
-			}
-			if time.Now().After(until) {
-				t.Fatal("not written")
-			}
-		}
+		eventually(t, "it is written", func() bool {
+			n, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
+			return n == i+1
+		})
 	}
 	closed(t, v)
 }
@@ -191,15 +187,7 @@ func TestOnceEach(t *testing.T) {
 	}
 }
 
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for until := time.Now().Add(time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 func newWriter(s *redistest.Server, id string) *writer {
 	return &writer{id: id, refused: make(map[string]bool), opts: Options{
