@@ -9,8 +9,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 )
 
-// buildID is the build ID of an executable, or what Go's linker puts in its
-// place; empty if there is none, or the file cannot be read.
+// buildID returns the build ID of an executable, or what Go's linker puts in its place. It
+// is empty if the file has neither or cannot be read.
 func buildID(path string) string {
 	// The name may come from a core, and stand for anything.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)

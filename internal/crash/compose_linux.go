@@ -259,7 +259,8 @@ func (w *Watch) withoutCore(status process.Status) string {
 	return text
 }
 
-// hardLimit is the limit for cores that nobody here can exceed.
+// hardLimit returns our hard limit for the size of cores, in bytes: no app that we start
+// can exceed it.
 func hardLimit() uint64 {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &l); err != nil {

@@ -49,8 +49,8 @@ func (d *death) fatal() bool {
 	return d.block != nil && d.status.ExitCode() != 0 && !d.stopped && !d.block.interrupted()
 }
 
-// interrupted says whether a traceback only tells that somebody has interrupted
-// the app, as Python does for SIGINT.
+// interrupted says whether a traceback only tells that the app was interrupted, as
+// Python's does for SIGINT.
 func (b *Block) interrupted() bool {
 	text := strings.TrimSpace(b.Text)
 	return strings.HasPrefix(text[strings.LastIndexByte(text, '\n')+1:], "KeyboardInterrupt")

@@ -17,7 +17,7 @@ func (w *Watch) ending() {
 	defer cancel()
 	w.last = w.death()
 	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
-		// Somebody may have changed it since.
+		// The pattern may have changed since.
 		w.looking.Lock()
 		w.pattern, w.finder.pattern = p, p
 		w.looking.Unlock()

@@ -149,8 +149,8 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 	return c, err
 }
 
-// examine reads a file that is open. It returns nothing if it is none of ours, or
-// is to be looked at again.
+// examine reads a file that is open. It returns nothing if the core is not ours, or is to
+// be looked at again.
 func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) (*found, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil || !f.plausible(&stat) {

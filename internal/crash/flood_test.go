@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 	select {
 	case <-w.crowd:
 	default:
-		t.Error("nobody is told that many tracebacks wait")
+		t.Error("it is not told that many tracebacks wait")
 	}
 	lost := w.blocks[0].lost
 	if lost+len(w.blocks) != came || w.blocks[len(w.blocks)-1].Title != fmt.Sprint("number ", came) {
@@ -43,7 +43,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d are left, of %d bytes", len(w.blocks), w.held)
 	}
 	w.survived(time.Now())
-	w.outlived() // there is none
+	w.outlived() // without a traceback that waits
 	w.tellSums(true)
 	// All say the same, but for a number.
 	if len(got) != 2 || w.held != 0 {

@@ -206,7 +206,7 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 		p.Stop()
 		<-p.Exited()
 	}
-	// Nobody of its group is left that could hold the pipes.
+	// No process of its group is left that could hold the pipes.
 	readers.Wait()
 	if why == "" && len(full) > 0 {
 		why = gdbTooMuch

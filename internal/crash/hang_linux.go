@@ -75,8 +75,7 @@ func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// Hang is Dump for a caller who does not wait. It calls then when the report has
-// been delivered, or when there is none.
+// Hang runs Dump in the background and calls then afterwards, with or without a report.
 func (w *Watch) Hang(why string, then func()) {
 	w.mu.Lock()
 	if !w.finishing {
@@ -143,8 +142,8 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 // maxStates bounds the threads that are told.
 const maxStates = 512
 
-// threadStates is a line for each thread: its name, what state it is in, and what
-// it waits for in the kernel, as far as we may know.
+// threadStates returns a line for each thread: its name, its state, and the kernel function
+// that it waits in, where we may read that.
 func threadStates(proc string) string {
 	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
 	if err != nil {

@@ -19,7 +19,7 @@ type core struct {
 	pid, ppid, pgrp int
 	uid             uint32
 	signal          int
-	info            siginfo // zero if there is none
+	info            siginfo // zero: the note has no siginfo
 	threads         int
 	executable      string // the file that was mapped where the program headers were
 	size            uint64 // of the whole file, if nothing of it is missing
@@ -111,7 +111,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 	return c, nil
 }
 
-// stretch is a part of a file, as far as the file has it.
+// stretch returns a reader of a part of a file, which ends early where the file does.
 func stretch(r io.ReaderAt, offset, length uint64) (io.Reader, error) {
 	if offset > math.MaxInt64 {
 		return nil, errors.New("an offset that no file has")

@@ -114,11 +114,11 @@ func TestOOMBeside(t *testing.T) {
 	l.before = l.latest
 	count(1)
 	if countOOM(l.group).since(l.before) == "" {
-		t.Error("a kill of just now is none of this app")
+		t.Error("a kill of just now is not counted for this app")
 	}
 	l.look()
 	if countOOM(l.group).since(l.before) == "" {
-		t.Error("a kill that was seen once is none of this app")
+		t.Error("a kill that was seen once is not counted for this app")
 	}
 	l.look()
 	if why := countOOM(l.group).since(l.before); why != "" {

@@ -119,7 +119,7 @@ func (t *tail) lines(n int) []string {
 }
 
 // clean makes text out of bytes that may be anything: valid UTF-8 without
-// control characters, which would reach the terminal of whoever reads it.
+// control characters, which would reach the reader's terminal.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 {

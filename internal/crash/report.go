@@ -205,8 +205,8 @@ func (w *Watch) secrets() []string {
 	return w.opts.Secrets()
 }
 
-// leastValue is the length of the shortest value of a variable that is taken for
-// a secret; DEBUG_TOKEN=true is none.
+// leastValue is the length in bytes of the shortest value that is taken for a secret:
+// DEBUG_TOKEN=true does not hold one.
 const leastValue = 6
 
 // size is a number of bytes in words.

@@ -96,7 +96,7 @@ const (
 	// the app's tree still holds its pipes.
 	outputGrace = time.Second
 
-	// stopLimit is how long a report of a crash while stopping may take: whoever
+	// stopLimit is how long a report of a crash while stopping may take: the one who
 	// stops us does not wait for long.
 	stopLimit = 5 * time.Second
 

@@ -20,7 +20,7 @@ import (
 //	running ── the app stops ──▶ we take the terminal, stop ourselves ──▶ stopped
 //	stopped ── SIGCONT comes ──▶ we hand the terminal over, continue the app ──▶ running
 //
-// Where nobody could continue us, the kernel does not stop us, and the app goes on at
+// Where no process could continue us, the kernel does not stop us, and the app goes on at
 // once.
 
 // stopAgain is how soon after it was continued an app that stops again has to wait: it
@@ -73,7 +73,7 @@ func (p *Process) stop(sig syscall.Signal) (resume bool) {
 		setForeground(p.tty, unix.Getpgrp())
 	}
 	if sig == syscall.SIGSTOP {
-		sig = syscall.SIGTSTP // which the kernel leaves out where nobody could continue us
+		sig = syscall.SIGTSTP // the kernel drops it where no process could continue us
 	}
 	suspend(sig)
 	return true
@@ -97,8 +97,8 @@ func (p *Process) resume() {
 }
 
 // suspend stops this process and its group as sig does by default, and returns when it
-// was continued. If nobody could do that, since the process group is orphaned, the
-// kernel stops nobody, and suspend returns at once. Nothing may be started meanwhile.
+// was continued. No process could continue an orphaned process group: the kernel does not
+// stop it, and suspend returns at once. The caller must not start a process meanwhile.
 func suspend(sig syscall.Signal) {
 	old, err := setAction(sig, &sigaction{handler: sigIgnore})
 	if err != nil {

@@ -344,7 +344,7 @@ func TestCaused(t *testing.T) {
 	cmd.Wait()
 }
 
-// cause writes beyond the limit for files, and to a pipe that nobody reads.
+// cause writes beyond the limit for files, and to a pipe without a reader.
 func cause(file string) {
 	f, err := os.Create(file)
 	if err != nil {

@@ -47,7 +47,7 @@ func (p *Process) pause() {
 	for errors.Is(err, syscall.EINTR) {
 		_, err = syscall.Wait4(p.pid, &raw, 0, &usage)
 	}
-	if err == nil && !raw.Stopped() { // somebody killed it
+	if err == nil && !raw.Stopped() { // killed while it was stopped
 		p.ended(raw, &usage, nil)
 		return
 	}

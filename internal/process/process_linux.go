@@ -20,15 +20,14 @@ type Command struct {
 	Args  []string // the arguments, passed as they are
 	Dir   string   // where the app starts; here if empty
 	Env   []string // all of the app's environment
-	User  *User    // nil: whoever we are
+	User  *User    // nil: our own user
 
 	Stdin, Stdout, Stderr *os.File
 
 	StopSignal  syscall.Signal
 	StopTimeout time.Duration // from StopSignal to SIGKILL
 
-	// Core lets the app dump core: its limit for that is raised as far as its
-	// hard limit allows.
+	// Core lets the app dump core: its soft limit for cores is raised to the hard limit.
 	Core bool
 
 	// Tool says that this is a tool of ours beside the app: when it has ended,

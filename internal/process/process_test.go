@@ -505,7 +505,7 @@ func TestStartErrors(t *testing.T) {
 	if err := os.Mkdir(dir+"/closed", 0); err != nil {
 		t.Fatal(err)
 	}
-	nobody := []string{"TEST_USER=4242", "TEST_FILES=/none:/none"}
+	unprivileged := []string{"TEST_USER=4242", "TEST_FILES=/none:/none"}
 	for _, tt := range []struct {
 		path string
 		env  []string
@@ -522,12 +522,12 @@ func TestStartErrors(t *testing.T) {
 		{"./plain", []string{"TEST_DIR=" + dir}, 126, dir + "/plain may not be executed"},
 		{dir + "/noshebang", nil, 126, dir + "/noshebang is no program for this machine"},
 		{dir + "/interpreter", nil, 126, dir + "/interpreter cannot be executed: the interpreter or loader it names does not exist"},
-		{dir + "/private", nobody, 126, dir + "/private may not be executed"},
+		{dir + "/private", unprivileged, 126, dir + "/private may not be executed"},
 		{"/bin/true", []string{"TEST_DIR=" + dir + "/none"}, 125, "the directory " + dir + "/none to start in does not exist"},
 	} {
 		t.Run(filepath.Base(tt.path), func(t *testing.T) {
-			if tt.env != nil && tt.env[0] == nobody[0] && os.Geteuid() != 0 {
-				t.Skip("only root can become somebody")
+			if tt.env != nil && tt.env[0] == unprivileged[0] && os.Geteuid() != 0 {
+				t.Skip("only root can change its user")
 			}
 			cmd := command(t, tt.env, tt.path)
 			cmd.Stderr = nil
@@ -543,7 +543,7 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// TestNotRoot has a wrapper that is not root try to become somebody.
+// TestNotRoot has a wrapper that is not root try to change its user.
 func TestNotRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -629,7 +629,7 @@ func TestLookupUser(t *testing.T) {
 func TestUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody")
+		t.Skip("only root can change its user")
 	}
 	passwd, group := accounts(t)
 	cmd := command(t, []string{"TEST_USER=archer", "TEST_FILES=" + passwd + ":" + group, "HOME=/root", "LOGNAME=root"}, "sh", "-c",

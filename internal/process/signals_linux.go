@@ -75,7 +75,7 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 
 	c := make(chan os.Signal, 64)
 	// SIGPIPE is subscribed to as well, or the os package would end this process when
-	// it writes to a standard stream that nobody reads.
+	// it writes to a standard stream without a reader.
 	pipe := make(chan os.Signal, 1)
 	old := make(map[syscall.Signal]sigaction)
 	for n := syscall.Signal(1); n <= 64; n++ {
@@ -131,9 +131,8 @@ func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 	}
 }
 
-// caused says whether this process is the cause of a signal that it got, by what it
-// wrote, where, and how much. Nobody meant that for the app. code and pid are of the
-// signal's siginfo.
+// caused says whether this process raised a signal itself, by what it wrote, where, or how
+// much. Such a signal is not for the app. code and pid are those of the signal's siginfo.
 func caused(sig syscall.Signal, code int32, pid int) bool {
 	if code <= 0 && pid == os.Getpid() {
 		return true // SIGPIPE and SIGXFSZ come as if sent by kill(2)
@@ -145,8 +144,8 @@ func caused(sig syscall.Signal, code int32, pid int) bool {
 	return false
 }
 
-// keepIgnored has ignored what was when this process started, as far as that is
-// known: before any code of ours runs the Go runtime has put its own handlers in
+// keepIgnored keeps ignored the signals that were ignored when this process started, where
+// that is known: before any code of ours runs the Go runtime has put its own handlers in
 // place, but for SIGHUP, SIGINT and the terminal's stops where these are ignored. A
 // shell without job control has its background processes ignore SIGINT and SIGQUIT
 // together.
@@ -158,7 +157,7 @@ func keepIgnored() {
 
 // A terminal is written to by a process in its background, too, as a shell's command
 // with & is. Where the terminal is set to stop those (stty tostop), a Write fails or
-// goes through, and stops nobody.
+// goes through, and stops no process.
 type terminal struct{ *os.File }
 
 // Terminal returns f as it is to be written to by a process that must not be stopped

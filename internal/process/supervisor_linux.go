@@ -117,8 +117,8 @@ func (s *Supervisor) reap() {
 	}
 }
 
-// changed is the pid of a child that has ended or stopped and was not waited for yet, 0
-// if there is none.
+// changed returns the pid of a child that has ended or stopped and was not waited for yet,
+// or 0.
 func changed() int {
 	// As siginfo_t has it where addresses take 64 bits, in waitid(2); x/sys has the first
 	// three fields only.

@@ -73,7 +73,7 @@ func fileOf(text []byte) (*os.File, error) {
 }
 
 // runBeside runs a command as the app is run: as its user, in its directory and
-// environment. What the command writes is nobody's.
+// environment. The command's output is discarded.
 func runBeside(ctx context.Context, supervisor *process.Supervisor, app *process.Command, words []string, stdin *os.File) error {
 	path, err := process.Resolve(words[0], app.Dir, lookup(app.Env, "PATH"))
 	if err != nil {

@@ -31,11 +31,11 @@ const textKept = 1 << 20
 
 // An intake takes the app's two pipes to the outbox, line by line, and the markers
 // in them to the values and the health pools. One goroutine reads both pipes, in the order in
-// which they became readable, so that an app's standard output and error stay in
-// the order in which it wrote them as far as two pipes can tell.
+// which they became readable. An app's standard output and error stay in the order in
+// which it wrote them, within what two pipes can tell.
 type intake struct {
 	poll     *poller
-	bell     int                // an eventfd: somebody asks, or the end has come
+	bell     int                // an eventfd: a caller asks, or the end has come
 	asks     chan chan struct{} // to be closed when what is in the pipes now was read
 	to       sinks
 	json     *entry.JSON   // nil: entries are text
@@ -218,7 +218,7 @@ func (in *intake) closeBlocks() (next time.Duration) {
 	return next
 }
 
-// answer reads what is in the pipes now, for whoever has rung the bell, and says
+// answer reads what is in the pipes now, for the callers who rang the bell, and says
 // whether the end has come.
 func (in *intake) answer() (last bool) {
 	var count [8]byte
@@ -278,7 +278,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		return -1
 	}
 	if p.tty && errors.Is(err, unix.EIO) {
-		return 0 // nobody has the other side any more, and all was read
+		return 0 // the other side is closed, and all was read
 	}
 	if err != nil {
 		in.to.out.Say(logstream.Error, "read the app's output: "+err.Error())
@@ -315,7 +315,7 @@ func (in *intake) drain(p *inlet) {
 	}
 }
 
-// end gives out what is left of a pipe, and closes it. Whoever still holds the
+// end gives out what is left of a pipe, and closes it. A process that still holds the
 // other end does not belong to the app.
 func (in *intake) end(p *inlet) {
 	in.give(p, p.split.Last)

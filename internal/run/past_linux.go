@@ -156,7 +156,7 @@ func commOf(pid string) string {
 // mostKernelLog bounds what is read of the kernel's log, in bytes.
 const mostKernelLog = 4 << 20
 
-// kernelLog reads /dev/kmsg as far as it is now. In a container it is rarely permitted.
+// kernelLog returns what /dev/kmsg holds now. In a container reading it is rarely permitted.
 func kernelLog() (string, error) {
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

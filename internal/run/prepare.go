@@ -14,7 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// defaultUser is who an app runs as when wrapp is root and was told nobody.
+// defaultUser runs the app when wrapp is root and the configuration names no user.
 const defaultUser = "archer"
 
 // prepare turns the [app] section into a command. Errors are *process.StartErrors. note

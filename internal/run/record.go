@@ -33,8 +33,8 @@ func newRecord(name, version string, log *slog.Logger) *record {
 	}}
 }
 
-// markerFields say, with the marker of a run's beginning, whose run it is: the hash will be
-// gone when somebody asks how the run ended.
+// markerFields are the fields of the marker of a run's beginning. They say whose run it is:
+// the hash is gone when a later start asks how the run ended.
 func (r *record) markerFields() []string {
 	return []string{"host", r.Host, "pid", strconv.Itoa(r.PID), "boot", r.Boot}
 }
@@ -76,7 +76,7 @@ func (r *record) fields(running bool) []string {
 	return r.Fields()
 }
 
-// refused tells why nobody will see that this wrapp lives. Readers know it by the field.
+// refused tells why readers cannot see that this wrapp lives: its hash was refused.
 func (r *record) refused(reply string) {
 	text := "redis does not take " + fleet.RunKey(r.Name, r.Instance) + ", so wrapp ls cannot tell whether this run lives: " + reply
 	if redisconn.Denied(reply) {

@@ -33,9 +33,9 @@ type session struct {
 	copies     copies
 	latest     atomic.Pointer[process.Command] // the app as it was started last
 	terminal   bool                            // standard input was a terminal at the start
-	stopped    atomic.Bool                     // somebody asked for the end: no run follows
+	stopped    atomic.Bool                     // the end was asked for: no run follows
 
-	noSupervisor error // why there is none
+	noSupervisor error // why supervisor is nil
 }
 
 // An appRun is what each run of the app has for itself. One goroutine uses it, but for
@@ -149,8 +149,8 @@ func (r *appRun) tell(failed error) {
 	}
 }
 
-// pause lets the delay before another run pass. It returns false if somebody asked for the
-// end meanwhile.
+// pause lets the delay before another run pass. It returns false if the end was asked for
+// meanwhile.
 func (s *session) pause(delay time.Duration) bool {
 	defer s.to.pools.Linger()()
 	over := time.NewTimer(delay)
@@ -221,7 +221,7 @@ func (r *appRun) ended() {
 // signal to be why.
 const leastPatience = time.Second
 
-// asked says whether the app ended because somebody asked it to, other than by SIGTERM to
+// asked says whether the app ended because it was asked to, other than by SIGTERM to
 // wrapp: by a signal that was passed on to it just before, or at the terminal, where
 // Ctrl-C reaches the app alone.
 func (r *appRun) asked() bool {

@@ -36,7 +36,7 @@ type tee struct {
 	stalled bool   // leave out what does not fit, until all has been written
 	left    int    // bytes left out
 	closed  bool
-	broken  bool // nobody reads any more
+	broken  bool // its reader is gone
 	done    chan struct{}
 }
 

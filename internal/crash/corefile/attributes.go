@@ -1,7 +1,7 @@
 package corefile
 
-// attr reads an attribute. One of a form that is not known makes the cursor bad,
-// as nobody can say how long it is.
+// attr reads an attribute. An unknown form makes the cursor bad, since its length is
+// unknown.
 func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
 	v := attr{form: s.form}
 	if v.form == formIndirect {

@@ -59,9 +59,9 @@ func (c *Core) Backtrace(t *Thread, limit int) []Frame {
 	return slices.Clip(frames[:min(len(frames), limit)])
 }
 
-// step makes registers those of the caller. It is false if there is no caller, or
-// none to be found, and then they are nobody's. A caller that was interrupted made
-// no call.
+// step makes registers those of the caller. It is false if there is no caller or it cannot
+// be found; the registers then belong to no frame. A caller that was interrupted made no
+// call.
 func (c *Core) step(regs *Registers, lookup uint64, exact bool) (interrupted, ok bool) {
 	m := c.moduleAt(lookup)
 	if exact && !c.executable(lookup) {

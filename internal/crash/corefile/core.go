@@ -196,8 +196,8 @@ func (c *Core) spend(n int) bool {
 	return true
 }
 
-// expired says whether the time is over. Whoever asks has something slow in
-// mind, such as a read of a file. Once it is over, nothing is read any more.
+// expired says whether the time for this core is over. Callers ask before something slow,
+// such as a read of a file. Once the time is over, nothing is read any more.
 func (c *Core) expired() bool {
 	if !c.deadline.IsZero() && time.Now().After(c.deadline) {
 		c.budget = 0

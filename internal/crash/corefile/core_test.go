@@ -58,7 +58,7 @@ func TestBacktrace(t *testing.T) {
 		{"Rust", "rustc", "bounds.rs", []string{"-g", "-Cpanic=abort"}, []string{
 			"core::panicking::panic_bounds_check", "bounds::deep::Shelf::take", "bounds::main",
 		}, "core/src/panicking.rs", true, abrt, 1},
-		// rustc 1.63 leaves the unwind tables out of a program that aborts, if nobody asks for them.
+		// rustc 1.63 leaves the unwind tables out of a program that aborts, without this flag.
 		{"Rust, optimized", "rustc", "bounds.rs", []string{"-O", "-Cpanic=abort", "-Cforce-unwind-tables=yes", "-Csymbol-mangling-version=v0"}, []string{
 			"core::panicking::panic_bounds_check", "<bounds::deep::Shelf>::take", "bounds::main",
 		}, "core/src/panicking.rs", false, abrt, 1},

@@ -3,7 +3,7 @@ package corefile
 // A source is bytes at addresses: a file's at its offsets, or a process's
 // memory.
 type source interface {
-	// readAt fills p from off on as far as it can and says how far.
+	// readAt fills p from off on and returns the number of bytes that it could read.
 	readAt(p []byte, off uint64) int
 }
 

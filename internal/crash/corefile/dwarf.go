@@ -6,8 +6,8 @@ import (
 	"sort"
 )
 
-// DWARF of versions 2 to 5, as far as lines and inlined calls need it. It is
-// read piece by piece: no section is held in memory unless it is compressed.
+// The part of DWARF, versions 2 to 5, that lines and inlined calls need. It is read
+// piece by piece: no section is held in memory unless it is compressed.
 
 const (
 	maxUnits      = 1 << 17 // of all modules

@@ -81,7 +81,7 @@ func readProgs(src source, h ehdr) []phdr {
 	return all
 }
 
-// section finds a section by name that has contents, nil if there is none.
+// section returns the section of that name if it has contents, or nil.
 func (e *elfFile) section(name string) *section {
 	if e != nil {
 		for i := range e.sections {

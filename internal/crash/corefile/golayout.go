@@ -68,7 +68,7 @@ func (m *Module) goVersion(e *elfFile) string {
 }
 
 // layoutOf finds the layout of a version such as "go1.27.4", "go1.26.8 X:exp" or
-// "devel go1.28-abcdef". If there is none, doubt says why.
+// "devel go1.28-abcdef". Without a layout, doubt says why.
 func layoutOf(text string) (layout *goLayout, doubt string) {
 	for word := range strings.FieldsSeq(text) {
 		minor, ok := strings.CutPrefix(version.Lang(word), "go1.")
@@ -129,8 +129,8 @@ func (t *goTable) readModule(m *Module, e *elfFile) bool {
 	return false
 }
 
-// findModule finds runtime.moduledata in a section by its first two words. What it
-// returns is empty if there is none.
+// findModule finds runtime.moduledata in a section by its first two words. Without it, it
+// returns an empty span.
 func (t *goTable) findModule(s span) span {
 	cur := s.from(0)
 	for cur.left() >= 16 {

@@ -20,7 +20,7 @@ var inlinedCalls = []string{
 	"main.(*box).get main.go:8 inlined", "main.inlined main.go:11 inlined", "main.outer main.go:16", "main.main main.go:24",
 }
 
-// withoutInlined is the same as far as it is known without the inlined calls.
+// withoutInlined holds what is known of these frames without inlined calls.
 var withoutInlined = []string{"main.outer :0", "main.main main.go:24"}
 
 // mainFrames are the frames of package main in the thread that crashed.

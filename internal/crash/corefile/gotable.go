@@ -50,7 +50,7 @@ const (
 	goSPWrite  = 2 // it changes to another stack
 )
 
-// goFuncs is the module's table, nil if it is none of Go's.
+// goFuncs returns the module's table, or nil if the module is not built by Go.
 func (m *Module) goFuncs() *goTable {
 	if m.goTried {
 		return m.golang

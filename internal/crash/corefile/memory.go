@@ -47,7 +47,7 @@ func (c *Core) readMemory(p []byte, addr uint64) int {
 	return done
 }
 
-// readPiece reads as far as one segment or one mapping reaches.
+// readPiece reads up to the end of one segment or one mapping.
 func (c *Core) readPiece(p []byte, addr uint64) int {
 	if !c.spend(len(p)) {
 		return 0

@@ -27,7 +27,7 @@ type Module struct {
 	id      []byte
 	main    bool
 	opened  bool
-	file    *elfFile // nil if there is none that is known to be the mapped one
+	file    *elfFile // nil: no file is known to be the mapped one
 	debug   *elfFile
 	tables  []*frameTable // nil until they were looked for
 	symbols *symbolTable

@@ -16,7 +16,7 @@ import (
 
 // A Frame is one call of a stack.
 type Frame struct {
-	Function string // as whoever read the stack writes it; empty: not known
+	Function string // as the reader of the stack writes it; empty: not known
 	Module   string // path of the file that the code is from; empty: not known
 	Offset   uint64 // of the code in Module; 0: not known
 	Place    string // FILE:LINE, for people; empty: not known

@@ -3,7 +3,7 @@ package traceback
 import "bytes"
 
 // glog's, abseil's and klog's last line is a FATAL one: "F20060102 15:04:05.000000
-// 123 file.cc:9] why", with the year or without. That is enough: whoever logs it
+// 123 file.cc:9] why", with the year or without. That is enough: a program that logs it
 // aborts. A stack follows. Their handlers of signals print the signal and the
 // stack between asterisks.
 var (

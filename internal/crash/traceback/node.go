@@ -131,7 +131,7 @@ func isFrame(line []byte) bool {
 	return n > 0 && has(rest[n:], ": 0x")
 }
 
-// nodeStack reads the calls of the error that nobody caught.
+// nodeStack reads the calls of an uncaught error.
 func nodeStack(title string, lines []string) (s stack) {
 	s.kind = "throw" // of what is no error
 	if n := name([]byte(title), "."); n > 0 && (n == len(title) || title[n] == ':' || strings.HasPrefix(title[n:], " [")) {

@@ -67,8 +67,8 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// TestCutShort wants that nothing counts before there is enough of it: the
-// first line of most is none. Those that need no more are named here.
+// TestCutShort wants that nothing counts before there is enough of it: the first line
+// alone does not, except for the forms that are named here.
 func TestCutShort(t *testing.T) {
 	enough := map[string]bool{native: true}
 	for _, d := range deaths {

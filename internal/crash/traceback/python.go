@@ -30,7 +30,7 @@ var (
 		},
 		next: nextPython,
 	}
-	// A group that nobody raised, as "except*" makes one of what went wrong in it,
+	// A group that was not raised, as "except*" makes one of what went wrong in it,
 	// has no traceback of its own. It counts once its members follow.
 	pythonBareGroup = form{
 		language: "Python",

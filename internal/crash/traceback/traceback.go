@@ -3,8 +3,8 @@
 // traceback, a sanitizer's report. Each becomes one Report, whose text is what
 // the app printed. It only listens: the lines go wherever they go without it.
 //
-// A line that merely talks of a panic is none. Every form says what else has to
-// be there before it counts; see the file of each language.
+// A line that merely talks of a panic does not count. Every form says what else it needs;
+// see the file of each language.
 package traceback
 
 import "time"
@@ -150,9 +150,8 @@ func (r *Recognizer) Line(text []byte, now time.Time) {
 	r.line(text, now)
 }
 
-// Idle says that it is now, and that no line came. It closes a block whose next
-// line is overdue; whoever runs the recogniser calls it about once a second
-// while Open.
+// Idle tells the recogniser that no line came until now. It closes a block whose next
+// line is overdue. The caller calls it about once a second while Open.
 func (r *Recognizer) Idle(now time.Time) {
 	if r.overdue(now) {
 		r.finish()
