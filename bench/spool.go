@@ -134,7 +134,7 @@ func (s *server) reach(key string, entries int) error {
 func (s *server) drain(wrapp, file, dir string, lines int) (float64, error) {
 	const key = "logs:app:bench-drain:info"
 	s.conn.Do("DEL", key)
-	nobody, err := freePort()
+	closed, err := freePort()
 	if err != nil {
 		return 0, err
 	}
@@ -149,7 +149,7 @@ func (s *server) drain(wrapp, file, dir string, lines int) (float64, error) {
 		}
 		return nil
 	}
-	if err := run(nobody, "cat '"+file+"'"); err != nil {
+	if err := run(closed, "cat '"+file+"'"); err != nil {
 		return 0, err
 	}
 	began := time.Now()

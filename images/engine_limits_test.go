@@ -268,7 +268,7 @@ func (b box) fullDisk() {
 	}
 }
 
-// terminal: a container with a terminal, which somebody looks at and leaves again.
+// terminal attaches to a container with a terminal and detaches again.
 func (b box) terminal() {
 	server := b.server()
 	c := b.app([]string{"-t", "-i"}, []string{"--redis", server.URL(), "--name", "tty"}, "quick")
@@ -278,7 +278,7 @@ func (b box) terminal() {
 		b.Errorf("docker attach: status %d: %s", status, said)
 	}
 	if state := c.inspect("{{.State.Status}}"); state != "running" {
-		b.Errorf("after somebody has left, the container is %s", state)
+		b.Errorf("after the detach, the container is %s", state)
 	}
 	b.engine.run(b.T, "stop", c.id)
 	c.wantStatus(0)

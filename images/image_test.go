@@ -179,7 +179,7 @@ func (img *image) checkFiles(t *testing.T, variant string) {
 	}
 	if left != nil {
 		slices.Sort(left)
-		t.Errorf("%d files left that nobody needs: %v", len(left), left[:min(len(left), 20)])
+		t.Errorf("%d files left that are of no use: %v", len(left), left[:min(len(left), 20)])
 	}
 	// Packages make users, too (redis-tools does), and of the day they do it.
 	if shadow, err := os.ReadFile(filepath.Join(img.root, "etc/shadow")); variant != "scratch" {

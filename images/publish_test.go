@@ -174,7 +174,7 @@ func (r registry) rehearseSigning(t *testing.T, digests string) {
 	}
 	write(cosign, "#!/bin/sh\nexit 1\n")
 	if _, err := r.publish(t, env, digests, "sign", r.repository, sbom); err == nil {
-		t.Error("a signature that fails is none to the script")
+		t.Error("the script goes on without a signature")
 	}
 }
 
@@ -207,7 +207,7 @@ func (r registry) wantTags(t *testing.T, want map[string]string) {
 	}
 }
 
-// wantIndex looks at what somebody gets who pulls without naming an architecture.
+// wantIndex looks at what a pull without an architecture gets.
 func (r registry) wantIndex(t *testing.T, digests map[string]string) {
 	t.Helper()
 	var index struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // rehearseWorkflow has act run the jobs of the workflow that publish, as a push to main of
-// somebody's fork would: their own steps, with the registry on loopback for GHCR, stand-ins for
+// a fork would: their own steps, with the registry on loopback for GHCR, stand-ins for
 // the actions that need GitHub (testdata/actions), and scripts for the commands that need the
 // internet. The jobs before them are what TestImages has done.
 func rehearseWorkflow(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // A history takes the commands of an append-only file.
 type history struct {
 	// executed is called for each command that a server executed for clients. A
-	// transaction whose end is not in the file is none: nobody got an answer to it.
+	// transaction whose end is not in the file does not count: no client got an answer.
 	executed func(args []string) error
 
 	// replayed is called for each command that the next server executes when it reads the

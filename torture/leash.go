@@ -13,7 +13,7 @@ import (
 // patience is how long anything may take that must happen.
 const patience = 2 * time.Minute
 
-// A leash holds the app: it writes as far as it is let, and says how far it is.
+// A leash holds the app: it writes up to the line that is allowed, and says where it is.
 type leash struct {
 	l    net.Listener
 	conn net.Conn

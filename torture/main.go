@@ -107,5 +107,5 @@ func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
 	}
 	self, err := os.Executable()
-	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed), second: nobody}, err
+	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed), second: noSecond}, err
 }

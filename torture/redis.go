@@ -24,7 +24,7 @@ type server struct {
 	durable bool
 	cmd     *exec.Cmd
 
-	there    sync.RWMutex // locked while it is not there; nobody may begin to write then
+	there    sync.RWMutex // locked while it is not there: no writer may begin then
 	down     bool
 	restarts []int64 // sizes of the append-only file when a process began to write to it
 }
@@ -172,7 +172,7 @@ func (s *server) taken() (entries int, err error) {
 	return entries, nil
 }
 
-// said is what wrapps have said on :status, as far as the stream goes back.
+// said returns what wrapps have said on :status and the stream still holds.
 func (s *server) said() (messages []string, err error) {
 	entries, err := redis.Values(s.do("XRANGE", statusKey, "-", "+"))
 	if err != nil {

@@ -26,8 +26,8 @@ type rig struct {
 	server   *server
 	proxy    *proxy
 	main     *program
-	twin     *program  // nil: the second writer is none
-	stranger *stranger // nil: the second writer is none
+	twin     *program  // nil: the second writer is not a wrapp
+	stranger *stranger // nil: the second writer is not a stranger
 	account  *account
 	did      map[string]int
 	let      atomic.Int64 // lines that the apps have been let write
@@ -43,7 +43,7 @@ type setup struct {
 	block     bool   // wait when it is full, or its disk is slow
 	entries   int    // that the stream keeps
 	volatile  bool   // Redis saves nothing
-	leashed   bool   // the app writes as far as it is let; else at its own pace
+	leashed   bool   // the app writes up to the line that its leash allows; else at its own pace
 	second    second // who else writes
 }
 

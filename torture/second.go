@@ -18,15 +18,15 @@ import (
 type second string
 
 const (
-	nobody second = "none"
-	light  second = "light"  // a few entries a second
-	full   second = "full"   // pipelines, as fast as Redis takes them
-	ahead  second = "ahead"  // a few entries a second, now and then an hour ahead of the clock
-	twin   second = "twin"   // a wrapp of the same name, with a spool of its own
-	shared second = "shared" // a wrapp of the same name and with the same spool: one of them has it
+	noSecond second = "none"
+	light    second = "light"  // a few entries a second
+	full     second = "full"   // pipelines, as fast as Redis takes them
+	ahead    second = "ahead"  // a few entries a second, now and then an hour ahead of the clock
+	twin     second = "twin"   // a wrapp of the same name, with a spool of its own
+	shared   second = "shared" // a wrapp of the same name and with the same spool: one of them has it
 )
 
-var seconds = []second{nobody, light, full, ahead, twin, shared}
+var seconds = []second{noSecond, light, full, ahead, twin, shared}
 
 func secondNames() string {
 	var names []string

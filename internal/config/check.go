@@ -256,7 +256,7 @@ func Either(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// oneOf notes a value that is none of the key's words, and the nearest of them.
+// oneOf notes a value that is not among the key's words, and the nearest of them.
 func oneOf(e *Errors, key, value string) { oneOfWords(e, key, value, wordsOf[key]) }
 
 func oneOfWords(e *Errors, key, value string, words []string) {

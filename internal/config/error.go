@@ -72,7 +72,7 @@ func (e Errors) Unwrap() []error {
 }
 
 // maxErrors bounds how many problems are told: of a file that is something else
-// altogether, more would help nobody.
+// altogether, more would not help.
 const maxErrors = 50
 
 // full says that there are enough, and one over to know of more.

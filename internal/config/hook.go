@@ -13,7 +13,7 @@ import (
 // and encoding, because the path of a webhook is its password; only Reveal gives the text.
 type Hook string
 
-// Reveal returns the text itself. The caller calls it and shows it to nobody.
+// Reveal returns the text itself, with its secrets. The caller must not print it.
 func (h Hook) Reveal() string { return string(h) }
 
 // String returns the text with the path and query of a URL masked. What is neither URL nor

@@ -66,7 +66,7 @@ func (r *Redis) Address() (network, addr string) {
 	return "tcp", net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
 }
 
-// Credentials returns the user and password for Redis, each "" if there is none.
+// Credentials returns the user and password for Redis, each "" where it is not set.
 // Files are read at each call, so that a renewed password is used by the next
 // connection. The error is an *Error that names the key and the file.
 func (r *Redis) Credentials() (username, password string, err error) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A schema is a JSON Schema (draft 2020-12), as far as a configuration needs it.
+// A schema is the part of JSON Schema (draft 2020-12) that a configuration needs.
 type schema struct {
 	Schema      string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`

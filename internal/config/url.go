@@ -38,7 +38,7 @@ type redisURL struct {
 	address string // for net.Dial
 	host    string // "" for a Unix socket
 	tls     bool
-	user    *url.Userinfo // nil if there is none
+	user    *url.Userinfo // nil: the URL names no user
 }
 
 // parseURL returns what raw says, or what is wrong with it. The problem holds

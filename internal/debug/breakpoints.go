@@ -9,8 +9,7 @@ import (
 
 // breakpoints follows what a client tells gdbserver and remembers which break-
 // and watchpoints are in the app. A client takes them out before it goes; where
-// its connection is lost nobody does, and the app would be killed by the first
-// one it came to.
+// its connection is lost they stay, and the first one would kill the app.
 //
 // The client's bytes are written to it. Zero is ready to use; it is not for
 // concurrent use.

@@ -83,8 +83,7 @@ func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 	return app, nil
 }
 
-// readable says whether a user may read a file, as far as its mode tells. A
-// gdbserver that may not takes a program for one of 32 bits, and breaks it.
+// readable says whether a user may read a file, by its mode. A gdbserver that may not takes a program for one of 32 bits, and breaks it.
 func readable(path string, user *process.User) bool {
 	if user == nil || user.UID == 0 {
 		return true
@@ -168,7 +167,7 @@ func (d *Debugger) serve() {
 }
 
 // hear waits for a client's first packet and then lets it at the app. One that
-// only looks whether somebody listens, as a port scan or a health check does,
+// only looks whether the port is open, as a port scan or a health check does,
 // leaves a paused app paused.
 func (d *Debugger) hear(conn net.Conn) {
 	d.mu.Lock()

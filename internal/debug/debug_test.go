@@ -152,7 +152,7 @@ func TestReadable(t *testing.T) {
 		mode os.FileMode
 		want bool
 	}{
-		{"nobody else", nil, 0, true},
+		{"no other user", nil, 0, true},
 		{"root", &process.User{}, 0, true},
 		{"owner", owner, 0o400, true},
 		{"group", group, 0o040, true},

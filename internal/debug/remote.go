@@ -25,7 +25,7 @@ func (r *remote) send(command string) error {
 const longestAnswer = 1 << 20
 
 // receive returns the next packet. Nothing is read beyond it: what follows may be
-// for somebody else.
+// for another reader.
 func (r *remote) receive() (string, error) {
 	var packet []byte
 	within := false

@@ -23,7 +23,7 @@ func (d *Debugger) howTo() []string {
 // exposed is the warning about an address that others can reach.
 func exposed(address string, port int) string {
 	p := strconv.Itoa(port)
-	return "debug.host is not the loopback address: whoever reaches " + address + " commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L " +
+	return "debug.host is not the loopback address: every client that reaches " + address + " commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L " +
 		p + ":127.0.0.1:" + p + " USER@HOST"
 }
 

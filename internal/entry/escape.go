@@ -3,8 +3,8 @@ package entry
 import "bytes"
 
 // escape is the length of the terminal sequence that b, which begins with ESC,
-// begins with (ECMA-48: CSI, OSC and other strings, two-byte functions), 0 if it
-// is none or has no end.
+// begins with (ECMA-48: CSI, OSC and other strings, two-byte functions), 0 if b
+// begins otherwise or the sequence has no end.
 func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0

@@ -20,7 +20,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte, seconds int64, partial bool) {
 		fm := messages()
-		// As far as the years that RFC 3339 can write.
+		// RFC 3339 can write no later years.
 		received := time.Unix(seconds%200_000_000_000, seconds&0x1fffffff)
 		if received.Year() < 1 || received.Year() > 9990 {
 			return

@@ -16,7 +16,7 @@ func textLevel(line []byte) loglevel.Level {
 	head := line
 	if n := levelReach; len(line) > n {
 		for n > 0 && isLetter(line[n-1]) && isLetter(line[n]) {
-			n-- // half a word is none
+			n-- // half a word does not count
 		}
 		head = line[:n]
 	}
@@ -51,7 +51,7 @@ func textLevel(line []byte) loglevel.Level {
 	return statedLevel(head)
 }
 
-// statedLevel is wordLevel, but quick where there is none.
+// statedLevel is wordLevel with a cheap early exit for lines without a level.
 func statedLevel(head []byte) loglevel.Level {
 	if capitals(head) || marked(head) {
 		return wordLevel(head)
@@ -234,8 +234,8 @@ func closes(c byte) bool {
 }
 
 // inBracket reports whether head[i:n] is all that is between the bracket and a
-// closing one, but for blanks and, as in Apache's [core:error], a module. What stands
-// in the brackets of an index, as in sensor[error], is none.
+// closing one, but for blanks and, as in Apache's [core:error], a module. A word
+// in the brackets of an index, as in sensor[error], is not a level.
 func inBracket(head []byte, bracket, i, n int) bool {
 	if bracket < 0 || i-bracket > 32 || bracket > 0 && isWord(head[bracket-1]) {
 		return false
@@ -296,7 +296,7 @@ func letterLevel(c byte) loglevel.Level {
 }
 
 // priority reads the syslog priority that b begins with, as in <3> or <165>. It
-// is loglevel.None if there is none, or if its facility is said and no syslog header
+// returns loglevel.None if b begins otherwise, or names a facility and no syslog header
 // follows. n is the length of <N>.
 func priority(b []byte) (level loglevel.Level, n int) {
 	d := 0

@@ -151,8 +151,8 @@ func levelNumber(key, value []byte, syslog bool) (level loglevel.Level, exact bo
 
 // objectLevel is the level that the object states which line begins with, the one
 // that appendObject takes. It stops where no better one can come, so that few lines
-// are read to their end for it. ok is false if the line is no object as far as it
-// was read, and no level was found in it.
+// are read to their end for it. ok is false if what was read of the line is
+// not an object, and no level was found in it.
 func objectLevel(line []byte) (level loglevel.Level, ok bool) {
 	s := scan(line)
 	if !s.open() {

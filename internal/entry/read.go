@@ -25,7 +25,7 @@ type Field struct{ Key, Value []byte }
 var made = [...]string{"time", "level", "msg", "service", "source", "run", "pid", "seq"}
 
 // ReadJSON reads a message that a JSON made. ok is false for anything else, and
-// for an object that the app wrote and nobody changed. The result shares memory
+// for an object that the app wrote and wrapp did not change. The result shares memory
 // with message.
 func ReadJSON(message []byte) (m Message, ok bool) {
 	if !bytes.HasPrefix(message, []byte(`{"time":"`)) {

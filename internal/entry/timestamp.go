@@ -11,8 +11,8 @@ type clock struct {
 	loc      *time.Location // the zone of a time that says none
 }
 
-// at reads the time that b begins with and its length, 0 if there is none. A
-// time of day without a date is none, because it may as well be a duration.
+// at returns the time that b begins with and its length in bytes, 0 if b begins otherwise.
+// A time of day without a date does not count: it may as well be a duration.
 func (c clock) at(b []byte) (t time.Time, n int) {
 	if len(b) < len("0102 15:04:05") {
 		return t, 0

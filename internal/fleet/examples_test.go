@@ -59,7 +59,7 @@ func TestAlerts(t *testing.T) {
 	promtool(t, examples, "test", "rules", "alerts_test.yaml")
 }
 
-// A dashboard is what Grafana wants of one, as far as it is used here.
+// A dashboard is the part of Grafana's format that the example uses.
 type dashboard struct {
 	Title         string `json:"title"`
 	UID           string `json:"uid"`

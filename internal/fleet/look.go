@@ -197,7 +197,7 @@ func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[
 	return apps, nil
 }
 
-// newestMarker looks for it in the first page, and behind that as far as it must.
+// newestMarker returns the newest run marker: from the page, or from the pages behind it.
 func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page []rueidis.XRangeEntry) (*marker, error) {
 	m := new(marker)
 	for n := 0; ; {

@@ -21,7 +21,7 @@ type marker struct {
 	pid        int
 
 	noLease  bool // Redis does not take this run's hash
-	stopping bool // somebody has asked wrapp to stop
+	stopping bool // wrapp was asked to stop
 }
 
 // stopping is how what wrapp says on :status begins when it was asked to stop.

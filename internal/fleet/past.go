@@ -13,7 +13,7 @@ import (
 
 // A Past is what Redis held of an app before a wrapp said anything of its own.
 type Past struct {
-	marker *marker // the newest; nil: there is none, or it may not be read
+	marker *marker // the newest; nil: the stream has no marker, or it may not be read
 	pid    int     // of the wrapp whose lease this instance's hash still has; 0: it is gone
 	more   bool    // the marker is further back than was read
 }
@@ -119,7 +119,7 @@ func (p *Past) how(own *Run, host Host) string {
 }
 
 // Elsewhere returns the key whose lease says whether the newest run goes on in a wrapp of
-// another host name; empty if there is none.
+// another host name; empty without such a run.
 func (p *Past) Elsewhere(own *Run) string {
 	if !p.Open() || p.marker.host == "" || p.marker.host == own.Host {
 		return ""
@@ -146,7 +146,7 @@ func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Run, first 
 }
 
 // LeaseEnds waits until the lease of a run's hash has run out, and returns false if it was
-// renewed instead: somebody lives who does that.
+// renewed instead, so that its wrapp lives.
 func LeaseEnds(ctx context.Context, values *redisconn.Client, key string) (bool, error) {
 	last := int64(-1)
 	for {

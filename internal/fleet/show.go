@@ -95,7 +95,7 @@ func poolTold(r *health.Reading) string {
 		return r.Category + " ended"
 	}
 	if _, leased := r.Get("health"); !leased {
-		return r.Category + " nobody keeps it"
+		return r.Category + " lease is gone"
 	}
 	return r.Category + " " + strconv.FormatFloat(100*share(r), 'f', 0, 64) + "%"
 }

@@ -256,8 +256,8 @@ func (k *Keeper) Hold(d time.Duration, now time.Time) {
 	k.mu.Unlock()
 }
 
-// Set changes a parameter of a pool, and declares the pool if there is none: what
-// the app has said in its output. One of the configuration takes that only if its beat
+// Set changes a parameter of a pool, as the app has said in its output. It declares a pool
+// of a new name. One of the configuration takes that only if its beat
 // names marker. A value that cannot be is an error, but only the first time.
 func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	n, err := strconv.ParseInt(string(value), 10, 64)
@@ -295,8 +295,8 @@ func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 // memory.
 const mostPools = 1000
 
-// declared returns a pool, which it makes if there is none; nil if there are too
-// many.
+// declared returns the pool of that name, which it makes where it is new, or nil if there
+// are too many.
 func (k *Keeper) declared(category []byte, now time.Time) *kept {
 	if p := k.by[string(category)]; p != nil {
 		if p.former {
@@ -527,7 +527,7 @@ func (k *Keeper) Close(patience time.Duration) error {
 	return k.pub.close(patience)
 }
 
-// ring wakes whoever waits for c, or will.
+// ring wakes the receiver of c, or the next one.
 func ring(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

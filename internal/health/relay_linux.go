@@ -43,7 +43,7 @@ func (r *relay) pass(text string) {
 	case r.queue <- text:
 	default:
 		if r.left++; r.left == 1 {
-			r.log.Warn("notifications of the app are not passed on: nobody takes them; it is told once")
+			r.log.Warn("notifications of the app are not passed on: the receiver of NOTIFY_SOCKET does not read them; it is told once")
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (r *Reading) state() string {
 	case r.values[running] == 0:
 		return "ended"
 	case !r.has[healthProperty]:
-		return "nobody keeps it" // its lease has run out
+		return "lease is gone"
 	case r.values[healthProperty] == 0:
 		return "dead"
 	default:

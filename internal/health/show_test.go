@@ -108,8 +108,8 @@ func TestThreshold(t *testing.T) {
 	}
 }
 
-// TestTableOfStrangers shows pools that somebody named so as to spoil the table or
-// the terminal.
+// TestTableOfStrangers shows pools whose names are made to spoil the table or the
+// terminal.
 func TestTableOfStrangers(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer

@@ -132,7 +132,7 @@ func New(opts Options) *Hooks {
 }
 
 // Fire has the hook of the event's kind be called, soon. It waits for nothing and calls
-// nobody, so that it may be called from any goroutine with any lock held.
+// no other code, so that any goroutine may call it with any lock held.
 func (h *Hooks) Fire(e Event) {
 	if h == nil {
 		return

@@ -281,7 +281,7 @@ func TestServerHangs(t *testing.T) {
 	h.Close(10 * time.Second)
 }
 
-// TestNobodyListens has a port that nobody listens on: what is told of it has no path.
+// TestNobodyListens has a port without a listener: what is told of it has no path.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

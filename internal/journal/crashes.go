@@ -80,7 +80,7 @@ func (g *Crashes) add(e *Entry) {
 	g.Last = e.Time()
 	count, err := strconv.Atoi(e.Field("count"))
 	if err == nil && count > 0 {
-		g.Times += count // of a sum, which is none itself
+		g.Times += count // the entry sums up others and is not a crash itself
 	} else {
 		g.Times++
 	}

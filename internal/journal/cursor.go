@@ -55,7 +55,7 @@ func (c Cursor) before(s *source) entry.ID {
 	return c.ID.Previous()
 }
 
-// end returns the last ID of a source that is before the Cursor, or "" if there is none.
+// end returns the last ID of a source that is before the Cursor, or "" without one.
 func (c Cursor) end(s *source) string {
 	switch {
 	case c.App != "" && (s.app < c.App || s.app == c.App && s.stream < c.Stream):

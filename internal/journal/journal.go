@@ -113,7 +113,7 @@ func (r *Reader) First(ctx context.Context, client *redisconn.Client, n int) ([]
 	return all[:min(n, len(all))], nil
 }
 
-// Newest returns the ID of the last entry of all streams together; 0-0 if there is none.
+// Newest returns the ID of the last entry of all streams together; 0-0 if they are empty.
 func (r *Reader) Newest(ctx context.Context, client *redisconn.Client) (newest entry.ID, err error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {

@@ -8,8 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// TestKilled has a wrapp that was killed in the middle of two lines: the next run
-// is none of their pieces.
+// TestKilled has a wrapp that was killed in the middle of two lines: the next run's line
+// is not taken for one of their pieces.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	piece, _ := entry.NewJSON(entry.Context{}).Append(nil, []byte("err"), entry.Meta{Stderr: true, Partial: true})

@@ -27,7 +27,7 @@ const readSize = 128 << 10
 
 // A Splitter turns what is read from one pipe into lines. It owns its buffer:
 // the caller reads into Space, says with Filled how much came, and takes lines
-// with Next until there is none; at the end of the input Last gives what is
+// with Next until it returns no more; at the end of the input Last gives what is
 // left. The bytes of all pieces of a line, joined, are the line's bytes. It makes
 // no difference in what portions the input comes.
 //

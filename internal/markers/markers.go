@@ -76,7 +76,7 @@ func Take(line []byte, f func(Marker)) (rest []byte, found bool) {
 	return line[:kept], found
 }
 
-// parse reads the marker that text begins with; size is 0 if there is none. text
+// parse reads the marker that text begins with; size is 0 if text begins otherwise. text
 // begins with "{{".
 func parse(text []byte) (m Marker, size int) {
 	i := len(opening)

@@ -17,7 +17,7 @@ var (
 // text of everything between ">>|" and "|<<", over however many lines. What stands
 // before and behind a block on its lines are texts of their own.
 //
-// Text of which markers and the ends of blocks leave nothing but blanks is none. A
+// If only blanks remain after markers and the ends of blocks are removed, there is no text. A
 // block longer than 10 MiB is given as it stands, and what follows is ordinary
 // text again.
 type Reader struct {

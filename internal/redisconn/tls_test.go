@@ -138,7 +138,7 @@ func TestAddresses(t *testing.T) {
 		t.Error(err)
 	}
 	if noIPv6 != nil {
-		t.Logf("IPv6 is not tried, there is none here: %v", noIPv6)
+		t.Logf("IPv6 is not tried, it is not there: %v", noIPv6)
 		return
 	}
 	r = s.Config().Redis

@@ -44,7 +44,7 @@ func (s State) String() string { return [...]string{"running", "restarting", "en
 // An End is how a run ended.
 type End struct {
 	Exit int // the run's exit status; 125 to 127 if the app could not be started
-	// Stopped says that somebody asked for the end: no run follows.
+	// Stopped says that the end was asked for: no run follows.
 	Stopped bool
 	// Wanted says that a run is to follow whatever the policy says, as after
 	// on_depleted = "restart".
@@ -158,7 +158,7 @@ func (m *Machine) jittered(d time.Duration) time.Duration {
 	return d - time.Duration(m.opts.Random()*float64(d)/4)
 }
 
-// Stop notes that somebody asked for the end: no run follows.
+// Stop notes that the end was asked for: no run follows.
 func (m *Machine) Stop() {
 	m.mu.Lock()
 	m.summary.State = Ended

@@ -44,7 +44,7 @@ func lockDir(dir string) (*os.File, error) {
 			f.Close()
 			return nil, fmt.Errorf("lock the spool %s: %w", dir, err)
 		}
-		// Whoever had it may have removed it as the last thing it did.
+		// Its last owner may have removed it at its end.
 		ours, err1 := f.Stat()
 		there, err2 := os.Stat(name)
 		if err1 == nil && err2 == nil && os.SameFile(ours, there) {

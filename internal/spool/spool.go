@@ -1,7 +1,7 @@
 // Package spool keeps entries on disk that Redis does not take yet: small
 // segment files of checksummed records, and a journal of what has become of
-// them. It survives its process's death at any instant and, as far as Sync had
-// returned, a power cut.
+// them. It survives its process's death at any instant; what Sync returned for survives a
+// power cut.
 //
 // A spool is a directory of its own:
 //
@@ -81,7 +81,7 @@ type Spool struct {
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
-	last     *segment   // the one to append to, nil if there is none
+	last     *segment   // the one to append to; nil: the next record begins one
 	next     uint64     // number of the next segment
 	dirty    []*segment // written to since the last Sync
 	newNames bool       // the directory has entries that no Sync has covered
@@ -356,7 +356,7 @@ func (s *Spool) Present() error {
 }
 
 // Close ends the use of the spool. Where nothing is left in it, its directory
-// goes too, unless somebody else has put something there.
+// goes too, unless it holds files of others.
 func (s *Spool) Close() error {
 	err := s.Sync()
 	s.noting.Lock()

@@ -368,8 +368,8 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// TestPrepareSays: somebody whose volume is root's is told whose it is and what mends it, for
-// each place that was tried. Who may do anything cannot try it.
+// TestPrepareSays has a volume that root owns: the error names the owner and what mends it,
+// for each place that was tried. Root cannot try it.
 func TestPrepareSays(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write anywhere")

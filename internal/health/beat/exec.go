@@ -29,7 +29,7 @@ func Command(source string) ([]string, error) {
 }
 
 // ShellSign returns the first character in the command of an exec: source that only a shell
-// would obey, or "" if there is none or the command is a shell.
+// would obey, or "" if there is no such character or the command is a shell.
 func ShellSign(source string) string {
 	line, ok := strings.CutPrefix(source, "exec:")
 	command, sign, err := words(line)
@@ -42,8 +42,8 @@ func ShellSign(source string) string {
 // shells are programs that read the signs themselves.
 var shells = []string{"sh", "ash", "bash", "dash", "zsh", "ksh", "busybox", "fish"}
 
-// words splits a command line into words as a shell would as far as blanks,
-// quotes and backslashes go: '…' is as it stands, in "…" and outside a backslash
+// words splits a command line into words by blanks, quotes and backslashes, as a shell
+// would: '…' is as it stands, in "…" and outside a backslash
 // takes the next character as it is. There are no variables and no patterns: sign is the
 // first character that would begin one in a shell, or stand for another of its operators.
 func words(line string) (all []string, sign string, err error) {

@@ -50,7 +50,7 @@ func Post(ctx context.Context, target string, text []byte) error {
 }
 
 // exchange sends a request and returns the status of the answer. It speaks HTTP/1.1 (RFC
-// 9112) as far as the status line: package net/http would add 1.1 MB to the binary for it.
+// 9112) up to the status line: package net/http would add 1.1 MB to the binary for it.
 func exchange(ctx context.Context, target string, app App, method, header string, body []byte) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// ownCertificate makes a certificate for 127.0.0.1 that nobody else has signed.
+// ownCertificate makes a certificate for 127.0.0.1 that no other certificate has signed.
 func ownCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
