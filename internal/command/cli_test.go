@@ -165,7 +165,7 @@ func TestCompletion(t *testing.T) {
 		cmd := exec.Command(lookIn(dir, name), args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
-		out, err := cmd.Output() // bash tells that nobody has pressed Tab
+		out, err := cmd.Output() // bash complains that Tab was not pressed
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}

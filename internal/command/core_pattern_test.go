@@ -86,7 +86,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 		t.Skip("there are cores in the store already")
 	}
 	handler := filepath.Join(t.TempDir(), "handler")
-	// Whoever else crashes just now is handled, too: at the same time, and by other names.
+	// Other programs that crash just now are handled, too: at the same time, by other names.
 	handles := func(script string) {
 		t.Helper()
 		if err := os.WriteFile(handler+".new", []byte(script), 0o644); err != nil {

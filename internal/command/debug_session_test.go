@@ -34,7 +34,7 @@ func waiting(t *testing.T, s *redistest.Server, args ...string) (d *debugged, fi
 func (d *debugged) runs(letEnd func()) {
 	d.t.Helper()
 	d.eventuallyState("SR")
-	eventually(d.t, "nobody traces the app", func() bool {
+	eventually(d.t, "the app is not traced", func() bool {
 		status, _ := os.ReadFile("/proc/" + d.app + "/status")
 		return strings.Contains(string(status), "\nTracerPid:\t0\n")
 	})
@@ -272,7 +272,7 @@ func TestDebugLostAnyTime(t *testing.T) {
 	}
 }
 
-// TestDebugPools looks at a health pool that nobody feeds: it keeps its health
+// TestDebugPools looks at a health pool without beats: it keeps its health
 // while the app is held, and loses it while the app runs.
 func TestDebugPools(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ __attribute__((noinline)) static int innermost(const char *how, const char *what
 	if (!strncmp(how, "exit:", 5)) exit(atoi(how + 5));
 	return 0;
 }
-// await returns when somebody has opened a FIFO for writing and closed it.
+// await returns when a FIFO was opened for writing and closed.
 static void await(const char *fifo) {
 	char byte;
 	int fd = open(fifo, O_RDONLY);
@@ -213,7 +213,7 @@ func contains(t *testing.T, r redistest.Entry, texts ...string) {
 }
 
 // closings watches a directory. What it returns waits until a file of that name there
-// was closed by somebody who has only read it.
+// was closed by a process that has only read it.
 func closings(t *testing.T, dir string) (wait func(name string)) {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -233,7 +233,7 @@ func closings(t *testing.T, dir string) (wait func(name string)) {
 		for {
 			n, err := events.Read(b)
 			if err != nil {
-				t.Errorf("nobody has read %s: %v", name, err)
+				t.Errorf("%s was not read: %v", name, err)
 				return
 			}
 			for rest := b[:n]; len(rest) > 0; {

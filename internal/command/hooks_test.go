@@ -175,7 +175,7 @@ crash = "http://`+l.Addr().String()+`/s3cret"
 		t.Errorf("%q", s.Messages("logs:app:hanging:error"))
 	}
 	if len(asked) == 0 {
-		t.Error("nobody was asked")
+		t.Error("the hook was not called")
 	}
 	for _, stream := range []string{"info", "status", "error", "crash"} {
 		if n := matching(s, "logs:app:hanging:"+stream, "s3cret"); n > 0 {

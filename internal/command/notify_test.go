@@ -28,7 +28,7 @@ func TestNobodyAbove(t *testing.T) {
 	for name, socket := range map[string]string{"full": above, "gone": above + ".gone"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The kernel holds some 10 datagrams that nobody reads, and lets the
+			// The kernel holds some 10 unread datagrams, and lets the
 			// 12th wait.
 			file := configure(t, s, shell(name, `
 				for i in $(seq 60); do systemd-notify --status="$i"; done

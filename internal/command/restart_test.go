@@ -154,7 +154,7 @@ func TestEveryDeathIsReported(t *testing.T) {
 	}
 }
 
-// TestStopIsFinal has somebody ask for the end: while the app lives, and in the delay.
+// TestStopIsFinal asks for the end: while the app lives, and in the delay.
 func TestStopIsFinal(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -209,7 +209,7 @@ func TestStopIsFinal(t *testing.T) {
 	}
 }
 
-// TestStopOvertakesRestart has somebody ask for the end when another run is to follow
+// TestStopOvertakesRestart asks for the end when another run is to follow
 // already: while a pool has the app stopped, and while the rest of an ended app's tree is.
 func TestStopOvertakesRestart(t *testing.T) {
 	t.Parallel()
@@ -258,7 +258,7 @@ on_depleted = 'restart'
 	}
 }
 
-// childOf is a child of a process, 0 if there is none.
+// childOf returns the pid of a child of a process, or 0.
 func childOf(pid int) (child int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, task := range tasks {
@@ -705,7 +705,7 @@ func TestDebuggerAcrossRestarts(t *testing.T) {
 	}
 }
 
-// TestCtrlC has somebody interrupt the app at a terminal, where the signal reaches the app
+// TestCtrlC interrupts the app at a terminal, where the signal reaches the app
 // and not wrapp: that is no failure. It does so in the second run, which has the terminal
 // as the first had.
 func TestCtrlC(t *testing.T) {

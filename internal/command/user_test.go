@@ -56,7 +56,7 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// asNobody has cmd be run by somebody who is not root. A copy of this program is in dir,
+// asNobody has cmd be run by a user who is not root. A copy of this program is in dir,
 // which is also where it starts and keeps its spool.
 func asNobody(t *testing.T, dir string, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()

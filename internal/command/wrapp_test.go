@@ -156,7 +156,7 @@ func TestPassthrough(t *testing.T) {
 	}
 }
 
-// TestStoppedReader has nobody read the copied output: the app goes on.
+// TestStoppedReader leaves the copied output unread: the app goes on.
 func TestStoppedReader(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -176,7 +176,7 @@ func TestStoppedReader(t *testing.T) {
 	if len(entries) < 2 || entries[len(entries)-2] != "done" {
 		t.Errorf("the last line is missing")
 	}
-	if !strings.Contains(stderr.String(), "nobody read the copied output") {
+	if !strings.Contains(stderr.String(), "the copied output was not read") {
 		t.Errorf("stderr: %s", &stderr)
 	}
 }

@@ -20,8 +20,8 @@ const (
 )
 
 // A batch is what goes to Redis in one pipeline: records of one writer, as calls of the
-// script. Its arguments are the queue's bytes and the batch's own; nobody may change
-// either before the pipeline is answered.
+// script. Its arguments are the queue's bytes and the batch's own; both stay unchanged
+// until the pipeline is answered.
 type batch struct {
 	limit          int // of records; 0: pipelineRecords
 	records, bytes int
@@ -161,5 +161,5 @@ func (b *batch) id(id entry.ID) string {
 	return asString(b.text[at:])
 }
 
-// asString is a string of the same bytes, which nobody may change while it is used.
+// asString returns a string of the same bytes, which must not change while it is used.
 func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -24,8 +24,8 @@ const longestLoading = 10
 // Close waits until everything has been delivered, and gives up when nothing
 // has for as long as patience; where Redis was never reached there is one more
 // attempt and no waiting. A Redis that says that it reads its data is waited for
-// longer. What was not delivered then is kept in the spool for
-// the next run, as far as there is one. Close returns the numbers of entries that
+// longer. What was not delivered then is kept in the spool, if
+// there is one, for the next run. Close returns the numbers of entries that
 // are lost and kept, and what Redis or the way to it had against them last.
 func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	close(o.closing)
@@ -145,7 +145,7 @@ func (o *Outbox) keep() (lost int) {
 	}
 	q.mu.Lock()
 	q.retryAt = time.Time{}
-	q.block = false // there is nobody any more who could wait for room
+	q.block = false // no caller is left who could wait for room
 	q.full = false
 	q.beginSpooling(whyEnd)
 	poke(q.spill)
@@ -175,7 +175,7 @@ func (o *Outbox) keep() (lost int) {
 	return lost
 }
 
-// SpoolDir is the directory of the spool, "" if there is none.
+// SpoolDir returns the directory of the spool, "" without one.
 func (o *Outbox) SpoolDir() string {
 	if store := o.q.spool(); store != nil {
 		return store.Dir()

@@ -30,7 +30,7 @@ func (q *queue) whatIsFull() string {
 }
 
 // dropSegment makes room in the spool: the oldest segment of the lowest class goes of which
-// nothing was sent. It returns false if there is none.
+// nothing was sent. It returns false without such a segment.
 func (o *Outbox) dropSegment() bool {
 	q := o.q
 	q.mu.Lock()
@@ -55,7 +55,7 @@ func (o *Outbox) dropSegment() bool {
 }
 
 // droppable returns the oldest segment of the lowest class of which no record was ever sent
-// and which is not being written, 0 if there is none. The caller holds mu.
+// and which is not being written, or 0. The caller holds mu.
 func (q *queue) droppable() uint64 {
 	for class := range spool.Classes {
 		var seg uint64

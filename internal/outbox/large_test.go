@@ -18,7 +18,7 @@ import (
 )
 
 // TestLargerThanSpool has an entry among others that is larger than the whole
-// spool, and no server: it is dropped and counted, nobody waits, and what comes
+// spool, and no server: it is dropped and counted, no caller waits, and what comes
 // behind it is kept, also where the run ends before there is a server.
 func TestLargerThanSpool(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,5 @@
 // Package outbox delivers entries to Redis Streams: in order, each once, and
-// without making whoever adds them wait for Redis.
+// without making the caller who adds them wait for Redis.
 //
 // What is added is copied into a bounded queue and numbered. One goroutine, the sender,
 // takes from the queue and calls a script in Redis, which adds what the stream lacks and
@@ -47,8 +47,8 @@ type Options struct {
 	// that. It is called with the queue's lock held: it must not wait, nor call the Outbox.
 	Dropped func(lines int, text string)
 
-	// OpenSpool, if not nil, is asked now and then for a spool where there is none yet
-	// because another process uses it.
+	// OpenSpool, if not nil, is asked now and then for the spool while another process
+	// uses it.
 	OpenSpool func() (*spool.Spool, *spool.Left, error)
 }
 

@@ -282,7 +282,7 @@ func TestNeverReached(t *testing.T) {
 	}
 }
 
-// TestForeignWriter has somebody else write IDs far ahead of ours, before and
+// TestForeignWriter has another writer write IDs far ahead of ours, before and
 // in the middle.
 func TestForeignWriter(t *testing.T) {
 	t.Parallel()

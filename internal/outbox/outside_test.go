@@ -160,7 +160,7 @@ func lastID(t *testing.T, s *redistest.Server, key string) entry.ID {
 
 // TestRemovedFromOutside removes entries, in every way there is, while lines flow,
 // with and without the loss of the connection: what is added from then on comes
-// once. A stream that somebody deletes or trims is no loss of Redis's, so nothing is sent
+// once. A stream that a client deletes or trims is no loss by Redis, so nothing is sent
 // again; with a whole database the position goes too, and what is retained comes again,
 // counted.
 func TestRemovedFromOutside(t *testing.T) {
@@ -257,8 +257,8 @@ func TestClockGoesBackBetweenRuns(t *testing.T) {
 }
 
 // TestLaggingReplica stops a replica, and promotes it once its master, which has
-// taken far more than is retained, has died: what it lacks comes again as far as
-// it is retained, and the gap is told.
+// taken far more than is retained, has died: what it lacks and is retained
+// comes again, and the gap is told.
 func TestLaggingReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -310,7 +310,7 @@ func toldLost(s *redistest.Server) (again, lost int) {
 }
 
 // TestServerLosesData restarts a server that has saved nothing: what it had
-// taken comes again, as far as memory has it, and it is told.
+// taken comes again where memory has it, and it is told.
 func TestServerLosesData(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -28,7 +28,7 @@ const retainBytes = 1 << 20
 // were first sent; from then on a record may be read without the queue's lock.
 type slab struct {
 	buf     []byte // nil while only the spool has it
-	size    int    // of buf, also while there is none
+	size    int    // length of the records in bytes, also while buf is nil
 	class   spool.Class
 	counts  spool.Counts
 	left    bool   // an earlier run left it: some of it may have landed, and nothing is added
@@ -79,7 +79,7 @@ type queue struct {
 	limit    int // of held; only what add brings beyond it waits or drops
 	block    bool
 	away     bool // Redis is not taking entries
-	closed   bool // nobody will take from the queue any more
+	closed   bool // the sender takes no more from the queue
 
 	lines        uint64       // of the app that came
 	drops        spool.Counts // dropped for want of room, and not told yet
@@ -448,8 +448,8 @@ func (q *queue) release(end position) {
 	q.room.Broadcast()
 }
 
-// again has what the server has lost of a stream sent again, as far as it is
-// retained: what is behind the ordinal that it has. It returns how many entries
+// again has the retained part of what the server has lost of a stream sent again: what is
+// behind the ordinal that it has. It returns how many entries
 // that are.
 func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
 	q.mu.Lock()
@@ -506,7 +506,7 @@ func (q *queue) headOrdinal() uint64 {
 	return q.ordinal
 }
 
-// slabAt is the slab with a number, nil if there is none.
+// slabAt returns the slab with a number, or nil.
 func (q *queue) slabAt(number uint64) *slab {
 	if number < q.first || number-q.first >= uint64(len(q.slabs)) {
 		return nil
@@ -530,8 +530,8 @@ func (q *queue) setAway(away bool) {
 	q.room.Broadcast()
 }
 
-// close lets go of whoever waits for room; what is added from now on is
-// dropped and counted.
+// close releases callers who wait for room. What is added from now on is dropped and
+// counted.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true

@@ -163,8 +163,8 @@ func (s *sender) fill(b *batch) {
 // aheadSlabs is how many slabs have to wait for a batch to be made ready ahead.
 const aheadSlabs = 4
 
-// fillAhead makes the next batch ready while b is on its way, if much waits. What it reads
-// and writes of the sender nobody else does until it is done.
+// fillAhead makes the next batch ready while b is on its way, if much waits. Until it is
+// done it alone uses the fields of the sender that it reads and writes.
 func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	filling = new(sync.WaitGroup)
 	if !b.full() || s.plain || s.narrow > 0 {

@@ -21,7 +21,7 @@ const (
 )
 
 // TestFrozenDisk freezes the spool's file system under the writer, so that
-// nothing is written until it is thawed: nobody waits for that, and what had to
+// nothing is written until it is thawed: no caller waits for that, and what had to
 // be dropped is counted, by this run or the next.
 func TestFrozenDisk(t *testing.T) {
 	t.Parallel()

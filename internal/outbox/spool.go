@@ -17,7 +17,7 @@ const (
 // written may leave the memory, and is read again when its turn comes to be sent. A
 // segment is removed when all that is in it has landed.
 type disk struct {
-	store     *spool.Spool // nil if there is none
+	store     *spool.Spool // nil: without a spool
 	storeSize int64
 
 	mode      mode
@@ -56,7 +56,7 @@ func (d *disk) watched() {
 	}
 }
 
-// spool is the spool, nil if there is none.
+// spool returns the spool, or nil.
 func (q *queue) spool() *spool.Spool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

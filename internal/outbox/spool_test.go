@@ -158,7 +158,7 @@ func TestNextRun(t *testing.T) {
 	}
 }
 
-// TestStalledAndSpooled stops a server in its tracks: nobody waits for it.
+// TestStalledAndSpooled stops a server in its tracks: no caller waits for it.
 func TestStalledAndSpooled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -275,7 +275,7 @@ func TestBlocked(t *testing.T) {
 }
 
 // TestDiskFull has a disk that is full before the spool is: that is told, and
-// nobody waits.
+// no caller waits.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -303,7 +303,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestForeignWriterAndSpool has entries in the spool, and somebody else write
+// TestForeignWriterAndSpool has entries in the spool, and another writer write
 // IDs far ahead of theirs before they can be delivered.
 func TestForeignWriterAndSpool(t *testing.T) {
 	t.Parallel()

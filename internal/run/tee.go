@@ -157,6 +157,6 @@ func (t *tee) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.left > 0 {
-		t.log.Warn("nobody read the copied output; the streams have all of it", "of", t.name, "bytes left out", t.left)
+		t.log.Warn("the copied output was not read; the streams have all of it", "of", t.name, "bytes left out", t.left)
 	}
 }
