@@ -299,10 +299,20 @@ var (
 	hexadecimal = regexp.MustCompile(`\b[0-9a-f]{8,40}\b`)
 	duration    = regexp.MustCompile(`\b[0-9][0-9.]*(ns|µs|ms|s|m|h)([0-9.]+(ms|s|m))*\b`)
 	number      = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
+
+	exit = regexp.MustCompile(`(exit status |_exit_|\bended )[0-9]+|^[0-9]$`) // this does not
 )
 
-// shape is a line without numbers and blanks, as an expression in which … stands for any text.
+// shape is a line without blanks and numbers other than an exit status, as an expression in which … stands for any text.
 func shape(line string) string {
+	line = exit.ReplaceAllStringFunc(line, func(status string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return r - '0' + 'A'
+			}
+			return r
+		}, status)
+	})
 	line = duration.ReplaceAllString(hexadecimal.ReplaceAllString(line, "9"), "9")
 	return strings.Join(strings.Fields(number.ReplaceAllString(line, "9")), " ")
 }
