@@ -149,7 +149,6 @@ func start(t *testing.T, unshare []string, bin, page string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
 	past := "yes"
 	if slices.Contains(starts, page) {
 		past = "no"
@@ -171,13 +170,16 @@ func start(t *testing.T, unshare []string, bin, page string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close()
 	cmd.Stdout = to
 	var wrong bytes.Buffer
 	cmd.Stderr = &wrong
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	in.Close() // the machine's own, from here on
+	to.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
+	out.SetReadDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { commands.Close(); cancel(); cmd.Wait(); out.Close() })
 	m := &machine{T: t, page: page, commands: commands, out: out, answers: bufio.NewReader(out), dir: home}
 	if _, word, err := m.answer(); err != nil || word != "ready" {
