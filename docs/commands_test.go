@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +45,8 @@ const (
 // compares what they print with what the page shows: but for numbers, times and blanks.
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	unshare, bin := namespaces(t), tools(t)
+	unshare := namespaces(t)
+	tools(t)
 	left := make(map[string]int)
 	ran := 0
 	for _, page := range pages(t) {
@@ -72,7 +75,7 @@ func TestCommands(t *testing.T) {
 		}
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, unshare, bin, page)
+			m := start(t, unshare, page)
 			for _, b := range todo {
 				m.block(b)
 			}
@@ -87,21 +90,39 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// tools builds the tools, and returns their directory.
-func tools(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
+// bin is the directory of the tools, which build fills.
+var bin string
+
+func TestMain(m *testing.M) {
+	var err error
+	if bin, err = os.MkdirTemp("", "jettison-docs-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	os.RemoveAll(bin)
+	os.Exit(status)
+}
+
+// build builds the tools, once for all tests.
+var build = sync.OnceValue(func() error {
 	for name, of := range map[string]string{"wrapp": "./cmd/jettison", "jettison_panel": "./cmd/jettison_panel"} {
 		build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, name), of)
 		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
+			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
-	if err := os.Symlink("wrapp", filepath.Join(bin, "jettison_health")); err != nil {
+	return errors.Join(os.Symlink("wrapp", filepath.Join(bin, "jettison_health")), os.Chmod(bin, 0o755))
+})
+
+// tools returns the path of wrapp; the other tools are beside it.
+func tools(t *testing.T) (wrapp string) {
+	t.Helper()
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	return bin
+	return filepath.Join(bin, "wrapp")
 }
 
 // A machine runs the commands of one page (testdata/world.sh).
@@ -139,7 +160,7 @@ func namespaces(t *testing.T) []string {
 	return nil
 }
 
-func start(t *testing.T, unshare []string, bin, page string) *machine {
+func start(t *testing.T, unshare []string, page string) *machine {
 	t.Helper()
 	repository, err := filepath.Abs(root)
 	if err != nil {
@@ -340,7 +361,7 @@ func lacks(output string, want []string) string {
 // of what is JSON.
 func TestConfigurations(t *testing.T) {
 	t.Parallel()
-	bin := tools(t)
+	wrapp := tools(t)
 	checked := 0
 	for _, page := range pages(t) {
 		blocks, _ := readPage(t, page)
@@ -362,7 +383,7 @@ func TestConfigurations(t *testing.T) {
 			if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command(filepath.Join(bin, "wrapp"), "check", file).CombinedOutput(); err != nil {
+			if out, err := exec.Command(wrapp, "check", file).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", of, err, out)
 			}
 		}
