@@ -16,13 +16,18 @@ layer() { # FROM TO: what is written to TO, which shows FROM, stays here
 	mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper/$name,workdir=/mnt/work/$name" "$2"
 }
 layer "$repository" /mnt/repository
-for dir in /etc /var/lib /usr/bin "$(go env GOCACHE)"; do layer "$dir" "$dir"; done
+layer "$(go env GOCACHE)" "$(go env GOCACHE)"
+# Directories below which something may be mounted cannot be layered by every user.
+cp -a /etc /mnt/etc 2>/dev/null || true
+mount --bind /mnt/etc /etc
+mount -t tmpfs tmpfs /var/lib
 
-export PATH="$bin:$PATH" HOME=/mnt/home
+mkdir /mnt/bin
+export PATH="$bin:/mnt/bin:$PATH" HOME=/mnt/home
 cd /mnt/home
 mkfifo /mnt/keys
 cp "$repository/docs/testdata/camera" .
-cp camera /usr/bin/camera
+cp camera /mnt/bin/camera
 cp "$repository/docs/testdata/camera.toml" /etc/camera.toml
 printf '{"stream":"logs:app:camera:info","message":"a line"}\n' >waiting.jsonl
 mkdir -p /var/lib/wrapp/camera
