@@ -165,7 +165,7 @@ func compareIDs(x, y entry.ID) int { return cmp.Or(cmp.Compare(x.Ms, y.Ms), cmp.
 func crashOf(e *journal.Entry) Crash {
 	c := Crash{ID: e.ID.String(), Time: e.Time(), id: e.ID}
 	for i := 0; i+1 < len(e.Fields); i += 2 {
-		v := visible(cut(e.Fields[i+1], maxText))
+		v := short(e.Fields[i+1])
 		switch e.Fields[i] {
 		case "kind":
 			c.Kind = v
@@ -181,13 +181,17 @@ func crashOf(e *journal.Entry) Crash {
 	}
 	text := string(e.Message[:min(len(e.Message), 64<<10)])
 	head, _, _ := strings.Cut(strings.TrimLeft(text, "\n"), "\n")
-	c.Headline = cut(visible(head), maxText)
-	c.Where = cut(visible(strings.TrimSpace(strings.TrimPrefix(firstOf.FindString(text), "#0"))), maxText)
+	c.Headline = short(head)
+	c.Where = short(strings.TrimSpace(strings.TrimPrefix(firstOf.FindString(text), "#0")))
 	if c.Signature == "" {
 		c.Signature = "~" + cut(volatile.ReplaceAllString(c.Headline+" "+c.Where, ""), maxText)
 	}
 	return c
 }
+
+// short is the beginning of a text, as it is shown: a copy, which does not keep the rest in
+// memory.
+func short(text string) string { return cut(visible(strings.Clone(cut(text, maxText))), maxText) }
 
 // cut is the first n bytes of a text, with whole characters.
 func cut(s string, n int) string {

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	case "panel":
 		os.Unsetenv(be)
 		command.Main(Main)
+	case "history":
+		keepHistory()
+		os.Exit(0)
 	}
 	// Most tests wait for other processes.
 	flag.Parse()
