@@ -175,11 +175,11 @@ func keepHistory() {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	report := []byte(strings.Repeat("#0 a line of a report\n", 10_000))
+	report := []byte(strings.Repeat("#0 a line of a report\n", 1000))
 	b := newBoard(config.Board{Redis: config.Default().Redis}, slog.New(slog.DiscardHandler))
 	for i := range 50 {
 		a := b.app(fmt.Sprintf("app-%d", i))
-		for j := range maxEvents + 10 {
+		for j := range maxCrashes + 10 {
 			id := entry.ID{Ms: uint64(1_800_000_000_000 + 1000*j)}
 			a.take([]journal.Entry{
 				{Stream: logstream.Status, ID: id, Message: []byte("{{__NEW_RUN_2026-11-29_01-02-03}}"), Fields: []string{"host", "h", "boot", "b"}},
@@ -189,7 +189,7 @@ func keepHistory() {
 		for j := range pools {
 			a.pools[fmt.Sprint(j)] = new(pool)
 		}
-		for second := range int64(2 * span) {
+		for second := range int64(span + 10) {
 			a.rates(second, 1, 1, false)
 			for _, p := range a.pools {
 				p.history.put(second, .5)

@@ -104,6 +104,9 @@ func start(t *testing.T, with func(*Options), servers ...*redistest.Server) *tes
 	return p
 }
 
+// as is the panel for a subtest.
+func (p *testPanel) as(t *testing.T) *testPanel { return &testPanel{p.Server, t, p.url, p.token} }
+
 // get asks for a page and returns its status and body.
 func (p *testPanel) get(path string, header ...string) (int, string) {
 	p.t.Helper()
