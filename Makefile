@@ -22,8 +22,9 @@ build: ## the tools, into bin/: one binary and its names, as in the images
 demo: ## the main job, with nothing but Go installed
 	@go run ./demo
 
+# With job control, Ctrl-C reaches the program and not make; go run would make an error of it.
 panel: ## the panel on the demo's data, until Ctrl-C: http://127.0.0.1:8420
-	@go run ./demo panel
+	@[ ! -t 0 ] || set -m; go build -o bin/demo ./demo && bin/demo panel
 
 # The packages that take longest begin first, and four are tested at a time: most tests wait
 # for other processes.

@@ -73,6 +73,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
 		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
+		{"panel", func() ([]row, error) { return panel(wrapp, steady, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
 	}
 	for _, g := range groups {

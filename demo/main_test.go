@@ -128,6 +128,31 @@ func interrupted(t *testing.T, interrupt func(*exec.Cmd, io.Closer)) {
 	nothingLeft(t, tmp)
 }
 
+// TestPanelInterrupted: that is how the panel is meant to end.
+func TestPanelInterrupted(t *testing.T) {
+	t.Parallel()
+	cmd, tmp := demo(t)
+	cmd.Args = append(cmd.Args, "panel")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it builds
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(os.Interrupt)
+	io.Copy(io.Discard, out)
+	if err := cmd.Wait(); err != nil || said.Len() > 0 {
+		t.Errorf("%v: %s", err, &said)
+	}
+	nothingLeft(t, tmp)
+}
+
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	cmd, tmp := demo(t, "REDIS_URL=redis://:secret@127.0.0.1:1")

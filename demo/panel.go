@@ -21,8 +21,16 @@ for frame in $(seq 1 60); do
 done
 kill -SEGV $$`
 
-// showPanel starts Redis, an app again and again, and the panel, until ctx ends.
+// showPanel shows the panel until ctx ends, which is how it is meant to end.
 func showPanel(ctx context.Context, w io.Writer) error {
+	if err := runPanel(ctx, w); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// runPanel starts Redis, an app again and again, and the panel.
+func runPanel(ctx context.Context, w io.Writer) error {
 	dir, err := os.MkdirTemp("", "jettison-panel-")
 	if err != nil {
 		return err
@@ -33,6 +41,8 @@ func showPanel(ctx context.Context, w io.Writer) error {
 		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, name),
 			"github.com/lpportorino/jettison-base-images/cmd/"+from)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // it tidies up
+		build.WaitDelay = stopTimeout
 		if text, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, text)
 		}
@@ -69,6 +79,8 @@ beat = ["output"]
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 		return cmd
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	apps := make(chan struct{})
 	go func() {
 		defer close(apps)
@@ -77,12 +89,10 @@ beat = ["output"]
 		}
 	}()
 	err = start("REDIS_URL="+store.url, "jettison_panel").Run()
-	if ctx.Err() != nil {
-		err = nil
-	}
+	stop()
+	<-apps
 	if err != nil {
 		return fmt.Errorf("jettison_panel: %w", err)
 	}
-	<-apps
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -117,13 +118,12 @@ func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, 
 	}
 	runs := make(map[string][]Run)
 	for i, answer := range client.DoMulti(ctx, reads...) {
-		name, instance, ok := cutRunKey(sorted[i])
 		fields, err := answer.AsStrMap()
 		if err != nil && redisconn.Reply(err) == "" || redisconn.Denied(redisconn.Reply(err)) {
 			return nil, fmt.Errorf("read %s: %w", sorted[i], err)
 		}
-		if ok && len(fields) > 0 { // it may have gone meanwhile, or hold something else
-			runs[name] = append(runs[name], parseRun(name, instance, fields))
+		if r, ok := ParseRun(sorted[i], fields); ok { // it may have gone meanwhile, or hold something else
+			runs[r.Name] = append(runs[r.Name], r)
 		}
 	}
 	return runs, nil
@@ -162,7 +162,6 @@ func share(r *health.Reading) float64 {
 // look reads the streams of apps.
 func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
 	now := time.Now()
-	here := Run{Host: HostName(), Boot: BootID()}
 	const each = 3
 	reads := make([]rueidis.Completed, 0, each*len(names))
 	for _, name := range names {
@@ -188,7 +187,7 @@ func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[
 		if err != nil {
 			return nil, err
 		}
-		apps[i] = assess(name, runs[name], m, pools[name], here, now)
+		apps[i] = assess(name, runs[name], m, pools[name], here(), now)
 		apps[i].Errors = len(read[1])
 		if len(read[2]) > 0 {
 			apps[i].Crash = crashOf(read[2][0])
@@ -220,6 +219,39 @@ func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
 	}
+}
+
+// here has the name and the boot ID of this host.
+var here = sync.OnceValue(func() Run { return Run{Host: HostName(), Boot: BootID()} })
+
+// A Newest is what the entries of an app's :status say of its newest run, for a reader that
+// takes them as they come. The zero Newest knows of no run.
+type Newest struct{ marker *marker }
+
+// Take takes the next newer entry.
+func (n *Newest) Take(e rueidis.XRangeEntry) {
+	m := new(marker)
+	switch {
+	case m.read(e):
+		n.marker = m
+	case n.marker != nil:
+		n.marker.noLease = n.marker.noLease || m.noLease
+		n.marker.stopping = n.marker.stopping || m.stopping
+	}
+}
+
+// Key returns the key of the newest run's hash; empty if that run has ended, or is of an older
+// wrapp.
+func (n *Newest) Key(name string) string {
+	if n.marker == nil || !n.marker.begins || n.marker.host == "" {
+		return ""
+	}
+	return RunKey(name, InstanceOf(n.marker.host))
+}
+
+// Assess says how the app is that has these hashes, its pools left aside.
+func (n *Newest) Assess(name string, runs []Run, now time.Time) App {
+	return assess(name, runs, n.marker, nil, here(), now)
 }
 
 // assess says how an app is. m is nil if there is no marker. here has the host and boot ID of

@@ -79,14 +79,14 @@ func TestRunFields(t *testing.T) {
 	t.Parallel()
 	want := Run{
 		Name: "a:b", Instance: "here", Host: "here", PID: 1, AppPID: 7, Started: noon.Add(123 * time.Millisecond), Stamp: "2026-11-29_12-00-00", State: Running,
-		Restarts: 2, LastExit: "139", Lines: 1 << 40, Dropped: 3, Spooled: 4, DeadLetters: 5, Crashes: 6, Wrapp: "v1.2.3", Boot: "x", Before: LostOOM,
+		Restarts: 2, LastExit: "139", Updated: noon, Lines: 1 << 40, Errors: 8, Dropped: 3, Spooled: 4, DeadLetters: 5, Crashes: 6, Wrapp: "v1.2.3", Boot: "x", Before: LostOOM,
 	}
 	fields := make(map[string]string)
 	for f := want.Fields(); len(f) > 0; f = f[2:] {
 		fields[f[0]] = f[1]
 	}
 	name, instance, ok := cutRunKey(RunKey("a:b", "here"))
-	if got := parseRun(name, instance, fields); got != want || !ok || len(fields) != 16 {
+	if got := parseRun(name, instance, fields); got != want || !ok || len(fields) != 18 {
 		t.Errorf("%+v, %v, %d fields", got, ok, len(fields))
 	}
 	if got := parseRun("a", "b", map[string]string{"pid": "-3", "lines": "many", "started": "yesterday"}); got != (Run{Name: "a", Instance: "b"}) {

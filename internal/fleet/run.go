@@ -28,15 +28,17 @@ type Run struct {
 	Stamp       string // the time in the run markers
 	State       string
 	Restarts    int
-	LastExit    string // exit status of the run before, by this wrapp; empty: there was none
-	Lines       uint64 // that the app wrote, of all runs of this wrapp, as all that follow
-	Dropped     uint64 // entries that found no room
-	Spooled     int    // entries that wait for Redis behind others
-	DeadLetters int    // entries that Redis refused for good
-	Crashes     int    // reports
-	Wrapp       string // wrapp's version
-	Boot        string // the kernel's boot ID
-	Before      string // how the run before ended, if it has no end marker: LostKilled and its like
+	LastExit    string    // exit status of the run before, by this wrapp; empty: there was none
+	Updated     time.Time // when the fields were written
+	Lines       uint64    // that the app wrote, of all runs of this wrapp, as all that follow
+	Errors      uint64    // of them those that say that they are an error or worse
+	Dropped     uint64    // entries that found no room
+	Spooled     int       // entries that wait for Redis behind others
+	DeadLetters int       // entries that Redis refused for good
+	Crashes     int       // reports
+	Wrapp       string    // wrapp's version
+	Boot        string    // the kernel's boot ID
+	Before      string    // how the run before ended, if it has no end marker: LostKilled and its like
 }
 
 // NoLease is the field of an entry on :status that says that this run has no hash, because
@@ -76,7 +78,9 @@ func (r *Run) Fields() []string {
 		"state", r.State,
 		"restarts", strconv.Itoa(r.Restarts),
 		"exit", r.LastExit,
+		"updated", r.Updated.UTC().Format(stampLayout),
 		"lines", strconv.FormatUint(r.Lines, 10),
+		"errors", strconv.FormatUint(r.Errors, 10),
 		"dropped", strconv.FormatUint(r.Dropped, 10),
 		"spooled", strconv.Itoa(r.Spooled),
 		"dead", strconv.Itoa(r.DeadLetters),
@@ -84,6 +88,18 @@ func (r *Run) Fields() []string {
 		"boot", r.Boot,
 		"run_before", r.Before,
 	}
+}
+
+// IsRunKey says whether a key is that of a Run's hash.
+func IsRunKey(key string) bool { return strings.HasPrefix(key, runPrefix) }
+
+// ParseRun reads the hash at a key; ok is false if there is none.
+func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
+	name, instance, ok := cutRunKey(key)
+	if !ok || len(fields) == 0 {
+		return r, false
+	}
+	return parseRun(name, instance, fields), true
 }
 
 // parseRun reads a hash. Anybody may write one: what makes no sense is zero.
@@ -97,11 +113,12 @@ func parseRun(name, instance string, fields map[string]string) Run {
 		return n
 	}
 	started, _ := time.Parse(stampLayout, fields["started"])
+	updated, _ := time.Parse(stampLayout, fields["updated"])
 	return Run{
 		Name: name, Instance: instance,
 		Host: fields["host"], PID: number("pid"), AppPID: number("app_pid"), Started: started,
 		Stamp: fields["run"], State: fields["state"], Restarts: number("restarts"), LastExit: fields["exit"],
-		Lines: count("lines"), Dropped: count("dropped"), Spooled: number("spooled"),
+		Updated: updated, Lines: count("lines"), Errors: count("errors"), Dropped: count("dropped"), Spooled: number("spooled"),
 		DeadLetters: number("dead"), Crashes: number("crashes"), Wrapp: fields["version"], Boot: fields["boot"], Before: fields["run_before"],
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
@@ -27,8 +29,9 @@ const (
 type app struct {
 	name    string
 	pools   map[string]*pool
-	runs    map[string]map[string]string // by instance: the hash wrapp-run:<name>:<instance>
-	leased  bool                         // a lease has been seen since the newest run marker
+	runs    []fleet.Run  // by instance
+	newest  fleet.Newest // run
+	leased  bool         // a lease has been seen since the newest run marker
 	mark    mark
 	values  []string // names, sorted
 	crashes []Crash  // the oldest first
@@ -37,21 +40,20 @@ type app struct {
 	seen   [logstream.Count]entry.ID
 	behind bool // the crashes of before the panel's start are still to be read
 	counts int  // entries of :info to ask for at once, so that an answer stays small
-	rate   float32
-	wrong  float32 // errors a second
-	lines  ring
-	errors ring
 
-	lastLines uint64 // of the runs, when it was last looked at
-	hasLines  bool
+	tallies     map[string]*tally // by instance
+	counted     bool              // all runs count, so the rates are of the tallies
+	rate, wrong float32           // lines and errors a second
+	estimated   bool              // the rates are no counts
+	lines       ring
+	errors      ring
 }
 
-// A mark is what the newest run marker says.
+// A mark is the newest run marker.
 type mark struct {
-	known, ended bool
-	run          string // the time in it
-	at           time.Time
-	exit         int
+	known bool
+	run   string // the time in it
+	at    time.Time
 }
 
 // A pool is a health pool with its history, the health as a share of the cap.
@@ -108,6 +110,7 @@ func (a *app) take(entries []journal.Entry) {
 		a.seen[e.Stream] = e.ID
 		switch e.Stream {
 		case logstream.Status:
+			a.newest.Take(rueidis.XRangeEntry{ID: e.ID.String(), FieldValues: fieldsOf(e)})
 			a.marker(e)
 		case logstream.Crash:
 			a.crash(e)
@@ -115,19 +118,23 @@ func (a *app) take(entries []journal.Entry) {
 	}
 }
 
+func fieldsOf(e *journal.Entry) map[string]string {
+	fields := map[string]string{"message": string(e.Message)}
+	for i := 0; i+1 < len(e.Fields); i += 2 {
+		fields[e.Fields[i]] = e.Fields[i+1]
+	}
+	return fields
+}
+
 func (a *app) marker(e *journal.Entry) {
 	m := runMarker.FindSubmatch(e.Message)
 	if m == nil {
 		return
 	}
-	a.mark = mark{known: true, run: string(m[2]), at: e.Time(), ended: string(m[1]) == "END"}
-	event := Event{Time: e.Time(), Kind: "start", Text: "run began"}
-	if a.mark.ended {
-		a.mark.exit, _ = strconv.Atoi(string(m[3]))
-		event.Kind, event.Text = "end", "run ended, exit "+strconv.Itoa(a.mark.exit)
-	}
-	if event.Kind == "start" {
-		event.run = a.mark.run
+	a.mark = mark{known: true, run: string(m[2]), at: e.Time()}
+	event := Event{Time: e.Time(), Kind: "start", Text: "run began", run: a.mark.run}
+	if string(m[1]) == "END" {
+		event = Event{Time: e.Time(), Kind: "end", Text: "run ended, exit " + string(m[3])}
 	}
 	a.leased = false
 	a.event(event)
@@ -142,7 +149,7 @@ func (a *app) event(e Event) {
 func (a *app) crash(e *journal.Entry) {
 	c := crashOf(e)
 	i, known := slices.BinarySearchFunc(a.crashes, c, func(x, y Crash) int {
-		return cmp.Or(cmp.Compare(x.id.Ms, y.id.Ms), cmp.Compare(x.id.Seq, y.id.Seq))
+		return compareIDs(x.id, y.id)
 	})
 	if known {
 		return
@@ -152,11 +159,13 @@ func (a *app) crash(e *journal.Entry) {
 	a.event(Event{Time: c.Time, Kind: "crash", Text: c.Headline, ID: c.ID})
 }
 
+func compareIDs(x, y entry.ID) int { return cmp.Or(cmp.Compare(x.Ms, y.Ms), cmp.Compare(x.Seq, y.Seq)) }
+
 // crashOf is what a list of crashes shows of an entry.
 func crashOf(e *journal.Entry) Crash {
 	c := Crash{ID: e.ID.String(), Time: e.Time(), id: e.ID}
 	for i := 0; i+1 < len(e.Fields); i += 2 {
-		v := visible(cut(e.Fields[i+1], maxText))
+		v := short(e.Fields[i+1])
 		switch e.Fields[i] {
 		case "kind":
 			c.Kind = v
@@ -172,61 +181,17 @@ func crashOf(e *journal.Entry) Crash {
 	}
 	text := string(e.Message[:min(len(e.Message), 64<<10)])
 	head, _, _ := strings.Cut(strings.TrimLeft(text, "\n"), "\n")
-	c.Headline = cut(visible(head), maxText)
-	c.Where = cut(visible(strings.TrimSpace(strings.TrimPrefix(firstOf.FindString(text), "#0"))), maxText)
+	c.Headline = short(head)
+	c.Where = short(strings.TrimSpace(strings.TrimPrefix(firstOf.FindString(text), "#0")))
 	if c.Signature == "" {
 		c.Signature = "~" + cut(volatile.ReplaceAllString(c.Headline+" "+c.Where, ""), maxText)
 	}
 	return c
 }
 
-// rates notes how many lines and errors came in the last second.
-func (a *app) rates(now int64, tip []journal.Entry, full bool) {
-	lines, wrong, size := len(tip), 0, 0
-	for i := range tip {
-		size += len(tip[i].Message)
-		if severe(&tip[i]) {
-			wrong++
-		}
-	}
-	rate := float32(lines)
-	if full { // there were more: how fast did these come?
-		if apart := tip[lines-1].Time().Sub(tip[0].Time()); apart > 0 {
-			rate = max(rate, float32(float64(lines-1)/apart.Seconds()))
-		}
-	}
-	// The counters of the runs are exact where there are some.
-	total, counted := uint64(0), false
-	for _, r := range a.runs {
-		n, err := strconv.ParseUint(r["lines"], 10, 64)
-		total, counted = total+n, counted || err == nil
-	}
-	if counted && a.hasLines && full && total > a.lastLines {
-		rate = float32(total - a.lastLines)
-	}
-	a.lastLines, a.hasLines = total, counted
-	a.rate, a.wrong = rate, 0
-	if lines > 0 {
-		a.wrong = rate * float32(wrong) / float32(lines)
-		a.counts = min(max(tipBytes*lines/(size+1), 2), tipMost)
-	}
-	a.lines.put(now, a.rate)
-	a.errors.put(now, a.wrong)
-}
-
-// Bounds of what is read of :info of one app in a second to count its errors.
-const (
-	tipMost  = 25       // entries
-	tipBytes = 64 << 10 // about
-)
-
-// severe says whether an entry of :info is an error of the app.
-func severe(e *journal.Entry) bool {
-	var j journal.Joiner
-	j.Pieces = true
-	lines := j.Add([]journal.Entry{*e})
-	return len(lines) == 1 && lines[0].Level.String() == "ERROR"
-}
+// short is the beginning of a text, as it is shown: a copy, which does not keep the rest in
+// memory.
+func short(text string) string { return cut(visible(strings.Clone(cut(text, maxText))), maxText) }
 
 // cut is the first n bytes of a text, with whole characters.
 func cut(s string, n int) string {

@@ -2,7 +2,6 @@ package panel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/fleet"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
@@ -145,26 +145,48 @@ func (v *visit) poll(ctx context.Context) error {
 		}
 		v.found, v.took = time.Now(), time.Since(begin)
 	}
+	if err := v.streams(ctx); err != nil {
+		return err
+	}
 	readings, err := health.Read(ctx, v.values, v.pairs)
 	if err != nil {
 		return fmt.Errorf("read pools: %w", err)
 	}
-	runs := make([]map[string]string, len(v.hashes))
-	reads := make([]rueidis.Completed, len(v.hashes))
-	for i, key := range v.hashes {
+	keys := v.keysOfRuns()
+	reads := make([]rueidis.Completed, len(keys))
+	for i, key := range keys {
 		reads[i] = v.values.B().Hgetall().Key(key).Build()
 	}
+	var runs []fleet.Run
 	for i, answer := range v.values.DoMulti(ctx, reads...) {
-		runs[i], err = answer.AsStrMap()
+		fields, err := answer.AsStrMap()
 		if err != nil && redisconn.Reply(err) == "" {
 			return fmt.Errorf("read runs: %w", err)
 		}
+		if r, ok := fleet.ParseRun(keys[i], fields); ok {
+			runs = append(runs, r)
+		}
 	}
 	v.note(readings, runs)
-	return v.streams(ctx)
+	return nil
 }
 
-// find looks for apps, pools, runs and values that were not there before.
+// keysOfRuns returns those that were found, and those of runs that have begun since.
+func (v *visit) keysOfRuns() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	keys := slices.Clone(v.hashes)
+	for _, a := range v.apps {
+		if key := a.newest.Key(a.name); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// find looks for apps, pools, runs and values that were not there before. fleet.Look would
+// look for all of them each time, and read the streams anew: too much for once a second.
 func (v *visit) find(ctx context.Context) error {
 	names, err := journal.Names(ctx, v.logs)
 	if err != nil {
@@ -177,7 +199,7 @@ func (v *visit) find(ctx context.Context) error {
 	v.hashes = v.hashes[:0]
 	values := make(map[string]map[string]bool)
 	if err := v.values.Scan(ctx, "wrapp*:*", func(key string) {
-		if strings.HasPrefix(key, runPrefix) {
+		if fleet.IsRunKey(key) {
 			v.hashes = append(v.hashes, key)
 			return
 		}
@@ -223,9 +245,6 @@ func notInName(r rune) bool {
 
 func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// runPrefix is what the keys of runs begin with: wrapp-run:<name>:<instance>.
-const runPrefix = "wrapp-run:"
-
 // app returns the app of that name, a new one if there is room, else nil.
 func (b *board) app(name string) *app {
 	a := b.apps[name]
@@ -237,26 +256,20 @@ func (b *board) app(name string) *app {
 }
 
 // note keeps what was read of pools and runs.
-func (v *visit) note(readings []health.Reading, runs []map[string]string) {
+func (v *visit) note(readings []health.Reading, runs []fleet.Run) {
 	now := time.Now().Unix()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, a := range v.apps {
 		a.runs = nil
 	}
-	for i, fields := range runs {
-		rest := strings.TrimPrefix(v.hashes[i], runPrefix)
-		colon := strings.LastIndexByte(rest, ':')
-		if len(fields) == 0 || colon <= 0 {
-			continue
+	for _, r := range runs {
+		if a := v.app(r.Name); a != nil {
+			a.runs, a.leased = append(a.runs, r), true
 		}
-		if a := v.app(rest[:colon]); a != nil {
-			if a.runs == nil {
-				a.runs = make(map[string]map[string]string)
-			}
-			a.runs[rest[colon+1:]] = fields
-			a.leased = true
-		}
+	}
+	for _, a := range v.apps {
+		a.count(now)
 	}
 	kept := make(map[*pool]bool)
 	for _, r := range readings {
@@ -282,7 +295,7 @@ func (v *visit) note(readings []health.Reading, runs []map[string]string) {
 }
 
 // streams reads what came on the streams of all apps since the last poll: all of :status,
-// :error and :crash, and the end of :info.
+// :error and :crash, and the end of :info if wrapp does not count for us.
 func (v *visit) streams(ctx context.Context) error {
 	v.mu.Lock()
 	apps := make([]*app, 0, len(v.apps))
@@ -291,11 +304,20 @@ func (v *visit) streams(ctx context.Context) error {
 	}
 	v.mu.Unlock()
 	var fresh *app // one at a time, since what is behind may be much
+	type question struct {
+		app    *app
+		stream logstream.Stream
+	}
+	var asked []question
 	var reads []rueidis.Completed
 	for _, a := range apps {
 		keys := logstream.Keys(a.name)
 		for s := logstream.Stream(0); s < logstream.Count; s++ {
 			after := a.seen[s].Next().String()
+			if s == logstream.Info && a.counted {
+				continue
+			}
+			asked = append(asked, question{a, s})
 			if s == logstream.Info {
 				reads = append(reads, v.logs.B().Xrevrange().Key(keys[s]).End("+").Start(after).Count(int64(a.counts)).Build())
 			} else if a.seen[s] == (entry.ID{}) && s != logstream.Crash {
@@ -314,23 +336,22 @@ func (v *visit) streams(ctx context.Context) error {
 	answers := v.logs.DoMulti(ctx, reads...)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i, a := range apps {
-		for s := logstream.Stream(0); s < logstream.Count; s++ {
-			entries, err := journal.Parse(a.name, s, answers[i*int(logstream.Count)+int(s)])
-			if err != nil {
-				if redisconn.Reply(err) != "" {
-					continue // a key of another type is not ours
-				}
-				return err
+	for i, q := range asked {
+		a := q.app
+		entries, err := journal.Parse(a.name, q.stream, answers[i])
+		if err != nil {
+			if redisconn.Reply(err) != "" {
+				continue // a key of another type is not ours
 			}
-			known := a.seen[s] != entry.ID{}
-			a.take(entries)
-			if s == logstream.Info {
-				if !known {
-					entries = nil // written before anybody looked
-				}
-				a.rates(now, entries, len(entries) == a.counts)
+			return err
+		}
+		known := a.seen[q.stream] != entry.ID{}
+		a.take(entries)
+		if q.stream == logstream.Info {
+			if !known {
+				entries = nil // written before anybody looked
 			}
+			a.tip(now, entries)
 		}
 	}
 	if fresh == nil {
@@ -367,54 +388,6 @@ func (v *visit) history(ctx context.Context, a *app) error {
 		end = entries[0].ID.Previous().String()
 	}
 	return nil
-}
-
-// An asker is the one connection by which requests read a board's streams, one at a time, so
-// that viewers never ask Redis for more than that at once.
-type asker struct {
-	cfg  *config.Redis
-	free chan struct{} // has room for the one who asks
-
-	logs, values *redisconn.Client
-}
-
-// errBusy says that other requests keep the connection.
-var errBusy = errors.New("the board is busy with other requests; try again")
-
-// do calls f with connections to the logs and the values. After an error that is no reply
-// the next one dials anew.
-func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	select {
-	case a.free <- struct{}{}:
-		defer func() { <-a.free }()
-	case <-ctx.Done():
-		return errBusy
-	}
-	defer func() {
-		if err != nil && redisconn.Reply(err) == "" {
-			a.close()
-		}
-	}()
-	if a.logs == nil {
-		if a.logs, err = redisconn.Dial(ctx, a.cfg, a.cfg.LogsDB); err != nil {
-			return err
-		}
-		if a.values, err = redisconn.Dial(ctx, a.cfg, a.cfg.ValuesDB); err != nil {
-			return err
-		}
-	}
-	return f(ctx, a.logs, a.values)
-}
-
-func (a *asker) close() {
-	for _, c := range []**redisconn.Client{&a.logs, &a.values} {
-		if *c != nil {
-			(*c).Close()
-			*c = nil
-		}
-	}
 }
 
 // sleep waits for d, or until ctx ends.

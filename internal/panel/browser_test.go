@@ -95,8 +95,14 @@ func (p *testPanel) open(path string, width, height int64, scheme string) *tab {
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
-	b.do(chromedp.Navigate(strings.TrimSuffix(p.url, "/") + path))
+	b.visit(p, path)
 	return b
+}
+
+// visit goes to another page of the panel.
+func (b *tab) visit(p *testPanel, path string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(strings.TrimSuffix(p.url, "/") + path))
 }
 
 // call carries out a command of the browser.

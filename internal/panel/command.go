@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-const usage = `jettison_panel [--redis URL]... [--config FILE] [FLAGS]`
+const usage = `jettison_panel [--redis URL]... [--config FILE]... [FLAGS]`
 
 const more = `FILE has a table [boards.NAME] for each board, with the keys of wrapp's [redis]; or it is a
 file of wrapp. The panel reads only: wrapp acl --panel prints a Redis user that can no more.`

@@ -1,89 +1,134 @@
 package panel
 
 import (
+	"bufio"
 	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// loadFor is how long loads last; PANEL_LOAD=1m for the figures of docs/panel.md.
-func loadFor(t *testing.T) time.Duration {
-	t.Helper()
-	text := os.Getenv("PANEL_LOAD")
-	if text == "" {
-		return 3 * time.Second
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+// long says whether LONG asks for the long forms of these tests:
+// LONG=1 go test -v -timeout 1h -run 'Flood|LongStream' ./internal/panel.
+func long() bool { return os.Getenv("LONG") != "" }
 
-// cpu is the time that a process has used so far, of /proc/PID/stat (proc(5)).
-func cpu(t *testing.T, pid int) time.Duration {
-	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
-}
+// flood is an app that writes 5,000 lines a second for so many seconds once it reads a line.
+const flood = `import sys, time
+sys.stdin.readline()
+begin = time.monotonic()
+for tick in range(100 * %d):
+    time.sleep(max(0, begin + tick / 100 - time.monotonic()))
+    sys.stdout.write("".join("line %%d of a flood that comes faster than it can be read\n" %% (50 * tick + i) for i in range(50)))
+    sys.stdout.flush()
+print("over after %%.1f s" %% (time.monotonic() - begin), flush=True)
+sys.stdin.readline()
+`
 
-// TestFloodInBrowser: an app that writes 5,000 lines a second does not fill the tab or take it away.
+// TestFloodInBrowser: an app that writes 5,000 lines a second does not fill the tab, which
+// still does what a click says. In the long form it does so for a minute.
 func TestFloodInBrowser(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	app := runApp(t, s, "flood", "", obeys)
+	seconds, clicks := 3, 2
+	if long() {
+		seconds, clicks = 60, 40
+	}
+	file := filepath.Join(t.TempDir(), "flood.py")
+	if err := os.WriteFile(file, fmt.Appendf(nil, flood, seconds), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	app := runApp(t, s, "flood", "", "exec python3 "+file)
 	p := start(t, nil, s)
 	p.await("flood", "running")
 	b := p.open("/app/flood", 1280, 800, "light")
 	b.wait(`document.getElementById("live").textContent.includes("live")`)
-	app.say(t, fmt.Sprintf(`for s in $(seq %d); do for i in $(seq 25); do seq -f "line %%g of a flood that nobody can read as fast as it comes" 200; sleep 0.04; done; done; echo over`, int(loadFor(t).Seconds())))
+	b.js(`window.took = []; document.getElementById("pause").addEventListener("click", (e) =>
+		requestAnimationFrame(() => setTimeout(() => took.push(performance.now() - e.timeStamp))))`)
+	app.say(t, "go")
 	b.wait(`document.getElementById("lines").innerText.includes("came too fast to be shown")`)
-	begin := time.Now()
-	b.js(`document.getElementById("pause").click()`)
-	t.Logf("a click while it floods took %v", time.Since(begin))
-	b.wait(`document.getElementById("newer").textContent.includes("newer lines")`)
-	b.js(`document.getElementById("pause").click()`)
-	b.wait(`document.getElementById("lines").lastElementChild.textContent.includes("over")`)
+	for i := range clicks {
+		b.do(chromedp.Click("#pause"))
+		b.wait(fmt.Sprintf(`took.length > %d`, i))
+		b.wait(fmt.Sprintf(`document.getElementById("pause").getAttribute("aria-pressed") == "%v"`, i%2 == 0))
+		if long() {
+			time.Sleep(time.Second)
+		}
+	}
+	b.wait(`document.getElementById("lines").lastElementChild.textContent.includes("over after")`)
+	t.Logf("the app: %s", eval[string](b, `document.getElementById("lines").lastElementChild.textContent`))
 	if n := eval[int](b, `document.querySelectorAll("#lines li").length`); n > 2000 {
 		t.Errorf("the tab keeps %d lines", n)
 	}
-	heap := eval[int](b, `performance.memory.usedJSHeapSize`)
-	if heap > 200<<20 {
-		t.Errorf("the tab has %d bytes", heap)
+	took := eval[[]float64](b, `took.sort((x, y) => x - y)`)
+	t.Logf("a click, until its effect was painted: %.0f ms at the median, %.0f ms at most", took[len(took)/2], slices.Max(took))
+	heap, private := eval[int](b, `performance.memory.usedJSHeapSize`), largestTab(t)
+	t.Logf("the tab: %d MB of JavaScript heap, %d MB private memory of its process", heap>>20, private>>20)
+	if heap > 200<<20 || private > 200<<20 {
+		t.Errorf("the tab has %d and %d bytes", heap, private)
 	}
-	t.Logf("the tab's heap: %d bytes", heap)
 }
 
-// TestLatency logs how long a line takes from wrapp's reading of it to the browser's paint.
-func TestLatency(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	app := runApp(t, s, "ticks", "", obeys)
-	p := start(t, nil, s)
-	p.await("ticks", "running")
-	b := p.open("/app/ticks", 1280, 800, "light")
-	b.wait(`document.getElementById("live").textContent.includes("live") && document.querySelector(".lane")`)
-	b.js(`window.took = []; new MutationObserver((all) => { for (const m of all) for (const li of m.addedNodes)
-		if (li.dataset.id) requestAnimationFrame(() => took.push(Date.now() - Number(li.dataset.id.split("-")[0]))) }).observe(document.getElementById("lines"), {childList: true})`)
-	app.say(t, `for i in $(seq 40); do echo tick $i; sleep 0.1; done`)
-	b.wait(`took.length >= 40`)
-	t.Logf("median latency to the paint: %d ms", eval[int](b, `took.sort((x, y) => x - y)[20]`))
+// largestTab returns the private memory of that process of the browser's tabs that has most.
+func largestTab(t *testing.T) (most int) {
+	t.Helper()
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		cmdline, _ := os.ReadFile(dir + "/cmdline")
+		if !strings.Contains(string(cmdline), "--type=renderer") || !descends(dir) {
+			continue
+		}
+		rollup, _ := os.ReadFile(dir + "/smaps_rollup")
+		sum := 0
+		for line := range strings.Lines(string(rollup)) {
+			if fields := strings.Fields(line); strings.HasPrefix(line, "Private_") {
+				kib, _ := strconv.Atoi(fields[1])
+				sum += kib << 10
+			}
+		}
+		most = max(most, sum)
+	}
+	if most == 0 {
+		t.Error("no tab's process is found")
+	}
+	return most
 }
 
-// TestFifty: 50 apps with two pools each are shown; it logs what nobody looking costs.
+// descends says whether a process, by its directory in /proc, has this one among its parents.
+func descends(dir string) bool {
+	for pid := filepath.Base(dir); pid != "0" && pid != ""; {
+		if pid == strconv.Itoa(os.Getpid()) {
+			return true
+		}
+		stat, _ := os.ReadFile("/proc/" + pid + "/stat")
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) < 2 {
+			return false
+		}
+		pid = fields[1]
+	}
+	return false
+}
+
+// TestFifty: 50 apps with two pools each are shown.
 func TestFifty(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -98,34 +143,90 @@ func TestFifty(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range []interface {
-		Do(string, ...any) (any, error)
-	}{logs, values} {
+	for _, c := range []redis.Conn{logs, values} {
 		if _, err := c.Do(""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := start(t, nil, s)
-	b := p.open("/", 1280, 800, "light")
+	b := start(t, nil, s).open("/", 1280, 800, "light")
 	b.wait(`document.querySelectorAll("#rows tr").length == 50 && document.querySelectorAll("#rows .pool").length == 100`)
+}
 
+// TestHistoryIsBounded: all that is kept of 50 apps, with as many pools, events and reports as
+// are kept at most, takes 64 MB or less after more than an hour.
+func TestHistoryIsBounded(t *testing.T) {
+	t.Parallel()
 	self, _ := os.Executable()
-	cmd := exec.Command(self, "--redis", s.URL(), "--listen", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), be+"=panel")
-	if err := cmd.Start(); err != nil {
+	for _, pools := range []int{2, maxPools} {
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), be+"=history", fmt.Sprintf("TEST_POOLS=%d", pools))
+		said, err := cmd.Output()
+		bytes, err2 := strconv.Atoi(string(said))
+		if err != nil || err2 != nil || bytes > 64<<20 || bytes < 50*pools*4*span {
+			t.Errorf("%d pools each: %s, %v, %v", pools, said, err, err2)
+		}
+		t.Logf("50 apps with %d pools each: %.1f MB", pools, float64(bytes)/1e6)
+	}
+}
+
+// keepHistory fills the history of 50 apps and prints how many bytes it takes.
+func keepHistory() {
+	pools, _ := strconv.Atoi(os.Getenv("TEST_POOLS"))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	report := []byte(strings.Repeat("#0 a line of a report\n", 1000))
+	b := newBoard(config.Board{Redis: config.Default().Redis}, slog.New(slog.DiscardHandler))
+	for i := range 50 {
+		a := b.app(fmt.Sprintf("app-%d", i))
+		for j := range maxCrashes + 10 {
+			id := entry.ID{Ms: uint64(1_800_000_000_000 + 1000*j)}
+			a.take([]journal.Entry{
+				{Stream: logstream.Status, ID: id, Message: []byte("{{__NEW_RUN_2026-11-29_01-02-03}}"), Fields: []string{"host", "h", "boot", "b"}},
+				{Stream: logstream.Crash, ID: id, Message: report, Fields: []string{"signature", "0123456789abcdef"}},
+			})
+		}
+		for j := range pools {
+			a.pools[fmt.Sprint(j)] = new(pool)
+		}
+		for second := range int64(span + 10) {
+			a.rates(second, 1, 1, false)
+			for _, p := range a.pools {
+				p.history.put(second, .5)
+			}
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	fmt.Print(int(after.HeapAlloc) - int(before.HeapAlloc))
+	runtime.KeepAlive(b)
+}
+
+// TestSlowBrowser: one that takes nothing of what comes is dropped, and nothing waits for it.
+func TestSlowBrowser(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	runApp(t, s, "flood", "", `line=$(head -c 2000 /dev/zero | tr '\0' x); while :; do for i in $(seq 50); do echo "$line"; done; sleep 0.05; done`)
+	p := start(t, nil, s)
+	p.await("flood", "running")
+	c, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(p.url, "http://"), "/"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		cmd.Process.Signal(os.Interrupt)
-		cmd.Wait()
-	}()
-	if os.Getenv("PANEL_LOAD") == "" {
-		return
+	defer c.Close()
+	c.(*net.TCPConn).SetReadBuffer(4096)
+	fmt.Fprintf(c, "GET /app/flood/live?log=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	line, err := bufio.NewReaderSize(c, 16).ReadString('\n')
+	if err != nil || !strings.Contains(line, "200") {
+		t.Fatalf("%q, %v", line, err)
 	}
-	time.Sleep(5 * time.Second)
-	begin := cpu(t, cmd.Process.Pid)
-	time.Sleep(loadFor(t))
-	t.Logf("nobody looks at 50 apps: %.2f %% of a core", 100*float64(cpu(t, cmd.Process.Pid)-begin)/float64(loadFor(t)))
+	if n := len(p.viewers); n != 1 {
+		t.Errorf("%d live views", n)
+	}
+	eventually(t, "the slow one is dropped", func() bool { return len(p.viewers) == 0 })
+	if status, _ := p.get("/app/flood"); status != http.StatusOK {
+		t.Errorf("the page itself is %d", status)
+	}
 }
 
 // TestLongStream: a stream of many entries is paged, whatever is searched for in it, and one
@@ -133,15 +234,17 @@ func TestFifty(t *testing.T) {
 func TestLongStream(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	logs := s.Dial(1)
-	const entries = 100_000
-	for i := range entries {
-		logs.Send("XADD", "logs:app:long:info", fmt.Sprintf("%d-1", 1_700_000_000_000+i), "message", fmt.Sprintf("entry %d", i))
-		if i%10_000 == 9_999 {
-			if _, err := logs.Do(""); err != nil {
-				t.Fatal(err)
-			}
-		}
+	entries := 45_000
+	if long() {
+		entries = 3_000_000
+	}
+	const fill = `for i = 0, ARGV[1] - 1 do redis.call('XADD', KEYS[1], (1700000000000 + i) .. '-1', 'message', 'entry ' .. i) end`
+	c := s.Dial(1)
+	if _, err := c.Do("EVAL", fill, 1, "logs:app:long:info", entries); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Do("SLOWLOG", "RESET"); err != nil {
+		t.Fatal(err)
 	}
 	p := start(t, nil, s)
 	eventually(t, "the app is known", func() bool { return p.apps()["long"] != nil })
@@ -175,6 +278,8 @@ func TestLongStream(t *testing.T) {
 	if requests < entries/(scanEntries+chunkMost) {
 		t.Errorf("found with %d requests", requests)
 	}
+	slow, err := redis.Int(c.Do("SLOWLOG", "LEN"))
+	t.Logf("%d requests searched %d entries; commands of more than 10 ms: %d, %v", requests, entries, slow, err)
 	var around Page
 	p.read("/apps/long/log?n=10&at=1700000000500-1/long/info", &around)
 	if len(around.Lines) != 11 || around.Lines[5].Text != "entry 500" {

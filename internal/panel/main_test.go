@@ -3,6 +3,7 @@ package panel
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +36,16 @@ func TestMain(m *testing.M) {
 	case "panel":
 		os.Unsetenv(be)
 		command.Main(Main)
+	case "history":
+		keepHistory()
+		os.Exit(0)
+	}
+	// Most tests wait for other processes.
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	}
 	code := m.Run()
 	stopBrowser()
@@ -90,6 +103,9 @@ func start(t *testing.T, with func(*Options), servers ...*redistest.Server) *tes
 	}
 	return p
 }
+
+// as is the panel for a subtest.
+func (p *testPanel) as(t *testing.T) *testPanel { return &testPanel{p.Server, t, p.url, p.token} }
 
 // get asks for a page and returns its status and body.
 func (p *testPanel) get(path string, header ...string) (int, string) {

@@ -245,12 +245,13 @@ func TestHostile(t *testing.T) {
 		b.wait(`document.querySelector("#lines li:last-child .m").textContent == "<script>window.hit = 1</script>live"`)
 		check(b, "live "+name)
 	}
+	b := p.open("/", 1280, 800, "dark")
 	for _, path := range []string{"/", "/crashes", "/app/" + url.PathEscape("<script>window.hit=1</script>"), "/app/app?board=" + url.QueryEscape(hostile[1]), "/?q=" + url.QueryEscape(hostile[2])} {
-		b := p.open(path, 1280, 800, "dark")
+		b.visit(p, path)
 		b.wait(`document.querySelector("main").textContent.length > 10`)
 		check(b, path)
 	}
-	b := p.open("/crashes", 1280, 800, "dark")
+	b.visit(p, "/crashes")
 	b.js(`document.querySelector("a.open").click()`)
 	b.wait(`document.querySelector(".report")`)
 	check(b, "report")

@@ -1,5 +1,7 @@
 package panel
 
+import "github.com/lpportorino/jettison-base-images/internal/fleet"
+
 // A State is how an app is, the worst first.
 type State int
 
@@ -43,29 +45,24 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // lowBelow is the share of a pool's cap below which the app's state is Low.
 const lowBelow = 1. / 3
 
-// state says how the app is by what Redis holds of it.
-func (a *app) state() State {
+// state says how the app is, by what its runs say and by its pools.
+func (a *app) state(now *fleet.App) State {
 	state := Unknown
-	switch {
-	case a.mark.ended && a.mark.exit != 0:
-		state = Failed
-	case a.mark.ended:
-		state = Ended
-	case a.mark.known:
-		state = Running
-	}
-	leased := false
-	for _, r := range a.runs {
-		leased = true
-		switch r["state"] {
-		case "running":
-			state = Running
-		case "restarting":
-			state = Restarting
-		case "ending":
-			state = Ending
+	switch now.State {
+	case fleet.IsKilled:
+		return Gone
+	case fleet.IsEnded:
+		if state = Ended; now.Exit != 0 {
+			state = Failed
 		}
+	case fleet.IsRunning:
+		state = Running
+	case fleet.IsRestarting:
+		state = Restarting
+	case fleet.IsEnding:
+		state = Ending
 	}
+	leased := len(now.Runs) > 0
 	low := Running
 	for _, p := range a.pools {
 		health, kept := p.Get("health")

@@ -3,6 +3,7 @@ package panel
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ type BoardView struct {
 	Apps  int       `json:"apps"`
 }
 
-// A PoolView is a pool as it is shown; what Redis does not hold is nil.
+// A PoolView is a pool as it is shown; what Redis does not hold is nil. jettison_health's
+// document, which leaves that out, has neither a state nor a past.
 type PoolView struct {
 	Category  string    `json:"category"`
 	Health    *int64    `json:"health"`
@@ -44,6 +46,7 @@ type AppView struct {
 	Pools     []PoolView          `json:"pools"`
 	Lines     float32             `json:"lines_per_second"`
 	Errors    float32             `json:"errors_per_second"`
+	Estimated bool                `json:"rates_estimated"` // no wrapp counts, and there were too many to count here
 	Restarts  *int64              `json:"restarts"`
 	Spooled   *int64              `json:"spooled"`
 	Dropped   *int64              `json:"dropped"`
@@ -98,8 +101,9 @@ func (s *Server) appView(b *board, name string, points int) (view AppView, ok bo
 // view makes a view of an app. The board's lock is held.
 func (b *board) view(a *app, points int) AppView {
 	now := time.Now()
+	stands := a.newest.Assess(a.name, a.runs, now)
 	v := AppView{
-		Board: b.name, Name: a.name, State: a.state(), Run: a.mark.run, Lines: a.rate, Errors: a.wrong, Crashes: len(a.crashes),
+		Board: b.name, Name: a.name, State: a.state(&stands), Run: a.mark.run, Lines: a.rate, Errors: a.wrong, Estimated: a.estimated, Crashes: len(a.crashes),
 		Pools: []PoolView{}, Instances: []map[string]string{}, events: slices.Clone(a.events), now: now,
 		lines: a.lines.window(now.Unix(), span, points, higher), errors: a.errors.window(now.Unix(), span, points, higher),
 	}
@@ -107,25 +111,31 @@ func (b *board) view(a *app, points int) AppView {
 		at := a.mark.at
 		v.Since = &at
 	}
-	if v.State == Failed {
-		v.Note = "exit " + strconv.Itoa(a.mark.exit)
+	switch {
+	case v.State == Failed:
+		v.Note = "exit " + strconv.Itoa(stands.Exit)
+	case v.State == Gone && stands.Down:
+		v.Note = "the machine went down"
 	}
 	if n := len(a.crashes); n > 0 {
 		last := a.crashes[n-1]
 		v.LastCrash = &last
 	}
 	if b.state != there {
-		v.State, v.Lines, v.Errors = Unknown, 0, 0
+		v.State, v.Lines, v.Errors, v.Estimated = Unknown, 0, 0, false
 		v.Note = "board away"
 	}
-	for _, instance := range slices.Sorted(maps.Keys(a.runs)) {
-		fields := maps.Clone(a.runs[instance])
-		fields["instance"] = instance
+	for i := range a.runs {
+		r := &a.runs[i]
+		fields := map[string]string{"instance": r.Instance}
+		for f := r.Fields(); len(f) > 0; f = f[2:] {
+			fields[f[0]] = f[1]
+		}
 		v.Instances = append(v.Instances, fields)
-		sum(&v.Restarts, fields["restarts"])
-		sum(&v.Spooled, fields["spooled"])
-		sum(&v.Dropped, fields["dropped"])
-		sum(&v.Dead, fields["dead"])
+		add(&v.Restarts, r.Restarts)
+		add(&v.Spooled, r.Spooled)
+		add(&v.Dropped, int(min(r.Dropped, math.MaxInt)))
+		add(&v.Dead, r.DeadLetters)
 	}
 	for _, category := range slices.Sorted(maps.Keys(a.pools)) {
 		v.Pools = append(v.Pools, a.pools[category].view(category, now, points, b.state == there))
@@ -133,16 +143,12 @@ func (b *board) view(a *app, points int) AppView {
 	return v
 }
 
-// sum adds a number that a run says.
-func sum(to **int64, text string) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return
-	}
+// add adds a number that a run says.
+func add(to **int64, n int) {
 	if *to == nil {
 		*to = new(int64)
 	}
-	**to += n
+	**to += int64(n)
 }
 
 func (p *pool) view(category string, now time.Time, points int, fresh bool) PoolView {
@@ -218,7 +224,9 @@ func (s *Server) groups(board, name string) []Group {
 		}
 		b.mu.Unlock()
 	}
-	slices.SortFunc(groups, func(x, y Group) int { return cmp.Or(y.Last.Compare(x.Last), strings.Compare(x.App, y.App)) })
+	slices.SortFunc(groups, func(x, y Group) int {
+		return cmp.Or(compareIDs(y.Reports[0].id, x.Reports[0].id), strings.Compare(x.App, y.App), strings.Compare(x.Board, y.Board))
+	})
 	return groups
 }
 

@@ -372,10 +372,13 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 	} else if !p.begun { // a level stands where a line begins
 		p.level = entry.LevelOf(text)
 	}
-	p.begun = partial
 	if p.level == loglevel.Error {
 		flags |= entry.Alarm
+		if !p.begun {
+			in.to.record.errors.Add(1)
+		}
 	}
+	p.begun = partial
 	in.batch.Add(logstream.Info, flags, text)
 	if cap(in.text) > textKept {
 		in.text = nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/fleet"
@@ -21,6 +22,8 @@ type record struct {
 	out      *outbox.Outbox   // set before the app is started
 	restarts *restart.Machine // likewise
 	log      *slog.Logger
+
+	errors atomic.Uint64 // lines that say that they are errors
 
 	mu sync.Mutex
 	fleet.Run
@@ -63,6 +66,7 @@ func (r *record) fields(running bool) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Lines, r.Dropped, r.Spooled, r.DeadLetters = stats.Lines, stats.Dropped, stats.Waiting, stats.Refused
+	r.Updated, r.Errors = time.Now(), r.errors.Load()
 	r.State, r.Restarts = fleet.Running, runs.Restarts
 	if !running {
 		r.State, r.AppPID = fleet.Ending, 0

@@ -360,7 +360,7 @@ function app() {
     a.href = URL.createObjectURL(new Blob([shown()], { type: "text/plain" }));
     a.download = form.dataset.app + ".log";
     a.click();
-    setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+    setTimeout(() => URL.revokeObjectURL(a.href), 60000); // a busy browser begins late
   });
   log.addEventListener("scroll", () => {
     if (log.scrollTop < 300) older();

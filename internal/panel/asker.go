@@ -1,0 +1,57 @@
+package panel
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
+)
+
+// An asker is the one connection by which requests read a board's streams, one at a time, so
+// that viewers never ask Redis for more than that at once.
+type asker struct {
+	cfg  *config.Redis
+	free chan struct{} // has room for the one who asks
+
+	logs, values *redisconn.Client
+}
+
+// errBusy says that other requests keep the connection.
+var errBusy = errors.New("the board is busy with other requests; try again")
+
+// do calls f with connections to the logs and the values. After an error that is no reply
+// the next one dials anew.
+func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	select {
+	case a.free <- struct{}{}:
+		defer func() { <-a.free }()
+	case <-ctx.Done():
+		return errBusy
+	}
+	defer func() {
+		if err != nil && redisconn.Reply(err) == "" {
+			a.close()
+		}
+	}()
+	if a.logs == nil {
+		if a.logs, err = redisconn.Dial(ctx, a.cfg, a.cfg.LogsDB); err != nil {
+			return err
+		}
+		if a.values, err = redisconn.Dial(ctx, a.cfg, a.cfg.ValuesDB); err != nil {
+			return err
+		}
+	}
+	return f(ctx, a.logs, a.values)
+}
+
+func (a *asker) close() {
+	for _, c := range []**redisconn.Client{&a.logs, &a.values} {
+		if *c != nil {
+			(*c).Close()
+			*c = nil
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package panel
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
+)
+
+// wrappOf runs an app called camera, whose Redis these lines of [redis] say.
+func wrappOf(t *testing.T, redis string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "wrapp.toml")
+	text := "[redis]\n" + redis + "[app]\nexecutable = \"/bin/bash\"\nstream_name = \"camera\"\nargs = [\"-c\", \"echo 'hello {{n:5}}'; sleep 1000\"]\n" +
+		"[health.pools.lock]\ncap = 10\ndepletion_rate = 5\nreplenish_rate = 1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, _ := os.Executable()
+	wrapp := exec.Command(self, file)
+	wrapp.Env = append(os.Environ(), be+"=wrapp", "WRAPP_SPOOL_DIR="+dir)
+	if err := wrapp.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		wrapp.Process.Signal(os.Interrupt)
+		wrapp.Wait()
+	})
+}
+
+// boardsFile starts a panel for a file of boards.
+func boardsFile(t *testing.T, text string) *testPanel {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "boards.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	boards, err := config.LoadBoards(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, func(o *Options) { o.Boards = boards })
+}
+
+// shows: the camera's state, its log live, and its values come from the board of that name.
+func (p *testPanel) shows(board string) {
+	p.t.Helper()
+	p.await("camera", "depleted")
+	b := p.open("/app/camera?board="+board, 1280, 800, "light")
+	b.wait(`document.getElementById("lines").innerText.includes("hello") && document.getElementById("live").textContent.includes("live")`)
+	eventually(p.t, "the value is read", func() bool {
+		_, body := p.get("/api/v1/apps/camera?board=" + board)
+		return strings.Contains(body, `"values":{"n":"5"}`)
+	})
+}
+
+// TestCluster: a board may be a Redis Cluster.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, false)
+	addrs := fmt.Sprintf("cluster.addrs = [%q]\n", redistest.Addrs(cluster.Masters)[0])
+	wrappOf(t, addrs)
+	boardsFile(t, "[boards.three]\n"+addrs).shows("three")
+}
+
+// TestSentinel: a board may be what sentinels know, and the panel follows the master.
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.StartReplica(t, master)
+	sentinels := redistest.StartSentinels(t, master, 3)
+	addrs := fmt.Sprintf("sentinel.master = \"mymaster\"\nsentinel.addrs = [%q, %q, %q]\n", sentinels[0].Addr(), sentinels[1].Addr(), sentinels[2].Addr())
+	wrappOf(t, addrs)
+	p := boardsFile(t, "[boards.watched]\n"+addrs)
+	p.shows("watched")
+	master.Down()
+	replica.Wait("the failover", replica.IsMaster)
+	if _, err := replica.Dial(1).Do("XADD", "logs:app:camera:info", "*", "message", "by the new master"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new master is read", func() bool {
+		_, body := p.get("/api/v1/apps/camera/log?board=watched")
+		return strings.Contains(body, "by the new master")
+	})
+	p.await("camera", "depleted")
+}
+
+// TestBoardTLS: a board may speak TLS only and want a certificate and a password, which stand
+// in files. One whose certificate is not trusted is away, and the page says why.
+func TestBoardTLS(t *testing.T) {
+	t.Parallel()
+	a := redistest.NewAuthority(t)
+	s := redistest.StartTLS(t, a, true, time.Now().Add(time.Hour), "127.0.0.1")
+	if _, err := s.Dial(0).Do("ACL", "SETUSER", "default", "resetpass", ">s3same"); err != nil {
+		t.Fatal(err)
+	}
+	cert, key := a.Issue("panel", time.Now().Add(time.Hour))
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("s3same\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	board := func(ca string) string {
+		return fmt.Sprintf("url = \"rediss://%s\"\npassword_file = %q\ntls.ca_file = %q\ntls.cert_file = %q\ntls.key_file = %q\n", s.Addr(), password, ca, cert, key)
+	}
+	wrappOf(t, board(a.File))
+	p := boardsFile(t, "[boards.safe]\n"+board(a.File)+"[boards.strange]\n"+board(redistest.NewAuthority(t).File))
+	p.shows("safe")
+	b := p.open("/", 1280, 800, "light")
+	b.wait(`document.querySelectorAll(".board.down").length == 1 && document.querySelector(".board.down").innerText.match(/strange[^]*away since[^]*certificate/)`)
+	if _, body := p.get("/api/v1/boards"); strings.Contains(body, "s3same") {
+		t.Errorf("the password is shown: %s", body)
+	}
+}
