@@ -25,7 +25,7 @@ const (
 	panelLooks = 15 * time.Second
 )
 
-// panel is what jettison_panel costs, itself and in Redis: with nobody looking, with one open
+// panel is what jettison_panel costs, itself and in Redis: with no page open, with one open
 // log; and how soon a browser has painted what the app wrote.
 func panel(wrapp, steady, dir string) ([]row, error) {
 	dir = filepath.Join(dir, "panel")
@@ -82,10 +82,10 @@ func panel(wrapp, steady, dir string) ([]row, error) {
 	open := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.look()
 	median := quantile(ages, .5)
 	return []row{
-		figure(fmt.Sprintf("the panel, %d apps, nobody looks: CPU time, of one core", panelApps), percent(idle.panelShare)).atMost("1 % or less", idle.panelShare, 1),
+		figure(fmt.Sprintf("the panel, %d apps, no page open: CPU time, of one core", panelApps), percent(idle.panelShare)).atMost("1 % or less", idle.panelShare, 1),
 		figure("the same, of Redis", percent(idle.redisShare)).atMost("1 % or less", idle.redisShare, 1),
 		figure("the panel, one open log, 2,000 lines a second: CPU time, of one core", percent(open.panelShare)),
-		figure("the same, of Redis", percent(open.redisShare)).against("nobody looks: "+percent(closed.redisShare), open.redisShare, closed.redisShare),
+		figure("the same, of Redis", percent(open.redisShare)).against("no page open: "+percent(closed.redisShare), open.redisShare, closed.redisShare),
 		figure("from the app's write to the browser's paint, median", milliseconds(median)).atMost("150 ms or less", median.Seconds(), .150),
 		figure("the same, 99 % are below", milliseconds(quantile(ages, .99))),
 	}, nil

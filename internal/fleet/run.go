@@ -93,7 +93,7 @@ func (r *Run) Fields() []string {
 // IsRunKey says whether a key is that of a Run's hash.
 func IsRunKey(key string) bool { return strings.HasPrefix(key, runPrefix) }
 
-// ParseRun reads the hash at a key; ok is false if there is none.
+// ParseRun reads the hash at a key; ok is false if the key is not there or not one of a Run.
 func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
 	name, instance, ok := cutRunKey(key)
 	if !ok || len(fields) == 0 {

@@ -65,7 +65,9 @@ func TestFloodInBrowser(t *testing.T) {
 	app.say(t, "go")
 	b.wait(`document.getElementById("lines").innerText.includes("came too fast to be shown")`)
 	for i := range clicks {
-		b.do(chromedp.Click("#pause"))
+		// By its place: to look for a node has the browser tell of every line that comes.
+		at := eval[[]float64](b, `(r => [r.x + r.width / 2, r.y + r.height / 2])(document.getElementById("pause").getBoundingClientRect())`)
+		b.do(chromedp.MouseClickXY(at[0], at[1]))
 		b.wait(fmt.Sprintf(`took.length > %d`, i))
 		b.wait(fmt.Sprintf(`document.getElementById("pause").getAttribute("aria-pressed") == "%v"`, i%2 == 0))
 		if long() {
@@ -234,7 +236,7 @@ func TestSlowBrowser(t *testing.T) {
 func TestLongStream(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	entries := 45_000
+	entries := 25_000
 	if long() {
 		entries = 3_000_000
 	}
@@ -275,7 +277,7 @@ func TestLongStream(t *testing.T) {
 		}
 		next = page.Before
 	}
-	if requests < entries/(scanEntries+chunkMost) {
+	if requests <= entries/(scanEntries+chunkMost) {
 		t.Errorf("found with %d requests", requests)
 	}
 	slow, err := redis.Int(c.Do("SLOWLOG", "LEN"))

@@ -25,7 +25,7 @@ func TestTally(t *testing.T) {
 		{7, 2500, 3000, 13, true, 0, 0},
 		{8, 3500, 4000, 20, false, 0, 0}, // another wrapp
 		{8, 4500, 4100, 20, true, 100, 0},
-		{8, 5500, 5, 1, false, 100, 0}, // somebody else has written
+		{8, 5500, 5, 1, false, 100, 0}, // another writer
 		{8, 5000, 9, 2, false, 100, 0}, // the clock went back
 	} {
 		got.take(&fleet.Run{PID: row.pid, Updated: noon.Add(time.Duration(row.after) * time.Millisecond), Lines: row.lines, Errors: row.errors})

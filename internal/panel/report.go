@@ -69,7 +69,7 @@ func (b *board) readReport(ctx context.Context, app, id string) (*report, error)
 		title, closed := strings.CutSuffix(title, " ---")
 		switch {
 		case isTitle && closed:
-			r.Parts = append(r.Parts, part{Title: title, Open: strings.Contains(title, "backtrace") || strings.Contains(title, "traceback") || strings.Contains(title, "output")})
+			r.Parts = append(r.Parts, part{Title: title, Open: r.first(title)})
 		case len(r.Parts) > 0:
 			p := &r.Parts[len(r.Parts)-1]
 			p.Lines = append(p.Lines, diffLine{Text: line})
@@ -78,6 +78,12 @@ func (b *board) readReport(ctx context.Context, app, id string) (*report, error)
 		}
 	}
 	return r, nil
+}
+
+// first says whether a part is what one looks at first: where the app was, and what it said.
+func (r *report) first(title string) bool {
+	return r.Kind == "hang" && title == "all threads" ||
+		strings.Contains(title, "backtrace") || strings.Contains(title, "traceback") || strings.Contains(title, "output")
 }
 
 var errNoReport = errors.New("there is no such report any more: the stream keeps the newest only")

@@ -94,3 +94,17 @@ func TestViews(t *testing.T) {
 	wrong := p.open("/app/camera?board=left&q=(&re=1", 1280, 720, "light")
 	wrong.wait(`document.getElementById("note").textContent.includes("q: error parsing regexp")`)
 }
+
+// TestHang: an app that hangs is shown with what it did meanwhile, and goes on being shown.
+func TestHang(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	runApp(t, s, "stuck", "[health.pools.work]\ninit = 1\ncap = 10\ndepletion_rate = 10\nreplenish_rate = 1\non_depleted = \"dump\"\n", "echo working; exec sleep 1000")
+	p := start(t, nil, s)
+	p.await("stuck", "depleted")
+	b := p.open("/app/stuck", 1280, 720, "light")
+	b.wait(`document.querySelector("#d-crashes [data-part=crashes] a")`)
+	b.js(`document.querySelector("#d-crashes a").click()`)
+	b.wait(`document.querySelector(".report")?.innerText.match(/hang|stuck/) && [...document.querySelectorAll(".report details")].some(d => d.open && d.innerText.includes("#0"))`)
+	p.await("stuck", "depleted")
+}
