@@ -58,7 +58,7 @@ func cursorError(file string, err error) error {
 	case errors.Is(err, journal.ErrNoPlaces):
 		hint = "put a good copy in its place, or remove it to begin with all that the streams have"
 	case errors.Is(err, os.ErrNotExist):
-		hint = "make the directory"
+		hint = "wrapp logs --cursor makes it, in a directory that is there"
 	}
 	return &usageError{fmt.Sprintf("cursor %s: %v", file, err), hint}
 }
