@@ -147,29 +147,29 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	case !q.all && len(names) == 0:
 		return &usageError{"logs wants the name of an app, or --all", logsUsage}
 	}
-	ctx := UntilSignal()
-	client, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
-	if err != nil {
-		return err
-	}
-	defer func() { client.Close() }()
-	if q.all {
-		if names, err = journal.Names(ctx, client); err != nil {
-			return err
-		}
-		if len(names) == 0 && !q.follow && q.cursor == "" {
-			return fmt.Errorf("no app has entries in database %d of this Redis", cfg.Redis.LogsDB)
-		}
-	}
 	slices.Sort(names)
 	names = slices.Compact(names)
+	ctx := UntilSignal()
 	printer := journal.NewPrinter(std.Stdout, journal.Style{
 		Output: q.output, Colour: q.output == journal.Text && colourful(q.colour, std.Stdout),
 		Harmless: run.IsTerminal(std.Stdout), Apps: q.all || len(names) > 1,
 	})
 	log := eventlog.New(std.Stderr, "wrapp", false)
 	if q.cursor != "" {
-		return q.ship(ctx, cfg, &client, names, printer, log, std.Stdout)
+		return q.ship(ctx, cfg, names, printer, log, std.Stdout)
+	}
+	client, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if q.all {
+		if names, err = journal.Names(ctx, client); err != nil {
+			return err
+		}
+		if len(names) == 0 && !q.follow {
+			return fmt.Errorf("no app has entries in database %d of this Redis", cfg.Redis.LogsDB)
+		}
 	}
 	reader := journal.NewReader(names...)
 	reader.Until, reader.After = q.until, q.after
@@ -189,7 +189,7 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		return quiet(err)
 	}
 	scanned := time.Now()
-	err = q.tail(ctx, cfg, &client, log, func(client *redisconn.Client) (away, err error) {
+	err = q.tail(ctx, cfg, client, log, func(client *redisconn.Client) (away, err error) {
 		if q.all && time.Since(scanned) >= rescan {
 			scanned = time.Now()
 			names, err := journal.Names(ctx, client)
@@ -210,14 +210,32 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
 }
 
-// tail takes steps until ctx ends or one returns an err. Where Redis is away it connects
-// again.
-func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client **redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
-	told := false
+// tail takes steps until ctx ends or one returns an err. It connects where client is nil, and
+// again where Redis was away, and closes the client.
+func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
+	defer func() {
+		if client != nil {
+			client.Close()
+		}
+	}()
+	told, before := false, client != nil
 	for ctx.Err() == nil {
-		away, err := step(*client)
-		if err != nil {
-			return err
+		var away, err error
+		if client == nil {
+			client, away = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+			var refused *redisconn.RefusedError
+			if !before && errors.As(away, &refused) {
+				return away
+			}
+		}
+		if away == nil {
+			if told {
+				log.Info("redis is back")
+			}
+			told, before = false, true
+			if away, err = step(client); err != nil {
+				return err
+			}
 		}
 		if away == nil {
 			continue
@@ -226,15 +244,13 @@ func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client **redis
 			log.Warn("redis is away; reading goes on when it is back", "error", away)
 			told = true
 		}
-		(*client).Close()
+		if client != nil {
+			client.Close()
+			client = nil
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
-		}
-		if c, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err == nil {
-			*client = c
-			log.Info("redis is back")
-			told = false
 		}
 	}
 	return nil

@@ -63,8 +63,9 @@ func cursorError(file string, err error) error {
 	return &usageError{fmt.Sprintf("cursor %s: %v", file, err), hint}
 }
 
-// ship prints what comes behind the cursor.
-func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, client **redisconn.Client, names []string, printer *journal.Printer, log *slog.Logger, stdout *os.File) error {
+// ship prints what comes behind the cursor. With --follow it waits for a Redis that is away, at
+// the start as well: it may be started before Redis.
+func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, names []string, printer *journal.Printer, log *slog.Logger, stdout *os.File) error {
 	places, err := journal.OpenPlaces(q.cursor)
 	if err != nil {
 		return cursorError(q.cursor, err)
@@ -76,13 +77,18 @@ func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, client **redis
 	s := &shipment{logsQuery: q, names: names, places: places, printer: printer, log: log, stdout: stdout, gaps: make(map[string]journal.Gap)}
 	defer s.save()
 	if q.follow {
-		return quiet(q.tail(ctx, cfg, client, log, func(client *redisconn.Client) (away, err error) {
+		return quiet(q.tail(ctx, cfg, nil, log, func(client *redisconn.Client) (away, err error) {
 			_, away, err = s.step(ctx, client)
 			return away, err
 		}))
 	}
+	client, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	for {
-		more, away, err := s.step(ctx, *client)
+		more, away, err := s.step(ctx, client)
 		if !more || away != nil || err != nil {
 			return cmp.Or(away, quiet(err))
 		}

@@ -309,3 +309,44 @@ func TestCursorRights(t *testing.T) {
 		}
 	}
 }
+
+// TestCursorRedisAway begins before Redis does, and goes on after Redis was away. Credentials
+// that Redis refuses end it.
+func TestCursorRedisAway(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t, "--appendonly", "yes")
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	cmd := wrapp(t, "logs", "--redis", s.URL(), "--json", "--cursor", cursor, "-f", "--all")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, cmd)
+	says := bufio.NewScanner(told)
+	lines := bufio.NewScanner(out)
+	for n := range 3 {
+		if !says.Scan() || !strings.Contains(says.Text(), "redis is away; reading goes on when it is back") {
+			t.Fatalf("told %q", says.Text())
+		}
+		s.Up()
+		c := s.Dial(1)
+		add(t, c, "a", n, 1, 1000)
+		c.Close()
+		if !lines.Scan() || !strings.Contains(lines.Text(), fmt.Sprintf(`"msg":"line %d"`, n)) {
+			t.Fatalf("printed %q", lines.Text())
+		}
+		if !says.Scan() || says.Text() != "wrapp: redis is back" {
+			t.Fatalf("told %q", says.Text())
+		}
+		s.Down()
+	}
+	s.Up()
+	refused := wrapp(t, "logs", "--redis", "redis://stranger:pw@"+s.Addr(), "--cursor", cursor+"2", "-f", "--all")
+	if text, err := refused.CombinedOutput(); code(t, err) != 125 || !bytes.Contains(text, []byte("redis refuses us")) {
+		t.Errorf("%v: %s", err, text)
+	}
+}
