@@ -84,7 +84,7 @@ func TestApps(t *testing.T) {
 			if n := value("wrapp:" + name + ":temperature"); n != 42 {
 				t.Errorf("temperature is %d", n)
 			}
-			if got := output(t, "wrapp", "ls", "--redis", s.URL(), name); !regexp.MustCompile(`(?m)^`+name+` +running `).MatchString(got) {
+			if got := output(t, "wrapp", "ls", "--redis", s.URL(), name); !regexp.MustCompile(`(?m)^` + name + ` +running `).MatchString(got) {
 				t.Error(got)
 			}
 			output(t, "jettison_health", "--redis", s.URL(), "--min-health", "1", name+":frames", name+":watchdog")
