@@ -86,7 +86,7 @@ func kill(cmd *exec.Cmd) {
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for until := time.Now().Add(2 * time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("not within 2 minutes: %s", what)
 		}
