@@ -1,5 +1,5 @@
 # The same targets serve a person and CI.
-.PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker
+.PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker otelcol
 
 # At the versions of tools/go.mod, which Dependabot keeps.
 TOOL = go tool -modfile=tools/go.mod
@@ -59,6 +59,10 @@ docker: ## the images in this machine's Docker engine
 	go vet -tags docker ./images
 	$(SUDO) go test -tags docker -count=1 -timeout 30m ./images
 
+otelcol: tools ## examples/ship through the OpenTelemetry Collector, which takes minutes to build
+	cd examples/ship/otelcol && go build $(FLAGS) -ldflags="-s -w" -o $(CURDIR)/bin/otelcol .
+	OTELCOL=$(CURDIR)/bin/otelcol go test -count=1 -v -run Otelcol ./examples
+
 lint:
 	@files=$$($(TOOL) gofumpt -l .) || exit 1; test -z "$$files" || { echo "gofumpt would change: $$files"; exit 1; }
 	go vet ./...
@@ -84,7 +88,7 @@ fuzz: ## every fuzz target there is, each for FUZZTIME
 	done
 
 tools: ## what the tests need, if it is not there (Debian, Ubuntu)
-	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 jq:jq script:bsdutils mount:mount chromium:chromium,chromium-browser promtool:prometheus aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
+	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 jq:jq script:bsdutils mount:mount chromium:chromium,chromium-browser promtool:prometheus /usr/sbin/rsyslogd:rsyslog aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 
 clean:
 	rm -rf bin

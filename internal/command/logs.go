@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"regexp"
 	"regexp/syntax"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
@@ -44,6 +46,7 @@ type logsQuery struct {
 	until  time.Time
 	run    string
 	after  journal.Cursor
+	cursor string
 	filter journal.Filter
 	output string
 	colour string
@@ -64,6 +67,9 @@ A name may be left out where --config says it.`,
 					return &usageError{"--json is --output json, and --output says something else", ""}
 				}
 				q.output = journal.JSON
+			}
+			if err := q.checkCursor(c.Flags()); err != nil {
+				return err
 			}
 			return q.print(names, std)
 		},
@@ -94,6 +100,7 @@ A name may be left out where --config says it.`,
 		q.after, err = journal.ParseCursor(s)
 		return err
 	})
+	fs.StringVar(&q.cursor, "cursor", "", "begin behind the place that `FILE` keeps, and move it behind what was printed; a new file begins with all there is")
 	set("level", "`LEVEL` or worse: debug, info, warn, error", func(s string) (err error) {
 		q.filter.Level, err = loglevel.Parse(s)
 		return err
@@ -140,12 +147,22 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	case !q.all && len(names) == 0:
 		return &usageError{"logs wants the name of an app, or --all", logsUsage}
 	}
+	slices.Sort(names)
+	names = slices.Compact(names)
 	ctx := UntilSignal()
+	printer := journal.NewPrinter(std.Stdout, journal.Style{
+		Output: q.output, Colour: q.output == journal.Text && colourful(q.colour, std.Stdout),
+		Harmless: run.IsTerminal(std.Stdout), Apps: q.all || len(names) > 1,
+	})
+	log := eventlog.New(std.Stderr, "wrapp", false)
+	if q.cursor != "" {
+		return q.ship(ctx, cfg, names, printer, log, std.Stdout)
+	}
 	client, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
 	if err != nil {
 		return err
 	}
-	defer func() { client.Close() }()
+	defer client.Close()
 	if q.all {
 		if names, err = journal.Names(ctx, client); err != nil {
 			return err
@@ -154,14 +171,8 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 			return fmt.Errorf("no app has entries in database %d of this Redis", cfg.Redis.LogsDB)
 		}
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
 	reader := journal.NewReader(names...)
 	reader.Until, reader.After = q.until, q.after
-	printer := journal.NewPrinter(std.Stdout, journal.Style{
-		Output: q.output, Colour: q.output == journal.Text && colourful(q.colour, std.Stdout),
-		Harmless: run.IsTerminal(std.Stdout), Apps: q.all || len(names) > 1,
-	})
 	lines, joiner, found, err := q.last(ctx, reader, client)
 	if err != nil {
 		return err
@@ -177,41 +188,72 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	if err := printer.Print(lines); err != nil || !q.follow {
 		return quiet(err)
 	}
-	log := eventlog.New(std.Stderr, "wrapp", false)
-	away, scanned := false, time.Now()
-	for ctx.Err() == nil {
-		var err error
+	scanned := time.Now()
+	err = q.tail(ctx, cfg, client, log, func(client *redisconn.Client) (away, err error) {
 		if q.all && time.Since(scanned) >= rescan {
 			scanned = time.Now()
-			names, err = journal.Names(ctx, client)
+			names, err := journal.Names(ctx, client)
+			if err != nil {
+				return err, nil
+			}
 			reader.Add(names...)
 		}
-		var entries []journal.Entry
-		if err == nil {
-			entries, err = reader.Next(ctx, client)
+		entries, err := reader.Next(ctx, client)
+		if err != nil {
+			return err, nil
 		}
-		if err == nil {
-			if err := printer.Print(q.filter.Keep(joiner.Add(entries))); err != nil {
-				return quiet(err)
+		return nil, printer.Print(q.filter.Keep(joiner.Add(entries)))
+	})
+	if err != nil {
+		return quiet(err)
+	}
+	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
+}
+
+// tail takes steps until ctx ends or one returns an err. It connects where client is nil, and
+// again where Redis was away, and closes the client.
+func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
+	defer func() {
+		if client != nil {
+			client.Close()
+		}
+	}()
+	told, before := false, client != nil
+	for ctx.Err() == nil {
+		var away, err error
+		if client == nil {
+			client, away = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB)
+			var refused *redisconn.RefusedError
+			if !before && errors.As(away, &refused) {
+				return away
 			}
+		}
+		if away == nil {
+			if told {
+				log.Info("redis is back")
+			}
+			told, before = false, true
+			if away, err = step(client); err != nil {
+				return err
+			}
+		}
+		if away == nil {
 			continue
 		}
-		if !away && ctx.Err() == nil {
-			log.Warn("redis is away; reading goes on when it is back", "error", err)
-			away = true
+		if !told && ctx.Err() == nil {
+			log.Warn("redis is away; reading goes on when it is back", "error", away)
+			told = true
 		}
-		client.Close()
+		if client != nil {
+			client.Close()
+			client = nil
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
 		}
-		if c, err := redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err == nil {
-			client = c
-			log.Info("redis is back")
-			away = false
-		}
 	}
-	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
+	return nil
 }
 
 // last reads the last lines that are wanted. The joiner has what is held of the last one.

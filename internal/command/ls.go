@@ -3,7 +3,10 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/fleet"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -22,29 +26,32 @@ func lsCommand(std run.Streams) *cobra.Command {
 	var where whereabouts
 	var watch time.Duration
 	output := "table"
+	var cursors []string
 	c := &cobra.Command{
 		Use:     "ls [FLAGS]",
 		Short:   "Show every app there is, and how it is.",
 		Example: "wrapp ls [FLAGS]",
 		Long: `An app is killed if its lease is gone and nothing says that it has ended. ERRORS are the entries on
-:error of the last ten minutes. A name shows one app only: wrapp ls NAME...`,
+:error of the last ten minutes. LAG are the entries behind a cursor of wrapp logs. A name shows one
+app only: wrapp ls NAME...`,
 		RunE: func(_ *cobra.Command, names []string) error {
 			cfg, err := where.load()
 			if err != nil {
 				return err
 			}
-			return list(cfg, names, output, watch, std)
+			return list(cfg, names, cursors, output, watch, std)
 		},
 	}
 	where.flags(c)
 	choice(c, &output, "output", "print `FORMAT`", "table", "json", "prometheus")
+	c.Flags().StringArrayVar(&cursors, "cursor", nil, "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
 	c.Flags().Var(setting{set: positive(&watch)}, "watch", "print again every `DURATION`, until Ctrl-C")
 	c.Flags().Lookup("watch").NoOptDefVal = "1s"
 	return c
 }
 
 // list prints the apps, once or again and again.
-func list(cfg *config.Config, names []string, output string, watch time.Duration, std run.Streams) error {
+func list(cfg *config.Config, names, cursors []string, output string, watch time.Duration, std run.Streams) error {
 	write := fleet.WriteTable
 	switch output {
 	case "json":
@@ -56,14 +63,15 @@ func list(cfg *config.Config, names []string, output string, watch time.Duration
 	log := eventlog.New(std.Stderr, "wrapp", false)
 	clear := watch > 0 && output == "table" && capable(std.Stdout)
 	away := false
-	var watcher watcher
+	watcher := watcher{cursors: cursors}
 	defer watcher.hangUp()
 	for {
 		apps, err := watcher.look(ctx, cfg, names)
+		var wrong *usageError // with a cursor
 		switch {
 		case ctx.Err() != nil && watch > 0:
 			return nil
-		case err != nil && watch == 0:
+		case err != nil && (watch == 0 || errors.As(err, &wrong)):
 			return err
 		case err != nil:
 			if !away {
@@ -95,7 +103,10 @@ func list(cfg *config.Config, names []string, output string, watch time.Duration
 }
 
 // A watcher looks again and again over the same connections.
-type watcher struct{ logs, values *redisconn.Client }
+type watcher struct {
+	logs, values *redisconn.Client
+	cursors      []string // files
+}
 
 func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -114,6 +125,17 @@ func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) 
 		}
 	}
 	all, err := fleet.Look(ctx, w.logs, w.values)
+	for _, file := range w.cursors {
+		if err != nil {
+			break
+		}
+		var places *journal.Places
+		if places, err = journal.ReadPlaces(file); err != nil {
+			return nil, cursorError(file, err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		err = fleet.AddLags(ctx, w.logs, all, name, places)
+	}
 	if err != nil || len(names) == 0 {
 		return all, err
 	}

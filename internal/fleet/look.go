@@ -33,6 +33,14 @@ type App struct {
 	Waiting  int             // entries that wait for Redis
 	Before   string          // how the run before this one ended, where it had no end marker; see LostKilled
 	Down     bool            // of State IsKilled: this machine was started anew since
+	Lags     []Lag           // of the cursors that were asked for
+}
+
+// A Lag is how many entries of an app's streams are behind a cursor of `wrapp logs`; -1: not
+// known.
+type Lag struct {
+	Cursor  string
+	Entries int64
 }
 
 // A Crash is the last report of an app.
@@ -103,6 +111,24 @@ func Look(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 		apps = append(apps, more...)
 	}
 	return apps, nil
+}
+
+// AddLags adds to each app how far a cursor is behind.
+func AddLags(ctx context.Context, logs *redisconn.Client, apps []App, cursor string, places *journal.Places) error {
+	for some := range slices.Chunk(apps, appsAtOnce) {
+		names := make([]string, len(some))
+		for i := range some {
+			names[i] = some[i].Name
+		}
+		lags, err := places.Lag(ctx, logs, names...)
+		if err != nil {
+			return err
+		}
+		for i := range some {
+			some[i].Lags = append(some[i].Lags, Lag{cursor, lags[some[i].Name]})
+		}
+	}
+	return nil
 }
 
 // readRuns reads the hashes there are, by the app's name.

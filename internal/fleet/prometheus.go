@@ -45,6 +45,14 @@ var metrics = []struct {
 		return []sample{{value: float64(a.Crash.Time.UnixMilli()) / 1000}}
 	}},
 	{"spooled_entries", "gauge", "Entries that wait for Redis.", func(a *App) []sample { return known(len(a.Runs) > 0, float64(a.Waiting)) }},
+	{"cursor_lag_entries", "gauge", "Entries behind a cursor of wrapp logs.", func(a *App) (all []sample) {
+		for _, lag := range a.Lags {
+			if lag.Entries >= 0 {
+				all = append(all, sample{`,cursor="` + label(lag.Cursor) + `"`, float64(lag.Entries)})
+			}
+		}
+		return all
+	}},
 	{"lines_total", "counter", "Lines that the app wrote.", runs(func(r *Run) float64 { return float64(r.Lines) })},
 	{"dropped_entries_total", "counter", "Entries that found no room while they waited for Redis.", runs(func(r *Run) float64 { return float64(r.Dropped) })},
 	{"dead_letters_total", "counter", "Entries that Redis refused for good.", runs(func(r *Run) float64 { return float64(r.DeadLetters) })},

@@ -39,7 +39,13 @@ func (a *App) Told() string {
 // WriteTable writes a line for each app, for people. What is not known is "-".
 func WriteTable(w io.Writer, apps []App) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	WriteRow(table, "APP", "STATE", "SINCE", "RESTARTS", "WORST POOL", "ERRORS", "LAST CRASH", "WAITING")
+	head := []string{"APP", "STATE", "SINCE", "RESTARTS", "WORST POOL", "ERRORS", "LAST CRASH", "WAITING"}
+	if len(apps) > 0 {
+		for _, lag := range apps[0].Lags {
+			head = append(head, "LAG "+lag.Cursor)
+		}
+	}
+	WriteRow(table, head...)
 	for i := range apps {
 		a := &apps[i]
 		cells := []string{a.Name, a.Told(), when(a.Since), "", poolTold(a.Pool), strconv.Itoa(a.Errors), "", ""}
@@ -51,6 +57,13 @@ func WriteTable(w io.Writer, apps []App) error {
 		}
 		if c := a.Crash; c != nil {
 			cells[6] = strings.TrimSpace(when(c.Time) + " " + c.What + " " + c.Signature)
+		}
+		for _, lag := range a.Lags {
+			text := ""
+			if lag.Entries >= 0 {
+				text = strconv.FormatInt(lag.Entries, 10)
+			}
+			cells = append(cells, text)
 		}
 		WriteRow(table, cells...)
 	}
@@ -142,7 +155,9 @@ func WriteJSON(w io.Writer, apps []App) error {
 		Errors   int    `json:"errors"`
 		Crash    *crash `json:"last_crash,omitempty"`
 		Waiting  int    `json:"waiting"`
-		Runs     []run  `json:"runs,omitempty"`
+
+		Lags map[string]int64 `json:"lags,omitempty"`
+		Runs []run            `json:"runs,omitempty"`
 	}
 	list := make([]app, 0, len(apps))
 	for i := range apps {
@@ -162,6 +177,14 @@ func WriteJSON(w io.Writer, apps []App) error {
 		}
 		if c := a.Crash; c != nil {
 			j.Crash = &crash{stamp(c.Time), c.What, c.Signature, c.Frame}
+		}
+		for _, lag := range a.Lags {
+			if j.Lags == nil {
+				j.Lags = make(map[string]int64)
+			}
+			if lag.Entries >= 0 {
+				j.Lags[lag.Cursor] = lag.Entries
+			}
 		}
 		for _, r := range a.Runs {
 			j.Runs = append(j.Runs, run{

@@ -50,6 +50,8 @@ type NotifyOptions struct {
 	Log    *slog.Logger
 	// Relay is the NOTIFY_SOCKET that wrapp itself was given, if any.
 	Relay string
+	// Watched says that the one behind Relay wants to hear WATCHDOG= as well.
+	Watched bool
 	// Last, if there is one, says whether wrapp ends with the app. Where it may not, the
 	// app's STOPPING=1 is not relayed: systemd would take it for the service's and kill it.
 	Last func() bool
@@ -278,6 +280,10 @@ func (n *Notifier) handle(text string, now time.Time) {
 		switch name {
 		case "STOPPING":
 			if n.opts.Last == nil || n.opts.Last() {
+				relay = append(relay, line)
+			}
+		case "WATCHDOG":
+			if n.opts.Watched {
 				relay = append(relay, line)
 			}
 		case "READY", "STATUS", "RELOADING", "MONOTONIC_USEC", "EXTEND_TIMEOUT_USEC", "ERRNO":

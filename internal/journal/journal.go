@@ -30,6 +30,8 @@ type Entry struct {
 	Level   loglevel.Level // as the field `level` says it
 	App     string
 	Fields  []string // the other fields, name and value in turn, by name
+
+	number int64 // of those added to the stream, from 1 on; 0: not known
 }
 
 // Time is when the entry's line was read.
@@ -42,6 +44,7 @@ type Reader struct {
 	After  Cursor        // Last gives only what comes behind it
 	Before Cursor        // Last gives only what comes before it; zero: all
 	Wait   time.Duration // how long Next waits for an entry; 0: 2 s
+	Places *Places       // where Add begins; nil: before the first entries
 
 	sources []source
 }
@@ -52,6 +55,8 @@ type source struct {
 	stream logstream.Stream
 	key    string
 	seen   entry.ID // the last entry given out
+
+	numbered Place // of the last entry that has its number
 }
 
 // NewReader returns a Reader of the apps called names.
@@ -62,16 +67,24 @@ func NewReader(names ...string) *Reader {
 }
 
 // Add has the Reader read the apps called names, too. Next gives of those that are new to it
-// all there is.
+// all there is behind the Places.
 func (r *Reader) Add(names ...string) {
-	for _, name := range names {
-		if slices.ContainsFunc(r.sources, func(s source) bool { return s.app == name }) {
-			continue
-		}
+	for _, name := range r.Unknown(names) {
 		for s, key := range logstream.Keys(name) {
-			r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key})
+			place := r.Places.of(key)
+			r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key, seen: place.ID, numbered: place})
 		}
 	}
+}
+
+// Unknown returns those of names that were not added.
+func (r *Reader) Unknown(names []string) (unknown []string) {
+	for _, name := range names {
+		if !slices.ContainsFunc(r.sources, func(s source) bool { return s.app == name }) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
 }
 
 // Follow adds the streams of an app, of which Next gives what comes behind the ID after.

@@ -27,6 +27,8 @@ type Line struct {
 	ID     entry.ID // of the pieces of a line, the last one's
 	Joined bool     // of pieces
 	More   []string // the entry's own fields, name and value in turn
+
+	before Place // the one before the entry, or before the first piece
 }
 
 // Cursor is the place behind the line.
@@ -140,6 +142,20 @@ func (j *Joiner) rest(app string) (lines []Line) {
 	return lines
 }
 
+// before returns the Place before the first piece that is held of a stream.
+func (j *Joiner) before(s *source) (place Place, held bool) {
+	of := j.held[s.app]
+	if of == nil || s.stream != logstream.Info {
+		return place, false
+	}
+	for _, line := range of {
+		if line != nil && (!held || line.before.ID.Less(place.ID)) {
+			place, held = line.before, true
+		}
+	}
+	return place, held
+}
+
 // Forget leaves out what is held of an app.
 func (j *Joiner) Forget(app string) { delete(j.held, app) }
 
@@ -147,7 +163,7 @@ func (j *Joiner) Forget(app string) { delete(j.held, app) }
 func read(e *Entry) Line {
 	line := Line{
 		Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message,
-		App: e.App, ID: e.ID, More: e.Fields,
+		App: e.App, ID: e.ID, More: e.Fields, before: Place{e.ID.Previous(), e.number - 1},
 	}
 	if m, ok := entry.ReadJSON(e.Message); ok {
 		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields

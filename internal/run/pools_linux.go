@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -44,10 +45,27 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *s
 		return strings.HasPrefix(e, "WATCHDOG_PID=") || strings.HasPrefix(e, "WATCHDOG_USEC=")
 	})
 	cmd.Env = overlay(cmd.Env, map[string]string{"NOTIFY_SOCKET": notifier.Socket()})
-	if period := health.Watchdog(cfg.Health.Pools); period > 0 {
+	period := health.Watchdog(cfg.Health.Pools)
+	if every := watchedEvery(); every > 0 && (period == 0 || every < period) {
+		period = every
+	}
+	if period > 0 {
 		cmd.Env = append(cmd.Env, "WATCHDOG_USEC="+strconv.FormatInt(period.Microseconds(), 10))
 	}
 	return notifier
+}
+
+// watchedEvery returns how often, at least, systemd wants WATCHDOG=1 from wrapp (WatchdogSec); 0
+// if it does not, or from another process.
+func watchedEvery() time.Duration {
+	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	us, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || us > math.MaxInt64/int64(time.Microsecond) {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond
 }
 
 // depletions are what was told of pools without health, by category: a pool whose

@@ -226,8 +226,8 @@ func (r *appRun) run() (exit int, err error) {
 		Member: app.Has,
 		Status: func(text string) { out.Say(logstream.Status, text) },
 		Log:    log,
-		Relay:  os.Getenv("NOTIFY_SOCKET"),
-		Last:   r.last,
+		Relay:  os.Getenv("NOTIFY_SOCKET"), Watched: watchedEvery() > 0,
+		Last: r.last,
 	})
 	pools.Start(health.App{
 		Drain: func(limit time.Duration) bool {
