@@ -66,6 +66,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"short", func() ([]row, error) { return shortLines(server, wrapp, dir, rounds) }},
 		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
+		{"rates", func() ([]row, error) { return rates(server, wrapp, steady) }},
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
 		{"start", func() ([]row, error) { return start(server, wrapp, dir, 21) }},
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
@@ -87,11 +88,16 @@ func run(file, only, wrapp string, lines, rounds int) error {
 	}
 	text := table(rows)
 	fmt.Print(text)
+	for _, r := range rows {
+		if r.curve != nil {
+			fmt.Print(r.curve.table())
+		}
+	}
 	if file == "" {
 		return nil
 	}
 	return publish(file, fmt.Sprintf("Measured %s on %s (%d CPUs), %s, %s, %s.\n\n%s",
-		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), plot(rows))
+		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), rows)
 }
 
 // The figures stand between these lines of docs/performance.md; the rest of it is
@@ -101,8 +107,8 @@ const (
 	endFigures   = "<!-- end of figures -->\n"
 )
 
-// publish writes the figures into a Markdown file, and the plot beside it in img/.
-func publish(file, figures, plot string) error {
+// publish writes the figures into a Markdown file, and the plots beside it in img/.
+func publish(file, figures string, rows []row) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -116,8 +122,16 @@ func publish(file, figures, plot string) error {
 	if err := os.MkdirAll(images, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(images, "performance.svg"), []byte(plot), 0o644); err != nil {
-		return err
+	plots := map[string]string{"performance.svg": plot(rows)}
+	for _, r := range rows {
+		if r.curve != nil {
+			plots[r.curve.file] = r.curve.svg()
+		}
+	}
+	for name, svg := range plots {
+		if err := os.WriteFile(filepath.Join(images, name), []byte(svg), 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(file, []byte(before+beginFigures+figures+endFigures+after), 0o644)
 }

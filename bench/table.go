@@ -10,6 +10,7 @@ import (
 type row struct {
 	figure, value, anchor, ratio, goal string
 	used                               float64 // of what the goal allows: 1 or less is met
+	curve                              *curve  // nil: a point only
 }
 
 // figure is a row of a value that stands for itself.
@@ -30,6 +31,12 @@ func (r row) atMost(goal string, got, limit float64) row {
 // atLeast has the goal met if got is limit or more.
 func (r row) atLeast(goal string, got, limit float64) row {
 	r.goal, r.used = goal, limit/got
+	return r
+}
+
+// drawn adds the curve that the row says something of.
+func (r row) drawn(c *curve) row {
+	r.curve = c
 	return r
 }
 
