@@ -73,16 +73,35 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
 		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
+		{"lengths", func() ([]row, error) { return lengths(server, wrapp, dir, rounds) }},
+		{"memory", func() ([]row, error) { return memory(server, wrapp, dir) }},
+		{"fleets", func() ([]row, error) { return fleets(server, wrapp, steady) }},
+		{"pools", func() ([]row, error) { return pools(server, wrapp, dir, rounds) }},
+		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
+	}
+	known := make([]string, 0, len(groups))
+	for _, g := range groups {
+		known = append(known, g.name)
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		if only != "" && !slices.Contains(known, name) {
+			return fmt.Errorf("-only %s: there are %s", name, strings.Join(known, ", "))
+		}
 	}
 	for _, g := range groups {
 		if only != "" && !slices.Contains(strings.Split(only, ","), g.name) {
 			continue
 		}
+		began := time.Now()
 		more, err := g.measure()
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", g.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", g.name, time.Since(began).Seconds())
+		for i := range more {
+			more[i].group = g.name
 		}
 		rows = append(rows, more...)
 	}

@@ -8,6 +8,7 @@ import (
 // A row is one line of the table: what was measured, what it is compared with, and
 // what was to be reached.
 type row struct {
+	group                              string // that -only takes
 	figure, value, anchor, ratio, goal string
 	used                               float64 // of what the goal allows: 1 or less is met
 	curve                              *curve  // nil: a point only
@@ -45,7 +46,7 @@ func (r row) met() bool { return r.used <= 1 }
 // table renders rows in Markdown.
 func table(rows []row) string {
 	var b strings.Builder
-	b.WriteString("| figure | value | anchor | ratio | goal | met |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| figure | value | anchor | ratio | goal | met | -only |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		met := "yes"
 		switch {
@@ -54,7 +55,7 @@ func table(rows []row) string {
 		case !r.met():
 			met = "**no**"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.figure, r.value, r.anchor, r.ratio, r.goal, met)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.figure, r.value, r.anchor, r.ratio, r.goal, met, r.group)
 	}
 	return b.String()
 }
