@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/gomodule/redigo/redis"
 )
 
 // latency is the time from the writing of a line to a blocked XREAD that has it,
@@ -25,7 +23,7 @@ func latency(s *server, wrapp, steady string, fullRate float64) ([]row, error) {
 			return nil, err
 		}
 		slow = append(slow, ages...)
-		if ages, err = s.direct(100, 300); err != nil {
+		if ages, err = s.direct(steady, 100, 300); err != nil {
 			return nil, err
 		}
 		direct = append(direct, ages...)
@@ -67,12 +65,12 @@ func (s *server) throughWrapp(wrapp, steady string, rate, n int) ([]time.Duratio
 // line, looks how old it is, and so on every millisecond.
 func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (ages []time.Duration, err error) {
 	const key = "logs:app:bench-sample:info"
-	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
+	r, err := newReader(s.addr())
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if _, err := conn.Do("DEL", key); err != nil {
+	defer r.close()
+	if err := r.do(func(int, []byte) {}, "DEL", key); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-sample", "--passthrough=never", "--",
@@ -81,86 +79,33 @@ func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (
 		return nil, err
 	}
 	for until := time.Now().Add(seconds * 9 / 10); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		answer, err := redis.Values(conn.Do("XREAD", "COUNT", 1, "BLOCK", 10_000, "STREAMS", key, "$"))
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
+		if ages, _, err = r.next(ages, key, "$", 1); err != nil {
+			return nil, err
 		}
-		ages = appendAges(ages, answer, time.Now())
 	}
 	return ages, cmd.Wait()
-}
-
-// direct adds n lines itself.
-func (s *server) direct(rate, n int) ([]time.Duration, error) {
-	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	ended := make(chan error, 1)
-	add := func() error {
-		for i := range n {
-			time.Sleep(time.Second / time.Duration(rate))
-			line := fmt.Sprintf("%d %0*d", time.Now().UnixNano(), lineBytes-20, i)
-			if _, err := conn.Do("XADD", "bench:latency", "MAXLEN", "~", 1000, "*", "message", line); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return s.follow("bench:latency", n, func() error { go func() { ended <- add() }(); return nil }, func() error { return <-ended })
 }
 
 // follow reads n timed lines from a stream, whose writer start starts and wait
 // waits for, and returns how old each was.
 func (s *server) follow(key string, n int, start, wait func() error) (ages []time.Duration, err error) {
-	conn, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
+	r, err := newReader(s.addr())
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if _, err := conn.Do("DEL", key); err != nil {
+	defer r.close()
+	if err := r.do(func(int, []byte) {}, "DEL", key); err != nil {
 		return nil, err
 	}
 	if err := start(); err != nil {
 		return nil, err
 	}
-	last := "0"
-	for len(ages) < n {
-		answer, err := redis.Values(conn.Do("XREAD", "COUNT", 5000, "BLOCK", 10_000, "STREAMS", key, last))
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
+	for last := "0"; len(ages) < n; {
+		if ages, last, err = r.next(ages, key, last, 5000); err != nil {
+			return nil, err
 		}
-		ages = appendAges(ages, answer, time.Now())
-		last = lastID(answer)
 	}
 	return ages, wait()
-}
-
-// appendAges appends how old the lines in an answer to XREAD were at an instant.
-func appendAges(ages []time.Duration, answer []any, now time.Time) []time.Duration {
-	for _, e := range entriesOf(answer) {
-		pair, _ := redis.Values(e, nil)
-		fields, _ := redis.Strings(pair[1], nil)
-		stamp, _, _ := strings.Cut(fields[1], " ")
-		if ns, err := strconv.ParseInt(stamp, 10, 64); err == nil {
-			ages = append(ages, now.Sub(time.Unix(0, ns)))
-		}
-	}
-	return ages
-}
-
-func lastID(answer []any) string {
-	entries := entriesOf(answer)
-	pair, _ := redis.Values(entries[len(entries)-1], nil)
-	id, _ := redis.String(pair[0], nil)
-	return id
-}
-
-func entriesOf(answer []any) []any {
-	stream, _ := redis.Values(answer[0], nil)
-	entries, _ := redis.Values(stream[1], nil)
-	return entries
 }
 
 // many runs 50 wrapps at once, each with 2,000 lines a second for 10 s.

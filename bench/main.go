@@ -66,33 +66,58 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"short", func() ([]row, error) { return shortLines(server, wrapp, dir, rounds) }},
 		{"spool", func() ([]row, error) { return spooling(server, wrapp, dir, lines, rounds) }},
 		{"latency", func() ([]row, error) { return latency(server, wrapp, steady, rate) }},
+		{"rates", func() ([]row, error) { return rates(server, wrapp, steady) }},
 		{"many", func() ([]row, error) { return many(server, wrapp, steady) }},
 		{"start", func() ([]row, error) { return start(server, wrapp, dir, 21) }},
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
 		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
 		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
+		{"lengths", func() ([]row, error) { return lengths(server, wrapp, dir, rounds) }},
+		{"memory", func() ([]row, error) { return memory(server, wrapp, dir) }},
+		{"fleets", func() ([]row, error) { return fleets(server, wrapp, steady) }},
+		{"pools", func() ([]row, error) { return pools(server, wrapp, dir, rounds) }},
+		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
 		{"panel", func() ([]row, error) { return panel(wrapp, steady, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
+	}
+	known := make([]string, 0, len(groups))
+	for _, g := range groups {
+		known = append(known, g.name)
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		if only != "" && !slices.Contains(known, name) {
+			return fmt.Errorf("-only %s: there are %s", name, strings.Join(known, ", "))
+		}
 	}
 	for _, g := range groups {
 		if only != "" && !slices.Contains(strings.Split(only, ","), g.name) {
 			continue
 		}
+		began := time.Now()
 		more, err := g.measure()
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", g.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", g.name, time.Since(began).Seconds())
+		for i := range more {
+			more[i].group = g.name
 		}
 		rows = append(rows, more...)
 	}
 	text := table(rows)
 	fmt.Print(text)
+	for _, r := range rows {
+		if r.curve != nil {
+			fmt.Print(r.curve.table())
+		}
+	}
 	if file == "" {
 		return nil
 	}
 	return publish(file, fmt.Sprintf("Measured %s on %s (%d CPUs), %s, %s, %s.\n\n%s",
-		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), plot(rows))
+		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), rows)
 }
 
 // The figures stand between these lines of docs/performance.md; the rest of it is
@@ -102,8 +127,8 @@ const (
 	endFigures   = "<!-- end of figures -->\n"
 )
 
-// publish writes the figures into a Markdown file, and the plot beside it in img/.
-func publish(file, figures, plot string) error {
+// publish writes the figures into a Markdown file, and the plots beside it in img/.
+func publish(file, figures string, rows []row) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -117,8 +142,16 @@ func publish(file, figures, plot string) error {
 	if err := os.MkdirAll(images, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(images, "performance.svg"), []byte(plot), 0o644); err != nil {
-		return err
+	plots := map[string]string{"performance.svg": plot(rows)}
+	for _, r := range rows {
+		if r.curve != nil {
+			plots[r.curve.file] = r.curve.svg()
+		}
+	}
+	for name, svg := range plots {
+		if err := os.WriteFile(filepath.Join(images, name), []byte(svg), 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(file, []byte(before+beginFigures+figures+endFigures+after), 0o644)
 }

@@ -146,7 +146,8 @@ func watch(pid int, ended <-chan struct{}) (run catRun) {
 			kib, _ := strconv.Atoi(string(m[1]))
 			run.rss = max(run.rss, kib<<10)
 		}
-		run.cpu = max(run.cpu, cpuTime(pid))
+		cpu, _ := onCPU(pid)
+		run.cpu = max(run.cpu, cpu)
 		select {
 		case <-ended:
 			return run

@@ -8,8 +8,10 @@ import (
 // A row is one line of the table: what was measured, what it is compared with, and
 // what was to be reached.
 type row struct {
+	group                              string // that -only takes
 	figure, value, anchor, ratio, goal string
 	used                               float64 // of what the goal allows: 1 or less is met
+	curve                              *curve  // nil: a point only
 }
 
 // figure is a row of a value that stands for itself.
@@ -33,12 +35,18 @@ func (r row) atLeast(goal string, got, limit float64) row {
 	return r
 }
 
+// drawn adds the curve that the row says something of.
+func (r row) drawn(c *curve) row {
+	r.curve = c
+	return r
+}
+
 func (r row) met() bool { return r.used <= 1 }
 
 // table renders rows in Markdown.
 func table(rows []row) string {
 	var b strings.Builder
-	b.WriteString("| figure | value | anchor | ratio | goal | met |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| figure | value | anchor | ratio | goal | met | -only |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		met := "yes"
 		switch {
@@ -47,7 +55,7 @@ func table(rows []row) string {
 		case !r.met():
 			met = "**no**"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.figure, r.value, r.anchor, r.ratio, r.goal, met)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.figure, r.value, r.anchor, r.ratio, r.goal, met, r.group)
 	}
 	return b.String()
 }

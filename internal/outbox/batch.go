@@ -15,8 +15,8 @@ import (
 const (
 	callRecords     = 512
 	callBytes       = 64 << 10
-	pipelineRecords = 8 * callRecords
-	pipelineBytes   = 8 * callBytes
+	pipelineRecords = 16 * callRecords
+	pipelineBytes   = 16 * callBytes
 )
 
 // A batch is what goes to Redis in one pipeline: records of one writer, as calls of the

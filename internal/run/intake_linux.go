@@ -48,6 +48,7 @@ type intake struct {
 	patience time.Duration // with a block that is open; 0: for ever
 	cut      bool          // a block was delivered before its end, which was told
 	pipes    [2]*inlet
+	pause    func(now time.Time) time.Duration // see switching
 	rested   []int
 	ended    chan struct{} // closed by finish
 	done     chan struct{} // closed when run has returned
@@ -64,17 +65,17 @@ type sinks struct {
 
 // An inlet is one pipe.
 type inlet struct {
-	fd      int  // -1 once it has ended
-	tty     bool // a pseudo-terminal
-	flags   entry.Flags
-	split   *lines.Splitter
-	read    *markers.Reader
-	tee     *tee           // nil: not copied
-	begun   bool           // the text goes on of which pieces were added
-	level   loglevel.Level // of that text
-	when    time.Time      // something was read last
-	quick   int            // how many reads were so soon after the one before
-	resting bool           // see pace
+	fd    int  // -1 once it has ended
+	tty   bool // a pseudo-terminal
+	flags entry.Flags
+	split *lines.Splitter
+	read  *markers.Reader
+	tee   *tee           // nil: not copied
+	begun bool           // the text goes on of which pieces were added
+	level loglevel.Level // of that text
+	when  time.Time      // something was read last
+	quick int            // how many reads were so soon after the one before
+	rest  time.Duration  // see paced
 }
 
 // number is 0 for standard output and 1 for standard error.
@@ -94,6 +95,7 @@ func newIntake(opts intakeOptions, to sinks) (in *intake, stdout, stderr *os.Fil
 		bell:  -1,
 		asks:  make(chan chan struct{}, 1),
 		to:    to,
+		pause: new(switching).pause,
 		ended: make(chan struct{}),
 		done:  make(chan struct{}),
 	}

@@ -25,7 +25,7 @@ import (
 
 const patience = 3 * time.Second
 
-// TestIntakeOrder has one pipe trickle, which is then left alone for a pace after
+// TestIntakeOrder has one pipe trickle, which is then left alone for a pause after
 // each read, and speaks on the other: what was written first is delivered first.
 func TestIntakeOrder(t *testing.T) {
 	t.Parallel()
@@ -40,6 +40,7 @@ func TestIntakeOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.close()
+	in.pause = func(time.Time) time.Duration { return longest }
 	go in.run()
 	var want []string
 	say := func(f *os.File, line string) {
@@ -51,13 +52,13 @@ func TestIntakeOrder(t *testing.T) {
 	for i := range 200 {
 		say(stdout, fmt.Sprint("trickle ", i))
 		if i%10 == 9 {
-			time.Sleep(pace / 8) // into the middle of a rest, mostly
+			time.Sleep(longest / 8) // into the middle of a rest, mostly
 			say(stdout, fmt.Sprint("before ", i))
 			say(stderr, fmt.Sprint("after ", i))
 			in.catchUp(time.Minute)
 			continue
 		}
-		time.Sleep(pace / 8)
+		time.Sleep(longest / 8)
 	}
 	stdout.Close()
 	stderr.Close()
@@ -76,7 +77,7 @@ func TestIntakeOrder(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// Without a pace they would be read in some 200 different milliseconds.
+	// Without a pause they would be read in some 200 different milliseconds.
 	if len(instants) > 150 {
 		t.Errorf("%d lines were read at %d instants: none of them together", len(want), len(instants))
 	}

@@ -18,6 +18,7 @@ import (
 type poller struct {
 	file   *os.File
 	raw    syscall.RawConn
+	timer  int // a timerfd: the runtime's timers would wake a second thread, its monitor
 	events [4]unix.EpollEvent
 	ready  [4]int
 }
@@ -30,15 +31,30 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	p := &poller{file: os.NewFile(uintptr(fd), "epoll")}
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), timer: -1}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.close()
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
+	}
+	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		p.close()
+		return nil, fmt.Errorf("make a timer: %w", err)
+	}
+	// With EPOLLET it is reported once, and need not be read.
+	if err := p.control(unix.EPOLL_CTL_ADD, p.timer, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		p.close()
+		return nil, err
 	}
 	return p, nil
 }
 
 // add has fd waited for from now on, until it is closed.
 func (p *poller) add(fd int) error { return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN) }
+
+// alarm has wait return after d, with the timer's descriptor, unless it is called again before.
+func (p *poller) alarm(d time.Duration) error {
+	return unix.TimerfdSettime(p.timer, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}, nil)
+}
 
 // mute has fd not waited for, but for its end, and unmute undoes that.
 func (p *poller) mute(fd int) error   { return p.control(unix.EPOLL_CTL_MOD, fd, 0) }
@@ -86,7 +102,11 @@ func (p *poller) wait(limit time.Duration) ([]int, error) {
 }
 
 func (p *poller) close() {
-	if p != nil {
-		p.file.Close()
+	if p == nil {
+		return
+	}
+	p.file.Close()
+	if p.timer >= 0 {
+		unix.Close(p.timer)
 	}
 }
