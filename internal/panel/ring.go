@@ -8,7 +8,7 @@ const span = 3600
 // A ring holds a value for each second of the last hour: 14,400 bytes. A second of which
 // nothing is known is NaN. The zero ring knows nothing.
 type ring struct {
-	newest int64 // Unix time of the newest value, in seconds; 0: there is none
+	newest int64 // Unix time of the newest value, in seconds; 0: empty
 	values []float32
 }
 

@@ -60,7 +60,7 @@ func TestRuns(t *testing.T) {
 	p.await("a", "running")
 }
 
-// TestSlowViewer: who does not take what comes is dropped, and nobody waits for him.
+// TestSlowViewer: a viewer that does not take what comes is dropped, and no other waits for it.
 func TestSlowViewer(t *testing.T) {
 	t.Parallel()
 	tail := newTail(nil, nil)

@@ -7,7 +7,7 @@ type State int
 
 // The states.
 const (
-	Gone       State = iota // it ran, and nobody keeps its lease any more
+	Gone       State = iota // it ran, and its lease has run out
 	Depleted                // it runs, and a pool is empty
 	Failed                  // it ended with a status other than 0
 	Restarting              // it ended, and wrapp is about to start it again

@@ -12,7 +12,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A tail reads the streams that somebody looks at, each once however many do.
+// A tail reads the streams that have viewers, each once however many these are.
 type tail struct {
 	cfg *config.Redis
 	log *slog.Logger
@@ -22,10 +22,10 @@ type tail struct {
 	wake    chan struct{} // has something in it when the viewers have changed
 }
 
-// A viewer is somebody who looks at the log of one app.
+// A viewer is one open log of one app.
 type viewer struct {
 	app   string
-	after entry.ID            // where reading begins if nobody else looks at the app
+	after entry.ID            // where reading begins if the app has no other viewer
 	lines chan []journal.Line // shared by all viewers of the app: not to be changed
 	slow  chan struct{}       // closed when lines was full: the viewer is dropped
 }
@@ -61,7 +61,7 @@ func (t *tail) poke() {
 	}
 }
 
-// wanted are the apps that somebody looks at, and from where on.
+// wanted returns the apps that have viewers, and from where on to read.
 func (t *tail) wanted() map[string]entry.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,7 +74,7 @@ func (t *tail) wanted() map[string]entry.ID {
 	return apps
 }
 
-// run reads until ctx ends. While nobody looks it has no connection.
+// run reads until ctx ends. Without viewers it has no connection.
 func (t *tail) run(ctx context.Context) {
 	at := make(map[string]entry.ID) // the last whole line of each app that was given out
 	for ctx.Err() == nil {

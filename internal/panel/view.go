@@ -87,7 +87,7 @@ func (s *Server) appViews(points int) []AppView {
 	return all
 }
 
-// appView is one app; ok is false if there is none of that name.
+// appView returns the view of one app; ok is false for an unknown name.
 func (s *Server) appView(b *board, name string, points int) (view AppView, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

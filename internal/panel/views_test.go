@@ -90,7 +90,7 @@ func TestViews(t *testing.T) {
 	all.key("?")
 	all.wait(`document.getElementById("keys").open`)
 
-	// A regexp that is none is told, and nothing else breaks.
+	// A broken regular expression is told, and nothing else breaks.
 	wrong := p.open("/app/camera?board=left&q=(&re=1", 1280, 720, "light")
 	wrong.wait(`document.getElementById("note").textContent.includes("q: error parsing regexp")`)
 }
