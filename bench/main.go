@@ -26,7 +26,7 @@ func main() {
 	only := flag.String("only", "", "measure only these `GROUPS`, separated by commas")
 	wrapp := flag.String("wrapp", "", "measure this `BINARY` rather than one built now")
 	lines := flag.Int("lines", 1_000_000, "lines of 92 bytes a run")
-	rounds := flag.Int("rounds", 5, "runs of each kind")
+	rounds := flag.Int("rounds", 3, "runs of each kind")
 	flag.Parse()
 	if err := run(*file, *only, *wrapp, *lines, *rounds); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)

@@ -208,7 +208,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		after, _ := onCPU(s.cmd.Process.Pid)
 		server = append(server, after-before)
 		limit = append(limit, r)
-		if r, err = s.roundTrips(lines / 20); err != nil {
+		if r, err = s.roundTrips(lines / 50); err != nil {
 			return nil, 0, err
 		}
 		roundTrip = append(roundTrip, r)
