@@ -246,7 +246,7 @@ func drains(s *server, wrapp, dir string, rounds int) ([]row, error) {
 			return nil, err
 		}
 		var drained, plain []float64
-		for range min(rounds, 3) {
+		for range max(1, rounds/2) {
 			rate, err := s.drain(wrapp, file, dir, n)
 			if err != nil {
 				return nil, err

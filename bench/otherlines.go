@@ -63,10 +63,10 @@ func hugeLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// shortLines sends 10,000,000 lines of 8 bytes, against a pipeline of such messages
+// shortLines sends 3,000,000 lines of 8 bytes, against a pipeline of such messages
 // encoded beforehand.
 func shortLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
-	const n, size = 10_000_000, 8
+	const n, size = 3_000_000, 8
 	var text bytes.Buffer
 	for i := range n {
 		fmt.Fprintf(&text, "%0*d\n", size, i)
