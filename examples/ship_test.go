@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -113,10 +114,14 @@ func (s *shipping) through(target string, find func([]byte) [][]byte, programs .
 	const kills = 5
 	for round := range kills {
 		for i := range all {
-			before, _ := s.arrived(target, find)
-			s.add(200)
-			eventually(s.t, "some lines have arrived", func() bool { n, _ := s.arrived(target, find); return n > before })
-			kill(living[i])
+			before := size(target)
+			s.add(1000)
+			for until := time.Now().Add(2 * time.Minute); size(target) == before; time.Sleep(100 * time.Microsecond) {
+				if time.Now().After(until) {
+					s.t.Fatal("not within 2 minutes: the first lines have arrived")
+				}
+			}
+			kill(living[i])           // while the others are on their way
 			if i == 0 && round == 2 { // as logrotate does
 				if err := os.Rename(s.lines, strings.TrimSuffix(s.lines, ".json")+"-1.json"); err != nil {
 					s.t.Fatal(err)
@@ -129,6 +134,14 @@ func (s *shipping) through(target string, find func([]byte) [][]byte, programs .
 	eventually(s.t, "all lines have arrived", func() bool { n, _ := s.arrived(target, find); return n == 2*s.added })
 	_, again := s.arrived(target, find)
 	s.t.Logf("%d lines, %d kills of each of %d programs: none is missing, %d came again", 2*s.added, kills, len(all), again)
+}
+
+func size(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // rows are the lines of a text; of one that was cut off, what was written behind it.

@@ -169,6 +169,40 @@ func TestCursorKilled(t *testing.T) {
 	}
 }
 
+// TestCursorPieces ends between the pieces of a line: it comes whole when its last piece is there,
+// and what stands between its pieces comes again.
+func TestCursorPieces(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	xadd := func(fields ...any) {
+		t.Helper()
+		if _, err := c.Do("XADD", append([]any{"logs:app:a:info", "*"}, fields...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(wanted ...string) {
+		t.Helper()
+		var got []string
+		lines, told := ship(t, s, cursor, "a")
+		for _, l := range lines {
+			got = append(got, l.Msg)
+		}
+		if !slices.Equal(got, wanted) || told != "" {
+			t.Errorf("%q, told %q; want %q", got, told, wanted)
+		}
+	}
+	xadd("message", "before")
+	xadd("message", "cut ", "partial", "1", "source", "stderr")
+	xadd("message", "between")
+	want("before", "between")
+	want("between")
+	xadd("message", "in two", "source", "stderr")
+	want("between", "cut in two")
+	want()
+}
+
 // counts reports whether this Redis counts the entries that were added to a stream.
 func counts(t *testing.T, c redis.Conn, key string) bool {
 	t.Helper()

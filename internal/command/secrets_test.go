@@ -35,7 +35,7 @@ func TestFlagsKeepSecrets(t *testing.T) {
 			c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f) })
 			for _, f := range flags {
 				// What these hold is a name, which is shown, or what the app gets.
-				if f.Name == "help" || f.Name == "version" || f.Name == "name" || f.Name == "user" || f.Name == "dir" || f.Name == "env" || f.Name == "config" {
+				if f.Name == "help" || f.Name == "version" || f.Name == "name" || f.Name == "user" || f.Name == "dir" || f.Name == "env" || f.Name == "config" || f.Name == "cursor" {
 					continue
 				}
 				t.Run(c.CommandPath()+" "+f.Name, func(t *testing.T) {
