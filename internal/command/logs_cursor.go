@@ -198,7 +198,7 @@ func (s *shipment) tell(g journal.Gap) {
 	case g.Anew:
 		s.log.Warn("stream was deleted and begun anew; what it had before and was not read is gone", "stream", g.Key)
 	case g.Entries == 0:
-		s.log.Warn(trimmed+", at least some; this Redis does not count them", "stream", g.Key)
+		s.log.Warn("entries may have been trimmed before they were read; this Redis does not count them", "stream", g.Key)
 	case g.About:
 		s.log.Warn(trimmed+", or deleted", "stream", g.Key, "entries", g.Entries)
 	default:

@@ -230,10 +230,10 @@ func TestCursorTrimmed(t *testing.T) {
 		if tt.missed > 0 {
 			want = fmt.Sprintf("wrapp: warning: entries were trimmed before they were read stream=logs:app:a:info entries=%d\n", tt.missed)
 		}
-		if !counts && tt.missed > 0 {
-			want = "wrapp: warning: entries were trimmed before they were read, at least some; this Redis does not count them stream=logs:app:a:info\n"
-			if tt.add == 0 {
-				want = "" // nothing was ever read of it
+		if !counts {
+			want = ""
+			if tt.add >= most { // the entry that was read last is gone, and there may have been others behind it
+				want = "wrapp: warning: entries may have been trimmed before they were read; this Redis does not count them stream=logs:app:a:info\n"
 			}
 		}
 		if len(lines) != tt.lines || told != want {
@@ -279,7 +279,7 @@ func TestCursorTrimmed(t *testing.T) {
 		missed += n
 	}
 	t.Logf("%d printed, %d missed", printed, missed)
-	if counts && (printed+missed != added || missed == 0) || !counts && !strings.Contains(told.String(), "at least some") {
+	if counts && (printed+missed != added || missed == 0) || !counts && !strings.Contains(told.String(), "may have been trimmed") {
 		t.Errorf("%d printed and %d missed are not %d: %s", printed, missed, added, &told)
 	}
 }
