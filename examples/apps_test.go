@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,10 +158,19 @@ func TestClients(t *testing.T) {
 				}
 				cmd.Wait()
 			}
-			if len(seen) != kills*lines || again > kills*2*lines {
-				t.Errorf("%d lines, %d again", len(seen), again)
+			for round := range kills {
+				for i := range lines {
+					line := fmt.Sprintf("line %d of %d", i, round)
+					if !seen[line] {
+						t.Errorf("%q is missing", line)
+					}
+					delete(seen, line)
+				}
 			}
-			t.Logf("%d lines, %d kills: none is missing, %d came again", len(seen), kills, again)
+			if len(seen) > 0 || again > kills*2*lines {
+				t.Errorf("%d again, and these came: %q", again, slices.Collect(maps.Keys(seen)))
+			}
+			t.Logf("%d lines, %d kills, %d came again", kills*lines, kills, again)
 		})
 	}
 }

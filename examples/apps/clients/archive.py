@@ -60,7 +60,9 @@ def main(address, app):
                 print(f"{id.decode()} is gone", file=sys.stderr)
             else:
                 message = dict(zip(fields[::2], fields[1::2]))[b"message"]
-                print(id.decode(), message.decode(errors="replace"), flush=True)
+                # In one piece, so that a kill cannot cut it even with PYTHONUNBUFFERED.
+                sys.stdout.write(f"{id.decode()} {message.decode(errors='replace')}\n")
+                sys.stdout.flush()
             redis.do("XACK", stream, group, id)
 
 
