@@ -63,7 +63,7 @@ func watch(f func(*watched), args []string) {
 	reports := json.NewEncoder(os.Stdout)
 	f(&watched{
 		opts: Options{
-			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 20 * time.Second, ContextLines: 5,
+			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 5 * time.Minute, ContextLines: 5,
 			Supervisor: supervisor, Deliver: func(r *Report) { fail(reports.Encode(r)) },
 		},
 		cmd: process.Command{
