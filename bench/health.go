@@ -64,7 +64,7 @@ func reading(s *server, wrapp, dir string, rounds int) ([]row, error) {
 func publishing(s *server, wrapp, dir string) ([]row, error) {
 	const seconds = 20
 	used := func(pools int) (time.Duration, error) {
-		text := fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\napp.executable = 'sleep'\napp.args = ['%d']\n", s.port, seconds)
+		text := fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\napp.executable = 'sleep'\napp.args = ['%d']\napp.stream_name = 'pools-%d'\n", s.port, seconds, pools)
 		for i := range pools {
 			text += fmt.Sprintf("[health.pools.p%d]\ncap = 1000\ndepletion_rate = 1\n", i)
 		}

@@ -83,7 +83,7 @@ type switching struct {
 const (
 	shortest = 500 * time.Microsecond // a pause
 	longest  = 8 * time.Millisecond
-	most     = 30_000 // changes a second on each CPU at which a pause is longest
+	most     = 15_000 // changes a second on each CPU at which a pause is longest
 
 	often  = 250 * time.Millisecond // between two looks
 	weight = 1. / 4                 // of one look
