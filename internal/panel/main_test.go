@@ -17,7 +17,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/command"
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -52,15 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for until := time.Now().Add(time.Minute); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // A testPanel is a panel that runs in this process.
 type testPanel struct {

@@ -8,10 +8,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -119,6 +121,43 @@ func TestLogin(t *testing.T) {
 	}
 	if answer := post("login", token, "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("just after a wrong one the right one gets %d", answer.StatusCode)
+	}
+}
+
+// TestConnections opens as many connections as there may be: another one is served once one
+// of these ends.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil, redistest.Start(t))
+	addr := strings.Trim(strings.TrimPrefix(p.url, "http://"), "/")
+	ask := func() net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n", addr)
+		return c
+	}
+	answered := func(c net.Conn, within time.Duration) error {
+		c.SetReadDeadline(time.Now().Add(within))
+		_, err := c.Read(make([]byte, 1))
+		return err
+	}
+	var last net.Conn
+	for range maxConns {
+		last = ask()
+		if err := answered(last, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	more := ask()
+	if err := answered(more, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connection %d is served: %v", maxConns+1, err)
+	}
+	last.Close()
+	if err := answered(more, time.Minute); err != nil {
+		t.Error(err)
 	}
 }
 
