@@ -597,6 +597,10 @@ core = false
 			text, err := os.ReadFile(count)
 			return err == nil && string(text) == strconv.Itoa(n)+"\n"
 		})
+		// Now the run before has ended in all of wrapp's parts, too.
+		eventually(t, "its line is there", func() bool {
+			return slices.Contains(s.Messages("logs:app:storm:info"), "run "+strconv.Itoa(n))
+		})
 		proc := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
 		fds, err := os.ReadDir(proc + "fd")
 		if err != nil {
@@ -615,6 +619,10 @@ core = false
 	files, threads, rss := look(warm)
 	proceed()
 	files2, threads2, rss2 := look(starts)
+	eventually(t, "files are closed", func() bool {
+		files2, threads2, rss2 = look(starts)
+		return files2 <= files+2
+	})
 	if files2 > files+2 || threads2 > threads+4 || rss2 > rss+16<<10 {
 		t.Errorf("files %d, later %d; threads %d, later %d; memory %d KiB, later %d", files, files2, threads, threads2, rss, rss2)
 	}

@@ -16,14 +16,15 @@ func passes(setting string, f *os.File) bool {
 }
 
 const (
-	teeRoom  = 1 << 20         // bytes that may wait for a slow reader of wrapp's output
-	teeStall = 1 * time.Second // without progress for so long, its reader has stopped
+	teeRoom  = 1 << 20         // bytes that may wait, besides the batch that is being written
+	teePiece = 4 << 10         // bytes in one write: what a pipe or a terminal takes at once
+	teeStall = 1 * time.Second // a reader that takes no piece for so long has stopped
+	teeLast  = 5 * time.Second // what waits at the end has so long
 )
 
-// A tee copies the app's output to a file as it came. A reader of that file who
-// is slow slows the app down, as in any pipe; one who has stopped does not stop
-// it: then what does not fit is left out, counted and told. The streams have it
-// all the same.
+// A tee copies the app's output to a file as it came. A slow reader of that file slows the
+// app down, as in any pipe. A stopped reader does not: the tee leaves out what does not fit,
+// counts it and says so. The streams have it all the same.
 type tee struct {
 	to   io.Writer
 	name string // of the file
@@ -32,7 +33,8 @@ type tee struct {
 	cond sync.Cond // something was taken or added, or closed changed
 
 	buf     []byte // waits
-	taken   int    // bytes ever written on; its change is progress
+	writing int    // bytes of the batch that are not written yet
+	taken   int    // bytes ever written; its change is progress
 	stalled bool   // leave out what does not fit, until all has been written
 	left    int    // bytes left out
 	closed  bool
@@ -84,15 +86,21 @@ func (t *tee) run() {
 			t.cond.Wait()
 		}
 		batch, t.buf = t.buf, batch[:0]
-		t.mu.Unlock()
-		_, err := t.to.Write(batch)
-		t.mu.Lock()
-		if err != nil && !t.broken {
-			t.broken = true
-			t.log.Warn("output is not copied any more", "to", t.name, "error", err)
+		for at := 0; at < len(batch); {
+			t.writing = len(batch) - at
+			piece := batch[at:min(at+teePiece, len(batch))]
+			t.mu.Unlock()
+			_, err := t.to.Write(piece)
+			t.mu.Lock()
+			if err != nil && !t.broken {
+				t.broken = true
+				t.log.Warn("output is not copied any more", "to", t.name, "error", err)
+			}
+			at += len(piece)
+			t.taken += len(piece)
+			t.cond.Broadcast()
 		}
-		t.taken += len(batch)
-		t.cond.Broadcast()
+		t.writing = 0
 	}
 }
 
@@ -115,10 +123,10 @@ func (t *tee) write(b []byte) {
 	t.cond.Broadcast()
 }
 
-// waitForRoom waits until n bytes fit, as long as there is progress.
+// waitForRoom waits until n bytes fit or nothing waits, as long as there is progress.
 func (t *tee) waitForRoom(n int) {
 	expired := false
-	for len(t.buf)+n > teeRoom && !t.broken && !expired {
+	for len(t.buf) > 0 && len(t.buf)+n > teeRoom && !t.broken && !expired {
 		taken := t.taken
 		timer := time.AfterFunc(teeStall, func() {
 			t.mu.Lock()
@@ -131,8 +139,10 @@ func (t *tee) waitForRoom(n int) {
 	}
 }
 
-// close waits until everything is written, as long as there is progress.
+// close waits until everything is written, as long as there is progress and for teeLast at
+// most.
 func (t *tee) close() {
+	until := time.Now().Add(teeLast)
 	t.mu.Lock()
 	t.closed = true
 	t.cond.Broadcast()
@@ -143,19 +153,19 @@ func (t *tee) close() {
 		case <-time.After(teeStall):
 			t.mu.Lock()
 			now := t.taken
-			t.left += len(t.buf)
-			if now != taken {
-				t.left -= len(t.buf)
+			t.mu.Unlock()
+			if now != taken && time.Now().Before(until) {
 				taken = now
-				t.mu.Unlock()
 				continue
 			}
-			t.mu.Unlock()
 		}
 		break
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.broken {
+		t.left += t.writing + len(t.buf)
+	}
 	if t.left > 0 {
 		t.log.Warn("the copied output was not read; the streams have all of it", "of", t.name, "bytes left out", t.left)
 	}
