@@ -15,8 +15,8 @@ import (
 // A Gap says what a stream no longer had when it was read.
 type Gap struct {
 	Key     string
-	Entries int64 // that were trimmed or deleted; 0: not known how many, as Redis before 7 does not count
-	About   bool  // entries were deleted by hand as well, which blurs the count
+	Entries int64 // how many were trimmed or deleted; 0: not known (Redis before 7 does not count)
+	About   bool  // Entries is approximate, since entries were deleted by hand
 	Anew    bool  // the stream was deleted and begun anew; what it had had before is not known
 	Denied  bool  // the user may not XINFO, so it is not known whether there is a gap
 }
@@ -88,8 +88,8 @@ func parseState(about map[string]rueidis.RedisMessage) (s state, err error) {
 	return s, err
 }
 
-// Number tells the entries that Next has just returned how many were added to their streams
-// until each of them, and returns what is missing before them.
+// Number gives each entry its place among all that were ever added to its stream, and returns
+// the gaps before these entries. Call it right after Next.
 func (r *Reader) Number(ctx context.Context, client *redisconn.Client, entries []Entry) ([]Gap, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -122,11 +122,12 @@ func (r *Reader) source(e *Entry) *source {
 	return &r.sources[slices.IndexFunc(r.sources, func(s source) bool { return s.app == e.App && s.stream == e.Stream })]
 }
 
-// number numbers entries, all those of the stream behind s.numbered at the time at which they
-// were read. The state is of a later time: others may have come, and these may be trimmed.
+// number numbers entries: all that came after s.numbered until the read. The state is newer:
+// Redis may since have added entries and trimmed these. Entries that came since and are
+// trimmed already count as missing here, and no more at the next read.
 func (s *source) number(entries []*Entry, state *state) (gap Gap, is bool) {
 	was, n := s.numbered, int64(len(entries))
-	count := int64(-1) // of the last one
+	count := int64(-1) // number of the newest entry
 	if was.Count >= 0 {
 		count = was.Count + n
 	}
@@ -139,8 +140,8 @@ func (s *source) number(entries []*Entry, state *state) (gap Gap, is bool) {
 	case state.added < 0:
 		is = was.ID != entry.ID{}
 	default:
-		gone := state.added - state.length // of all that were added
-		trimmed := int64(0)                // of these entries
+		gone := state.added - state.length // entries that the stream no longer has
+		trimmed := int64(0)                // how many of entries are gone
 		for trimmed < n && (state.length == 0 || entries[trimmed].ID.Less(state.first)) {
 			trimmed++
 		}

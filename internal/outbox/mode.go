@@ -7,10 +7,10 @@ import (
 
 // A mode says where entries wait, and only become changes it:
 //
-//	memory ──▶ spooling ──▶ draining ──▶ memory
-//	   ▲          │  ▲         │  │
-//	   │          ▼  └─────────┘  │
-//	   └─────── broken ◀──────────┘
+//	memory ──▶ spooling ◀──▶ draining ──▶ memory
+//	              │            │  ▲
+//	              └─▶ broken ◀─┘  │
+//	                    └─────────┘
 //
 // An outbox without a spool stays in memory. docs/delivery.md draws it with what causes
 // each step.

@@ -54,10 +54,9 @@ func (p position) before(q position) bool {
 
 // queue is the bounded FIFO of all that is not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
-// When the memory is full and no spool takes it, add waits for room while Redis is
-// taking entries, and drops the oldest waiting lines while it is not; what is
-// dropped is counted. wrapp's own entries are the last to be dropped, of them crash
-// reports first.
+// When the memory is full and the spool cannot help, add waits for room if Redis is taking
+// entries or block is set. Else it drops the oldest waiting lines and counts them: lines
+// first, then crash reports, then wrapp's other entries.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
@@ -68,7 +67,7 @@ type queue struct {
 	first uint64   // number of slabs[0]
 	head  position // first record not known to have landed
 	next  position // first record that is not on its way
-	doubt position // first record never sent
+	doubt position // end of what was ever sent; after a lost connection next is before it
 
 	progress progress // how far the streams are, by the records at head
 
@@ -76,14 +75,14 @@ type queue struct {
 
 	held     int // bytes of the records in memory that are not known to have landed
 	retained int // bytes of the slabs before head
-	limit    int // of held; only what add brings beyond it waits or drops
+	limit    int // of held, in bytes; beyond it add waits or drops
 	block    bool
 	away     bool // Redis is not taking entries
 	closed   bool // the sender takes no more from the queue
 
 	lines        uint64       // of the app that came
 	drops        spool.Counts // dropped for want of room, and not told yet
-	droppedTold  uint64       // the others
+	droppedTold  uint64       // how many drops were told
 	whatWasFull  string
 	dropped      func(lines int, text string) // Options.Dropped
 	refusals     [logstream.Count]refusal     // not told yet
@@ -224,7 +223,7 @@ func (q *queue) makeRoom(size int) {
 			if q.mode == spooling && q.evict() {
 				continue
 			}
-			// Where Redis takes entries it makes room, be the disk as slow as it may.
+			// While Redis takes entries, wait for Redis, however slow the disk is.
 			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
 				if q.dropOldest(spool.Words) {
 					continue
@@ -234,7 +233,7 @@ func (q *queue) makeRoom(size int) {
 				}
 			}
 			if q.mode == spooling && q.written == q.end() {
-				return // what is in memory was sent: Redis may have it or not
+				return // all of it is on disk and was sent: nothing can be dropped
 			}
 			poke(q.spill)
 		case q.away && !q.block:
@@ -248,9 +247,8 @@ func (q *queue) makeRoom(size int) {
 	}
 }
 
-// makeOwnRoom bounds what an entry of wrapp's own finds in memory, without waiting: an app
-// that is started again and again while Redis is away has wrapp say the more the longer
-// that lasts.
+// makeOwnRoom limits the memory of wrapp's own entries and never waits. Otherwise an app that
+// is started again and again while Redis is away would fill the memory.
 func (q *queue) makeOwnRoom(size int) {
 	for q.held > 0 && q.held+size > 2*q.limit {
 		switch {
@@ -330,8 +328,8 @@ func (q *queue) end() position {
 	return position{q.first, 0}
 }
 
-// take puts what is to be sent next into b, all of one writer, if there are so many slabs of
-// it. If that has first to be read from the spool it returns the slab.
+// take fills b with the next records, all of one writer, if at least so many slabs wait. If
+// the next slab is in the spool only, take returns it.
 func (q *queue) take(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -448,9 +446,8 @@ func (q *queue) release(end position) {
 	q.room.Broadcast()
 }
 
-// again has the retained part of what the server has lost of a stream sent again: what is
-// behind the ordinal that it has. It returns how many entries
-// that are.
+// again queues the retained entries of a stream behind the ordinal has, which the server has
+// lost, to be sent again. It returns how many these are.
 func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -530,7 +527,7 @@ func (q *queue) setAway(away bool) {
 	q.room.Broadcast()
 }
 
-// close releases callers who wait for room. What is added from now on is dropped and
+// close releases callers who wait for room. Lines that are added from now on are dropped and
 // counted.
 func (q *queue) close() {
 	q.mu.Lock()
