@@ -102,7 +102,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", g.name, time.Since(began).Seconds())
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", g.name, err))
-			continue // the others take minutes
+			more = []row{figure(g.name, "not measured: "+err.Error())} // the others take minutes
 		}
 		for i := range more {
 			more[i].group = g.name
@@ -116,11 +116,11 @@ func run(file, only, wrapp string, lines, rounds int) error {
 			fmt.Print(r.curve.table())
 		}
 	}
-	if file == "" || failed != nil {
+	if file == "" {
 		return failed
 	}
-	return publish(file, fmt.Sprintf("Measured %s on %s (%d CPUs), %s, %s, %s.\n\n%s",
-		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), rows)
+	return errors.Join(failed, publish(file, fmt.Sprintf("Measured %s on %s (%d CPUs), %s, %s, %s.\n\n%s",
+		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), rows))
 }
 
 // The figures stand between these lines of docs/performance.md; the rest of it is
