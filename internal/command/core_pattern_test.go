@@ -195,25 +195,28 @@ func TestDump(t *testing.T) {
 	}
 }
 
-// TestOutOfMemory has the kernel kill an app for lack of memory.
-func TestOutOfMemory(t *testing.T) {
-	t.Parallel()
-	debug := program(t, "-g")
-	group, limit := "/sys/fs/cgroup/wrapp-test-oom", "memory.max"
+// limitedGroup makes a cgroup that may have 200 MB, and removes it when the test has ended.
+func limitedGroup(t *testing.T, name string) (group string) {
+	t.Helper()
+	group, limit := "/sys/fs/cgroup/"+name, "memory.max"
 	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.limit_in_bytes"); err == nil {
-		group, limit = "/sys/fs/cgroup/memory/wrapp-test-oom", "memory.limit_in_bytes"
+		group, limit = "/sys/fs/cgroup/memory/"+name, "memory.limit_in_bytes"
 	}
 	if err := os.Mkdir(group, 0o755); err != nil {
 		t.Skipf("make a cgroup: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := os.Remove(group); err != nil {
-			t.Errorf("remove the cgroup: %v", err)
-		}
-	})
+	t.Cleanup(func() { eventually(t, "the cgroup is empty", func() bool { return os.Remove(group) == nil }) })
 	if err := os.WriteFile(filepath.Join(group, limit), []byte("200000000"), 0); err != nil {
 		t.Skipf("limit the memory: %v", err)
 	}
+	return group
+}
+
+// TestOutOfMemory has the kernel kill an app for lack of memory.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	debug := program(t, "-g")
+	group := limitedGroup(t, "wrapp-test-oom")
 	s := redistest.Start(t)
 	self, err := os.Executable()
 	if err != nil {

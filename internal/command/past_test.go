@@ -278,16 +278,7 @@ func TestPastOOM(t *testing.T) {
 		log.Close()
 	}
 	debug := program(t, "-g")
-	group, limit := "/sys/fs/cgroup/wrapp-test-past-oom", "memory.max"
-	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.limit_in_bytes"); err == nil {
-		group, limit = "/sys/fs/cgroup/memory/wrapp-test-past-oom", "memory.limit_in_bytes"
-	}
-	if err := os.Mkdir(group, 0o755); err != nil {
-		t.Skipf("make a cgroup: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(group, limit), []byte("200000000"), 0); err != nil {
-		t.Skipf("limit the memory: %v", err)
-	}
+	group := limitedGroup(t, "wrapp-test-past-oom")
 	s := redistest.Start(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -306,7 +297,6 @@ func TestPastOOM(t *testing.T) {
 	lives(s, "victim")
 	stdin.Write([]byte("x"))
 	err = cmd.Wait()
-	s.Wait("an empty cgroup", func() bool { return os.Remove(group) == nil })
 	if err == nil || err.Error() != "signal: killed" {
 		t.Fatalf("%v, want wrapp killed", err)
 	}

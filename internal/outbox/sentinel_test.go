@@ -43,12 +43,8 @@ func steadily(o *Outbox) (stop func() int) {
 // acknowledged waits until n more lines have landed.
 func acknowledged(t *testing.T, o *Outbox, n int) {
 	t.Helper()
-	until := time.Now().Add(60 * time.Second)
-	for from := landed(o); landed(o) < from+n; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("no line lands")
-		}
-	}
+	from := landed(o)
+	eventually(t, "lines land", func() bool { return landed(o) >= from+n })
 }
 
 // landed is the ordinal up to which everything has landed.
