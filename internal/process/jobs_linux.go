@@ -20,7 +20,7 @@ import (
 //	running ── the app stops ──▶ we take the terminal, stop ourselves ──▶ stopped
 //	stopped ── SIGCONT comes ──▶ we hand the terminal over, continue the app ──▶ running
 //
-// Where no process could continue us, the kernel does not stop us, and the app goes on at
+// An app that stops for a terminal that we have meanwhile gets it at once. Where no process could continue us, the kernel does not stop us, and the app goes on at
 // once.
 
 // stopAgain is how soon after it was continued an app that stops again has to wait: it
@@ -67,6 +67,11 @@ func (p *Process) stop(sig syscall.Signal) (resume bool) {
 		return false // it goes on already
 	}
 	if leader || p.Stopped() {
+		return true
+	}
+	// The app wanted the terminal from the background, and a shell has given it to us
+	// since, as fg does to a job that it believes to be running.
+	if (sig == syscall.SIGTTIN || sig == syscall.SIGTTOU) && p.tty != nil && inForeground(p.tty) {
 		return true
 	}
 	if p.hasTerminal() {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // A tty is the side of a pseudo-terminal that a person sits at.
@@ -54,7 +56,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *tty {
 	}
 	x := &tty{t: t, master: master, out: bufio.NewReader(master)}
 	// What does not come fails the test: the terminal hangs up, and reading it ends.
-	timer := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
 		timer.Stop()
 		master.Close() // hangs up
@@ -76,6 +78,16 @@ func (x *tty) until(want string) {
 		text.WriteByte(b)
 		x.seen.WriteByte(b)
 	}
+}
+
+// foreground is the process group that has the terminal.
+func (x *tty) foreground() int {
+	x.t.Helper()
+	group, err := unix.IoctlGetInt(int(x.master.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return group
 }
 
 func (x *tty) typed(text string) { io.WriteString(x.master, text) }
@@ -100,18 +112,13 @@ func wrapped(script string) string { return `TEST_ROLE=wrap "$WRAP" sh -c '` + s
 // stopped waits until a process is, or is not, stopped.
 func stopped(t *testing.T, pid int, want bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	redistest.Eventually(t, fmt.Sprintf("process %d is stopped: %v", pid, want), func() bool {
 		stat, err := readStat(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (stat.state == 'T') == want {
-			return
-		}
-		if time.Now().After(until) {
-			t.Fatalf("process %d is in state %c", pid, stat.state)
-		}
-	}
+		return (stat.state == 'T') == want
+	})
 }
 
 // TestSuspend types Ctrl-Z: the shell comes back, `fg` gives the app the terminal, `bg`
@@ -143,17 +150,38 @@ func TestSuspend(t *testing.T) {
 	x.until("status 7")
 }
 
-// TestBackground starts the wrapper with &, which reads only once it is in front.
+// TestBackground starts the wrapper with &. The app reads before it is in front, and the shell
+// has seen it stop for that, or only then.
 func TestBackground(t *testing.T) {
 	t.Parallel()
-	x := interactive(t)
-	x.typed(wrapped(`read x; echo "got $x"; exit 3`) + " &\n")
-	x.typed("sleep 0.1; echo she''ll\n")
-	x.until("shell")
-	x.typed("fg\nline\n")
-	x.until("got line")
-	x.typed("echo status $?\n")
-	x.until("status 3")
+	t.Run("reads before fg", func(t *testing.T) {
+		t.Parallel()
+		x := interactive(t)
+		x.typed(wrapped(`read x; echo "got $x"; exit 3`) + " &\n")
+		x.typed("until jobs | grep -q Stopped; do sleep 0.01; done; echo she''ll\n")
+		x.until("shell")
+		x.typed("fg\nline\n")
+		x.until("got line")
+		x.typed("echo status $?\n")
+		x.until("status 3")
+	})
+	t.Run("reads after fg", func(t *testing.T) {
+		t.Parallel()
+		front := filepath.Join(t.TempDir(), "front")
+		x := interactive(t)
+		shell := x.foreground()
+		x.typed(wrapped(`echo started; until [ -e `+front+` ]; do sleep 0.01; done; read x; echo "got $x"; exit 3`) + " &\n")
+		x.until("started")
+		x.typed("fg\n")
+		redistest.Eventually(t, "the shell gives the terminal away", func() bool { return x.foreground() != shell })
+		if err := os.WriteFile(front, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x.typed("line\n")
+		x.until("got line")
+		x.typed("echo status $?\n")
+		x.until("status 3")
+	})
 }
 
 // TestScript suspends a script that runs the wrapper: a job is all of its processes.
