@@ -226,12 +226,13 @@ func (o *Outbox) spillOnce() bool {
 		return false
 	}
 	o.chunk = chunk
-	from, block := q.written, q.block
+	from, wait := q.written, q.block || !q.away
 	q.mu.Unlock()
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
-		// Nothing has to go for what would find no room even then.
-		if block || int64(len(chunk)) >= q.storeSize || !o.dropSegment() {
+		// Redis makes room while it takes entries. Nothing has to go for what would find no
+		// room even then.
+		if wait || int64(len(chunk)) >= q.storeSize || !o.dropSegment() {
 			q.mu.Lock()
 			news := !q.full && q.slabAt(from.slab) == s
 			q.full = q.full || news

@@ -274,6 +274,38 @@ func TestBlocked(t *testing.T) {
 	checkNumbered(t, s, n)
 }
 
+// TestFullButTaken fills a small spool while Redis takes entries, more slowly than they
+// come: adding waits, and nothing is dropped.
+func TestFullButTaken(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 2<<20, func(opts *Options) { opts.Block = false })
+	eventually(t, "Redis is there", func() bool { return closed(o.reached) })
+	var slow atomic.Bool
+	slow.Store(true)
+	done := make(chan struct{})
+	conn := s.Dial(0)
+	go func() {
+		defer close(done)
+		for slow.Load() {
+			conn.Do("CLIENT", "PAUSE", 20)
+		}
+	}()
+	const n = 100_000
+	full := false
+	for i := 0; i < n; i += 1000 {
+		number(o, i, i+1000)
+		o.q.tells(func(q *queue) { full = full || q.full })
+	}
+	if !full {
+		t.Error("the spool was never full")
+	}
+	slow.Store(false)
+	<-done
+	closeAll(t, o)
+	checkNumbered(t, s, n)
+}
+
 // TestDiskFull has a disk that is full before the spool is: that is told, and
 // no caller waits.
 func TestDiskFull(t *testing.T) {
