@@ -164,6 +164,29 @@ func TestPastElsewhere(t *testing.T) {
 	}
 }
 
+// TestPastBeside starts two more wrapps of a name, each before the one before may have its
+// lease: none is taken for killed, by another or by a run that follows.
+func TestPastBeside(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	key := "logs:app:three:status"
+	started := func() (n int) {
+		for _, m := range s.Messages(key) {
+			if strings.HasPrefix(m, "started ") {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 3 {
+		begin(t, wrapp(t, "--redis", s.URL(), "--name", "three", "--", "sleep", "1000"))
+		s.Wait("the start", func() bool { return started() == i+1 })
+	}
+	if text, how := past(s, "three"); how != "" {
+		t.Errorf("%q, %q", text, how)
+	}
+}
+
 // TestPastInSpool: an end that Redis did not take, because it was away, is no lost run, as the
 // spool brings it; wrapp killed meanwhile is one.
 func TestPastInSpool(t *testing.T) {

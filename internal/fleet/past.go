@@ -62,8 +62,8 @@ func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
 
 // A Host tells what this machine knows of processes that were on it.
 type Host struct {
-	// Lives says whether a wrapp of that process ID is there.
-	Lives func(pid int) bool
+	// Started returns when the wrapp with a process ID started, or false if there is none.
+	Started func(pid int) (time.Time, bool)
 	// OOM says whether the kernel has killed the wrapp of that process ID for lack of memory
 	// since then.
 	OOM func(pid int, since time.Time) bool
@@ -110,12 +110,24 @@ func (p *Past) how(own *Run, host Host) string {
 		return LostRestart
 	case m.boot != own.Boot:
 		return LostPower
-	case m.host == own.Host && m.pid != own.PID && p.pid == m.pid && host.Lives(m.pid):
+	case m.host == own.Host && m.pid != own.PID && p.lives(host):
 		return stillThere
 	case host.OOM(m.pid, m.at):
 		return LostOOM
 	}
 	return LostKilled
+}
+
+// startMargin allows for the resolution of process start times.
+const startMargin = time.Second
+
+// lives reports whether the wrapp of the newest run is running, and not another one that has
+// its process ID by now: its lease says so, or it was there when the run began. The lease
+// comes up to a second after the marker, and another wrapp of the name may have overwritten
+// it; the start time is wrong after a step of the clock.
+func (p *Past) lives(host Host) bool {
+	started, running := host.Started(p.marker.pid)
+	return running && (p.pid == p.marker.pid || !started.After(p.marker.at.Add(startMargin)))
 }
 
 // Elsewhere returns the key whose lease says whether the newest run goes on in a wrapp of

@@ -13,36 +13,43 @@ import (
 func TestLost(t *testing.T) {
 	t.Parallel()
 	own := &Run{Name: "app", Host: "h", PID: 100, Boot: "b"}
+	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	before, after := at.Add(-10*time.Millisecond), at.Add(time.Hour)
 	begun := func(host string, pid int, boot string) *marker {
-		return &marker{begins: true, stamp: "2026-11-29_10-00-00", host: host, pid: pid, boot: boot}
+		return &marker{begins: true, stamp: "2026-11-29_10-00-00", at: at, host: host, pid: pid, boot: boot}
 	}
 	stopped := begun("h", 7, "a")
 	stopped.stopping = true
 	for _, row := range []struct {
-		name       string
-		past       Past
-		lives, oom bool
-		want       string
+		name    string
+		past    Past
+		started time.Time // of the wrapp that has the process ID now, if one has
+		oom     bool
+		want    string
 	}{
-		{"no run", Past{}, false, false, ""},
-		{"an end", Past{marker: &marker{}}, false, false, ""},
-		{"killed", Past{marker: begun("h", 7, "b")}, false, false, LostKilled},
-		{"killed just now", Past{marker: begun("h", 7, "b"), pid: 7}, false, false, LostKilled},
-		{"for lack of memory", Past{marker: begun("h", 7, "b"), pid: 7}, false, true, LostOOM},
-		{"it lives", Past{marker: begun("h", 7, "b"), pid: 7}, true, false, ""},
-		{"another one has its process ID", Past{marker: begun("h", 7, "b")}, true, false, LostKilled},
-		{"a container, where all are process 1", Past{marker: begun("h", 100, "b"), pid: 100}, true, false, LostKilled},
-		{"power", Past{marker: begun("h", 7, "a")}, false, true, LostPower},
-		{"restart", Past{marker: stopped}, false, false, LostRestart},
-		{"another machine", Past{marker: begun("i", 7, "a")}, false, false, LostUnknown},
-		{"another container", Past{marker: begun("i", 7, "b")}, false, false, LostKilled},
-		{"an older wrapp", Past{marker: begun("", 0, "")}, false, false, LostUnknown},
+		{"no run", Past{}, time.Time{}, false, ""},
+		{"an end", Past{marker: &marker{}}, time.Time{}, false, ""},
+		{"killed", Past{marker: begun("h", 7, "b")}, time.Time{}, false, LostKilled},
+		{"killed just now", Past{marker: begun("h", 7, "b"), pid: 7}, time.Time{}, false, LostKilled},
+		{"for lack of memory", Past{marker: begun("h", 7, "b"), pid: 7}, time.Time{}, true, LostOOM},
+		{"it lives", Past{marker: begun("h", 7, "b"), pid: 7}, after, false, ""},
+		{"it lives, without a lease yet", Past{marker: begun("h", 7, "b")}, before, false, ""},
+		{"it lives, and the lease is a third one's", Past{marker: begun("h", 7, "b"), pid: 8}, before, false, ""},
+		{"another one has its process ID", Past{marker: begun("h", 7, "b")}, after, false, LostKilled},
+		{"a container, where all are process 1", Past{marker: begun("h", 100, "b"), pid: 100}, before, false, LostKilled},
+		{"power", Past{marker: begun("h", 7, "a")}, time.Time{}, true, LostPower},
+		{"restart", Past{marker: stopped}, time.Time{}, false, LostRestart},
+		{"another machine", Past{marker: begun("i", 7, "a")}, time.Time{}, false, LostUnknown},
+		{"another container", Past{marker: begun("i", 7, "b")}, time.Time{}, false, LostKilled},
+		{"an older wrapp", Past{marker: begun("", 0, "")}, time.Time{}, false, LostUnknown},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			how, text := row.past.Lost(own, Host{
-				Lives: func(pid int) bool { return row.lives && pid == row.past.marker.pid },
-				OOM:   func(int, time.Time) bool { return row.oom },
+				Started: func(pid int) (time.Time, bool) {
+					return row.started, !row.started.IsZero() && pid == row.past.marker.pid
+				},
+				OOM: func(int, time.Time) bool { return row.oom },
 			})
 			if how != row.want || (text == "") != (how == "") {
 				t.Errorf("%q, %q, want %q", how, text, row.want)

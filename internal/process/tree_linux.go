@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,24 @@ func readStat(pid int) (procStat, error) {
 		return procStat{}, err
 	}
 	return parseStat(text)
+}
+
+// ticksPerSecond is USER_HZ, the unit of the times in /proc on every architecture of Linux's
+// that Go has.
+const ticksPerSecond = 100
+
+// Started returns when a process started, by the present setting of the clock.
+func Started(pid int) (time.Time, error) {
+	stat, err := readStat(pid)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var sinceBoot unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil {
+		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
+	}
+	age := time.Duration(sinceBoot.Nano()) - time.Duration(stat.started)*time.Second/ticksPerSecond
+	return time.Now().Add(-age), nil
 }
 
 func parseStat(text []byte) (procStat, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/fleet"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
+	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -140,7 +141,10 @@ func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err er
 
 // thisHost is what the kernel here knows.
 var thisHost = fleet.Host{
-	Lives: func(pid int) bool { return pid > 0 && commOf(strconv.Itoa(pid)) == commOf("self") },
+	Started: func(pid int) (time.Time, bool) {
+		started, err := process.Started(pid)
+		return started, err == nil && pid > 0 && commOf(strconv.Itoa(pid)) == commOf("self")
+	},
 	OOM: func(pid int, since time.Time) bool {
 		text, err := kernelLog()
 		return err == nil && oomKilled(text, pid, strings.TrimSpace(commOf("self")), since, kernelClock())
