@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -292,6 +294,54 @@ func TestLaggingReplica(t *testing.T) {
 	gap := got[1][0] - got[0][1]
 	if again, lost := toldLost(replica); again != n-got[1][0] || lost != gap {
 		t.Errorf("%d lines are lost; status: %q", gap, replica.Messages(logstream.Keys("t")[logstream.Status]))
+	}
+}
+
+// TestReplicaCatchesUp connects to a replica before that is promoted, and before it has got
+// all: what it lacks then is not lost.
+func TestReplicaCatchesUp(t *testing.T) {
+	t.Parallel()
+	master, empty := redistest.Start(t), redistest.Start(t)
+	whole, replica := redistest.StartReplica(t, master), redistest.StartReplica(t, empty)
+	key := logstream.Keys("t")[logstream.Info]
+	var address atomic.Pointer[redistest.Server]
+	address.Store(master)
+	o := open(t, master, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
+			return redisconn.Dial(ctx, &address.Load().Config().Redis, 1)
+		}
+	})
+	const n = 5000
+	number(o, 0, n)
+	whole.Wait("replication", func() bool { return len(whole.Messages(key)) == n })
+	address.Store(replica)
+	master.Down()
+	number(o, n, n+100)
+	calls := regexp.MustCompile(`cmdstat_eval(?:sha)?:calls=(\d+)`)
+	replica.Wait("the replica is asked twice", func() bool {
+		asked := 0
+		for _, m := range calls.FindAllStringSubmatch(replica.Info("commandstats"), -1) {
+			n, _ := strconv.Atoi(m[1])
+			asked += n
+		}
+		return asked >= 2
+	})
+	become := func(args ...any) {
+		if _, err := replica.Dial(0).Do("REPLICAOF", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	become("127.0.0.1", whole.Port)
+	replica.Wait("a link to what has all", func() bool {
+		state := replica.Info("replication")
+		return strings.Contains(state, fmt.Sprintf("master_port:%d", whole.Port)) && strings.Contains(state, "master_link_status:up")
+	})
+	replica.Wait("the rest", func() bool { return len(replica.Messages(key)) == n })
+	become("NO", "ONE")
+	closeAll(t, o)
+	checkNumbered(t, replica, n+100)
+	if told := said(replica, "Redis has lost"); len(told) > 0 {
+		t.Errorf("status: %q", told)
 	}
 }
 

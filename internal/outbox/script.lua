@@ -29,6 +29,11 @@ if known then
   ordinal, count = tonumber(o) or 0, tonumber(c) or 0
 end
 if ordinal < tonumber(ARGV[1]) then
+  -- A replica that is promoted soon may still get what it lacks: it refuses to be written.
+  local set = redis.pcall('SET', place, known or '0 0', 'PX', life)
+  if set.err then
+    return {ordinal, count, 0, 2, set.err}
+  end
   return {ordinal, count, 0, 1, false}
 end
 
