@@ -204,7 +204,7 @@ func (w *Watch) Finish(hurry <-chan os.Signal) {
 // Hurry has reports be ready at once, if sig is one that asks wrapp to end. It is
 // for when the app has ended.
 func (w *Watch) Hurry(sig os.Signal) {
-	if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+	if number, _ := process.Number(sig); number == syscall.SIGTERM || number == syscall.SIGINT {
 		w.hurry()
 	}
 }

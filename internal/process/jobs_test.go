@@ -184,6 +184,18 @@ func TestBackground(t *testing.T) {
 	})
 }
 
+// TestTyped types Ctrl-C while the wrapper has the terminal: the app's children get it, too, as
+// a shell that waits for one goes on where it did not.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	x := interactive(t)
+	x.typed(`TEST_ROLE=wrap "$WRAP" bash -c 'sh -c "echo started; exec sleep 1000"; echo survived' </dev/null` + "\n")
+	x.until("started")
+	x.typed("\x03")
+	x.typed("echo status $?\n")
+	x.until("status 130")
+}
+
 // TestScript suspends a script that runs the wrapper: a job is all of its processes.
 func TestScript(t *testing.T) {
 	t.Parallel()

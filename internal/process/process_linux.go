@@ -172,6 +172,16 @@ func (p *Process) Status() Status { return p.status }
 // Gone is closed when the app has ended and nothing of its tree is left.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
+// Pass passes a signal from Signals on to the app: a typed one to its whole group, as the
+// terminal does, any other as Forward does.
+func (p *Process) Pass(sig os.Signal) {
+	if number, typed := Number(sig); typed {
+		p.signalGroup(number)
+	} else {
+		p.Forward(number)
+	}
+}
+
 // Forward passes a signal on to the app, as if it had been sent there. SIGTERM
 // is Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group, and the
 // former gives it the terminal if that is ours to give.

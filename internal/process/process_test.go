@@ -114,7 +114,7 @@ func wrap(args []string) int {
 					if file := os.Getenv("TEST_CAUSE"); file != "" && sig == syscall.SIGUSR1 {
 						cause(file)
 					}
-					p.Forward(sig.(syscall.Signal))
+					p.Pass(sig)
 					continue
 				case <-p.Gone():
 				}
@@ -202,8 +202,9 @@ func listen() {
 	}
 	fmt.Println("ready")
 	for sig := range c {
-		n := int(sig.(syscall.Signal))
-		if sig == syscall.SIGCONT && os.Getenv("TEST_CONT") == "" {
+		number, _ := Number(sig)
+		n := int(number)
+		if number == syscall.SIGCONT && os.Getenv("TEST_CONT") == "" {
 			continue // comes with every stop
 		}
 		fmt.Println(n)

@@ -62,6 +62,8 @@ func setAction(sig syscall.Signal, action *sigaction) (old sigaction, err error)
 // out: see caused. What was ignored when the process started stays ignored, and
 // the app inherits that; see keepIgnored.
 //
+// What was typed at the terminal comes as a Typed.
+//
 // The channel keeps what comes before anybody reads it, in order; stop ends the
 // subscription. There is one at a time.
 func Signals() (signals <-chan os.Signal, stop func(), err error) {
@@ -108,6 +110,24 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 	}, nil
 }
 
+// A Typed signal was typed at the terminal, for every process of the job. It came to this
+// process because that has the terminal and the app has not: the app's input is something
+// else, or the app is only about to start.
+type Typed syscall.Signal
+
+func (t Typed) String() string { return SignalName(syscall.Signal(t)) + " typed at the terminal" }
+
+// Signal makes a Typed an os.Signal.
+func (Typed) Signal() {}
+
+// Number returns a signal's number, and whether it was typed.
+func Number(sig os.Signal) (number syscall.Signal, typed bool) {
+	if t, ok := sig.(Typed); ok {
+		return syscall.Signal(t), true
+	}
+	return sig.(syscall.Signal), false
+}
+
 // receive passes on what the handler writes, until from is closed.
 func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 	var infos [64 * infoSize]byte
@@ -122,8 +142,12 @@ func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 			if caused(sig, field(8), int(field(16))) {
 				continue
 			}
+			var news os.Signal = sig
+			if field(8) == siKernel && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) {
+				news = Typed(sig)
+			}
 			select {
-			case to <- sig:
+			case to <- news:
 			case <-done:
 				return
 			}

@@ -177,11 +177,12 @@ func (s *session) pause(delay time.Duration) bool {
 
 // stop forbids another run if a signal that came while there is no app asks for the end.
 func (s *session) stop(sig os.Signal) bool {
-	if !s.ends(sig.(syscall.Signal)) {
+	number, _ := process.Number(sig)
+	if !s.ends(number) {
 		return false
 	}
 	if !s.stopped.Swap(true) {
-		text := "not restarted: wrapp received " + process.SignalName(sig.(syscall.Signal))
+		text := "not restarted: wrapp received " + process.SignalName(number)
 		s.to.out.Say(logstream.Status, text)
 		s.log.Info(text)
 	}

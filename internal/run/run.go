@@ -296,7 +296,7 @@ func (r *appRun) forward() {
 			}
 			return
 		case sig := <-r.signals:
-			s := sig.(syscall.Signal)
+			s, _ := process.Number(sig)
 			if s == syscall.SIGTERM && !r.stopped.Swap(true) {
 				r.to.out.Say(logstream.Status, "stopping: wrapp received SIGTERM")
 			}
@@ -309,7 +309,7 @@ func (r *appRun) forward() {
 			default:
 			}
 			r.log.Debug("signal forwarded", "signal", process.SignalName(s))
-			app.Forward(s)
+			app.Pass(sig)
 		}
 	}
 }
