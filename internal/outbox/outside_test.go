@@ -326,18 +326,19 @@ func TestReplicaCatchesUp(t *testing.T) {
 		}
 		return asked >= 2
 	})
-	become := func(args ...any) {
-		if _, err := replica.Dial(0).Do("REPLICAOF", args...); err != nil {
+	become := func(s *redistest.Server, args ...any) {
+		if _, err := s.Dial(0).Do("REPLICAOF", args...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	become("127.0.0.1", whole.Port)
+	become(whole, "NO", "ONE") // a replica without a master has no replicas
+	become(replica, "127.0.0.1", whole.Port)
 	replica.Wait("a link to what has all", func() bool {
 		state := replica.Info("replication")
 		return strings.Contains(state, fmt.Sprintf("master_port:%d", whole.Port)) && strings.Contains(state, "master_link_status:up")
 	})
 	replica.Wait("the rest", func() bool { return len(replica.Messages(key)) == n })
-	become("NO", "ONE")
+	become(replica, "NO", "ONE")
 	closeAll(t, o)
 	checkNumbered(t, replica, n+100)
 	if told := said(replica, "Redis has lost"); len(told) > 0 {
