@@ -48,6 +48,7 @@ func TestEngine(t *testing.T) {
 		})
 	}
 	t.Run("another engine", func(t *testing.T) { testDaemon(t, e) })
+	t.Run("systemd", func(t *testing.T) { testSystemd(t, e) })
 }
 
 // A box is one test of one variant.
