@@ -44,7 +44,7 @@ func TestFlood(t *testing.T) {
 	}
 	w.survived(time.Now())
 	w.outlived() // without a traceback that waits
-	w.tellSums(true)
+	w.deliverSums(true)
 	// All say the same, but for a number.
 	if len(got) != 2 || w.held != 0 {
 		t.Fatalf("%d reports, %d bytes held", len(got), w.held)
