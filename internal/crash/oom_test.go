@@ -92,12 +92,12 @@ func TestCgroupFiles(t *testing.T) {
 	}
 	var none cgroup
 	if _, ok := none.kills(); ok || none.memory() != (amounts{-1, -1, -1}) {
-		t.Error("no group, and it knows something")
+		t.Error("the zero cgroup has counts")
 	}
 }
 
-// TestOOMBeside has the kernel kill a process beside the app: who kills the app
-// later is not taken for the kernel.
+// TestOOMBeside has the kernel kill a process beside the app: a later kill of the app does
+// not count as the kernel's.
 func TestOOMBeside(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -25,7 +25,7 @@ func TestCutMiddle(t *testing.T) {
 		}
 	}
 	if text := strings.Repeat("z", 1000); cutMiddle(text, 1000) != text {
-		t.Error("what fits is cut")
+		t.Error("a text of the limit's length is cut")
 	}
 }
 
