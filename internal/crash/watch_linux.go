@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Options say what a Watch does. All fields but Builtin are needed.
+// Options configure a Watch. Secrets, Builtin, Hold and Free may be nil.
 type Options struct {
 	Name         string // of the app
 	Run          string // when the run began, as its marker says it
@@ -27,7 +27,7 @@ type Options struct {
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
 	// survives; 0: as many as there are.
 	MostTracebacks int
-	Secrets        func() []string // what no report may show; called for each, from any goroutine
+	Secrets        func() []string // texts that no report may show; called for each, from any goroutine
 	Supervisor     *process.Supervisor
 	Deliver        func(*Report) // called from any goroutine
 	Builtin        Builtin
