@@ -240,7 +240,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 				why = w.packed.Error()
 			}
 			return "the core is in systemd-coredump's store, compressed (" + file + "): " + why + "; to open it: coredumpctl debug " + strconv.Itoa(w.app.PID()) +
-				"; to have a backtrace here install what unpacks it, or set Compress=no in /etc/systemd/coredump.conf"
+				"; to have a backtrace here install the program that unpacks it, or set Compress=no in /etc/systemd/coredump.conf"
 		}
 		return w.pattern.without()
 	case hardLimit() == 0:
@@ -254,7 +254,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 	}
 	text := "no core was found in " + strings.Join(places, ", ") + " (kernel.core_pattern is " + strconv.Quote(w.pattern.text) + ")"
 	if !status.CoreDumped() {
-		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0; and of an app that changes its user itself there is a core only with fs.suid_dumpable=1 (sysctl)"
+		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; that user must be able to read the executable; the app's own limit for cores (ulimit -c) must not be 0; and an app that changes its user itself leaves a core only with fs.suid_dumpable=1 (sysctl)"
 	}
 	return text
 }

@@ -104,7 +104,7 @@ func findGDB(supervisor *process.Supervisor, user *process.User) *gdb {
 // core takes the backtrace of a core.
 func (g *gdb) core(ctx context.Context, core, executable string) (out string, err error) {
 	if !filepath.IsAbs(executable) || !filepath.IsAbs(core) {
-		return "", errors.New("the executable or the core is not known by its whole path")
+		return "", errors.New("the absolute path of the executable or of the core is not known")
 	}
 	return g.run(ctx, ofCore, executable, core)
 }

@@ -103,7 +103,7 @@ func (s siginfo) String() string {
 		return "SI_TKILL: raised by " + who
 	case 0x80:
 		if sig == syscall.SIGSEGV {
-			return "SI_KERNEL: the address is not one that there can be"
+			return "SI_KERNEL: the address is not a valid one"
 		}
 		return "SI_KERNEL: raised by the kernel"
 	}

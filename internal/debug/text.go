@@ -29,7 +29,7 @@ func exposed(address string, port int) string {
 
 // lostRights returns the warning about a program that does not get its file's extra rights.
 func lostRights(path string) string {
-	return filepath.Base(path) + " has more rights than its user by its file (setuid, or setcap), and the kernel does not give them to an app that is started for a debugger"
+	return filepath.Base(path) + " has more rights than its user because of its file (setuid or setcap), and the kernel does not grant them to an app that is started for a debugger"
 }
 
 // dialled returns the address for a client on this machine: loopback if we listen on all
