@@ -1,14 +1,14 @@
 # The same targets serve a person and CI.
 .PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker otelcol
 
-# At the versions of tools/go.mod, which Dependabot keeps.
+# Tools at the versions of tools/go.mod, which Dependabot updates.
 TOOL = go tool -modfile=tools/go.mod
 
-# How the binary is built, as in bench/. The Dockerfiles add -extldflags=-static,
-# which changes no code without cgo, and -tags=netgo, which changes net.initConfVal only.
+# Flags of the binary, the same in bench/. The Dockerfiles add -extldflags=-static, which changes no
+# code without cgo, and -tags=netgo, which changes only net.initConfVal.
 FLAGS   = -trimpath
 LDFLAGS = -s -w
-# What wrapp version says; with nothing to say, Go's own build information is used.
+# The output of wrapp version; for empty values it uses Go's own build information.
 COMMAND = github.com/lpportorino/jettison-base-images/internal/command
 STAMP   = -X $(COMMAND).Version=$(shell git describe --tags --always --dirty 2>/dev/null) \
 	-X $(COMMAND).Revision=$(shell git rev-parse HEAD 2>/dev/null) \
@@ -22,18 +22,18 @@ build: ## the tools, into bin/: one binary and its names, as in the images
 demo: ## the main job, with nothing but Go installed
 	@go run ./demo
 
-# With job control, Ctrl-C reaches the program and not make; go run would make an error of it.
+# With job control, Ctrl-C reaches only the program, not make; go run would turn it into an error.
 panel: ## the panel on the demo's data, until Ctrl-C: http://127.0.0.1:8420
 	@[ ! -t 0 ] || set -m; go build -o bin/demo ./demo && bin/demo panel
 
-# The packages that take longest begin first, and four are tested at a time: most tests wait
-# for other processes.
+# The slowest packages begin first. Four run at a time, because most tests wait for other
+# processes.
 PKGS = ./internal/outbox ./internal/command ./torture ./...
 RACE = -race
-test: lint tools ## all tests, after what is cheap and with what they need installed; RACE= PKGS="./internal/x …"
+test: lint tools ## all tests, after lint and tools; RACE= PKGS="./internal/x …"
 	go test $(RACE) -p 4 -timeout 20m $(PKGS)
 
-test-user: ## the tests as another user than root, and what was skipped by name
+test-user: ## the tests as another user than root, with the names of skipped ones
 	./.ci/as-user go run ./stress -n 1 -busy 0 -modes plain -test="-p 4" $(PKGS)
 
 SERVERS = $(or $(TMPDIR),/tmp)/jettison-servers
@@ -44,8 +44,8 @@ N = 5
 stress: tools ## the tests N times in each of MODES beside busy loops; PKGS="./internal/x …", MODES=race
 	go run ./stress -n $(N) $(if $(MODES),-modes $(MODES)) $(if $(LOGS),-logs $(LOGS)) $(PKGS)
 
-# Building and entering images needs root, with a home of its own: what root writes into
-# another user's Go cache that user cannot use.
+# Building and entering images needs root, with root's own home: root must not write into another
+# user's Go cache, because that user could not use the files.
 SUDO = $(shell [ "$$(id -u)" -eq 0 ] || echo "sudo env HOME=/root 'PATH=$$PATH' 'GOPROXY=$$(go env GOPROXY)' 'UBUNTU=$$UBUNTU' 'CI=$$CI'")
 images: ## all six images: built, entered, published to a registry on loopback
 	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap zstd:zstd /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
@@ -69,7 +69,7 @@ lint:
 	GOARCH=arm64 go vet ./...
 	$(TOOL) staticcheck ./...
 
-vulncheck: ## known faults of what we use; needs the internet
+vulncheck: ## known vulnerabilities of our dependencies; needs the internet
 	$(TOOL) govulncheck ./...
 
 bench: tools ## the figures, as ratios in one run
@@ -80,14 +80,14 @@ torture: tools ## every line accounted for through random faults; TORTURE="-seed
 	go run ./torture $(TORTURE)
 
 FUZZTIME = 60s
-fuzz: ## every fuzz target there is, each for FUZZTIME
+fuzz: ## every fuzz target, each for FUZZTIME
 	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' internal); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s ./$$(dirname $$file) || exit 1; \
 		done; \
 	done
 
-tools: ## what the tests need, if it is not there (Debian, Ubuntu)
+tools: ## installs the programs that the tests need (Debian, Ubuntu)
 	@./.ci/install-tools redis-server:redis-server redis-benchmark:redis-tools unshare:util-linux setsid:util-linux systemd-notify:systemd python3:python3 gcc:gcc g++:g++ c++filt:binutils zstd:zstd lz4:lz4 xz:xz-utils node:nodejs javac:default-jdk-headless rustc:rustc gdb:gdb gdbserver:gdbserver ss:iproute2 jq:jq script:bsdutils mount:mount chromium:chromium,chromium-browser promtool:prometheus /usr/sbin/rsyslogd:rsyslog aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-ld:libc6-dev-arm64-cross /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 
 clean:

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// allocations is how many times memory is taken from the heap for a line, from the
-// pipe to Redis, as the benchmark of internal/run counts it.
+// allocations counts the heap allocations for a line, from the pipe to Redis, with the
+// benchmark of internal/run.
 func allocations(lines int) ([]row, error) {
 	text, err := exec.Command("go", "test", "-run", "^$", "-bench", "Intake", "-benchtime", strconv.Itoa(lines)+"x", "./internal/run").CombinedOutput()
 	if err != nil {
@@ -16,7 +16,7 @@ func allocations(lines int) ([]row, error) {
 	}
 	all := perLine.FindAllSubmatch(text, -1)
 	if len(all) != 2 {
-		return nil, fmt.Errorf("go test says how many allocations %d times, want twice\n%s", len(all), text)
+		return nil, fmt.Errorf("go test printed %d counts of allocations, want 2\n%s", len(all), text)
 	}
 	rows := make([]row, 0, len(all))
 	for i, name := range []string{"allocations a line", "the same, as JSON"} {

@@ -15,8 +15,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 )
 
-// crashes is the time from the death of a small C program to a blocked XREAD that
-// has the report, with gdb and with wrapp's own reader in turns.
+// crashes measures the time from the death of a small C program to the report in a blocked
+// XREAD, alternating between gdb and wrapp's own reader.
 func crashes(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	if err != nil {
@@ -49,8 +49,7 @@ func crashes(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// crash runs the program once and returns how old the report of its death was when
-// it came.
+// crash runs the program once and returns the time from its death to the report.
 func (s *server) crash(wrapp, app, dir, by string) (time.Duration, error) {
 	const info, reports = "logs:app:bench-crash:info", "logs:app:bench-crash:crash"
 	if _, err := s.conn.Do("DEL", info, reports); err != nil {
@@ -69,7 +68,7 @@ func (s *server) crash(wrapp, app, dir, by string) (time.Duration, error) {
 	}
 	answer, err := s.conn.Do("XREAD", "BLOCK", 30_000, "STREAMS", reports, "0")
 	came := time.Now()
-	cmd.Wait() // it says 139
+	cmd.Wait() // the exit status is 139
 	if err != nil || !strings.Contains(fmt.Sprintf("%s", answer), "crash.c:9") {
 		return 0, fmt.Errorf("no report with a backtrace: %v: %s", err, &stderr)
 	}
@@ -86,8 +85,8 @@ func (s *server) crash(wrapp, app, dir, by string) (time.Duration, error) {
 	return came.Sub(time.Unix(0, died)), err
 }
 
-// recogniser is what looking for tracebacks costs of the time in which ordinary
-// lines go through wrapp.
+// recogniser compares the search for tracebacks in ordinary lines with the time that wrapp
+// takes for them.
 func recogniser(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	starts := []string{
 		"2026-11-23T23:16:12.123Z INFO request", "1700000000.123 request", `{"level":"info","msg":"request"`,
@@ -103,7 +102,7 @@ func recogniser(s *server, wrapp, dir string, lines, rounds int) ([]row, error) 
 		return nil, err
 	}
 	split := bytes.Split(bytes.TrimSuffix(text.Bytes(), []byte("\n")), []byte("\n"))
-	var whole, looking []time.Duration
+	var whole, searches []time.Duration
 	for range rounds {
 		c, err := s.cat(wrapp, file, lines)
 		if err != nil {
@@ -116,14 +115,14 @@ func recogniser(s *server, wrapp, dir string, lines, rounds int) ([]row, error) 
 		for _, line := range split {
 			r.Line(line, began)
 		}
-		looking = append(looking, time.Since(began))
+		searches = append(searches, time.Since(began))
 		if found > 0 {
 			return nil, fmt.Errorf("%d tracebacks in ordinary lines", found)
 		}
 	}
-	all, look := median(whole), median(looking)
+	all, search := median(whole), median(searches)
 	each := func(d time.Duration) string { return fmt.Sprintf("%d ns", d.Nanoseconds()/int64(lines)) }
-	return []row{figure("looking for tracebacks, a line", each(look)).
-		against("a line through wrapp: "+each(all), look.Seconds(), all.Seconds()).
-		atMost("3 % or less", look.Seconds()/all.Seconds(), 0.03)}, nil
+	return []row{figure("looking for tracebacks, a line", each(search)).
+		against("a line through wrapp: "+each(all), search.Seconds(), all.Seconds()).
+		atMost("3 % or less", search.Seconds()/all.Seconds(), 0.03)}, nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A curve is how figures change with something, both drawn as logarithms.
+// A curve is a plot of one or more figures over x, with logarithmic axes.
 type curve struct {
 	file, title  string
 	xName, yName string
@@ -19,8 +19,7 @@ type series struct {
 	y    []float64
 }
 
-// growth says in a word how y grows with x: by the slope of the straight line that fits
-// their logarithms best.
+// growth names how y grows with x, from the slope of the line that fits their logarithms best.
 func growth(x, y []float64) string {
 	var sx, sy, sxx, sxy float64
 	n := float64(len(x))
@@ -42,7 +41,7 @@ func growth(x, y []float64) string {
 	}
 }
 
-// table has the curve's points in Markdown.
+// table returns the curve's points in Markdown.
 func (c *curve) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s, %s\n\n| %s |", c.title, c.yName, c.xName)
@@ -60,7 +59,7 @@ func (c *curve) table() string {
 	return b.String()
 }
 
-// svg draws the curve so that it is readable on light and on dark pages.
+// svg draws the curve, readable on light and dark pages.
 func (c *curve) svg() string {
 	const left, top, width, height, space = 80.0, 50.0, 620.0, 340.0, 200.0 // pixels
 	lowest, most := math.Inf(1), 0.0
@@ -104,10 +103,10 @@ text { fill: #24292f } .grid { stroke: #8884 } .line { fill: none; stroke-width:
 `, left+width+space, top+height+50, left, escape(c.title), left, escape(c.yName), left+width/2, top+height+40, escape(c.xName), b.String())
 }
 
-// decade is the power of ten that v is, rounded.
+// decade returns the exponent of v to base ten, rounded.
 func decade(v float64, round func(float64) float64) float64 { return round(math.Log10(v)) }
 
-// power writes a power of ten.
+// power formats ten to the e.
 func power(e float64) string {
 	if e < 0 {
 		return fmt.Sprintf("%.*f", int(-e), math.Pow(10, e))

@@ -14,8 +14,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// lengths is the CPU time of a line by its length: wrapp's, and Redis's, which is compared with
-// a plain pipeline of XADDs encoded beforehand, of the same pieces.
+// lengths measures the CPU time of a line by its length: wrapp's, and Redis's, compared with a
+// pipeline of plain XADDs of the same pieces, encoded beforehand.
 func lengths(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	sizes := []int{8, 92, 1 << 10, 8 << 10, 64 << 10, 1 << 20}
 	const total, most, piece = 32 << 20, 200_000, 64 << 10
@@ -69,7 +69,7 @@ func lengths(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// memory is what Redis keeps for lines of 92 bytes, by wrapp and by a plain XADD.
+// memory measures Redis's memory for lines of 92 bytes, by wrapp and by a plain XADD.
 func memory(s *server, wrapp, dir string) ([]row, error) {
 	const n = 100_000
 	file := filepath.Join(dir, "kept")
@@ -108,7 +108,7 @@ func memory(s *server, wrapp, dir string) ([]row, error) {
 		against(fmt.Sprintf("plain XADD: %.1f bytes", b), a, b)}, nil
 }
 
-// fleets is what wrapps cost by their number, each with 20 lines a second.
+// fleets measures the CPU time of many wrapps by their number, each with 20 lines a second.
 func fleets(s *server, wrapp, steady string) ([]row, error) {
 	const rate, seconds = 20, 4
 	c := &curve{
@@ -156,7 +156,7 @@ func fleets(s *server, wrapp, steady string) ([]row, error) {
 		against(fmt.Sprintf("Redis meanwhile: %.1f to %.0f %%", redis[0], redis[last]), y[last], redis[last]).drawn(c)}, nil
 }
 
-// pools is how long jettison_health --all and wrapp ls take by the number of pools.
+// pools measures the time of jettison_health --all and wrapp ls by the number of pools.
 func pools(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	health := filepath.Join(dir, "all", "jettison_health")
 	if err := os.MkdirAll(filepath.Dir(health), 0o755); err != nil {
@@ -230,7 +230,7 @@ func pools(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	return rows, nil
 }
 
-// drains is how long the delivery of what waits in the spool takes, by how much it is.
+// drains measures the time to deliver the spool by its number of lines.
 func drains(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	c := &curve{
 		file: "drain.svg", title: "Draining the spool", xName: "lines of 92 bytes", yName: "s",

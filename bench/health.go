@@ -15,8 +15,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// reading compares jettison_health asked for 1,000 pools with `redis-cli ping`, as
-// whole commands.
+// reading compares the commands jettison_health, for 1,000 pools, and `redis-cli ping`.
 func reading(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	const pairs = 1000
 	health := filepath.Join(dir, "jettison_health")
@@ -59,8 +58,8 @@ func reading(s *server, wrapp, dir string, rounds int) ([]row, error) {
 		atMost("under 12", a.Seconds()/p.Seconds(), 12)}, nil
 }
 
-// publishing is the CPU time that ten pools cost while the app sleeps: with them,
-// less without them.
+// publishing measures the CPU time of ten pools while the app sleeps: a run with them minus a
+// run without.
 func publishing(s *server, wrapp, dir string) ([]row, error) {
 	const seconds = 20
 	used := func(pools int) (time.Duration, error) {
@@ -80,7 +79,7 @@ func publishing(s *server, wrapp, dir string) ([]row, error) {
 		}
 		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 	}
-	// At the same time: neither does anything most of the time.
+	// Both runs at the same time: they are mostly idle.
 	var with, without time.Duration
 	before, _ := onCPU(s.cmd.Process.Pid)
 	ended := make(chan error, 1)
@@ -103,8 +102,8 @@ func publishing(s *server, wrapp, dir string) ([]row, error) {
 	}, nil
 }
 
-// idle is what wrapp costs around an app that says nothing, with one pool, once its
-// start is over: CPU time, wake-ups and memory.
+// idle measures wrapp around a silent app with one pool, after its start: CPU time, wake-ups
+// and memory.
 func idle(s *server, wrapp, dir string) ([]row, error) {
 	const seconds = 20
 	file := filepath.Join(dir, "idle.toml")
@@ -143,8 +142,8 @@ func idle(s *server, wrapp, dir string) ([]row, error) {
 	}, nil
 }
 
-// onCPU is how long, and how many times, the threads of a process have run:
-// /proc/PID/task/TID/schedstat, in nanoseconds.
+// onCPU returns how long, and how many times, the threads of a process have run, from
+// /proc/PID/task/TID/schedstat.
 func onCPU(pid int) (used time.Duration, times int) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	for _, f := range files {

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// latency is the time from the writing of a line to a blocked XREAD that has it,
-// at 100 lines a second and at half of what goes through, and the same for a
-// client that does XADD itself.
+// latency measures the time from the write of a line to its arrival in a blocked XREAD, at 100
+// lines a second and at half the full rate, and the same for a client that does XADD itself.
 func latency(s *server, wrapp, steady string, fullRate float64) ([]row, error) {
 	var slow, fast, direct []time.Duration
 	half := int(fullRate/2) / 1000 * 1000
@@ -52,16 +51,15 @@ func quantile(d []time.Duration, q float64) time.Duration {
 
 func micros(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
 
-// throughWrapp has an app write n lines at a rate, and reads them.
+// throughWrapp has an app under wrapp write n lines at a rate, and returns their ages.
 func (s *server) throughWrapp(wrapp, steady string, rate, n int) ([]time.Duration, error) {
 	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-latency", "--passthrough=never", "--max-entries=1000000", "--",
 		steady, strconv.Itoa(rate), strconv.Itoa(n))
 	return s.follow("logs:app:bench-latency:info", n, cmd.Start, cmd.Wait)
 }
 
-// sample has an app write lines at a rate that a reader of all of them could not
-// follow without taking the CPU that is measured. It waits with XREAD for the next
-// line, looks how old it is, and so on every millisecond.
+// sample has an app write lines at a high rate. A reader of all lines would take CPU time from
+// wrapp; so sample waits with XREAD for one line each millisecond, and returns those ages.
 func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (ages []time.Duration, err error) {
 	const key = "logs:app:bench-sample:info"
 	r, err := newReader(s.addr())
@@ -85,8 +83,8 @@ func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (
 	return ages, cmd.Wait()
 }
 
-// follow reads n timed lines from a stream, whose writer start starts and wait
-// waits for, and returns how old each was.
+// follow reads n timed lines from a stream and returns their ages. start starts the stream's
+// writer, and wait waits for its end.
 func (s *server) follow(key string, n int, start, wait func() error) (ages []time.Duration, err error) {
 	r, err := newReader(s.addr())
 	if err != nil {
@@ -120,7 +118,7 @@ func many(s *server, wrapp, steady string) ([]row, error) {
 		}
 		cmds = append(cmds, cmd)
 	}
-	// In the middle of it, what they use.
+	// Measure in the middle of the run.
 	time.Sleep(2 * time.Second)
 	before, at := cpuOf(cmds), time.Now()
 	server, _ := onCPU(s.cmd.Process.Pid)
@@ -151,7 +149,7 @@ func many(s *server, wrapp, steady string) ([]row, error) {
 	}, nil
 }
 
-// cpuOf is the CPU time that processes have used themselves.
+// cpuOf returns the CPU time of processes, without their children.
 func cpuOf(cmds []*exec.Cmd) (sum time.Duration) {
 	for _, cmd := range cmds {
 		used, _ := onCPU(cmd.Process.Pid)

@@ -1,6 +1,6 @@
-// Bench measures wrapp against what the same Redis server can do, as ratios in one
-// run: what is compared runs in turns, and medians are compared. README.md says
-// what each row is.
+// Bench compares wrapp with the limits of the same Redis server. It alternates between the
+// compared commands in one run, and prints ratios of their medians. README.md explains each
+// row.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A group is rows that are measured together, in turns.
+// A group measures some rows together.
 type group struct {
 	name    string
 	measure func() ([]row, error)
@@ -57,7 +57,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 
 	var rows []row
 	var failed error
-	rate := 600_000.0 // lines of 92 bytes a second, where they are not measured
+	rate := 600_000.0 // lines of 92 bytes a second, unless throughput measures them
 	groups := []group{
 		{"throughput", func() (rows []row, err error) {
 			rows, rate, err = throughput(server, wrapp, dir, lines, rounds)
@@ -123,8 +123,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), kernel(), server.version, runtime.Version(), text), rows))
 }
 
-// The figures stand between these lines of docs/performance.md; the rest of it is
-// written by hand.
+// The figures are between these lines of docs/performance.md; the rest is written by hand.
 const (
 	beginFigures = "<!-- figures: written by bench -->\n"
 	endFigures   = "<!-- end of figures -->\n"
@@ -139,7 +138,7 @@ func publish(file, figures string, rows []row) error {
 	before, rest, found := strings.Cut(string(page), beginFigures)
 	_, after, ended := strings.Cut(rest, endFigures)
 	if !found || !ended {
-		return fmt.Errorf("%s has no lines %q and %q for the figures to stand between", file, beginFigures, endFigures)
+		return fmt.Errorf("%s lacks the lines %q and %q around the figures", file, beginFigures, endFigures)
 	}
 	images := filepath.Join(filepath.Dir(file), "img")
 	if err := os.MkdirAll(images, 0o755); err != nil {
@@ -175,7 +174,7 @@ func kernel() string {
 	return "Linux " + release
 }
 
-// median sorts its argument.
+// median returns the upper median. It sorts its argument.
 func median[T int | float64 | time.Duration](values []T) T {
 	slices.Sort(values)
 	return values[len(values)/2]

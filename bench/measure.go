@@ -20,7 +20,7 @@ import (
 
 const lineBytes = 92
 
-// A server is the redis-server that everything is measured against.
+// A server is the redis-server for all measurements.
 type server struct {
 	cmd     *exec.Cmd
 	port    int
@@ -72,7 +72,7 @@ func (s *server) stop() {
 	s.cmd.Wait()
 }
 
-// added is how many entries a stream has ever had (Redis 7).
+// added returns how many entries a stream has ever had (Redis 7).
 func (s *server) added(key string) (int, error) {
 	info, err := redis.Values(s.conn.Do("XINFO", "STREAM", key))
 	if err != nil {
@@ -96,14 +96,15 @@ func buildWrapp(dir, arch string) (string, error) {
 	return file, nil
 }
 
-// A run of wrapp around cat.
+// A catRun is a run of wrapp around cat.
 type catRun struct {
 	wall time.Duration
 	cpu  time.Duration // of wrapp without cat
 	rss  int           // bytes, at the peak
 }
 
-// cat runs wrapp around `cat FILE` and fails unless all its lines were added.
+// cat runs wrapp around `cat FILE`. It fails unless exactly entries entries and the two run
+// markers were added.
 func (s *server) cat(wrapp, file string, entries int, flags ...string) (catRun, error) {
 	const key = "logs:app:bench:info"
 	s.conn.Do("DEL", key)
@@ -135,9 +136,8 @@ func (s *server) cat(wrapp, file string, entries int, flags ...string) (catRun, 
 	return run, nil
 }
 
-// watch looks at a process until ended is closed: at the most memory it had
-// resident, and at its CPU time. What wait4 says is no use here: a child begins
-// with its parent's maximum, and has its own children's time added.
+// watch polls a process's peak resident memory and CPU time until ended is closed. wait4 does
+// not help: its maximum begins with the parent's, and its time includes the children's.
 func watch(pid int, ended <-chan struct{}) (run catRun) {
 	status := fmt.Sprintf("/proc/%d/status", pid)
 	for {
@@ -235,7 +235,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 
 var perSecond = regexp.MustCompile(`([\d.]+) requests per second`)
 
-// redisBenchmark is XADDs a second by redis-benchmark.
+// redisBenchmark returns redis-benchmark's XADDs a second.
 func (s *server) redisBenchmark(n int) (float64, error) {
 	cmd := exec.Command("redis-benchmark", "-p", strconv.Itoa(s.port), "-c", "1", "-P", "512", "-n", strconv.Itoa(n), "-q",
 		"XADD", "bench:anchor", "MAXLEN", "~", "1000", "*", "message", strings.Repeat("x", lineBytes))
@@ -245,14 +245,13 @@ func (s *server) redisBenchmark(n int) (float64, error) {
 	}
 	all := perSecond.FindAllSubmatch(text, -1)
 	if all == nil {
-		return 0, fmt.Errorf("redis-benchmark says no rate: %s", text)
+		return 0, fmt.Errorf("redis-benchmark prints no rate: %s", text)
 	}
 	return strconv.ParseFloat(string(all[len(all)-1][1]), 64)
 }
 
-// encodedPipeline is XADDs a second when all of them are encoded before the clock
-// starts and written to one connection while the replies are read and thrown away:
-// what the server itself can take.
+// encodedPipeline returns the server's own limit in XADDs a second. It encodes all of them
+// beforehand, writes them to one connection, and discards the replies meanwhile.
 func (s *server) encodedPipeline(n, size int) (float64, error) {
 	var commands bytes.Buffer
 	zeros := strings.Repeat("0", size)
@@ -266,7 +265,7 @@ func (s *server) encodedPipeline(n, size int) (float64, error) {
 	}
 	defer conn.Close()
 	replies := bufio.NewReaderSize(conn, 64<<10)
-	fmt.Fprint(conn, "DEL bench:limit\r\n") // wrapp's stream is a new one too
+	fmt.Fprint(conn, "DEL bench:limit\r\n") // wrapp's stream is new, too
 	if _, err := replies.ReadSlice('\n'); err != nil {
 		return 0, err
 	}
@@ -276,7 +275,7 @@ func (s *server) encodedPipeline(n, size int) (float64, error) {
 		_, err := conn.Write(commands.Bytes())
 		written <- err
 	}()
-	for range 2 * n { // a length and an ID each
+	for range 2 * n { // each reply is a length and an ID
 		line, err := replies.ReadSlice('\n')
 		if err != nil {
 			return 0, err
@@ -289,7 +288,7 @@ func (s *server) encodedPipeline(n, size int) (float64, error) {
 	return rate, <-written
 }
 
-// roundTrips is XADDs a second when each waits for its reply.
+// roundTrips returns the XADDs a second if each waits for its reply.
 func (s *server) roundTrips(n int) (float64, error) {
 	line := strings.Repeat("x", lineBytes)
 	began := time.Now()

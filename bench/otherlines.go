@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hugeLines sends 10 lines of 10 MB, against a pipeline of the same lines encoded
-// beforehand, and against one of the pieces of 64 KiB as which they go.
+// hugeLines compares 10 lines of 10 MB with pipelines encoded beforehand: of the same lines,
+// and of the pieces of 64 KiB that wrapp sends.
 func hugeLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	const n, size, piece = 10, 10 << 20, 64 << 10
 	var text bytes.Buffer
@@ -63,8 +63,7 @@ func hugeLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// shortLines sends 3,000,000 lines of 8 bytes, against a pipeline of such messages
-// encoded beforehand.
+// shortLines compares 3,000,000 lines of 8 bytes with a pipeline of them encoded beforehand.
 func shortLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	const n, size = 3_000_000, 8
 	var text bytes.Buffer
@@ -98,8 +97,8 @@ func shortLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// throughPipe is how long `cat FILE` takes to write to a pipe of 1 MiB, as wrapp's are,
-// of which everything is read and thrown away.
+// throughPipe returns the time of `cat FILE` to a pipe of 1 MiB, as large as wrapp's, whose
+// reader discards everything.
 func throughPipe(file string) (time.Duration, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

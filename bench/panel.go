@@ -19,20 +19,20 @@ import (
 
 const (
 	panelApps  = 50
-	panelPools = 2 // of each
+	panelPools = 2 // of each app
 	panelRate  = 2000
-	panelTimed = 100 // lines that are timed
-	panelLooks = 15 * time.Second
+	panelTimed = 100 // lines whose ages are measured
+	panelSpan  = 15 * time.Second
 )
 
-// panel is what jettison_panel costs, itself and in Redis: with no page open, with one open
-// log; and how soon a browser has painted what the app wrote.
+// panel measures the CPU time of jettison_panel and of its Redis, with no page open and with
+// one open log, and the time from an app's write to a browser's paint.
 func panel(wrapp, steady, dir string) ([]row, error) {
 	dir = filepath.Join(dir, "panel")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s, err := startServer(dir) // nothing is in it but what is shown
+	s, err := startServer(dir) // holds only the panel's data
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func panel(wrapp, steady, dir string) ([]row, error) {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	}()
-	time.Sleep(5 * time.Second) // what was there before has been read
-	idle := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.look()
+	time.Sleep(5 * time.Second) // the panel reads the existing data
+	idle := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.measure()
 
 	tab, stop, err := openTab(dir)
 	if err != nil {
@@ -74,12 +74,12 @@ func panel(wrapp, steady, dir string) ([]row, error) {
 		return nil, err
 	}
 	time.Sleep(5 * time.Second)
-	closed := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.look()
+	closed := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.measure()
 	if err := openLog(tab, url, "bench-open"); err != nil {
 		return nil, err
 	}
 	time.Sleep(2 * time.Second)
-	open := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.look()
+	open := load{panel: cmd.Process.Pid, redis: s.cmd.Process.Pid}.measure()
 	median := quantile(ages, .5)
 	return []row{
 		figure(fmt.Sprintf("the panel, %d apps, no page open: CPU time, of one core", panelApps), percent(idle.panelShare)).atMost("1 % or less", idle.panelShare, 1),
@@ -99,12 +99,12 @@ type load struct {
 	panelShare, redisShare float64 // of a core, in percent
 }
 
-// look measures it for panelLooks.
-func (l load) look() load {
+// measure measures the load for panelSpan.
+func (l load) measure() load {
 	began := time.Now()
 	panel, _ := onCPU(l.panel)
 	redis, _ := onCPU(l.redis)
-	time.Sleep(panelLooks)
+	time.Sleep(panelSpan)
 	took := time.Since(began)
 	panelLater, _ := onCPU(l.panel)
 	redisLater, _ := onCPU(l.redis)
@@ -113,7 +113,7 @@ func (l load) look() load {
 	return l
 }
 
-// fillPanel writes what wrapps would have of apps that run.
+// fillPanel writes the streams and keys of running apps, as wrapp would.
 func (s *server) fillPanel() error {
 	values, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(2))
 	if err != nil {
@@ -213,8 +213,8 @@ func until(tab context.Context, expression string) error {
 	return fmt.Errorf("not within a minute in the browser: %s; it shows %s", expression, text)
 }
 
-// watchPaints keeps in the page how old each line was when it had been painted, in
-// milliseconds by the wall clock that the app read.
+// watchPaints collects in the page's array ages each line's age at its paint, in milliseconds
+// of the wall clock.
 const watchPaints = `(() => {
 	window.ages = [];
 	new MutationObserver((all) => {
@@ -227,7 +227,7 @@ const watchPaints = `(() => {
 	return true;
 })()`
 
-// painted returns how old the lines of an app were, 10 a second, when they were painted.
+// painted runs an app with 10 lines a second and returns the lines' ages at their paint.
 func (s *server) painted(tab context.Context, url, wrapp, steady string) (ages []time.Duration, err error) {
 	gate := filepath.Join(filepath.Dir(steady), "painted")
 	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-painted", "--passthrough=never", "--",

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// rates is latency by rate: of one wrapp, and of a client that does XADD itself.
+// rates measures the latency by rate, of one wrapp and of a client that does XADD itself.
 func rates(s *server, wrapp, steady string) ([]row, error) {
 	all := []int{1, 10, 100, 300, 1000, 3000, 10_000, 30_000, 100_000}
 	var through, straight [2][]float64 // median and 99 %
 	for _, rate := range all {
-		n := rate // a second, or three where that is few lines
+		n := rate // lines of one second, or of three at low rates
 		if rate < 300 {
 			n = max(5, 3*rate)
 		}
@@ -56,7 +56,7 @@ func rates(s *server, wrapp, steady string) ([]row, error) {
 	}, nil
 }
 
-// highest is the highest of values, and where it is.
+// highest returns the highest of values, and its index.
 func highest(values []float64) (at int, value float64) {
 	for i, v := range values {
 		if v > value {
@@ -66,8 +66,8 @@ func highest(values []float64) (at int, value float64) {
 	return at, value
 }
 
-// direct has the same app's lines added by a client that does nothing else: whatever one
-// read gives is one pipeline, whose answers it waits for.
+// direct adds the same app's lines with a minimal client: the lines of one read are one
+// pipeline, whose answers it awaits. It returns their ages.
 func (s *server) direct(steady string, rate, n int) ([]time.Duration, error) {
 	const key = "bench:latency"
 	conn, err := net.Dial("tcp", s.addr())
@@ -85,8 +85,7 @@ func (s *server) direct(steady string, rate, n int) ([]time.Duration, error) {
 		var commands bytes.Buffer
 		lines, answers := make([]byte, 1000*(lineBytes+1)), make([]byte, 64<<10)
 		commands.WriteString("SELECT 1\r\n")
-		for have, want := 0, 1; ; { // lines of answers that are to come
-
+		for have, want := 0, 1; ; { // bytes of an incomplete line; lines of answers to come
 			got, err := out.Read(lines[have:])
 			if err != nil {
 				return cmd.Wait()

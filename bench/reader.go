@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// A reader reads streams whose lines begin with the instant that they were written at. It
-// takes answers apart itself: what a client library does for each entry would be a good part of
-// what is measured.
+// A reader reads streams whose lines begin with the time of their write. It parses answers
+// itself: a client library's work for each entry would distort the measurement.
 type reader struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -35,8 +34,8 @@ func newReader(addr string) (*reader, error) {
 
 func (r *reader) close() { r.conn.Close() }
 
-// do carries out a command, and calls each with every bulk string of the answer and how
-// many arrays that is in.
+// do executes a command, and calls each with every bulk string of the answer and its depth in
+// nested arrays.
 func (r *reader) do(each func(depth int, text []byte), args ...string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))
@@ -83,8 +82,8 @@ func (r *reader) answer(depth int, each func(depth int, text []byte)) error {
 	return nil
 }
 
-// next waits with XREAD for entries behind an ID, at most count, and returns how old their lines
-// were when the first bytes of the answer came, and the last one's ID.
+// next waits with XREAD for at most count entries after an ID. It appends the ages of their
+// lines, at the arrival of the answer's first bytes, and returns the last entry's ID.
 func (r *reader) next(ages []time.Duration, key, after string, count int) ([]time.Duration, string, error) {
 	var now time.Time
 	before := len(ages)

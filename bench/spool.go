@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// spooling compares lines of 92 bytes with and without a spool that is ready, and
-// the draining of lines that wait in one with redis-benchmark.
+// spooling compares lines of 92 bytes with and without a ready spool, and the draining of a
+// full spool with redis-benchmark.
 func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	file := filepath.Join(dir, "lines-to-spool")
 	var text bytes.Buffer
@@ -23,7 +23,7 @@ func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
-	// A directory that cannot be one: entries wait in memory only.
+	// A file instead of a directory: entries wait in memory only.
 	none := filepath.Join(dir, "no-directory")
 	if err := os.WriteFile(none, nil, 0o600); err != nil {
 		return nil, err
@@ -68,12 +68,12 @@ func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	}, nil
 }
 
-// spooled runs an app that writes a file's lines, and returns how long that took
-// and how many bytes wrapp wrote to disks while the lines came.
+// spooled runs an app that writes a file's lines, and returns the time, and the bytes that
+// wrapp wrote to disks meanwhile.
 func (s *server) spooled(wrapp, file, spool string, lines int) (took time.Duration, written int, err error) {
 	const key = "logs:app:bench-spool:info"
 	s.conn.Do("DEL", key)
-	// The app stays for a moment: of a process that has ended nothing is known.
+	// The app waits at its end: /proc no longer shows a process that has ended.
 	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-spool", "--passthrough=never", "--", "sh", "-c", "cat '"+file+"'; read end")
 	cmd.Env = append(os.Environ(), "WRAPP_SPOOL_DIR="+spool)
 	stdin, err := cmd.StdinPipe()
@@ -101,7 +101,7 @@ func (s *server) spooled(wrapp, file, spool string, lines int) (took time.Durati
 	return took, after - before, err
 }
 
-// writtenBy is how many bytes a process has caused to be written to disks.
+// writtenBy returns how many bytes a process has written to disks.
 func writtenBy(pid int) (bytes int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
@@ -116,7 +116,7 @@ func writtenBy(pid int) (bytes int, err error) {
 
 var writeBytes = regexp.MustCompile(`(?m)^write_bytes: (\d+)$`)
 
-// reach waits until a stream has had so many entries.
+// reach waits until a number of entries has been added to a stream.
 func (s *server) reach(key string, entries int) error {
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		n, err := s.added(key)
@@ -129,8 +129,8 @@ func (s *server) reach(key string, entries int) error {
 	}
 }
 
-// drain has a run leave lines in the spool and the next deliver them, and returns
-// how many a second that were.
+// drain has one run leave lines in the spool and the next run deliver them, and returns the
+// lines a second.
 func (s *server) drain(wrapp, file, dir string, lines int) (float64, error) {
 	const key = "logs:app:bench-drain:info"
 	s.conn.Do("DEL", key)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// start compares /bin/true under wrapp with /bin/true alone. Each run has a spool of its own:
-// what one without Redis leaves, the next would have to deliver.
+// start compares /bin/true under wrapp with /bin/true alone. Each run has its own spool:
+// otherwise it would deliver the lines of a previous run without Redis.
 func start(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	port, err := freePort()
 	if err != nil {
@@ -46,8 +46,8 @@ func start(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	return rows, nil
 }
 
-// sizes is of the binary that is measured, and of one for the other architecture. The
-// budget is the two tools that the one binary replaces.
+// sizes measures the binary, and one for the other architecture. The budget is the size of the
+// two tools that it replaces.
 func sizes(wrapp, dir string) (rows []row, err error) {
 	for _, arch := range []struct {
 		name   string

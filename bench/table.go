@@ -5,37 +5,36 @@ import (
 	"strings"
 )
 
-// A row is one line of the table: what was measured, what it is compared with, and
-// what was to be reached.
+// A row is one line of the table: a figure, the anchor that it is compared with, and its goal.
 type row struct {
-	group                              string // that -only takes
+	group                              string // for -only
 	figure, value, anchor, ratio, goal string
-	used                               float64 // of what the goal allows: 1 or less is met
+	used                               float64 // share of the goal's limit: 1 or less is met
 	curve                              *curve  // nil: a point only
 }
 
-// figure is a row of a value that stands for itself.
+// figure returns a row with a value only.
 func figure(name, value string) row { return row{figure: name, value: value} }
 
-// against compares: got is the row's value as a number, base the anchor's.
+// against adds an anchor. got is the row's value as a number, base the anchor's.
 func (r row) against(anchor string, got, base float64) row {
 	r.anchor, r.ratio = anchor, fmt.Sprintf("%.2f", got/base)
 	return r
 }
 
-// atMost has the goal met if got is limit or less.
+// atMost adds a goal that is met if got is limit or less.
 func (r row) atMost(goal string, got, limit float64) row {
 	r.goal, r.used = goal, got/limit
 	return r
 }
 
-// atLeast has the goal met if got is limit or more.
+// atLeast adds a goal that is met if got is limit or more.
 func (r row) atLeast(goal string, got, limit float64) row {
 	r.goal, r.used = goal, limit/got
 	return r
 }
 
-// drawn adds the curve that the row says something of.
+// drawn adds the curve that the row summarises.
 func (r row) drawn(c *curve) row {
 	r.curve = c
 	return r
@@ -60,12 +59,11 @@ func table(rows []row) string {
 	return b.String()
 }
 
-// plot draws, for each row with a goal, how much of what the goal allows was used,
-// as an SVG that is readable on light and on dark pages.
+// plot draws the used share of each goal as an SVG, readable on light and dark pages.
 func plot(rows []row) string {
 	const (
 		left, width, line = 430, 300, 22 // pixels; the goal is at left+width
-		longest           = 2.0          // shares above are cut off here
+		longest           = 2.0          // larger shares are cut off
 	)
 	var b strings.Builder
 	y := 50

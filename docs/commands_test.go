@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// A page says of commands that cannot run here why, in an HTML comment on the line before their
-// block: <!-- not run: REASON; MORE -->. These are the reasons.
+// reasons are the accepted reasons not to run a page's commands. An HTML comment on the line before
+// their block has one: <!-- not run: REASON; MORE -->.
 var reasons = []string{
 	"needs a container engine",
 	"needs systemd",
@@ -41,8 +41,8 @@ const (
 	untilCtrlC   = "until Ctrl-C"
 )
 
-// TestCommands runs the commands of README.md and docs as they stand, in the order of the page, and
-// compares what they print with what the page shows: but for numbers, times and blanks.
+// TestCommands runs the commands of README.md and docs unchanged, in the order of the page, and
+// compares their output with the page's, except numbers, times and blanks.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	unshare := namespaces(t)
@@ -51,13 +51,13 @@ func TestCommands(t *testing.T) {
 	ran := 0
 	for _, page := range pages(t) {
 		if strings.HasPrefix(page, "examples/") {
-			continue // these have tests of their own
+			continue // the package examples tests them
 		}
 		blocks, _ := readPage(t, page)
 		var todo []block
 		for _, b := range blocks {
 			commands := b.commands()
-			if why, ok := strings.CutPrefix(b.note, notRun); ok {
+			if why, ok := strings.CutPrefix(b.comment, notRun); ok {
 				why, _, _ = strings.Cut(why, ";")
 				if !slices.Contains(reasons, why) {
 					t.Errorf("%s:%d: %q is no reason", page, b.line, why)
@@ -93,7 +93,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// bin is the directory of the tools, which build fills.
+// bin is the directory of the tools; build fills it.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -107,8 +107,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// build builds the tools, once for all tests, and with the flags of the pages' builds: these
-// find what is compiled.
+// build builds the tools, once for all tests. It uses the flags of the pages' builds, so that
+// those find compiled packages.
 var build = sync.OnceValue(func() error {
 	for name, of := range map[string]string{"wrapp": "./cmd/jettison", "jettison_panel": "./cmd/jettison_panel"} {
 		build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(bin, name), of)
@@ -136,7 +136,7 @@ type machine struct {
 	commands io.Writer
 	out      *os.File
 	answers  *bufio.Reader // of out
-	dir      string        // where the commands run
+	dir      string        // current directory of the commands
 }
 
 const (
@@ -144,10 +144,10 @@ const (
 	patience = 5 * time.Minute // for one command
 )
 
-// starts are pages that begin with nothing in Redis; on the others apps have run.
+// starts are the pages that begin with an empty Redis; before the others, apps have run.
 var starts = []string{"README.md", "docs/start.md", "docs/tasks.md", "docs/health.md", "docs/restarts.md"}
 
-// namespaces returns the command that gives a command namespaces of its own, as root in them.
+// namespaces returns a command that runs another one in new namespaces, as root in them.
 func namespaces(t *testing.T) []string {
 	t.Helper()
 	command := []string{"unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"}
@@ -160,7 +160,7 @@ func namespaces(t *testing.T) []string {
 			return way
 		}
 	}
-	t.Skip("this user may make no namespaces here, in which the commands could run")
+	t.Skip("this user may not create the namespaces for the commands")
 	return nil
 }
 
@@ -199,7 +199,7 @@ func start(t *testing.T, unshare []string, page string) *machine {
 	var wrong bytes.Buffer
 	cmd.Stderr = &wrong
 	err = cmd.Start()
-	in.Close() // the machine's own, from here on
+	in.Close() // the machine has its own copies
 	to.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func start(t *testing.T, unshare []string, page string) *machine {
 	return m
 }
 
-// answer returns what came up to the next status, and the status.
+// answer returns the output up to the next status, and the status.
 func (m *machine) answer() (output, status string, err error) {
 	output, err = m.answers.ReadString(0)
 	if err == nil {
@@ -246,11 +246,11 @@ func (m *machine) do(letter, text string) (output string, status int) {
 	return output, status
 }
 
-// block writes the file that a block is, or runs its commands.
+// block writes the block's file, or runs its commands.
 func (m *machine) block(b block) {
 	m.Helper()
 	dir := home
-	if b.note == inRepository {
+	if b.comment == inRepository {
 		dir = "/mnt/repository"
 	}
 	if dir != m.dir {
@@ -265,19 +265,19 @@ func (m *machine) block(b block) {
 	}
 	commands := b.commands()
 	for i, c := range commands {
-		if strings.Contains(b.note, example) {
+		if strings.Contains(b.comment, example) {
 			c.output = nil
 		}
-		told := i+1 < len(commands) && commands[i+1].text == "echo $?"
-		m.command(c, told)
+		statusShown := i+1 < len(commands) && commands[i+1].text == "echo $?"
+		m.command(c, statusShown)
 	}
 }
 
-// reads are the commands that a person gives again where they show something too early.
+// reads matches commands that a person repeats if they show the result too early.
 var reads = regexp.MustCompile(`^(wrapp (logs|ls|crashes) |jettison_health |redis-cli |wrapp ls$)`)
 
-// command runs a command; told says that the page shows its exit status next.
-func (m *machine) command(c command, told bool) {
+// command runs a command. statusShown says that the page shows its exit status next.
+func (m *machine) command(c command, statusShown bool) {
 	m.Helper()
 	at := fmt.Sprintf("%s:%d: %s", m.page, c.line, c.text)
 	if strings.Contains(c.text, untilCtrlC) {
@@ -291,22 +291,22 @@ func (m *machine) command(c command, told bool) {
 		return
 	}
 	output, status := m.do("r", c.text)
-	good := func() bool { return (status == 0 || told) && lacks(output, c.output) == "" }
+	good := func() bool { return (status == 0 || statusShown) && lacks(output, c.output) == "" }
 	for until := time.Now().Add(patience / 3); !good() && reads.MatchString(c.text) && time.Now().Before(until); {
 		time.Sleep(100 * time.Millisecond)
 		output, status = m.do("r", c.text)
 	}
 	m.Logf("%s\n%s", at, output)
 	switch {
-	case status != 0 && !told:
+	case status != 0 && !statusShown:
 		m.Fatalf("%s\nended with %d:\n%s", at, status, output)
 	case lacks(output, c.output) != "":
 		m.Errorf("%s\ndid not print %q, but\n%s", at, lacks(output, c.output), output)
 	}
 }
 
-// follow reads what a command prints until it is what the page shows, or anything if the page
-// shows nothing.
+// follow reads a command's output until it has what the page shows, or a line if the page shows
+// nothing.
 func (m *machine) follow(at string, want []string) (output string) {
 	m.Helper()
 	for {
@@ -321,16 +321,16 @@ func (m *machine) follow(at string, want []string) (output string) {
 	}
 }
 
-// What differs from run to run.
+// Parts of lines that differ from run to run.
 var (
 	hexadecimal = regexp.MustCompile(`\b[0-9a-f]{8,40}\b`)
 	duration    = regexp.MustCompile(`\b[0-9][0-9.]*(ns|µs|ms|s|m|h)([0-9.]+(ms|s|m))*\b`)
 	number      = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`)
 
-	exit = regexp.MustCompile(`(exit status |_exit_|\bended )[0-9]+|^[0-9]$`) // this does not
+	exit = regexp.MustCompile(`(exit status |_exit_|\bended )[0-9]+|^[0-9]$`) // an exit status does not differ
 )
 
-// shape is a line without blanks and numbers other than an exit status, as an expression in which … stands for any text.
+// shape normalises a line: it joins blanks and replaces numbers other than an exit status.
 func shape(line string) string {
 	line = exit.ReplaceAllStringFunc(line, func(status string) string {
 		return strings.Map(func(r rune) rune {
@@ -344,7 +344,8 @@ func shape(line string) string {
 	return strings.Join(strings.Fields(number.ReplaceAllString(line, "9")), " ")
 }
 
-// lacks returns the first line of want that output does not have, in their order; "" if none.
+// lacks returns the first line of want that output does not have in this order, or "". In want, …
+// stands for any text.
 func lacks(output string, want []string) string {
 	got := strings.Split(output, "\n")
 	for _, line := range want {
@@ -361,8 +362,7 @@ func lacks(output string, want []string) string {
 	return ""
 }
 
-// TestConfigurations has wrapp check every configuration that a page shows, and reads the rest
-// of what is JSON.
+// TestConfigurations has wrapp check every configuration on the pages, and parses all other JSON.
 func TestConfigurations(t *testing.T) {
 	t.Parallel()
 	wrapp := tools(t)

@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// TestLinks follows every link to a file of the repository, to its heading.
+// TestLinks checks every link to a file of the repository, and to a heading in it.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^()\s]+)\)|(?:src|srcset|href)="([^"]+)"`)
@@ -41,7 +41,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors are the anchors of a page's headings, as GitHub makes them.
+// anchors returns the anchors that GitHub gives to a page's headings.
 func anchors(t *testing.T, page string) map[string]bool {
 	t.Helper()
 	_, prose := readPage(t, page)

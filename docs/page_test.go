@@ -1,5 +1,4 @@
-// Package docs tests what README.md and the pages of docs say: their links, their
-// configurations and their commands.
+// Package docs tests the links, configurations and commands of README.md and the pages of docs.
 package docs
 
 import (
@@ -11,10 +10,10 @@ import (
 	"testing"
 )
 
-// root is the repository.
+// root is the path of the repository.
 const root = ".."
 
-// pages are all pages of the repository, README.md first, by their paths from the root.
+// pages returns the paths of all pages from the root, README.md first.
 func pages(t *testing.T) (files []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "*/README.md", "examples/*/README.md", ".github/*.md", ".github/*/*.md"} {
@@ -35,17 +34,17 @@ func pages(t *testing.T) (files []string) {
 	return files
 }
 
-// A block is what stands between two fences.
+// A block is a fenced block of a page.
 type block struct {
-	line int    // of the opening fence, counted from 1
-	info string // behind the fence: the language
-	note string // of the HTML comment on the line before
-	text string
+	line    int    // of the opening fence, counted from 1
+	info    string // the language, after the fence
+	comment string // the HTML comment on the line before
+	text    string
 }
 
 var comment = regexp.MustCompile(`^\s*<!-- (.*) -->$`)
 
-// readPage returns the blocks of a page, and its lines outside of them.
+// readPage returns the blocks of a page, and the lines outside them.
 func readPage(t *testing.T, file string) (blocks []block, prose []string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(root, file))
@@ -61,7 +60,7 @@ func readPage(t *testing.T, file string) (blocks []block, prose []string) {
 			open = &block{line: i + 1, info: strings.Trim(bare, "` ")}
 			indent = len(line) - len(bare)
 			if m := comment.FindStringSubmatch(last); m != nil {
-				open.note = m[1]
+				open.comment = m[1]
 			}
 		case open == nil:
 			prose = append(prose, line)
@@ -79,7 +78,7 @@ func readPage(t *testing.T, file string) (blocks []block, prose []string) {
 	return blocks, prose
 }
 
-// file returns the path of the file that a block is, as its first line says: # NAME.
+// file returns the path in a block's first line, # NAME, or "" if the block is no file.
 func (b block) file() string {
 	first, _, _ := strings.Cut(b.text, "\n")
 	m := regexp.MustCompile(`^(?:#|//) ([\w./-]+\.\w+)$`).FindStringSubmatch(first)
@@ -96,8 +95,8 @@ type command struct {
 	output []string
 }
 
-// commands returns the commands of a console block. A command goes on behind a backslash, and
-// behind an opened here-document.
+// commands returns the commands of a console block. A command continues after a backslash at the
+// end of its line, and through a here-document.
 func (b block) commands() (all []command) {
 	if b.info != "console" {
 		return nil

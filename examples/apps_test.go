@@ -28,7 +28,7 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// TestApps runs each app under wrapp: its lines, counters, pools and crash are there.
+// TestApps runs each app under wrapp, and wants its lines, counters, pools and crash in Redis.
 func TestApps(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -41,10 +41,10 @@ func TestApps(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		language string
-		program  string   // that has to be there
-		build    []string // behind it: the file ./camera
+		program  string   // needed to build and run it
+		build    []string // makes the file ./camera
 		exit     int
-		crash    string // as wrapp crashes shows it
+		crash    string // in the output of wrapp crashes
 	}{
 		{"cpp", "g++", []string{"g++", "-std=c++17", "-g", "-o", "camera", source("camera.cpp")}, 139, "SIGSEGV"},
 		{"python", "python3", []string{"ln", "-s", source("camera.py"), "camera"}, 1, "KeyError: 1"},
@@ -113,8 +113,8 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// TestClients kills the readers with a consumer group again and again: each keeps its place, and
-// no line is left out.
+// TestClients kills the readers with a consumer group repeatedly: each resumes at its place, and
+// no line is lost.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "archive")
@@ -142,7 +142,7 @@ func TestClients(t *testing.T) {
 					t.Fatal(err)
 				}
 				begin(t, cmd)
-				want := round*lines + lines/2 // and at last all
+				want := round*lines + lines/2 // the last round wants all lines
 				if round == kills-1 {
 					want = kills * lines
 				}
@@ -152,7 +152,7 @@ func TestClients(t *testing.T) {
 					} else {
 						seen[string(message)] = true
 					}
-					if len(seen) >= want { // what it has printed until it dies is read as well
+					if len(seen) >= want { // the loop goes on with the output until its death
 						cmd.Process.Kill()
 					}
 				}

@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/command"
 )
 
-// bin has this test binary under the names of the tools.
+// bin is a directory with this test binary under the names of the tools.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// need is the path of a program, without which the test is skipped.
+// need returns the path of a program, or skips the test if it is missing.
 func need(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -62,7 +62,7 @@ func need(t *testing.T, program string) string {
 	return path
 }
 
-// begin starts a program, which is killed at the end of the test.
+// begin starts a program, and kills it at the end of the test.
 func begin(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if cmd.Stderr == nil {
@@ -75,7 +75,7 @@ func begin(t *testing.T, cmd *exec.Cmd) {
 	t.Cleanup(func() { kill(cmd) })
 }
 
-// kill kills a program and what it has started.
+// kill kills a program and its process group.
 func kill(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -93,7 +93,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// adapt writes a file of an example into dir, with other paths, and returns its path there.
+// adapt copies a file of an example into dir, with replacements, and returns the copy's path.
 func adapt(t *testing.T, dir, file string, oldnew ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -12,7 +12,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// A manifest is what the test wants of the objects in camera.yaml.
+// A manifest has the tested fields of the objects in camera.yaml.
 type manifest struct {
 	Kind     string
 	Metadata struct{ Name string }
@@ -41,8 +41,8 @@ type manifest struct {
 	}
 }
 
-// TestKubernetes decodes the manifest into the API's types, and runs what the container and its
-// probes run, as the Redis user that `wrapp acl` describes.
+// TestKubernetes decodes the manifest into the API's types, and runs the commands of the container
+// and its probes with the Redis user that `wrapp acl` describes.
 func TestKubernetes(t *testing.T) {
 	t.Parallel()
 	need(t, "go")
@@ -118,11 +118,11 @@ func TestKubernetes(t *testing.T) {
 	begin(t, wrapp)
 	probes := map[string][]string{"startup": container.StartupProbe.Exec.Command, "liveness": container.LivenessProbe.Exec.Command, "readiness": container.ReadinessProbe.Exec.Command}
 	for name, probe := range probes {
-		eventually(t, name+" probe is content", func() bool { return of(probe).Run() == nil })
+		eventually(t, name+" probe succeeds", func() bool { return of(probe).Run() == nil })
 	}
 	kill(wrapp)
 	for name, probe := range probes {
-		eventually(t, name+" probe finds the app gone", func() bool { return of(probe).Run() != nil })
+		eventually(t, name+" probe fails after the app's end", func() bool { return of(probe).Run() != nil })
 	}
 	if logs := output(t, "wrapp", "logs", "--config", filepath.Join(dir, "config.toml"), "camera"); !strings.Contains(logs, " out    frame\n") {
 		t.Error(logs)

@@ -15,13 +15,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// A shipping is wrapp logs, which writes into a file, and programs behind it.
+// A shipping is a chain of wrapp logs, the file that it writes, and programs that ship the file.
 type shipping struct {
 	t     *testing.T
 	redis *redistest.Server
 	dir   string
-	lines string // the file between
-	added int    // lines
+	lines string // path of the file
+	added int    // lines of each app
 }
 
 func newShipping(t *testing.T) *shipping {
@@ -33,7 +33,7 @@ func newShipping(t *testing.T) *shipping {
 	return s
 }
 
-// reader begins wrapp logs as wrapp-ship.service does.
+// reader starts wrapp logs with the command of wrapp-ship.service.
 func (s *shipping) reader() *exec.Cmd {
 	s.t.Helper()
 	unit, err := os.ReadFile("ship/wrapp-ship.service")
@@ -71,8 +71,7 @@ func (s *shipping) add(n int) {
 	}
 }
 
-// arrived reads the lines at the target: how many different ones there are of both apps, and
-// how many came again.
+// arrived counts the lines at the target: the different ones of both apps, and the repetitions.
 func (s *shipping) arrived(target string, find func(text []byte) [][]byte) (different, again int) {
 	text, err := os.ReadFile(target)
 	if err != nil {
@@ -86,7 +85,7 @@ func (s *shipping) arrived(target string, find func(text []byte) [][]byte) (diff
 			Msg     string `json:"msg"`
 		}
 		if json.Unmarshal(object, &l) != nil {
-			continue // cut off, and it comes again behind
+			continue // cut off; the whole line follows
 		}
 		number, rest, _ := strings.Cut(strings.TrimPrefix(l.Msg, "line "), ":")
 		n, err := strconv.Atoi(number)
@@ -102,8 +101,8 @@ func (s *shipping) arrived(target string, find func(text []byte) [][]byte) (diff
 	return len(seen), again
 }
 
-// through adds lines while it kills wrapp logs and the programs behind it, five times each, and
-// waits until all have arrived.
+// through adds lines while it kills wrapp logs and the shipping programs, five times each, and
+// waits until all lines have arrived.
 func (s *shipping) through(target string, find func([]byte) [][]byte, programs ...func() *exec.Cmd) {
 	s.t.Helper()
 	all := append([]func() *exec.Cmd{s.reader}, programs...)
@@ -121,7 +120,7 @@ func (s *shipping) through(target string, find func([]byte) [][]byte, programs .
 					s.t.Fatal("not within 2 minutes: the first lines have arrived")
 				}
 			}
-			kill(living[i])           // while the others are on their way
+			kill(living[i])           // while the other lines are in flight
 			if i == 0 && round == 2 { // as logrotate does
 				if err := os.Rename(s.lines, strings.TrimSuffix(s.lines, ".json")+"-1.json"); err != nil {
 					s.t.Fatal(err)
@@ -144,7 +143,8 @@ func size(file string) int64 {
 	return info.Size()
 }
 
-// rows are the lines of a text; of one that was cut off, what was written behind it.
+// rows returns the objects of a text's lines. After a line that was cut off, the next object is on
+// the same line, and only that is returned.
 func rows(text []byte) (objects [][]byte) {
 	for row := range bytes.Lines(text) {
 		objects = append(objects, row[max(bytes.LastIndex(row, []byte(`{"_id":`)), 0):])
@@ -152,7 +152,7 @@ func rows(text []byte) (objects [][]byte) {
 	return objects
 }
 
-// TestRsyslog ships by way of rsyslog.
+// TestRsyslog ships with rsyslog.
 func TestRsyslog(t *testing.T) {
 	t.Parallel()
 	path := need(t, "rsyslogd")
@@ -171,13 +171,13 @@ func TestRsyslog(t *testing.T) {
 	})
 }
 
-// TestOtelcol ships by way of two OpenTelemetry Collectors, an agent and a gateway. OTELCOL is
-// the collector of ship/otelcol, which takes minutes to build: `make otelcol`.
+// TestOtelcol ships with two OpenTelemetry Collectors, an agent and a gateway. OTELCOL is the path
+// of the collector of ship/otelcol, which takes minutes to build: `make otelcol`.
 func TestOtelcol(t *testing.T) {
 	t.Parallel()
 	path := os.Getenv("OTELCOL")
 	if path == "" {
-		t.Skip("there is no OTELCOL; `make otelcol` builds it")
+		t.Skip("OTELCOL is not set; `make otelcol` builds and tests it")
 	}
 	s := newShipping(t)
 	target := filepath.Join(s.dir, "target.json")
@@ -199,7 +199,8 @@ func TestOtelcol(t *testing.T) {
 	s.through(target, records, collector(agent), collector(gateway))
 }
 
-// records are the bodies of the log records in the collector's OTLP JSON, a batch a line.
+// records returns the bodies of the log records in the collector's OTLP JSON, a batch for each
+// line.
 func records(text []byte) (bodies [][]byte) {
 	for row := range bytes.Lines(text) {
 		row = row[max(bytes.LastIndex(row, []byte(`{"resourceLogs":`)), 0):]

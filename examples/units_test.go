@@ -34,7 +34,7 @@ func setting(t *testing.T, file, key string) (values []string) {
 	return values
 }
 
-// TestUnitFiles has systemd read the unit files.
+// TestUnitFiles has systemd-analyze verify the unit files.
 func TestUnitFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "systemd-analyze")
@@ -63,8 +63,8 @@ func TestUnitFiles(t *testing.T) {
 	}
 }
 
-// TestNotifyManager runs the unit's command as systemd does: what the app says by sd_notify comes
-// from the main process, WATCHDOG=1 only with WatchdogSec.
+// TestNotifyManager runs the unit's command like systemd: the app's sd_notify messages come from
+// the main process, WATCHDOG=1 only with WatchdogSec.
 func TestNotifyManager(t *testing.T) {
 	t.Parallel()
 	need(t, "python3")
@@ -164,7 +164,7 @@ func TestNotifyManager(t *testing.T) {
 	}
 }
 
-// TestQuadlet holds the quadlet against what podman knows and against the configuration.
+// TestQuadlet checks the quadlet's keys against podman's, and its paths against the configuration.
 func TestQuadlet(t *testing.T) {
 	t.Parallel()
 	const file = "quadlet/camera.container"
@@ -202,7 +202,7 @@ func TestQuadlet(t *testing.T) {
 	}
 }
 
-// TestJetson holds the Dockerfile, the configuration and each other's paths together.
+// TestJetson wants the same paths and the same pool in the Dockerfile and the configuration.
 func TestJetson(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("jetson/Dockerfile")
@@ -216,6 +216,6 @@ func TestJetson(t *testing.T) {
 		}
 	}
 	if !strings.Contains(shown, "[health.pools.frames]") || !strings.Contains(string(text), `"camera:frames"`) {
-		t.Errorf("the health command is of another pool: %s", shown)
+		t.Errorf("the health command asks for another pool: %s", shown)
 	}
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the static binaries of a release: images/binaries.sh DIR. One for each kind of CPU,
-# with SHA256SUMS beside them. Each is wrapp, and under the name jettison_health that.
+# Builds the static binaries of a release: images/binaries.sh DIR. There is one for each kind of
+# CPU, with SHA256SUMS beside them. Each is wrapp, and jettison_health under that name.
 set -eu
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . images/stamp.sh
 package=github.com/lpportorino/jettison-base-images/internal/command
 
-# build builds one: NAME ARCH GOARM64
+# build builds one binary. Arguments: NAME ARCH GOARM64
 build() {
 	CGO_ENABLED=0 GOOS=linux GOARCH=$2 GOARM64=$3 go build -trimpath -buildvcs=false \
 		-ldflags="-s -w -X $package.Version=$VERSION -X $package.Revision=$REVISION -X $package.Created=$CREATED" \

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// TestBinaries: a release's binaries are for the CPUs that their names say, and the checksums
-// are theirs.
+// TestBinaries: a release's binaries are for the CPUs in their names, and the checksums match.
 func TestBinaries(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -1,18 +1,17 @@
 #!/bin/sh
 # Builds one image into an OCI layout: images/build.sh VARIANT ARCH DIR
 #   VARIANT  scratch, ubuntu22 or panel        ARCH  amd64 or arm64
-# ubuntu22 is written a second time, with layers packed by zstd, into DIR-zstd. ZSTD_LEVEL (19)
-# is how hard it tries.
-# With BUILDER=buildah it is buildah that builds (BUILDAH is its command with the
-# options that come before "bud"), from images it has already; else Docker's buildx.
+# ubuntu22 is also written into DIR-zstd, with layers compressed by zstd at ZSTD_LEVEL (19).
+# With BUILDER=buildah, buildah builds, from images that it has already (BUILDAH is its command
+# with the options before "bud"); otherwise Docker's buildx.
 set -eu
 variant=$1 arch=$2 out=$3
 cd "$(dirname "$0")/.."
 
 . images/stamp.sh
 
-# Both bases are named by their digests, so that all that is built of one commit has the same,
-# and what the labels say.
+# Digests name both bases: all images of one commit have the same bases, and the labels can
+# name them.
 GO_DIGEST=${GO_DIGEST:-$(images/retry.sh images/crane.sh digest golang:latest)}
 set -- -f "Dockerfile.$variant" --platform "linux/$arch" --build-arg "TARGETARCH=$arch" \
 	--build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$CREATED" \

@@ -15,20 +15,20 @@ import (
 	"testing"
 )
 
-// Debian's release that the stand-ins are made of.
+// suite is the Debian release of the stand-ins.
 const suite = "bookworm"
 
-// What golang's image has of the package ca-certificates, below /.
+// certificates are the files of the package ca-certificates in golang's image, below /.
 var certificates = []string{"etc/ssl/certs/ca-certificates.crt", "usr/share/doc/ca-certificates/copyright"}
 
-// The bases, and all that is published.
+// variants are the base images, published all images.
 var (
 	variants  = []string{"scratch", "ubuntu22"}
 	published = append(slices.Clone(variants), "panel")
 )
 
-// bootstrap returns an archive of Debian's smallest set of packages, and of more. It is
-// kept in the user's cache, under a name that says what it was made of.
+// bootstrap returns an archive of Debian's smallest set of packages and the named ones, from the
+// user's cache if possible.
 func bootstrap(t *testing.T, arch string, packages ...string) string {
 	t.Helper()
 	args := []string{"--variant=minbase", "--mode=root", "--architecture=" + arch, "--format=tar"}
@@ -48,7 +48,8 @@ func bootstrap(t *testing.T, arch string, packages ...string) string {
 	})
 }
 
-// toolchain returns an archive of this machine's Go in usr/local/go, without what no build needs.
+// toolchain returns an archive of this machine's Go in usr/local/go, without the parts that no
+// build needs.
 func toolchain(t *testing.T) string {
 	t.Helper()
 	return cached(t, "go", command(t, "go", "version")+"usr/local/go", func(name string) {
@@ -60,8 +61,8 @@ func toolchain(t *testing.T) string {
 // making has a lock for each file of the cache, so that none is made twice.
 var making sync.Map
 
-// cached returns a file of the user's cache. Its name says what it was made of, and
-// it is made where it is not there.
+// cached returns a file of the user's cache, and creates it if it is missing. Its name contains
+// title and a hash of from, which must identify the contents.
 func cached(t *testing.T, title, from string, create func(name string)) string {
 	t.Helper()
 	key := sha256.Sum256([]byte(from))

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// A container is one of the engine's; it goes with its test.
+// A container is a container of the engine. The end of its test removes it.
 type container struct {
 	box
 	id string
 }
 
-// start starts a container: the options of docker run, then the command in the image.
+// start starts a container with options of docker run and a command in the image.
 func (b box) start(options []string, args ...string) *container {
 	b.Helper()
 	return b.startImage(b.images[b.variant], options, args...)
@@ -47,13 +47,13 @@ func (b box) app(options, flags []string, args ...string) *container {
 	return b.start(options, b.wrapp(append(append(flags, "--", "/app"), args...)...)...)
 }
 
-// inspect is what docker inspect says.
+// inspect returns docker inspect's output for a format.
 func (c *container) inspect(format string) string {
 	c.Helper()
 	return c.engine.run(c.T, "inspect", "--format", format, c.id)
 }
 
-// wait waits for the end and returns the status that the engine keeps.
+// wait waits for the end and returns the exit status that the engine recorded.
 func (c *container) wait() int {
 	c.Helper()
 	c.engine.run(c.T, "wait", c.id)
@@ -64,7 +64,7 @@ func (c *container) wait() int {
 	return status
 }
 
-// wantStatus waits for the end.
+// wantStatus waits for the end and wants an exit status.
 func (c *container) wantStatus(want int) {
 	c.Helper()
 	if got := c.wait(); got != want {
@@ -72,7 +72,7 @@ func (c *container) wantStatus(want int) {
 	}
 }
 
-// logs is what docker logs says, both streams together.
+// logs returns docker logs' output, both streams together.
 func (c *container) logs() string {
 	c.Helper()
 	return c.engine.run(c.T, "logs", c.id)
@@ -84,7 +84,7 @@ func (c *container) kill(signal string) {
 	c.engine.run(c.T, "kill", "-s", signal, c.id)
 }
 
-// output is what a container writes that has to end with 0.
+// output runs a container that must end with 0, and returns its output.
 func (b box) output(options []string, args ...string) string {
 	b.Helper()
 	c := b.start(options, args...)
@@ -92,7 +92,7 @@ func (b box) output(options []string, args ...string) string {
 	return c.logs()
 }
 
-// has is whether one of the texts has all of the words.
+// has says whether one of the texts contains all of the words.
 func has(texts []string, words ...string) bool {
 	return slices.ContainsFunc(texts, func(text string) bool {
 		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })

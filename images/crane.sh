@@ -1,6 +1,6 @@
 #!/bin/sh
-# Crane, which speaks to registries, at the version of tools/go.mod: built once into Go's
-# cache. CRANE names another.
+# Runs crane, a client of registries, at the version of tools/go.mod. It is built once into Go's
+# cache. CRANE names another binary.
 set -eu
 if [ -z "${CRANE:-}" ]; then
 	tools=$(dirname "$0")/../tools

@@ -14,7 +14,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// users: who the container is started as, and what the app then is.
+// users: the user of the container decides the app's user, groups and home.
 func (b box) users() {
 	server := b.server()
 	for name, test := range map[string]struct {
@@ -37,7 +37,7 @@ func (b box) users() {
 	}
 }
 
-// dockerLogs: with passthrough, docker logs has the app's output in order, long lines too.
+// dockerLogs: with passthrough, docker logs has the app's output in order, even long lines.
 func (b box) dockerLogs() {
 	server := b.server()
 	c := b.app(nil, []string{"--redis", server.URL(), "--name", "copied", "--passthrough", "always"}, "lines", "300", "50000", "0")
@@ -62,7 +62,8 @@ func (b box) dockerLogs() {
 	wantLines(b.T, server, "logs:app:copied:info", 300)
 }
 
-// restartPolicy: a mistake in the configuration is told at each start, and the engine's limit ends it.
+// restartPolicy: wrapp reports a wrong configuration at each start, until the engine's limit of
+// restarts.
 func (b box) restartPolicy() {
 	wrong := b.config("[redis]\nprot = 1\n[app]\nexecutable = \"/app\"\n")
 	c := b.start([]string{"--restart", "on-failure:2", "-v", wrong + ":/config.toml:ro"}, b.wrapp("/config.toml")...)
@@ -71,7 +72,7 @@ func (b box) restartPolicy() {
 	if n := strings.Count(c.logs(), "wrapp: error: /config.toml:2: redis.prot: unknown key (did you mean redis.port?)"); n != 3 {
 		b.Errorf("told %d times, want 3: %s", n, c.logs())
 	}
-	// An app that ends with 0 is not started again, one that fails is.
+	// The engine restarts only an app that fails.
 	server := b.server()
 	b.app([]string{"--restart", "on-failure:1"}, []string{"--redis", server.URL(), "--name", "fine"}, "exit", "0").wantStatus(0)
 	c = b.app([]string{"--restart", "on-failure:1"}, []string{"--redis", server.URL(), "--name", "fails"}, "exit", "7")
@@ -81,7 +82,7 @@ func (b box) restartPolicy() {
 	}
 }
 
-// A project is examples/compose, with our app and images in it.
+// A project is examples/compose with our app and images.
 type project struct {
 	box
 	dir  string
@@ -109,14 +110,14 @@ func (e *engine) compose2() bool {
 	return err == nil
 }
 
-// service is the container of a service.
+// service returns the container of a service.
 func (p project) service(name string) *container {
 	p.Helper()
 	return &container{p.box, p.compose("ps", "-q", name)}
 }
 
-// compose: examples/compose loses no line and writes none twice while Redis is cut off, held and
-// started again, nor over down and up.
+// compose: examples/compose neither loses nor repeats a line while Redis is disconnected, paused,
+// restarted and killed, and across down and up.
 func (b box) compose() {
 	p := project{b, publicDir(b.T), fmt.Sprintf("jettison%d%s", os.Getpid(), b.variant)}
 	text, err := os.ReadFile("../examples/compose/compose.yaml")
@@ -130,7 +131,7 @@ func (b box) compose() {
 	if err != nil {
 		b.Fatal(err)
 	}
-	// The example's app is a camera; ours writes numbered lines and keeps its pool by them.
+	// Ours writes numbered lines in place of the example's camera.
 	run := strings.Replace(string(config), `args = ["--fps", "30"]`, `args = ["lines", "1000000", "60", "5000"]`, 1) + "\n[logs]\nmax_entries = 1000000\npassthrough = \"always\"\n"
 	if run == string(config) {
 		b.Fatalf("the example's configuration has other args: %s", config)
@@ -148,10 +149,10 @@ func (b box) compose() {
 	camera := p.service("camera")
 	until(b.T, "healthy", func() bool { return camera.inspect("{{.State.Health.Status}}") == "healthy" })
 
-	written := func() (n int) { // the whole of the log is too much to read time and again
+	written := func() (n int) { // reading the whole log each time would take too long
 		last := strings.TrimSpace(b.engine.run(b.T, "logs", "--tail", "1", camera.id))
 		if _, err := fmt.Sscanf(last, "line %d ", &n); err != nil {
-			return 0 // it is wrapp's own
+			return 0 // the last line is wrapp's own
 		}
 		return n + 1
 	}
@@ -176,7 +177,7 @@ func (b box) compose() {
 		}
 		p.caughtUp(written())
 	}
-	// Down while Redis cannot be reached: what is left is on the volume.
+	// Down while Redis is unreachable: the rest waits on the volume.
 	b.engine.run(b.T, "network", "disconnect", network, server)
 	more(300)
 	p.compose("stop", "camera")
@@ -196,7 +197,7 @@ func (b box) compose() {
 	}
 }
 
-// linesOf leaves the app's lines.
+// linesOf returns the app's lines.
 func linesOf(texts []string) (lines []string) {
 	for _, text := range texts {
 		if strings.HasPrefix(text, "line ") {
@@ -208,7 +209,7 @@ func linesOf(texts []string) (lines []string) {
 
 const cameraLines = "logs:app:camera:info"
 
-// ask asks the project's Redis; the error says that it cannot be asked now.
+// ask sends a command to the project's Redis. It returns an error while Redis is unreachable.
 func (p project) ask(command string, args ...any) (any, error) {
 	p.Helper()
 	address := p.service("redis").inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
@@ -220,7 +221,7 @@ func (p project) ask(command string, args ...any) (any, error) {
 	return conn.Do(command, args...)
 }
 
-// messages are the camera's as Redis has them.
+// messages returns the camera's messages in Redis.
 func (p project) messages() (messages []string) {
 	p.Helper()
 	values, err := redis.Values(p.ask("XRANGE", cameraLines, "-", "+"))
@@ -235,7 +236,7 @@ func (p project) messages() (messages []string) {
 	return messages
 }
 
-// caughtUp waits until Redis has as many lines, and the marker before them.
+// caughtUp waits until Redis has that many lines and the run marker before them.
 func (p project) caughtUp(lines int) {
 	p.Helper()
 	until(p.T, fmt.Sprintf("%d lines in Redis", lines), func() bool {

@@ -17,11 +17,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// remappedUID is the host's uid of a container's root in the engine of newDaemon.
+// remappedUID is the UID on the host of a container's root in the engine of newDaemon.
 const remappedUID = 200_000
 
-// testDaemon runs the images in an engine of the test's own, which gives containers other users
-// than the host's, and of which the disk can be filled.
+// testDaemon runs the images in the test's own engine, which maps containers' users to others on
+// the host, and whose disk can be filled.
 func testDaemon(t *testing.T, e *engine) {
 	own, disk := newDaemon(t, e)
 	for _, variant := range variants {
@@ -32,12 +32,12 @@ func testDaemon(t *testing.T, e *engine) {
 	}
 }
 
-// newDaemon starts a second engine, with user namespaces, its data on a small disk, no network
-// but none, and the images of e.
+// newDaemon starts a second engine with user namespaces, a small disk for its data, the images
+// of e, and only the network "none".
 func newDaemon(t *testing.T, e *engine) (own *engine, disk string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("an engine of its own wants root")
+		t.Skip("a second engine needs root")
 	}
 	disk = publicDir(t)
 	if err := unix.Mount("none", disk, "tmpfs", 0, "size=1g,mode=711"); err != nil {
@@ -61,8 +61,8 @@ func newDaemon(t *testing.T, e *engine) (own *engine, disk string) {
 	}
 	defer log.Close()
 	socket := "unix://" + filepath.Join(dir, "docker.sock")
-	// Only this engine sees other files in the place of /etc/subuid and /etc/subgid. It has a
-	// network of its own, since an engine without a bridge removes the first one's.
+	// Other files replace /etc/subuid and /etc/subgid for this engine only. It has its own
+	// network namespace: an engine without a bridge removes the first engine's.
 	const start = `touch /etc/subuid /etc/subgid && mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec dockerd "$@"`
 	cmd := exec.Command("unshare", "--mount", "--net", "sh", "-c", start, ids,
 		"--config-file", settings, "--userns-remap", "daemon", "--data-root", filepath.Join(disk, "data"), "--exec-root", filepath.Join(dir, "run"),
@@ -105,7 +105,7 @@ func newDaemon(t *testing.T, e *engine) (own *engine, disk string) {
 	return own, disk
 }
 
-// bySocket starts a Redis that containers without a network reach, and returns its URL there.
+// bySocket starts a Redis for containers without a network, and returns its URL in them.
 func (b box) bySocket() (server *redistest.Server, url string, opts []string) {
 	b.Helper()
 	dir := publicDir(b.T)
@@ -113,8 +113,8 @@ func (b box) bySocket() (server *redistest.Server, url string, opts []string) {
 	return server, "unix:///redis/redis.sock", []string{"--network", "none", "-v", dir + ":/redis:ro"}
 }
 
-// remapped: in a user namespace the app is still archer, its status and crash report are right,
-// and a new volume holds the spool.
+// remapped: in a user namespace the app still runs as archer, its status and crash report are
+// right, and a new volume can hold the spool.
 func (b box) remapped() {
 	server, url, opts := b.bySocket()
 	c := b.app(opts, []string{"--redis", url, "--name", "deaf", "--stop-timeout", "1s"}, "deaf")
@@ -132,7 +132,7 @@ func (b box) remapped() {
 	b.app(append(opts, "--ulimit", "core=-1"), []string{"--redis", url, "--name", "crash"}, "crash").wantStatus(139)
 	wantReport(b.T, server, "crash", "SIGSEGV", "about to crash")
 
-	// Nothing listens at first: the spool keeps the lines.
+	// Nothing listens at first: the lines go to the spool.
 	volume := "spool-" + b.variant
 	b.engine.run(b.T, "volume", "create", "--label", b.label, volume)
 	spool := append(opts, "-v", volume+":/var/lib/wrapp", "--read-only")
@@ -141,7 +141,7 @@ func (b box) remapped() {
 	wantLines(b.T, server, "logs:app:later:info", 2000)
 }
 
-// fullLogDisk: an engine that cannot write its copy of the output any more costs that copy only.
+// fullLogDisk: when the engine's disk is full, only the engine's copy of the output is lost.
 func (b box) fullLogDisk(disk string) {
 	server, url, opts := b.bySocket()
 	const lines = 20_000
@@ -162,7 +162,7 @@ func (b box) fullLogDisk(disk string) {
 	}
 	defer os.Remove(filler)
 	wantLines(b.T, server, "logs:app:copied:info", lines)
-	os.Remove(filler) // the engine has to note the end
+	os.Remove(filler) // the engine needs room to record the end
 	c.wantStatus(0)
 	if copied, _ := b.try("logs", c.id); strings.Contains(copied, fmt.Sprintf("line %d ", lines-1)) {
 		b.Error("docker logs has the last line: the disk was not full")

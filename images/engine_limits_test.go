@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// health: jettison_health as a HEALTHCHECK line, as docs/health.md has it.
+// health: jettison_health works as a HEALTHCHECK, as in docs/health.md.
 func (b box) health() {
 	server := b.server()
 	dir := publicDir(b.T)
@@ -54,7 +54,7 @@ HEALTHCHECK --interval=2s --timeout=6s --retries=1 \
 	b.engine.run(b.T, "stop", c.id)
 }
 
-// debug: gdb debugs the app through wrapp and gdbserver, with what the engine allows by itself.
+// debug: gdb debugs the app through wrapp and gdbserver, with the engine's default privileges.
 func (b box) debug() {
 	for name, opts := range map[string][]string{
 		"default": nil, "no-new-privileges": {"--security-opt", "no-new-privileges"},
@@ -71,9 +71,9 @@ func (b box) debug() {
 			l.Close()
 			c := b.app(opts, []string{"--redis", server.URL(), "--name", "debugged", "--debug=" + address}, "crash")
 			until(t, "paused", func() bool { return strings.Contains(c.logs(), "paused before its first instruction") })
-			got := command(t, "gdb", "-nx", "-batch", b.engine.app, "-ex", "target remote "+address, "-ex", "break look", "-ex", "continue",
+			got := command(t, "gdb", "-nx", "-batch", b.engine.app, "-ex", "target remote "+address, "-ex", "break read_frame", "-ex", "continue",
 				"-ex", "backtrace", "-ex", "print frame", "-ex", "detach")
-			for _, want := range []string{"Breakpoint 1, look", "#1 ", "main", "$1 = (volatile int *) 0x0"} {
+			for _, want := range []string{"Breakpoint 1, read_frame", "#1 ", "main", "$1 = (volatile int *) 0x0"} {
 				if !strings.Contains(got, want) {
 					t.Errorf("gdb does not say %q: %s", want, got)
 				}
@@ -86,7 +86,7 @@ func (b box) debug() {
 	}
 }
 
-// wantReport looks for a crash report with these words.
+// wantReport wants exactly one crash report, with these words.
 func wantReport(t *testing.T, server *redistest.Server, name string, words ...string) {
 	t.Helper()
 	got := server.Messages("logs:app:" + name + ":crash")
@@ -95,7 +95,7 @@ func wantReport(t *testing.T, server *redistest.Server, name string, words ...st
 	}
 }
 
-// crash: a report with a backtrace, by gdb where there is one.
+// crash: a crash gets a report with a backtrace, by gdb if the image has it.
 func (b box) crash() {
 	b.coreFiles()
 	server := b.server()
@@ -109,16 +109,17 @@ func (b box) crash() {
 	} {
 		c := b.app(append(opts, "--ulimit", "core=-1"), []string{"--redis", server.URL(), "--name", name}, "crash")
 		c.wantStatus(139)
-		wantReport(b.T, server, name, "SIGSEGV", by, "look", "main", "app.c:", "about to crash")
+		wantReport(b.T, server, name, "SIGSEGV", by, "read_frame", "main", "app.c:", "about to crash")
 	}
-	// A root that nothing can write to has no place for a core; the report is there all the same.
+	// Without a core, as on a read-only root, there is still a report.
 	for name, opts := range map[string][]string{"no-core": {"--ulimit", "core=0"}, "read-only": {"--ulimit", "core=-1", "--read-only"}} {
 		b.app(opts, []string{"--redis", server.URL(), "--name", name}, "crash").wantStatus(139)
 		wantReport(b.T, server, name, "SIGSEGV", "about to crash")
 	}
 }
 
-// privileges: less than an engine gives is enough, and no more is taken.
+// privileges: the app runs with fewer privileges than the engine's default, and gets no more than
+// the container's.
 func (b box) privileges() {
 	server := b.server()
 	for name, test := range map[string]struct {
@@ -145,7 +146,7 @@ func (b box) memory() {
 	if got := server.Messages("logs:app:eater:info"); !strings.HasSuffix(got[len(got)-1], "_exit_137}}") {
 		b.Errorf("the stream has %q", got)
 	}
-	// Where it is wrapp that the kernel chooses, what came before is in Redis, and the engine knows why.
+	// If the kernel kills wrapp instead, the output before is in Redis, and the engine reports the reason.
 	c = b.app([]string{"--memory", "64m", "--memory-swap", "64m"}, []string{"--redis", server.URL(), "--name", "eaten"}, "eat-later")
 	until(b.T, "ready", func() bool { return has(server.Messages("logs:app:eaten:info"), "ready") })
 	if err := os.WriteFile("/proc/"+c.inspect("{{.State.Pid}}")+"/oom_score_adj", []byte("1000"), 0); err != nil {
@@ -161,7 +162,7 @@ func (b box) memory() {
 	}
 }
 
-// limits: what the engine sets is the app's, and what it costs is said.
+// limits: the engine's limits apply to the app, and wrapp reports what it lacks because of them.
 func (b box) limits() {
 	server := b.server()
 	b.app([]string{"--ulimit", "nofile=200:300"}, []string{"--redis", server.URL(), "--name", "files"}, "files").wantStatus(0)
@@ -170,7 +171,7 @@ func (b box) limits() {
 	}
 	b.app([]string{"--ulimit", "fsize=65536"}, []string{"--redis", server.URL(), "--name", "fsize"}, "write", "/tmp/x", "1000000").wantStatus(128 + 25)
 	wantReport(b.T, server, "fsize", "SIGXFSZ")
-	// wrapp's own files stay below the limit or are done without.
+	// wrapp's own files stay below the limit, or wrapp does without them.
 	server.Down()
 	c := b.app([]string{"--ulimit", "fsize=65536"}, []string{"--redis", server.URL(), "--name", "fsize2"}, "lines", "20000", "100", "0")
 	c.wantStatus(0)
@@ -179,7 +180,7 @@ func (b box) limits() {
 	}
 }
 
-// lines waits until a stream has all lines of "lines N …", in order and once each.
+// wantLines waits until a stream has all lines of "lines N …", in order and once each.
 func wantLines(t *testing.T, server *redistest.Server, key string, n int) {
 	t.Helper()
 	var got []string
@@ -199,8 +200,8 @@ func wantLines(t *testing.T, server *redistest.Server, key string, n int) {
 	})
 }
 
-// later runs an app while Redis is away, and wrapp once more when it is back: with the same
-// volume at the spool's place, what the first could not deliver comes with the second.
+// later runs an app while Redis is away, and wrapp once more when Redis is back. With a volume
+// for the spool, the second run delivers the first run's lines.
 func (b box) later(server *redistest.Server, name string, opts []string) *container {
 	b.Helper()
 	server.Down()
@@ -212,7 +213,7 @@ func (b box) later(server *redistest.Server, name string, opts []string) *contai
 	return c
 }
 
-// spool: the spool on a volume keeps what Redis did not take, whatever else cannot be written to.
+// spool: a spool on a volume holds the undelivered lines, even if nothing else is writable.
 func (b box) spool() {
 	volume := fmt.Sprintf("jettison-%d-%s", os.Getpid(), b.variant)
 	for _, name := range []string{volume, volume + "-any"} {
@@ -225,14 +226,14 @@ func (b box) spool() {
 	for name, opts := range map[string][]string{
 		"volume":     {"-v", volume + ":/var/lib/wrapp", "--read-only"},
 		"bind-mount": {"-v", ours + ":/var/lib/wrapp"},
-		// A new volume is as the directory of the image is: any uid of the group root may use it.
+		// A new volume inherits the mode of the image's directory: any UID with the group root may use it.
 		"arbitrary": {"-v", volume + "-any:/var/lib/wrapp", "--read-only", "-u", "1234560:0"},
 	} {
 		server := b.server()
 		b.later(server, name, opts)
 		wantLines(b.T, server, "logs:app:"+name+":info", 2000)
 	}
-	// A place that cannot be used is named, with its owner and what mends it, and the app runs.
+	// wrapp names an unusable directory, its owner and the remedy, and the app runs.
 	server, roots := b.server(), publicDir(b.T)
 	for name, test := range map[string]struct{ mount, want string }{
 		"roots": {roots, "/var/lib/wrapp belongs to 0:0, mode 0755; this process is 1000:1000; as root: install -d -o 1000 -g 1000 /var/lib/wrapp)"},
@@ -247,7 +248,7 @@ func (b box) spool() {
 	}
 }
 
-// readOnly: nothing has to be written to.
+// readOnly: wrapp needs no writable file system.
 func (b box) readOnly() {
 	server := b.server()
 	for name, opts := range map[string][]string{"bare": {"--read-only"}, "with-tmpfs": {"--read-only", "--tmpfs", "/tmp"}} {
@@ -256,7 +257,7 @@ func (b box) readOnly() {
 	}
 }
 
-// fullDisk: a spool without room costs lines, which are counted, and not the app.
+// fullDisk: a full spool costs lines, which are counted, but does not disturb the app.
 func (b box) fullDisk() {
 	server := b.server()
 	server.Down()
@@ -273,7 +274,7 @@ func (b box) terminal() {
 	server := b.server()
 	c := b.app([]string{"-t", "-i"}, []string{"--redis", server.URL(), "--name", "tty"}, "quick")
 	until(b.T, "ready", func() bool { return strings.Contains(c.logs(), "ready") })
-	// Some clients end with 1 then, all say why.
+	// Some clients then exit with 1; all print the reason.
 	if said, status := b.atTerminal(b.docker[0]+" attach --detach-keys a,b "+c.id, "ab"); !strings.Contains(said, "read escape sequence") {
 		b.Errorf("docker attach: status %d: %s", status, said)
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// engineTests are what each variant has to stand in an engine; only names the variant that a
-// test is for.
+// engineTests are the tests of each variant in an engine; only names the one variant that a test
+// is for.
 var engineTests = []struct {
 	name, only string
 	run        func(box)
@@ -44,7 +44,7 @@ var engineTests = []struct {
 	{"restart policy", "", box.restartPolicy},
 }
 
-// seed has the commands that users type first: what the images are for.
+// seed: the first commands that a user runs work.
 func (b box) seed() {
 	server := b.server()
 	config := b.config(fmt.Sprintf(`[redis]
@@ -73,7 +73,7 @@ cap = 10
 	}
 }
 
-// shell is ubuntu22 as it starts with nothing said: bash, at a terminal.
+// shell: without arguments, ubuntu22 starts bash at the terminal.
 func (b box) shell() {
 	line := fmt.Sprintf("%s run --rm -it --label %s %s", b.docker[0], b.label, b.images[b.variant])
 	out, status := b.atTerminal(line, "id -un; for t in jq redis-cli gdb gdbserver jettison_health wrapp; do $t --version >/dev/null && echo has-$t; done; exit 5\n")
@@ -87,8 +87,8 @@ func (b box) shell() {
 	}
 }
 
-// atTerminal runs a command line at a terminal of its own, types text, and returns what the
-// terminal shows until the command ends, and its exit status.
+// atTerminal runs a command line at a new terminal and types text. It returns the terminal's
+// output until the command ends, and the exit status.
 func (b box) atTerminal(line, text string) (shown string, status int) {
 	b.Helper()
 	cmd := exec.Command("script", "--quiet", "--return", "--command", line, "/dev/null")
@@ -102,11 +102,11 @@ func (b box) atTerminal(line, text string) (shown string, status int) {
 		b.Fatal(err)
 	}
 	fmt.Fprint(stdin, text)
-	cmd.Wait() // the status says how
+	cmd.Wait() // the error is in the exit status
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// status: the engine keeps the app's exact exit status.
+// status: the engine gets the app's exact exit status.
 func (b box) status() {
 	server := b.server()
 	wrong := b.config("[redis]\nprot = 1\n[app]\nexecutable = \"/app\"\n")
@@ -143,13 +143,13 @@ func (b box) status() {
 	}
 }
 
-// started waits until the app under wrapp has said that it is ready.
+// started waits until the app under wrapp has printed "ready".
 func (c *container) started(messages func() []string) {
 	c.Helper()
 	until(c.T, "ready", func() bool { return has(messages(), "ready") })
 }
 
-// stop: docker stop ends the app's whole tree, and what it said last is delivered.
+// stop: docker stop ends the app's whole tree, and the app's last output is delivered.
 func (b box) stop() {
 	server := b.server()
 	for name, test := range map[string]struct {
@@ -188,7 +188,7 @@ func (b box) stop() {
 	})
 }
 
-// signals: docker kill -s reaches the app; of SIGKILL nothing is left running.
+// signals: docker kill -s reaches the app; after SIGKILL nothing is left running.
 func (b box) signals() {
 	server := b.server()
 	flags := []string{"--redis", server.URL(), "--name", "hup"}
@@ -216,12 +216,12 @@ func (b box) signals() {
 	}
 	c.kill("KILL")
 	c.wantStatus(137)
-	// The namespace is the host's, so the kernel does not end the app as the rest of it.
+	// In the host's PID namespace the kernel does not end the app together with wrapp.
 	app := "/proc/" + children[0]
 	until(b.T, "the app gone", func() bool { _, err := os.Stat(app); return err != nil })
 }
 
-// restart: each start of the container is a run of its own.
+// restart: each start of the container is a new run.
 func (b box) restart() {
 	server := b.server()
 	c := b.app(nil, []string{"--redis", server.URL(), "--name", "again"}, "quick")
@@ -244,7 +244,7 @@ func (b box) restart() {
 	c.wantStatus(0)
 }
 
-// pause: time in which the engine holds the container is not the app's silence.
+// pause: the time that the engine pauses the container does not deplete pools.
 func (b box) pause() {
 	server := b.server()
 	config := b.config(fmt.Sprintf(`[redis]
@@ -280,7 +280,7 @@ replenish_rate = 50
 			b.Errorf("the pause depleted the pool: :%s has %q", stream, got)
 		}
 	}
-	// The same silence of the app's own does.
+	// The same silence of a running app does.
 	c.kill("USR1")
 	until(b.T, "depleted by the app's silence", func() bool {
 		return has(server.Messages("logs:app:held:status"), "depleted") || has(server.Messages("logs:app:held:error"), "depleted")
@@ -288,7 +288,8 @@ replenish_rate = 50
 	b.engine.run(b.T, "stop", c.id)
 }
 
-// orphans: what the app leaves behind is reaped and ended, with an init before wrapp or not.
+// orphans: processes that the app leaves behind are reaped and ended, with or without another
+// init before wrapp.
 func (b box) orphans() {
 	server := b.server()
 	for _, opts := range [][]string{nil, {"--init"}, {"--pid", "host"}} {
@@ -299,7 +300,7 @@ func (b box) orphans() {
 			b.Errorf("%v: the stream has %q", opts, got)
 		}
 	}
-	// None of the containers' processes is left, in the host's namespace neither.
+	// No process of the containers is left, not even in the host's namespace.
 	if text, err := exec.Command("pgrep", "--full", "^/app orphans 20$").Output(); err == nil {
 		b.Errorf("still running: %s", text)
 	}

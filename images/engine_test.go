@@ -18,10 +18,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// An engine is a Docker engine with our images in it. What the tests make there has a label
-// of this run, by which all of it is removed in the end.
+// An engine is a Docker engine with our images. All objects of the tests have this run's label,
+// by which they are removed at the end.
 type engine struct {
-	docker []string          // its command, with what has to stand before
+	docker []string          // the client's command, with its global options
 	label  string            // of containers, networks, volumes and images
 	images map[string]string // by variant
 	redis  string            // an image with redis-server
@@ -30,8 +30,8 @@ type engine struct {
 
 const labelKey = "jettison-base.test"
 
-// TestEngine runs the images in the engine of this machine. Each variant is built there by
-// BuildKit, from the Dockerfiles as they are.
+// TestEngine runs the images in this machine's engine. BuildKit builds each variant there from
+// the unchanged Dockerfile.
 func TestEngine(t *testing.T) {
 	e := newEngine(t)
 	for _, variant := range variants {
@@ -40,7 +40,7 @@ func TestEngine(t *testing.T) {
 				t.Run(test.name, func(t *testing.T) {
 					t.Parallel()
 					if test.only != "" && test.only != variant {
-						t.Skip("is of " + test.only)
+						t.Skip("only for " + test.only)
 					}
 					test.run(box{t, e, variant})
 				})
@@ -58,16 +58,16 @@ type box struct {
 	variant string
 }
 
-// newEngine builds what is to be run. Where no engine answers, a person is told so and CI fails.
+// newEngine builds the images. Without an engine, the test is skipped; in CI it fails.
 func newEngine(t *testing.T) *engine {
 	t.Helper()
 	e := &engine{label: fmt.Sprintf("%s=%d", labelKey, os.Getpid()), images: map[string]string{}}
 	var err error
 	if e.docker, err = client(); err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatalf("these tests need a Docker engine, and CI is to have one: %v", err)
+			t.Fatalf("these tests need a Docker engine, and CI must have one: %v", err)
 		}
-		t.Skipf("no Docker engine answers here, so the images are not run in one: %v", err)
+		t.Skipf("no Docker engine answers: %v", err)
 	}
 	removeDead(e)
 	t.Cleanup(func() { e.remove(t, e.label) })
@@ -97,14 +97,14 @@ func newEngine(t *testing.T) *engine {
 		t.Logf("%s built in %.0f s", variant, time.Since(began).Seconds())
 	}
 	e.run(t, "pull", "--quiet", e.redis)
-	t.Cleanup(func() { // they have no label
+	t.Cleanup(func() { // these images have no label
 		e.try("rmi", "--force", e.redis, golang, ubuntu)
 	})
 	return e
 }
 
-// client is the command of a Docker client that reaches an engine and builds with BuildKit.
-// A client from version 23 on needs buildx for that; an older one beside it does not.
+// client returns the command of a Docker client that reaches an engine and builds with BuildKit.
+// From version 23 on, a client needs buildx for that.
 func client() ([]string, error) {
 	var problem error
 	for _, name := range []string{"docker", "/usr/bin/docker"} {
@@ -134,7 +134,8 @@ func standIn(t *testing.T, name string, archives []string, config ...string) {
 	command(t, "./crane.sh", append([]string{"mutate", "--insecure", "--set-platform", "linux/" + runtime.GOARCH, "-t", name, name}, config...)...)
 }
 
-// authorities is an archive with this machine's certificates, as golang's image has them.
+// authorities returns an archive with this machine's certificates, at their paths in golang's
+// image.
 func authorities(t *testing.T) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "ca.tar")
@@ -152,7 +153,7 @@ func (e *engine) build(t *testing.T, tag, context string, args ...string) {
 	}
 }
 
-// run runs a command of the client that has to succeed, and returns what it writes.
+// run runs a command of the client that must succeed, and returns its output.
 func (e *engine) run(t *testing.T, args ...string) string {
 	t.Helper()
 	text, err := e.try(args...)
@@ -162,7 +163,7 @@ func (e *engine) run(t *testing.T, args ...string) string {
 	return strings.TrimSpace(text)
 }
 
-// try returns what a command of the client writes, both streams together.
+// try runs a command of the client and returns its output, both streams together.
 func (e *engine) try(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -170,7 +171,7 @@ func (e *engine) try(args ...string) (string, error) {
 	return string(text), err
 }
 
-// removeDead removes what a run has left that was killed.
+// removeDead removes the objects that killed runs have left.
 func removeDead(e *engine) {
 	text, _ := e.try("ps", "--all", "--filter", "label="+labelKey, "--format", `{{.Label "`+labelKey+`"}}`)
 	images, _ := e.try("images", "--filter", "label="+labelKey, "--quiet")
@@ -196,7 +197,7 @@ func removeDead(e *engine) {
 	}
 }
 
-// remove removes all that has a label. With t, it is an error if something stays.
+// remove removes all objects with a label. With t, it is an error if some are left.
 func (e *engine) remove(t *testing.T, label string) {
 	for _, kind := range [][2]string{{"ps --all", "rm --force --volumes"}, {"network ls", "network rm"}, {"volume ls", "volume rm"}, {"images", "rmi --force"}} {
 		list := append(strings.Fields(kind[0]), "--quiet", "--filter", "label="+label)
@@ -209,7 +210,7 @@ func (e *engine) remove(t *testing.T, label string) {
 	}
 }
 
-// until waits for what is to become true.
+// until waits until done is true.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
@@ -219,7 +220,7 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// wrapp is wrapp's command line in the variant's image.
+// wrapp returns wrapp's command line in the variant's image.
 func (b box) wrapp(args ...string) []string {
 	if b.variant == "scratch" {
 		return args
@@ -237,7 +238,7 @@ func (b box) config(text string) string {
 	return name
 }
 
-// publicDir is a directory that any user can look into.
+// publicDir returns a directory that any user can read.
 func publicDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

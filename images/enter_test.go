@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// An entry is how a container is entered: as an engine would with --read-only and
-// --tmpfs /tmp, the network of the host, and these mounts.
+// An entry describes a run in a container: like an engine's with --read-only, --tmpfs /tmp, the
+// host's network, and these mounts.
 type entry struct {
 	env    []string
 	mounts map[string]string // file in the container: file outside
@@ -24,7 +24,7 @@ type result struct {
 	status         int
 }
 
-// script is the part that needs namespaces: with it, the command is process 1.
+// script runs in the new namespaces and makes the command process 1.
 const script = `set -eu
 root=$1 mounts=$2 path=$3; shift 3
 mount --bind "$root" "$root"
@@ -40,7 +40,7 @@ mount -o remount,bind,ro "$root"
 unshare=$(command -v unshare)
 PATH=$path exec "$unshare" --root "$root" --wd / --setgid 1000 --setuid 1000 "$@"`
 
-// enter runs a command in the image as its user, in namespaces of its own.
+// enter runs a command in the image as the image's user, in new namespaces.
 func (img *image) enter(t *testing.T, e entry) result {
 	t.Helper()
 	var mounts strings.Builder
@@ -74,7 +74,7 @@ func (img *image) enter(t *testing.T, e entry) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// output is what a command writes that has to succeed.
+// output runs a command that must succeed, and returns its output.
 func (img *image) output(t *testing.T, args ...string) string {
 	t.Helper()
 	r := img.enter(t, entry{args: args})
@@ -84,7 +84,7 @@ func (img *image) output(t *testing.T, args ...string) string {
 	return r.stdout
 }
 
-// touch makes what a file is mounted on, as an engine does.
+// touch creates the mount point of a file, as an engine does.
 func touch(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o644)

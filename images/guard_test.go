@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestGuard: tests that panic, and even a guard that is killed, leave nothing behind in
-// the end: no registration, no directory, and no process.
+// TestGuard: tests that panic, or whose guard is killed, leave nothing behind in the end: no
+// registration, no directory and no process.
 func TestGuard(t *testing.T) {
 	const ending = "JETTISON_IMAGES_ENDING"
 	if how := os.Getenv(ending); how != "" {
@@ -30,7 +30,7 @@ func TestGuard(t *testing.T) {
 		}
 		if how == "killed" {
 			syscall.Kill(os.Getppid(), syscall.SIGKILL)
-			time.Sleep(time.Minute) // to be killed in
+			time.Sleep(time.Minute) // the guard's death kills us meanwhile
 		}
 		panic("a test that panics")
 	}
@@ -65,7 +65,7 @@ func TestGuard(t *testing.T) {
 	if len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	// The second has ended the first one's registration with its own.
+	// The second run has removed the first one's registration and its own.
 	if after := registered(); !slices.Equal(after, before) {
 		t.Errorf("registered: %v, before %v", after, before)
 	}

@@ -21,14 +21,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// What the builds are told about themselves.
+// stamp has the version information for the builds.
 var stamp = struct{ version, revision, created, source string }{
 	"v1.2.3-rehearsal", strings.Repeat("0123456789", 4), "2026-01-02T03:04:05Z", "https://github.com/somebody/a-fork",
 }
 
-// TestImages builds and enters every image. With LAYOUTS it looks into images that
-// something else has built instead: LAYOUTS/VARIANT-ARCH, for this machine's
-// architecture, with VERSION, REVISION, CREATED and SOURCE as they were built with.
+// TestImages builds and enters every image. With LAYOUTS it checks existing images instead:
+// LAYOUTS/VARIANT-ARCH, for this machine's architecture, built with VERSION, REVISION, CREATED
+// and SOURCE.
 func TestImages(t *testing.T) {
 	archs := []string{"amd64", "arm64"}
 	layouts := os.Getenv("LAYOUTS")
@@ -42,7 +42,7 @@ func TestImages(t *testing.T) {
 			t.Run(arch, func(t *testing.T) {
 				t.Parallel()
 				if layouts != "" {
-					lookAt(t, layouts, arch)
+					checkLayouts(t, layouts, arch)
 					return
 				}
 				s := newStore(t, arch)
@@ -69,8 +69,8 @@ func TestImages(t *testing.T) {
 	t.Run("workflow", func(t *testing.T) { t.Parallel(); rehearseWorkflow(t) })
 }
 
-// lookAt looks into the images that are there.
-func lookAt(t *testing.T, layouts, arch string) {
+// checkLayouts checks existing images.
+func checkLayouts(t *testing.T, layouts, arch string) {
 	found := 0
 	for _, variant := range published {
 		layout := filepath.Join(layouts, variant+"-"+arch)
@@ -155,7 +155,7 @@ func (img *image) checkFiles(t *testing.T, variant string) {
 	if h := img.files["tmp"]; h.Header == nil || h.FileInfo().Mode()&os.ModeSticky == 0 || h.FileInfo().Mode().Perm() != 0o777 {
 		t.Errorf("/tmp is %+v", h)
 	}
-	// One binary, two names.
+	// The two tools are one binary.
 	if h := img.files["usr/local/bin/jettison_health"]; h.Header == nil || h.Typeflag != tar.TypeSymlink || h.Linkname != "wrapp" {
 		t.Errorf("jettison_health is no link to wrapp: %+v", h)
 	}
@@ -179,13 +179,13 @@ func (img *image) checkFiles(t *testing.T, variant string) {
 	}
 	if left != nil {
 		slices.Sort(left)
-		t.Errorf("%d files left that are of no use: %v", len(left), left[:min(len(left), 20)])
+		t.Errorf("%d useless files are left: %v", len(left), left[:min(len(left), 20)])
 	}
-	// Packages make users, too (redis-tools does), and of the day they do it.
+	// Packages create users, too (redis-tools does), with the day of the build.
 	if shadow, err := os.ReadFile(filepath.Join(img.root, "etc/shadow")); variant != "scratch" {
 		for line := range strings.Lines(string(shadow)) {
 			if entry := strings.Split(line, ":"); len(entry) < 3 || entry[2] != "19103" {
-				t.Errorf("the user is of the day of the build: %s", line)
+				t.Errorf("the user has the day of the build: %s", line)
 			}
 		}
 		if err != nil {
@@ -227,9 +227,9 @@ func (img *image) checkBinary(t *testing.T, arch string) {
 			t.Errorf("no %s in the code", instruction)
 		}
 	}
-	// One is the runtime's, for C that calls Go; without lse there are hundreds.
+	// The runtime has one for C that calls Go; without lse there are hundreds.
 	if n := strings.Count(code, "\tldaxr"); n > 1 {
-		t.Errorf("%d loops of the time before LSE are in the code", n)
+		t.Errorf("%d loops with ldaxr are in the code: it does not use LSE", n)
 	}
 }
 
@@ -255,7 +255,7 @@ func (img *image) checkLicences(t *testing.T, info *buildinfo.BuildInfo) {
 	}
 }
 
-// checkStripped: go version -m does not say what -ldflags was, but the binary does.
+// checkStripped looks at the sections, because go version -m does not show -ldflags.
 func checkStripped(t *testing.T, name string) {
 	binary, err := elf.Open(name)
 	if err != nil {
@@ -294,7 +294,7 @@ func (img *image) checkTools(t *testing.T, variant, arch string) {
 	if got := img.output(t, "gdb", "-nx", "-batch", "-ex", "print 6*7"); !strings.Contains(got, "$1 = 42") {
 		t.Errorf("gdb says %q", got)
 	}
-	if arch == runtime.GOARCH { // qemu's user mode has no ptrace
+	if arch == runtime.GOARCH { // qemu's user mode lacks ptrace
 		got := img.output(t, "gdb", "-nx", "-batch", "-ex", "set startup-with-shell off", "-ex", "catch syscall exit_group", "-ex", "run", "-ex", "backtrace", "-ex", "continue", "/bin/true")
 		if !strings.Contains(got, "#0 ") || !strings.Contains(got, "exited normally") {
 			t.Errorf("gdb debugs nothing: %s", got)
@@ -302,18 +302,18 @@ func (img *image) checkTools(t *testing.T, variant, arch string) {
 	}
 }
 
-// checkOldCPU: a CPU without what the build was made for runs none of it. qemu tells
-// of the signal that a real CPU would send.
+// checkOldCPU: a CPU without the build's instructions cannot run it. qemu exits with the signal
+// that the program would get.
 func (img *image) checkOldCPU(t *testing.T) {
 	if runtime.GOARCH == "arm64" {
-		return // the CPU is what it is
+		return // a real CPU cannot be chosen
 	}
 	emulator := "qemu-aarch64-static"
 	if _, err := exec.LookPath(emulator); err != nil {
 		emulator = "qemu-aarch64" // since qemu 9.1 this one is static, too
 	}
 	for cpu, want := range map[string]int{"cortex-a76": 0, "cortex-a72": 128 + int(syscall.SIGILL)} {
-		// Through a shell, whose status tells of signals as docker's does.
+		// A shell turns signals into a status like docker's.
 		cmd := exec.Command("sh", "-c", `"$@"; exit $?`, "sh", emulator, "-cpu", cpu, filepath.Join(img.root, "usr/local/bin/wrapp"), "version")
 		cmd.Dir = t.TempDir()
 		text, _ := cmd.CombinedOutput()
@@ -323,8 +323,8 @@ func (img *image) checkOldCPU(t *testing.T) {
 	}
 }
 
-// checkRun runs an app under wrapp as process 1, with a configuration that is mounted
-// and a root that cannot be written to.
+// checkRun runs an app under wrapp as process 1, with a mounted configuration and a read-only
+// root.
 func (img *image) checkRun(t *testing.T, variant, arch string) {
 	server := redistest.Start(t)
 	dir := t.TempDir()
@@ -359,18 +359,18 @@ func (img *image) checkRun(t *testing.T, variant, arch string) {
 	}
 }
 
-// checkZstd: packed in the other way it is the same image.
+// checkZstd: the image compressed with zstd has the same contents.
 func (img *image) checkZstd(t *testing.T, packed *image) {
 	if !slices.Equal(img.config.RootFS.DiffIDs, packed.config.RootFS.DiffIDs) || !maps.EqualFunc(img.files, packed.files, func(a, b file) bool { return describe(a) == describe(b) }) {
-		t.Error("with zstd it is another image")
+		t.Error("with zstd the contents differ")
 	}
 	if packed.digest == img.digest {
-		t.Error("it is not packed with zstd")
+		t.Error("it is not compressed with zstd")
 	}
 	t.Logf("with zstd %.1f MB", float64(packed.size)/1e6)
 }
 
-// checkSame: two builds, with nothing taken from the first, give the same layers.
+// checkSame: two builds without a shared cache give the same layers.
 func (img *image) checkSame(t *testing.T, again *image) {
 	if slices.Equal(img.config.RootFS.DiffIDs, again.config.RootFS.DiffIDs) {
 		return
@@ -389,8 +389,8 @@ func (img *image) checkSame(t *testing.T, again *image) {
 	}
 }
 
-// describe is all that a layer says of a file. What buildah mounts over while it
-// builds has the time of the build, and no build step can set it.
+// describe returns everything that a layer records of a file. Files that buildah mounts over
+// have the time of the build, and no build step can set it: that time is left out.
 func describe(f file) string {
 	if f.Header == nil {
 		return "not there"

@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// An image is what an OCI layout on the disk has.
+// An image is the image of an OCI layout on disk.
 type image struct {
 	digest string // of the manifest
 	config struct {
@@ -35,10 +35,10 @@ type image struct {
 	size   int64             // of the layers, compressed, in bytes
 	layers []map[string]file // per layer, by path without a leading slash
 	files  map[string]file   // after all layers
-	root   string            // where the files are unpacked
+	root   string            // the directory of the unpacked files
 }
 
-// A file is an entry of a layer, with the checksum of what is in it.
+// A file is an entry of a layer, with the checksum of its contents.
 type file struct {
 	*tar.Header
 	sum string
@@ -50,7 +50,7 @@ type descriptor struct {
 	Size      int64  `json:"size"`
 }
 
-// open reads an OCI layout and unpacks the layers, owners and modes as they are.
+// open reads an OCI layout and unpacks the layers, with owners and modes.
 func open(t *testing.T, layout string) *image {
 	t.Helper()
 	img := &image{files: map[string]file{}, root: filepath.Join(t.TempDir(), "root")}
@@ -125,7 +125,7 @@ func (img *image) apply(name string, zstd bool) error {
 	return errors.Join(img.applyTar(text), drain(text), unpack.Wait())
 }
 
-// drain reads what follows the end of an archive.
+// drain reads and discards the bytes after the end of an archive.
 func drain(r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	return err
@@ -156,7 +156,7 @@ func (img *image) applyTar(text io.Reader) error {
 	}
 }
 
-// remove is a whiteout: of one name, or of all that a directory has.
+// remove applies a whiteout: of one name, or of all contents of a directory.
 func (img *image) remove(dir, base string) {
 	gone := path.Join(dir, base)
 	if base == ".wh..opq" {

@@ -1,8 +1,8 @@
 //go:build images
 
-// Package images tests the images: it builds all four from the Dockerfiles as they
-// are, without Docker and without a registry, and looks into them. docs/images.md
-// says how; make images runs it, as root.
+// Package images tests the images: it builds all six from the unchanged Dockerfiles, without
+// Docker and without a registry on the internet, and checks their contents. docs/images.md
+// explains how; make images runs it, as root.
 package images
 
 import (
@@ -19,8 +19,8 @@ import (
 	"testing"
 )
 
-// Inside marks the process that runs the tests: its parent looks after what has to
-// be put back, also when a test panics or runs out of time.
+// inside is set in the process that runs the tests. Its parent cleans up, even if a test panics
+// or times out.
 const inside = "JETTISON_IMAGES_DIR"
 
 func TestMain(m *testing.M) {
@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// guard runs the tests in a child, with ARM64 programs runnable and a directory for
-// what they build, and undoes both.
+// guard makes ARM64 programs runnable and a directory for the builds, runs the tests in a child,
+// and undoes both.
 func guard() (status int, err error) {
 	if os.Geteuid() != 0 {
 		return 0, errors.New("building and entering images needs root: run make images, or go test with sudo")
@@ -56,9 +56,9 @@ func guard() (status int, err error) {
 	child := exec.Command(os.Args[0], os.Args[1:]...)
 	child.Env = append(os.Environ(), inside+"="+dir)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	// The child does not outlive its guard, nor what it has started the child; a group of
-	// its own keeps a terminal's Ctrl-C from reaching it twice.
-	runtime.LockOSThread() // whose end would be taken for the guard's
+	// The child dies with the guard, and the child's processes with the child. Its own
+	// process group keeps a terminal's Ctrl-C from reaching it twice.
+	runtime.LockOSThread() // Pdeathsig fires at the end of the thread
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
 		return 0, err
@@ -85,10 +85,9 @@ func guard() (status int, err error) {
 
 const binfmt = "/proc/sys/fs/binfmt_misc"
 
-// registerARM64 lets the kernel run ARM64 programs through qemu-aarch64, unless the
-// system has it do so already. The registration is the one that Debian's
-// qemu-user-static brings for systemd-binfmt, under a name of this process alone, so
-// that two runs do not end each other's.
+// registerARM64 has the kernel run ARM64 programs with qemu-aarch64, unless it does so already.
+// It uses the registration of Debian's qemu-user-static for systemd-binfmt, under a name with
+// this process's pid, so that parallel runs do not remove each other's.
 func registerARM64() (undo func(), err error) {
 	if runtime.GOARCH == "arm64" || os.Getenv("LAYOUTS") != "" {
 		return func() {}, nil
@@ -106,13 +105,13 @@ func registerARM64() (undo func(), err error) {
 			return unmountUnused, nil
 		}
 		if n, err := strconv.Atoi(pid); ours && err == nil && syscall.Kill(n, 0) == syscall.ESRCH {
-			unregister(name) // of a run that was killed
+			unregister(name) // a killed run has left it
 		}
 	}
 	line, err := os.ReadFile("/usr/lib/binfmt.d/qemu-aarch64.conf")
 	if err != nil {
 		unmountUnused()
-		return nil, fmt.Errorf("how to run ARM64 programs (make images installs qemu-user-static): %w", err)
+		return nil, fmt.Errorf("read qemu's registration (make images installs qemu-user-static): %w", err)
 	}
 	name := prefix + strconv.Itoa(os.Getpid())
 	text := strings.Replace(strings.TrimSpace(string(line)), ":qemu-aarch64:", ":"+name+":", 1)
@@ -134,7 +133,7 @@ func unregister(name string) {
 
 const prefix = "jettison-aarch64-"
 
-// unmount is whether this process has mounted binfmt_misc.
+// unmount says that this process has mounted binfmt_misc.
 var unmount bool
 
 func registered() []string {
@@ -142,7 +141,7 @@ func registered() []string {
 	return names
 }
 
-// unmountUnused unmounts what this process has mounted, unless another run uses it.
+// unmountUnused unmounts binfmt_misc if this process has mounted it and no other run uses it.
 func unmountUnused() {
 	if unmount && len(registered()) == 0 {
 		syscall.Unmount(binfmt, 0)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// checkPanel looks into the panel's image.
+// checkPanel checks the panel's image.
 func (img *image) checkPanel(t *testing.T, arch string) {
 	c := img.config.Config
 	if c.Labels["org.opencontainers.image.title"] != "jettison-panel" || c.Labels["org.opencontainers.image.version"] != stamp.version {

@@ -1,39 +1,39 @@
 #!/bin/sh
-# Publishes images from OCI layouts: what was tested is what is pushed, byte for byte.
-# First everything is there by digest, then it is signed, and only then do tags point to it.
+# Publishes images from OCI layouts: it pushes the tested images, byte for byte. First it pushes
+# everything by digest, then it signs, and only then it sets tags.
 #
 #   images/publish.sh push REPOSITORY VARIANT LAYOUTS [SUFFIX]
 #       pushes LAYOUTS/VARIANT-amd64SUFFIX and LAYOUTS/VARIANT-arm64SUFFIX and an index of
 #       both by digest, without a tag, and prints "amd64 DIGEST", "arm64 DIGEST" and
-#       "index DIGEST". The index says what its images' labels say.
+#       "index DIGEST". The index's annotations repeat the images' labels.
 #   images/publish.sh sign REPOSITORY SBOM < LINES
 #       reads those lines and signs each digest with cosign; the images get an SBOM,
 #       SBOM-amd64.spdx.json and SBOM-arm64.spdx.json, as a signed statement.
 #   images/publish.sh tag REPOSITORY [SUFFIX] < LINES
-#       reads those lines and sets the tags that these name, with SUFFIX, and for one
-#       architecture with -ARCH behind it:
+#       reads those lines and sets the tags that these variables name, with SUFFIX, and
+#       for one architecture with -ARCH after it:
 #         REVISION  a commit: main-REVISION and main- with its first 7 digits
-#         RELEASE   vX.Y.Z: that; with MOVE=yes vX.Y and vX, too
+#         RELEASE   vX.Y.Z: that tag; with MOVE=yes also vX.Y and vX
 #         LATEST    yes: latest
 #
-# main-… and vX.Y.Z are set once: where one is already, it stays what it was, and the others of
-# its kind with it. A second run of the same changes nothing.
+# main-… and vX.Y.Z are set only once: an existing tag stays, and its -ARCH tags with it. A second
+# run changes nothing.
 set -eu
 here=$(dirname "$0")
 crane=$here/crane.sh
 retry=$here/retry.sh
 
-# digest_of prints the digest of the one image that a layout has.
+# digest_of prints the digest of a layout's one image.
 digest_of() {
 	jq -er 'if (.manifests | length) == 1 then .manifests[0].digest else error("not one image") end' "$1/index.json"
 }
 
-# blob prints where a layout has what a digest names.
+# blob prints the path of a digest's contents in a layout.
 blob() {
 	echo "$1/blobs/$(echo "$2" | tr : /)"
 }
 
-# config_of prints where a layout has the configuration of its image.
+# config_of prints the path of the image's configuration in a layout.
 config_of() {
 	blob "$1" "$(jq -r .config.digest "$(blob "$1" "$(digest_of "$1")")")"
 }
@@ -44,7 +44,7 @@ push() {
 	trap 'rm -rf "$index"' EXIT
 	mkdir -p "$index/blobs/sha256"
 	echo '{"imageLayoutVersion":"1.0.0"}' >"$index/oci-layout"
-	for arch in amd64 arm64; do # both are there before either is pushed
+	for arch in amd64 arm64; do # check both before pushing either
 		layout=$layouts/$variant-$arch$suffix
 		found=$(jq -r .architecture "$(config_of "$layout")")
 		[ "$found" = "$arch" ] || { echo "publish: $layout is for $found" >&2; exit 1; }
@@ -52,7 +52,7 @@ push() {
 		jq -c --arg arch "$arch" '.manifests[0] | {mediaType, digest, size, platform: {architecture: $arch, os: "linux"}}' \
 			"$layout/index.json" >>"$index/manifests"
 	done
-	# GHCR shows the description of an index, and of nothing that it names.
+	# GHCR shows only an index's own description, not that of its images.
 	jq -cS '.config.Labels | with_entries(select(.key | startswith("org.opencontainers.image.") and (contains(".base.") | not)))' \
 		"$(config_of "$layouts/$variant-amd64$suffix")" >"$index/annotations"
 	jq -cn --slurpfile manifests "$index/manifests" --slurpfile annotations "$index/annotations" \
@@ -64,7 +64,7 @@ push() {
 	echo "index $digest"
 }
 
-# read_lines reads what push has printed, into amd64, arm64 and index.
+# read_lines reads push's output into amd64, arm64 and index.
 read_lines() {
 	lines=$(cat)
 	for what in amd64 arm64 index; do
@@ -80,7 +80,7 @@ sign() {
 	read_lines
 	for file in "$sbom-amd64.spdx.json" "$sbom-arm64.spdx.json"; do
 		[ -s "$file" ] || { echo "publish: no SBOM $file" >&2; exit 1; }
-		# The transparency log refuses about 3.5 MB, after minutes and without saying why.
+		# The transparency log refuses about 3.5 MB, after minutes and without a reason.
 		[ "$(wc -c <"$file")" -lt 3000000 ] || { echo "publish: $file is too large to be signed" >&2; exit 1; }
 	done
 	for digest in "$amd64" "$arm64" "$index"; do
@@ -99,7 +99,7 @@ tag() {
 	[ -z "${REVISION:-}" ] || once="main-$REVISION main-$(echo "$REVISION" | cut -c 1-7)"
 	[ -z "${RELEASE:-}" ] || once="$once $RELEASE"
 	names=
-	for name in $once; do # all are looked up before any is set
+	for name in $once; do # look up all before setting any
 		known=$(index_of "$repository:$name$suffix")
 		if [ -z "$known" ] || [ "$known" = "$index" ]; then
 			names="$names $name"
@@ -111,7 +111,7 @@ tag() {
 		names="$names ${RELEASE%.*} ${RELEASE%%.*}"
 	fi
 	[ "${LATEST:-}" != yes ] || names="$names latest"
-	# The index's comes last: who finds it finds the others.
+	# The index's tag comes last: whoever sees it finds the others, too.
 	for name in $names; do
 		for arch in amd64 arm64; do
 			eval "digest=\$$arch"
@@ -121,8 +121,8 @@ tag() {
 	done
 }
 
-# index_of prints the digest of a tag, and nothing where the registry says that there is
-# none. No other failure is taken for that: a tag that is set already could be moved.
+# index_of prints the digest of a tag, or nothing if the registry says that the tag does not
+# exist. Any other failure is an error: otherwise an existing tag could be moved.
 index_of() {
 	if answer=$("$crane" digest "$1" 2>&1); then
 		echo "$answer" | tail -n 1

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// publish runs the script that the workflow runs.
+// publish runs publish.sh, as the workflow does.
 func (r registry) publish(t *testing.T, env []string, stdin string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command("./publish.sh", args...)
@@ -41,7 +41,7 @@ func (r registry) must(t *testing.T, env []string, stdin string, args ...string)
 	return out
 }
 
-// tags are all the repository's tags and their digests.
+// tags returns the repository's tags with their digests.
 func (r registry) tags(t *testing.T) map[string]string {
 	t.Helper()
 	tags := map[string]string{}
@@ -51,18 +51,18 @@ func (r registry) tags(t *testing.T) map[string]string {
 	return tags
 }
 
-// rehearse publishes an image for both architectures as the workflow does, and again
-// as the weekly rebuild and a release do.
+// rehearse publishes an image for both architectures like the workflow, then like the weekly
+// rebuild and a release.
 func rehearse(t *testing.T, variant string) {
 	r := newRegistry(t, variant)
 	if _, err := r.publish(t, nil, "", "push", r.repository, variant, t.TempDir()); err == nil {
-		t.Error("published what is not there")
+		t.Error("published without layouts")
 	}
 	digests := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(0))
 	first := fields(digests)
-	r.wantTags(t, nil) // to push sets none
+	r.wantTags(t, nil) // push sets no tag
 	r.rehearseSigning(t, digests)
-	r.wantTags(t, nil) // nor does a signature, made or not
+	r.wantTags(t, nil) // nor does sign, whether it succeeds or fails
 
 	revision := "REVISION=" + stamp.revision
 	for what := range first {
@@ -94,14 +94,14 @@ func rehearse(t *testing.T, variant string) {
 			t.Errorf("%s: published %s, tested %s", arch, first[arch], img.digest)
 		}
 	}
-	// A release has its own names on the same digests.
+	// A release adds its own tags to the same digests.
 	r.must(t, []string{"RELEASE=v1.2.3", "MOVE=yes"}, digests, "tag", r.repository)
 	for _, name := range []string{"v1.2.3", "v1.2", "v1"} {
 		add(name, first)
 	}
 	r.wantTags(t, want)
 
-	// The weekly rebuild moves what is to move.
+	// The weekly rebuild moves latest, vX.Y and vX.
 	rebuilt := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(1))
 	weekly := fields(rebuilt)
 	if weekly["amd64"] == first["amd64"] {
@@ -114,17 +114,17 @@ func rehearse(t *testing.T, variant string) {
 	add("v1.2", weekly)
 	add("v1", weekly)
 	r.wantTags(t, want)
-	// A late run of another commit has its own name and leaves latest alone.
+	// A late run of another commit sets its own tags and leaves latest alone.
 	old := strings.Repeat("f", 40)
 	r.must(t, []string{"REVISION=" + old}, digests, "tag", r.repository)
 	add("main-"+old, first)
 	add("main-"+old[:7], first)
 	r.wantTags(t, want)
-	// Nor do other images move what has a commit's name.
+	// Another build of a commit does not move the commit's tags.
 	r.must(t, []string{revision}, rebuilt, "tag", r.repository)
 	r.wantTags(t, want)
 
-	// The other packing has names of its own.
+	// The image with zstd has its own tags.
 	if variant == "ubuntu22" {
 		lines := r.must(t, nil, "", "push", r.repository, variant, layoutsDir(0), "-zstd")
 		r.must(t, []string{revision, "LATEST=yes"}, lines, "tag", r.repository, "-zstd")
@@ -134,7 +134,7 @@ func rehearse(t *testing.T, variant string) {
 		r.wantTags(t, want)
 	}
 
-	// A registry that fails does not say that there is no such tag.
+	// An error of the registry does not mean that a tag is missing.
 	fails := r.failing(t)
 	if out, err := fails.publish(t, []string{revision, "LATEST=yes", "RETRIES=1"}, digests, "tag", fails.repository); err == nil {
 		t.Errorf("tagged at a registry that fails: %q", out)
@@ -142,8 +142,8 @@ func rehearse(t *testing.T, variant string) {
 	r.wantTags(t, want)
 }
 
-// rehearseSigning has cosign's place taken by a script that notes what it is asked, or fails: the
-// real one needs a service on the internet.
+// rehearseSigning replaces cosign by a script that logs its arguments, or fails: the real one
+// needs a service on the internet.
 func (r registry) rehearseSigning(t *testing.T, digests string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -174,11 +174,11 @@ func (r registry) rehearseSigning(t *testing.T, digests string) {
 	}
 	write(cosign, "#!/bin/sh\nexit 1\n")
 	if _, err := r.publish(t, env, digests, "sign", r.repository, sbom); err == nil {
-		t.Error("the script goes on without a signature")
+		t.Error("the script ignores a failed signature")
 	}
 }
 
-// failing is the same registry, but it cannot say what has the names of main.
+// failing returns the same registry behind a proxy that fails for tags main-….
 func (r registry) failing(t *testing.T) registry {
 	t.Helper()
 	host, name, _ := strings.Cut(r.repository, "/")
@@ -207,7 +207,7 @@ func (r registry) wantTags(t *testing.T, want map[string]string) {
 	}
 }
 
-// wantIndex looks at what a pull without an architecture gets.
+// wantIndex checks the index that a pull without an architecture gets.
 func (r registry) wantIndex(t *testing.T, digests map[string]string) {
 	t.Helper()
 	var index struct {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A registry is one on loopback, with the script that publishes.
+// A registry is a repository in a registry on loopback.
 type registry struct {
 	crane      string
 	repository string
@@ -39,7 +39,7 @@ func newRegistry(t *testing.T, variant string) registry {
 		if m := port.FindStringSubmatch(lines.Text()); m != nil {
 			r.repository = "127.0.0.1:" + m[1] + "/somebody/jettison-base-" + variant
 			go func() {
-				for lines.Scan() { // what it logs is of no use, and is not to block it
+				for lines.Scan() { // so that its log does not block it
 				}
 			}()
 			return r

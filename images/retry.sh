@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs a command again while it fails, as registries and signing services do at times:
-# images/retry.sh COMMAND [ARG...]. RETRIES (5) times, with waits of WAIT (15) seconds that double.
+# Repeats a command while it fails, because registries and signing services sometimes do:
+# images/retry.sh COMMAND [ARG...]. It tries RETRIES (5) times, after WAIT (15) seconds, doubled
+# each time.
 set -eu
 tries=${RETRIES:-5} wait=${WAIT:-15}
 while :; do

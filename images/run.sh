@@ -1,11 +1,11 @@
 #!/bin/sh
 # Runs an image under Docker: images/run.sh VARIANT ARCH IMAGE
-# IMAGE is a name that Docker knows, or an OCI layout on the disk. With REVISION in the
-# environment it has to be the build of that commit.
+# IMAGE is a name that Docker knows, or an OCI layout on disk. If REVISION is set, IMAGE must be
+# the build of that commit.
 set -eu
 variant=$1 arch=$2 image=$3
 if [ -d "$image" ]; then
-	# Not every Docker loads a layout, but each pulls from a registry on loopback.
+	# Not every Docker can load a layout, but each can pull from a registry on loopback.
 	log=$(mktemp)
 	"$(dirname "$0")/crane.sh" registry serve --address 127.0.0.1:0 2>"$log" &
 	server=$!
@@ -20,7 +20,7 @@ if [ -d "$image" ]; then
 	image=$name
 fi
 
-# says runs a command in the image and looks for a word in what it writes.
+# says runs a command in the image and wants a word in its output.
 says() {
 	word=$1
 	shift

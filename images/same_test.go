@@ -17,7 +17,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// find is the first group of a pattern.
+// find returns the first group of a pattern's match in a file.
 func find(t *testing.T, name, pattern string) string {
 	t.Helper()
 	m := regexp.MustCompile("(?ms)" + pattern).FindStringSubmatch(read(t, name))
@@ -27,7 +27,7 @@ func find(t *testing.T, name, pattern string) string {
 	return m[1]
 }
 
-// TestSameFlags: the binary is built alike everywhere.
+// TestSameFlags: the images, the Makefile and the benchmarks build the binary with the same flags.
 func TestSameFlags(t *testing.T) {
 	t.Parallel()
 	const scratch, ubuntu, makefile = "../Dockerfile.scratch", "../Dockerfile.ubuntu22", "../Makefile"
@@ -46,9 +46,9 @@ func TestSameFlags(t *testing.T) {
 	}
 }
 
-// TestWorkflows: every action is pinned, no job has more rights than it names, and none
-// asks sudo for the whole environment: that of Ubuntu 26.04 does not hand it on, and others
-// hand on a home that root then fills.
+// TestWorkflows: every action is pinned, every job names its permissions, and none passes the
+// whole environment through sudo: Ubuntu 26.04's sudo refuses that, and others pass a HOME that
+// root then fills.
 func TestWorkflows(t *testing.T) {
 	t.Parallel()
 	names, err := filepath.Glob("../.github/workflows/*.yml")
@@ -64,16 +64,16 @@ func TestWorkflows(t *testing.T) {
 			}
 		}
 		if strings.Contains(text, "runs-on: ubuntu-latest") {
-			t.Errorf("%s: a runner is to be of a named release", name)
+			t.Errorf("%s: a runner must name a release", name)
 		}
 		if jobs, limits := strings.Count(text, "    runs-on:"), strings.Count(text, "    timeout-minutes:"); jobs != limits {
 			t.Errorf("%s: %d jobs, %d with a time limit", name, jobs, limits)
 		}
 		if strings.Contains(text, "sudo -E") || strings.Contains(text, "sudo --preserve-env ") {
-			t.Errorf("%s: sudo is to be told which variables", name)
+			t.Errorf("%s: sudo must name the variables that it passes", name)
 		}
 		if !strings.Contains(text, "\npermissions: {}\n") {
-			t.Errorf("%s: jobs that name no permissions have some", name)
+			t.Errorf("%s: jobs have permissions by default", name)
 		}
 		if jobs, rights := strings.Count(text, "    runs-on:")+strings.Count(text, "\n    uses: ./"), strings.Count(text, "    permissions:\n"); jobs != rights {
 			t.Errorf("%s: %d jobs, %d with permissions", name, jobs, rights)

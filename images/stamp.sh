@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What an image and its binary say they were built from. To be read with "."; what is
-# set already stays. The same commit says the same, so that it builds the same. A fork's
+# Sets the origin that an image and its binary report. Read it with "."; variables that are set
+# already stay. The values depend on the commit only, so that builds are reproducible. A fork's
 # workflow sets SOURCE, so that its images do not claim to be ours.
 VERSION=${VERSION:-$(git describe --tags --always --dirty)}
 REVISION=${REVISION:-$(git rev-parse HEAD)}

@@ -15,17 +15,15 @@ import (
 	"time"
 )
 
-// Stand-ins for the images of the Dockerfiles' FROM lines: Debian's smallest set of
-// packages in place of Ubuntu, and the same with this machine's Go and certificates
-// in place of golang. They have the real names, so that the Dockerfiles resolve as
-// they are.
+// Stand-ins for the images in the Dockerfiles' FROM lines: Debian's smallest set of packages
+// replaces Ubuntu, and the same with this machine's Go and certificates replaces golang. They
+// have the real names, so that the Dockerfiles work unchanged.
 const (
 	ubuntuImage = "docker.io/library/ubuntu:22.04"
 	golangImage = "docker.io/library/golang:latest"
 )
 
-// A store is a place of its own for buildah's images, with the stand-ins for one
-// architecture in it.
+// A store is a separate storage of buildah, with the stand-ins for one architecture.
 type store struct{ buildah []string }
 
 // newStore makes the stand-ins for an architecture.
@@ -33,7 +31,7 @@ func newStore(t *testing.T, arch string) store {
 	t.Helper()
 	dir := filepath.Join(os.Getenv(inside), arch)
 	s := store{[]string{"buildah", "--storage-driver", driver(t), "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run")}}
-	base := os.Getenv("UBUNTU") // an archive of the real one, to measure with
+	base := os.Getenv("UBUNTU") // an archive of the real Ubuntu, to measure sizes
 	if base == "" || arch != runtime.GOARCH {
 		base = bootstrap(t, arch)
 	}
@@ -52,8 +50,8 @@ func newStore(t *testing.T, arch string) store {
 	return s
 }
 
-// driver is how buildah keeps layers: on top of each other where the kernel lets it,
-// else each as a copy of the one below, which takes some minutes more.
+// driver returns buildah's storage driver: overlay if the kernel permits it, or else vfs, which
+// copies each layer and takes some minutes more.
 func driver(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(os.Getenv(inside), "overlay-")
@@ -92,9 +90,8 @@ func (s store) run(t *testing.T, args ...string) string {
 	return command(t, s.buildah[0], append(s.buildah[1:len(s.buildah):len(s.buildah)], args...)...)
 }
 
-// build builds an image with images/build.sh, as the workflow does, and returns the
-// layout. Another number makes another image of the same, with nothing taken from
-// the first.
+// build builds an image with images/build.sh, like the workflow, and returns the layout. A number
+// other than 0 builds the image again without the cache.
 func (s store) build(t *testing.T, variant, arch string, number int) string {
 	t.Helper()
 	out := filepath.Join(layoutsDir(number), variant+"-"+arch)
@@ -118,8 +115,8 @@ func (s store) build(t *testing.T, variant, arch string, number int) string {
 	return out
 }
 
-// buildTwice builds an image and another of the same, some seconds later, so that what
-// depends on the time differs.
+// buildTwice builds an image twice, some seconds apart, so that everything that depends on the
+// time differs.
 func (s store) buildTwice(t *testing.T, variant, arch string) (layouts [2]string) {
 	t.Helper()
 	built := t.Run("build", func(t *testing.T) {
@@ -137,12 +134,12 @@ func (s store) buildTwice(t *testing.T, variant, arch string) (layouts [2]string
 	return layouts
 }
 
-// layoutsDir is where build leaves the layouts of that number.
+// layoutsDir returns the directory of the layouts that build makes with that number.
 func layoutsDir(number int) string {
 	return filepath.Join(os.Getenv(inside), fmt.Sprintf("layouts-%d", number))
 }
 
-// digest is that of a stand-in.
+// digest returns the digest of a stand-in.
 func (s store) digest(t *testing.T, image string) string {
 	t.Helper()
 	return strings.TrimSpace(s.run(t, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", image))

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// rehearseWorkflow has act run the jobs of the workflow that publish, as a push to main of
-// a fork would: their own steps, with the registry on loopback for GHCR, stand-ins for
-// the actions that need GitHub (testdata/actions), and scripts for the commands that need the
-// internet. The jobs before them are what TestImages has done.
+// rehearseWorkflow has act run the workflow's publishing jobs, as after a push to a fork's main.
+// A registry on loopback replaces GHCR, stand-ins replace the actions that need GitHub
+// (testdata/actions), and scripts the commands that need the internet. TestImages stands for the
+// jobs before them.
 func rehearseWorkflow(t *testing.T) {
 	w := newWorkflow(t)
-	// A signature that fails stops it before any tag.
+	// A failed signature stops the job before any tag.
 	w.command(t, "cosign", "exit 1")
 	for _, variant := range published {
 		if text, err := w.run("publish", "variant:"+variant); err == nil || !strings.Contains(text, "Failure - Main Sign") {
@@ -40,17 +40,17 @@ func rehearseWorkflow(t *testing.T) {
 	}
 	w.wantTags(t)
 	signatures := strings.Count(read(t, w.signed), "sign --yes ")
-	if want := 2 * 3 * (len(published) + 1); signatures != want { // three digests of each, and of ubuntu22's other packing, twice
+	if want := 2 * 3 * (len(published) + 1); signatures != want { // three digests of each image and of ubuntu22 with zstd, twice
 		t.Errorf("%d signatures, want %d", signatures, want)
 	}
 }
 
-// A workflow is build.yml in a clone, and what stands around it.
+// A workflow is build.yml in a clone, with its surroundings.
 type workflow struct {
 	dir, clone, signed string
 	revision           string
-	registry           registry // of which repository is the host and owner
-	tagged             bool
+	registry           registry // its repository is only the host and owner
+	tagged             bool     // the tags are expected
 }
 
 func newWorkflow(t *testing.T) *workflow {
@@ -67,7 +67,7 @@ func newWorkflow(t *testing.T) *workflow {
 	w.write(t, name, text)
 	w.write(t, filepath.Join(w.dir, "event.json"), `{"ref": "refs/heads/main", "repository": {"name": "fork", "default_branch": "main", "owner": {"login": "Somebody"}}}`)
 	command(t, "git", "-C", w.clone, "remote", "set-url", "origin", "https://github.com/Somebody/fork.git")
-	// What the build job leaves.
+	// The artifacts of the build job.
 	for _, variant := range published {
 		for _, arch := range []string{"amd64", "arm64"} {
 			to := filepath.Join(w.dir, "artifacts", variant+"-"+arch)
@@ -84,7 +84,7 @@ func newWorkflow(t *testing.T) *workflow {
 	}
 	command(t, "go", "build", "-modfile=../tools/go.mod", "-o", filepath.Join(w.dir, "act"), "github.com/nektos/act")
 	w.command(t, "docker", `[ "$1" = login ] && cat >/dev/null`)
-	w.command(t, "gh", "git rev-parse HEAD") // of main
+	w.command(t, "gh", "git rev-parse HEAD") // the commit of main
 	return w
 }
 
@@ -95,7 +95,7 @@ func (w *workflow) write(t *testing.T, name, text string) {
 	}
 }
 
-// command has a script take the place of a command.
+// command replaces a command by a script.
 func (w *workflow) command(t *testing.T, name, script string) {
 	t.Helper()
 	bin := filepath.Join(w.dir, "bin")
@@ -134,7 +134,7 @@ func (w *workflow) run(job string, matrix ...string) (string, error) {
 	return string(out), err
 }
 
-// wantTags fails unless the fork's repositories have the tags of a push to main, or none.
+// wantTags wants the tags of a push to main in the fork's repositories if tagged, and else none.
 func (w *workflow) wantTags(t *testing.T) {
 	t.Helper()
 	for _, variant := range published {

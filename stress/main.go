@@ -1,6 +1,5 @@
-// Stress runs the tests again and again, with the race detector and without, beside busy
-// loops on every core, and says what failed how often. The log of each run that failed is
-// kept.
+// Stress runs the tests repeatedly, with the race detector and without, beside busy loops on
+// every core, and prints how often each test failed. It stores the log of each failed run.
 package main
 
 import (
@@ -54,10 +53,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		withRace = append(withRace, mode == "race")
 	}
-	if err := keepIn(logs); err != nil {
+	if err := makeLogDir(logs); err != nil {
 		return err
 	}
-	// The loops are threads of this process, so that they end with it, whatever ends it.
+	// The loops are threads of this process, so that they always end with it.
 	runtime.GOMAXPROCS(*busy + runtime.NumCPU())
 	for range *busy {
 		go spin()
@@ -98,8 +97,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// keepIn makes the directory for logs.
-func keepIn(dir *string) (err error) {
+// makeLogDir makes the directory for logs, and names it in dir if that is empty.
+func makeLogDir(dir *string) (err error) {
 	if *dir == "" {
 		*dir, err = os.MkdirTemp("", "jettison-stress-")
 		return err
@@ -121,15 +120,15 @@ func spin() {
 	}
 }
 
-// once runs the tests one time. That tests fail is no error.
+// once runs the tests one time. Failed tests are no error.
 func once(ctx context.Context, race bool, extra, packages []string) (*result, error) {
 	args := []string{"test", "-json", "-count=1", "-timeout=30m"}
 	if race {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(append(args, extra...), packages...)...)
-	// A group of its own, so that an interrupt reaches go, the tests and what they started,
-	// and each one time.
+	// Its own process group: an interrupt reaches go, the tests and their children, each
+	// once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 20 * time.Second

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Real tests of a module of its own: one that always fails, one that does every other time,
-// one that is skipped and a package that does not build.
+// flaky has real tests for a module of its own: one always fails, one fails every other time,
+// one is skipped.
 const flaky = `package flaky
 
 import (
@@ -37,7 +37,7 @@ func TestSometimes(t *testing.T) {
 func TestSkipped(t *testing.T) { t.Skip() }
 `
 
-// inModule makes the module of these files the current directory.
+// inModule makes a module of files, and changes into it.
 func inModule(t *testing.T, files map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,7 +85,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// An interrupt ends the tests, too.
+// TestInterrupted wants an interrupt to end the tests, too.
 func TestInterrupted(t *testing.T) {
 	inModule(t, map[string]string{"slow_test.go": `package slow
 

@@ -13,17 +13,17 @@ import (
 
 const module = "github.com/lpportorino/jettison-base-images/"
 
-// An event is what go test -json writes a line of; see go doc test2json.
+// An event is one line of go test -json; see go doc test2json.
 type event struct {
 	Action, Package, ImportPath, Test, Output string
 }
 
-// A result is what came of one run.
+// A result is the outcome of one run.
 type result struct {
 	passed  int
 	skipped map[string]bool // by name
-	failed  map[string]bool // by name: the innermost tests, or a package where none failed
-	log     []byte          // what go test writes without -json, package by package
+	failed  map[string]bool // by name: the innermost tests, or a package without failed tests
+	log     []byte          // as go test writes it without -json, package by package
 	took    time.Duration
 }
 
@@ -68,7 +68,7 @@ func read(text io.Reader) (*result, error) {
 	for _, in := range slices.Sorted(maps.Keys(logs)) {
 		r.log = append(r.log, logs[in]...)
 	}
-	// A test fails with each of its subtests: the subtest says more.
+	// A test fails with any of its subtests; only the subtest is listed.
 	for name := range r.failed {
 		for i := strings.LastIndexByte(name, '/'); i > strings.IndexByte(name, ' ') && strings.Contains(name, " "); i = strings.LastIndexByte(name[:i], '/') {
 			delete(r.failed, name[:i])
@@ -83,7 +83,7 @@ func (r *result) String() string {
 
 func names(of map[string]bool) []string { return slices.Sorted(maps.Keys(of)) }
 
-// A tally counts in how many runs something came, by its name.
+// A tally counts the runs in which a test appeared, by its name.
 type tally map[string]int
 
 func (t tally) add(of map[string]bool) {
@@ -92,7 +92,7 @@ func (t tally) add(of map[string]bool) {
 	}
 }
 
-// print says what came how often, the most frequent first.
+// print lists the tests with their counts, the most frequent first.
 func (t tally) print(w io.Writer, what string, runs int) {
 	fmt.Fprintf(w, "%s in %d runs: %d\n", what, runs, len(t))
 	for _, name := range slices.SortedFunc(maps.Keys(t), func(a, b string) int {

@@ -1,4 +1,4 @@
-// crash writes the time, in nanoseconds since 1970, and dies of a null pointer.
+// crash prints the time, in nanoseconds since 1970, and dies of a null pointer.
 #include <stdio.h>
 #include <time.h>
 int main(void) {

@@ -1,7 +1,6 @@
-// An app that writes lines at a steady rate and costs next to nothing itself:
-// steady RATE LINES. Each line has 92 bytes and begins with the instant it was
-// written at, in nanoseconds of the wall clock. Above 1,000 lines a second they come
-// in groups, every millisecond.
+// steady RATE LINES writes lines at a steady rate, and takes little CPU time itself. Each line
+// has 92 bytes and begins with the time of its write, in nanoseconds of the wall clock. Above
+// 1,000 lines a second they come in groups, every millisecond.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -27,7 +27,7 @@ static void capture(int frame, const int *sensor) {
 }
 
 int main() {
-	setvbuf(stdout, nullptr, _IOLBF, 0); // a line at once, although stdout is a pipe
+	setvbuf(stdout, nullptr, _IOLBF, 0); // write each line at once, although stdout is a pipe
 	puts("camera starts{{temperature:42}}");
 	fputs("WARNING: sensor is warm\n", stderr);
 	notify("READY=1");

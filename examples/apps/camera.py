@@ -13,7 +13,7 @@ def notify(state):
 
 
 def capture(frame, sensors):
-    # flush: a line at once, although stdout is a pipe
+    # flush: write each line at once, although stdout is a pipe
     print(f"frame {frame} of sensor {sensors[1]}{{{{frames}}}}{{{{__healthpool__frames_beats}}}}", flush=True)
 
 

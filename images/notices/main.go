@@ -1,5 +1,5 @@
-// Notices writes the licences of a program: ours, and those of all that is in it, as the Go
-// distribution and the module cache have them. It runs in the builders of the images.
+// Notices writes our licence and those of the modules in a program, from the Go distribution and
+// the module cache. It runs in the builders of the images.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Rootfs writes what an image without a distribution needs beside its binaries: a
-// user, certificates of the public authorities, time zones and /tmp. It runs in the
-// builder of Dockerfile.scratch.
+// Rootfs writes the files that an image without a distribution needs beside its binaries: a user,
+// certificates of the public authorities, time zones and /tmp. It runs in the builders of the
+// images without a distribution.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 const (
 	passwd = "root:x:0:0:root:/root:/usr/local/bin/wrapp\narcher:x:1000:1000:archer:/home/archer:/usr/local/bin/wrapp\nnobody:x:65534:65534:nobody:/:/usr/local/bin/wrapp\n"
 	group  = "root:x:0:\nvideo:x:44:archer\narcher:x:1000:\nnogroup:x:65534:\n"
-	// Names are looked for in /etc/hosts before DNS.
+	// nsswitch has names looked up in /etc/hosts before DNS.
 	nsswitch = "hosts: files dns\n"
 )
 
@@ -46,14 +46,14 @@ func write(dir string) error {
 			return err
 		}
 	}
-	// Any uid of the group root can keep a spool: that is how engines that choose a uid do it.
+	// Any UID with the group root can write the spool: engines that choose a UID run containers so.
 	if err := errors.Join(
 		os.Chown(filepath.Join(dir, "home/archer"), 1000, 1000),
 		os.Chown(filepath.Join(dir, "var/lib/wrapp"), 1000, 0),
 	); err != nil {
 		return err
 	}
-	// The bundle has the licence of Mozilla, which Debian's package brings.
+	// The bundle is under Mozilla's licence, which is in Debian's package.
 	for _, name := range []string{"etc/ssl/certs/ca-certificates.crt", "usr/share/doc/ca-certificates/copyright"} {
 		if err := copyFile(filepath.Join(dir, name), filepath.Join("/", name)); err != nil {
 			return fmt.Errorf("certificates: %w", err)
@@ -62,8 +62,7 @@ func write(dir string) error {
 	return zones(filepath.Join(dir, "usr/share/zoneinfo"))
 }
 
-// zones unpacks the time zones that come with Go, so that they do not depend on
-// what else the builder has.
+// zones unpacks Go's time zones, so that they do not depend on the builder's packages.
 func zones(dir string) error {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 	usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
 )
 
-// open opens the file of the lock, which another user may have made.
+// open opens the lock file, which another user may have created.
 func open(t testing.TB) *os.File {
 	t.Helper()
 	const name = "/tmp/jettison-core-pattern.lock"
@@ -31,7 +31,7 @@ func open(t testing.TB) *os.File {
 	return f
 }
 
-// Hold keeps other tests of this machine from changing the settings, until unlock is called.
+// Hold prevents other tests on this machine from changing the settings until unlock.
 func Hold(t testing.TB) (unlock func()) {
 	t.Helper()
 	lock := open(t)
@@ -42,9 +42,9 @@ func Hold(t testing.TB) (unlock func()) {
 }
 
 // Set sets kernel.core_pattern and kernel.core_uses_pid until the end of the test. Tests that
-// call Set go by one lock: those that want the same settings share it, and a change waits for
-// all others to end. A process of its own restores the settings, also when the test is killed.
-// The error says that the kernel does not take them.
+// call Set use one lock: those that want the current settings share it, and a change waits for
+// all others to end. A separate process restores the settings, even if the test is killed. The
+// error says that the kernel does not accept them.
 func Set(t testing.TB, pattern, usesPID string) error {
 	t.Helper()
 	lock := open(t)
@@ -73,7 +73,7 @@ func Set(t testing.TB, pattern, usesPID string) error {
 	guard := exec.Command("sh", "-c", `cat >/dev/null; printf %s "$1" >"$2"; printf %s "$3" >"$4"`, "guard",
 		string(old), patternSetting, string(oldUsesPID), usesPIDSetting)
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	guard.ExtraFiles = []*os.File{lock} // it holds the lock until it is done
+	guard.ExtraFiles = []*os.File{lock} // the guard holds the lock until it is done
 	stdin, err := guard.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func Set(t testing.TB, pattern, usesPID string) error {
 	t.Cleanup(func() {
 		stdin.Close()
 		if err := guard.Wait(); err != nil {
-			t.Errorf("put the core pattern back: %v", err)
+			t.Errorf("restore the core pattern: %v", err)
 		}
 		if now, err := os.ReadFile(patternSetting); err != nil || string(now) != string(old) {
 			t.Errorf("the core pattern is %q now and was %q: %v", now, old, err)

@@ -12,7 +12,7 @@ import (
 // buildID returns the build ID of an executable, or what Go's linker puts in its place. It
 // is empty if the file has neither or cannot be read.
 func buildID(path string) string {
-	// The name may come from a core, and stand for anything.
+	// The path may come from a core, and name anything, such as a FIFO.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// ReadCore is the Builtin that wrapp has.
+// ReadCore is wrapp's own Builtin.
 func ReadCore(ctx context.Context, core, executable string) (string, []signature.Frame, error) {
 	opts := corefile.Options{Executable: executable}
 	if until, ok := ctx.Deadline(); ok {
@@ -30,11 +30,11 @@ func ReadCore(ctx context.Context, core, executable string) (string, []signature
 		frames = append(frames, frame)
 	}
 	c.Close()
-	// What the first paragraph tells is in the report already.
+	// The report already has the contents of the first paragraph.
 	_, rest, _ := strings.Cut(text, "\n\n")
 	return rest, frames, nil
 }
 
-// mostFrames is how many frames are looked through for the app's own; a runtime may have
-// many on top.
+// mostFrames bounds the frames that are searched for the app's own; a runtime may put many
+// on top.
 const mostFrames = 64

@@ -14,14 +14,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// evidence is what was found of one crash.
+// evidence is what was found about one crash.
 type evidence struct {
 	at      time.Time // of the crash
 	core    *found    // nil: none
 	trace   trace
 	without string   // why there is no trace
-	broken  []string // files that may be its core
-	skipped int      // cores before it that were not reported
+	broken  []string // files that may be its core but cannot be read
+	skipped int      // earlier cores that were not reported
 }
 
 // appReport begins a report about the app itself.
@@ -38,17 +38,17 @@ func (w *Watch) page(title, when string) *page {
 	return p
 }
 
-// moment is an instant as it is told: by itself and since the app's start.
+// moment formats an instant as local time and as time since the app's start.
 func (w *Watch) moment(at time.Time) string {
 	return moment(at) + ", after " + span(at.Sub(w.began))
 }
 
-// process is the row about a process of the app's.
+// process writes the row about the app's process.
 func (w *Watch) process(p *page, threads int) {
 	p.row("process", strconv.Itoa(w.app.PID())+w.who()+plural(threads, "thread"))
 }
 
-// deathReport is the report of the app's end.
+// deathReport returns the report of the app's end.
 func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	sig := d.status.Signal()
 	r := w.appReport(kind)
@@ -84,7 +84,7 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	p.row("status", status)
 	p.row("executable", executableRow(exe))
 	if sig != 0 && sig != syscall.SIGKILL {
-		p.row("backtrace", e.told())
+		p.row("backtrace", e.source())
 	}
 	p.trace(&e.trace)
 	if d.block != nil {
@@ -96,7 +96,7 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	return w.finished(r, p)
 }
 
-// coreReport is the report of a core of another process of the app's tree.
+// coreReport returns the report of another process's core in the app's tree.
 func (w *Watch) coreReport(e *evidence) *Report {
 	c := e.core
 	r := w.appReport(Core)
@@ -111,7 +111,7 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	p.row("process", strconv.Itoa(c.pid)+", child of "+strconv.Itoa(c.ppid)+plural(c.threads, "thread"))
 	cause(p, c)
 	p.row("executable", executableRow(c.executable))
-	p.row("backtrace", e.told())
+	p.row("backtrace", e.source())
 	if e.skipped > 0 {
 		p.row("besides", w.tooFast(e.skipped))
 	}
@@ -122,12 +122,12 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	return w.finished(r, p)
 }
 
-// tooFast tells of cores that no report is about.
+// tooFast states how many cores were not reported.
 func (w *Watch) tooFast(cores int) string {
 	return strconv.Itoa(cores) + " more processes that " + w.opts.Name + " had started left cores; they are not reported, because they came too fast"
 }
 
-// skippedReport counts the cores that no report has told of.
+// skippedReport returns a report with the number of cores not reported so far.
 func (w *Watch) skippedReport() *Report {
 	r := w.appReport(Core)
 	r.Count = w.skipped
@@ -136,7 +136,7 @@ func (w *Watch) skippedReport() *Report {
 	return r
 }
 
-// tracebackReport is the report of a traceback that the app has survived.
+// tracebackReport returns the report of a traceback that the app has survived.
 func (w *Watch) tracebackReport(b *heard) *Report {
 	r := w.appReport(Traceback)
 	r.Signature = b.sign()
@@ -151,15 +151,15 @@ func (w *Watch) tracebackReport(b *heard) *Report {
 	return w.finished(r, p)
 }
 
-// told is the row about the backtrace.
-func (e *evidence) told() string {
+// source says which tool took the backtrace, or why there is none.
+func (e *evidence) source() string {
 	if e.trace.by != "" {
 		return "by " + e.trace.by + ", below"
 	}
 	return "none: " + e.without
 }
 
-// cause writes what the kernel said of the signal.
+// cause writes the row about the signal's cause, from the core's siginfo.
 func cause(p *page, c *found) {
 	if c != nil && c.info.signal != 0 {
 		p.row("cause", c.info.String())
@@ -214,7 +214,7 @@ func coreBlock(p *page, r *Report, exe string, e *evidence) {
 	p.block("core", text)
 }
 
-// whyTruncated is a guess.
+// whyTruncated returns a likely reason, not a certain one.
 func whyTruncated(c *found) string {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(c.dir, &fs); err == nil && fs.Bavail*uint64(fs.Bsize) < 1<<20 {
@@ -240,7 +240,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 				why = w.packed.Error()
 			}
 			return "the core is in systemd-coredump's store, compressed (" + file + "): " + why + "; to open it: coredumpctl debug " + strconv.Itoa(w.app.PID()) +
-				"; to have a backtrace here install what unpacks it, or set Compress=no in /etc/systemd/coredump.conf"
+				"; to have a backtrace here install the program that unpacks it, or set Compress=no in /etc/systemd/coredump.conf"
 		}
 		return w.pattern.without()
 	case hardLimit() == 0:
@@ -254,7 +254,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 	}
 	text := "no core was found in " + strings.Join(places, ", ") + " (kernel.core_pattern is " + strconv.Quote(w.pattern.text) + ")"
 	if !status.CoreDumped() {
-		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; the executable must be readable for it, and its own limit for cores (ulimit -c) not be 0; and of an app that changes its user itself there is a core only with fs.suid_dumpable=1 (sysctl)"
+		text += "; the kernel wrote none: that directory must exist where the app runs, have room and be writable for its user; that user must be able to read the executable; the app's own limit for cores (ulimit -c) must not be 0; and an app that changes its user itself leaves a core only with fs.suid_dumpable=1 (sysctl)"
 	}
 	return text
 }
@@ -269,12 +269,11 @@ func hardLimit() uint64 {
 	return l.Max
 }
 
-// memory is what is known of memory and limits, a line each.
+// memory describes memory use, the cgroup and the limits, in a line each. peak is in bytes.
 func (w *Watch) memory(peak int64) string {
 	seen := w.life.seen()
 	kib := func(name string) int64 { return int64(seen.status.number(name)) << 10 }
-	// What wait says of a process begins with what we had ourselves when we
-	// started it.
+	// wait4's peak of a process includes our own size at the time of the fork.
 	if peak <= int64(readStatus("/proc/self").number("VmHWM:"))<<10 {
 		peak = kib("VmHWM:")
 	}
@@ -319,7 +318,7 @@ func (w *Watch) memory(peak int64) string {
 	return text
 }
 
-// who is whom the app runs as.
+// who returns the name and UID of the user that the app runs as.
 func (w *Watch) who() string {
 	u := w.cmd.User
 	if u == nil {
@@ -348,10 +347,10 @@ func executableRow(path string) string {
 	return path
 }
 
-// moment is local time, as the run markers are, with the offset.
+// moment formats an instant as local time, like the run markers, with the UTC offset.
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000 -07:00") }
 
-// join puts reasons into one line.
+// join puts reasons into one line, without adjacent duplicates.
 func join(reasons []string) string {
 	return strings.Join(slices.Compact(reasons), "; ")
 }

@@ -22,9 +22,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// A process.Supervisor reaps all children of its process, so each test of a Watch
-// runs one in a process of its own: this test binary, which $TEST_ROLE makes
-// something else.
+// A process.Supervisor reaps all children of its process, so each test of a Watch runs it in
+// a process of its own: this test binary, in the role that $TEST_ROLE names.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin, "signed": signed}
@@ -36,12 +35,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// watched is an app that is started and watched.
+// watched is a started app with its Watch.
 type watched struct {
 	opts Options
 	*Watch
 	cmd process.Command
-	out *os.File // what the app writes
+	out *os.File // the app's output
 }
 
 // watch runs f for an app, and prints its reports as JSON.
@@ -90,7 +89,7 @@ func (w *watched) finish() {
 	w.Finish(nil)
 }
 
-// line waits for a line that the app writes.
+// line waits until the app writes a line.
 func (w *watched) line(text string) {
 	var all []byte
 	b := make([]byte, 1)
@@ -103,7 +102,7 @@ func (w *watched) line(text string) {
 	}
 }
 
-// reports are what a role reports of an app.
+// reports runs an app in a role and returns its reports, and the role's other output.
 func reports(t *testing.T, role string, env []string, app ...string) (reports []Report, rest string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -131,7 +130,7 @@ func reports(t *testing.T, role string, env []string, app ...string) (reports []
 	return reports, stderr.String()
 }
 
-// hang dumps the app twice, has it go on, and dumps it when it has ended.
+// hang dumps the app twice, lets it run on, and tries a dump after its end.
 func hang(w *watched) {
 	w.start()
 	w.line("ready")
@@ -191,7 +190,7 @@ func TestHang(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if strings.Count(r.Message, "waits_for_ever (") != 4 {
-		t.Errorf("not four threads, of which gdb tells where they are:\n%s", r.Message)
+		t.Errorf("gdb does not show the places of four threads:\n%s", r.Message)
 	}
 	for _, text := range []string{"app hangs: it does not answer", "4 threads", "app.c:", " app: ", "ready"} {
 		if !strings.Contains(r.Message, text) {
@@ -211,8 +210,7 @@ func TestHangWithoutGDB(t *testing.T) {
 	}
 }
 
-// TestHangingGDB has gdb itself hang, with the app stopped: the app goes on all
-// the same.
+// TestHangingGDB has gdb itself hang while it holds the app: the app runs on all the same.
 func TestHangingGDB(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -249,8 +247,8 @@ func stopped(w *watched) {
 	fmt.Fprintln(os.Stderr, w.app.Status())
 }
 
-// TestStopWhileHeld stops an app that gdb holds for ever: it gets its signal, and
-// not SIGKILL in the end. That it is held is told meanwhile.
+// TestStopWhileHeld stops an app that gdb holds for ever: the app gets its stop signal, not
+// SIGKILL in the end. Hold and Free are called.
 func TestStopWhileHeld(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -267,8 +265,8 @@ func TestStopWhileHeld(t *testing.T) {
 	}
 }
 
-// tracebacks tells of a traceback at each "traceback" that the app writes, and the app
-// of each report, if it has made a FIFO for that.
+// tracebacks calls Traceback for each "traceback" that the app writes. If the app has made a
+// FIFO, it reports each delivery to the app.
 func tracebacks(w *watched) {
 	deliver := w.opts.Deliver
 	w.opts.Deliver = func(r *Report) {
@@ -321,7 +319,7 @@ func TestTracebacks(t *testing.T) {
 	}
 }
 
-// builtin has a reader of cores in place of gdb.
+// builtin runs the app with a fake Builtin in place of gdb.
 func builtin(w *watched) {
 	w.opts.Builtin = func(_ context.Context, core, executable string) (string, []signature.Frame, error) {
 		info, err := os.Stat(core)
@@ -344,12 +342,12 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
-// needCores skips the test where the kernel does not write cores into the app's directory.
+// needCores skips the test unless the kernel writes cores into the app's directory.
 func needCores(t *testing.T) {
 	t.Helper()
 	pattern, err := readPattern("/proc/sys/kernel")
 	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
-		t.Skipf("no cores to be had here: %v, %v", pattern, err)
+		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
 	}
 }
 
@@ -396,7 +394,7 @@ func note(name string, kind uint32, desc []byte) []byte {
 	return append(b, make([]byte, -len(desc)&3)...)
 }
 
-// coreOf is a core with nothing but notes.
+// coreOf returns a core with nothing but notes.
 func coreOf(notes []byte) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 64+56)
@@ -411,7 +409,7 @@ func coreOf(notes []byte) []byte {
 	return append(b, notes...)
 }
 
-// FuzzReadCore reads cores that a hostile program may leave.
+// FuzzReadCore reads cores as a hostile program may leave them.
 func FuzzReadCore(f *testing.F) {
 	process := note("CORE", noteProcess, make([]byte, 136))
 	f.Add(coreOf(process))

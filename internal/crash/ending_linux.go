@@ -17,14 +17,14 @@ func (w *Watch) ending() {
 	defer cancel()
 	w.last = w.death()
 	if p, err := readPattern(sysKernel); err == nil && w.opts.Core {
-		// The pattern may have changed since.
+		// The pattern may have changed since the app's start.
 		w.looking.Lock()
 		w.pattern, w.finder.pattern = p, p
 		w.looking.Unlock()
 	}
-	broken := w.look(ctx, w.last.status.CoreDumped())
+	broken := w.findCores(ctx, w.last.status.CoreDumped())
 	if kind, crash := w.last.kind(); !crash || kind != Signal {
-		// What was written last decides.
+		// A traceback in the last output may make it a crash.
 		w.awaitOutput(ctx)
 		w.decide(ctx, nil)
 		return
@@ -33,7 +33,7 @@ func (w *Watch) ending() {
 	w.decide(ctx, broken)
 }
 
-// decide reports the death, if it is one to report, once.
+// decide reports the death if it is a crash, and only once.
 func (w *Watch) decide(ctx context.Context, broken []string) {
 	d := w.last
 	d.block = w.lastBlock(false)
@@ -62,7 +62,7 @@ func (w *Watch) decide(ctx context.Context, broken []string) {
 	w.opts.Deliver(w.deathReport(kind, d, &e))
 }
 
-// death is what is known of the app's end, just after it.
+// death collects what is known just after the app's end.
 func (w *Watch) death() *death {
 	d := &death{at: time.Now(), status: w.app.Status(), stopped: w.app.Stopped(), stopSignal: w.cmd.StopSignal}
 	if limits := d.status.Limits(); limits != "" {
@@ -79,14 +79,14 @@ func (w *Watch) death() *death {
 	return d
 }
 
-// end reports what is left when the tree is gone.
+// end delivers the remaining reports when the app's tree is gone.
 func (w *Watch) end() {
 	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
 	defer cancel()
 	w.decide(ctx, nil)
 	w.survived(time.Now())
-	w.tellSums(true)
-	w.look(ctx, true)
+	w.deliverSums(true)
+	w.findCores(ctx, true)
 	w.children.Wait()
 	if w.skipped > 0 {
 		w.opts.Deliver(w.skippedReport())
@@ -98,7 +98,7 @@ func (w *Watch) end() {
 	w.looking.Unlock()
 }
 
-// awaitOutput waits until the output is complete, but not long.
+// awaitOutput waits until the output is complete, for outputGrace at most.
 func (w *Watch) awaitOutput(ctx context.Context) {
 	select {
 	case <-w.complete:
@@ -107,14 +107,14 @@ func (w *Watch) awaitOutput(ctx context.Context) {
 	}
 }
 
-// awaitHandler waits for a core that a handler may be about to store.
+// awaitHandler waits up to handlerGrace for a core that a handler may be about to store.
 func (w *Watch) awaitHandler(ctx context.Context) {
 	if w.pattern == nil || w.pattern.handler == "" || !stored() {
 		return
 	}
 	until := time.Now().Add(handlerGrace)
 	for {
-		w.look(ctx, false)
+		w.findCores(ctx, false)
 		w.mu.Lock()
 		there := w.own != nil
 		w.mu.Unlock()
@@ -129,7 +129,7 @@ func (w *Watch) awaitHandler(ctx context.Context) {
 	}
 }
 
-// stored says whether there is a handler's store here.
+// stored says whether the store of a known handler exists here.
 func stored() bool {
 	for _, dir := range stores {
 		if _, err := os.Stat(dir); err == nil {

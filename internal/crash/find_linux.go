@@ -15,21 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A finder finds the cores of one app's tree. It knows its own by what is in
-// them: a file that is called like a core may be anything.
+// A finder finds the cores of one app's tree. It recognises them by their contents: a file
+// with a core's name may be anything.
 type finder struct {
 	pattern *pattern
 	name    string    // of the app, for the names of kept cores
 	began   time.Time // no core of this app is older
 	ours    func(*core) bool
-	keep    bool
-	seen    map[version]bool // looked at to the end
+	retain  bool             // leave cores on disk
+	seen    map[version]bool // fully examined
 }
 
 type fileID struct{ dev, ino uint64 }
 
-// A version is a file as it was at one time: the kernel writes a core over an
-// older one of the same name.
+// A version is a file's identity at one time: the kernel overwrites an older core of the
+// same name.
 type version struct {
 	fileID
 	written unix.Timespec
@@ -37,16 +37,16 @@ type version struct {
 
 func identify(stat *unix.Stat_t) fileID { return fileID{uint64(stat.Dev), stat.Ino} }
 
-// A found core is a file in a directory. What is not in a handler's store is
-// renamed as soon as it is found, so that the next core does not overwrite it.
+// A found core is a file in a directory. A core outside a handler's store is renamed at
+// once, so that the next core does not overwrite it.
 type found struct {
 	*core
 	dir       string
 	name      string
 	bytes     int64
 	allocated int64  // bytes of disk
-	stored    bool   // it is in a handler's store, and not ours to rename or remove
-	packed    string // the file in a handler's store that it was unpacked from, to be removed
+	stored    bool   // in a handler's store: not ours to rename or remove
+	packed    string // the file in a handler's store that this core is an unpacked copy of; discard removes the copy
 	removed   bool
 	id        fileID
 	when      time.Time
@@ -56,15 +56,14 @@ type found struct {
 func (f *found) path() string    { return filepath.Join(f.dir, f.name) }
 func (f *found) truncated() bool { return uint64(f.bytes) < f.size }
 
-// clockSlack is how much older than now the kernel's time stamps of files may
-// be: they are of its last tick.
+// clockSlack is how far the kernel's file time stamps may lag behind the clock: they show
+// the time of the last tick.
 const clockSlack = 20 * time.Millisecond
 
-// find returns the cores that are new since the last call, of processes that
-// worked in one of dirs. A core that is not complete is left for the next call,
-// unless this is the last one: then it waits for the rest as long as there is
-// progress and ctx allows. broken names files that may be cores of ours and
-// cannot be read as such.
+// find returns the new cores since the last call, of processes that worked in one of dirs.
+// It leaves an incomplete core for the next call. With last, it waits for the rest while
+// the file grows and ctx allows. broken names files that may be our cores but cannot be read
+// as cores.
 func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*found, broken []string) {
 	if f.pattern == nil {
 		return nil, nil
@@ -78,7 +77,7 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	for _, dir := range slices.Compact(places) {
 		names := f.candidates(dir, name)
 		for _, n := range names {
-			c, wrong := f.take(ctx, dir, n, stored, last)
+			c, wrong := f.claim(ctx, dir, n, stored, last)
 			if c != nil {
 				cores = append(cores, c)
 			}
@@ -90,8 +89,8 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	return cores, broken
 }
 
-// candidates are the names in dir that fit; in a store, of which the names are
-// its own, all.
+// candidates returns the names in dir that match like. A nil like stands for a handler's
+// store and matches the names that the store gives to readable cores.
 func (f *finder) candidates(dir string, like part) []string {
 	if like != nil {
 		if name, ok := like.literal(); ok {
@@ -117,13 +116,13 @@ func (f *finder) candidates(dir string, like part) []string {
 	}
 }
 
-// maxCandidates bounds the files of one directory that are looked at.
+// maxCandidates bounds the files of one directory that are examined.
 const maxCandidates = 10_000
 
-// take looks at one file. It works below an open directory, so that the app,
-// which may own that directory and run as another user, cannot have us touch a
-// file of the same name elsewhere.
-func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) (*found, error) {
+// claim examines one file, and renames it if it is our core. It works below an open
+// directory: the app may own that directory, and could otherwise redirect us to a file of the
+// same name elsewhere.
+func (f *finder) claim(ctx context.Context, dir, name string, stored, last bool) (*found, error) {
 	dirfd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil
@@ -149,8 +148,8 @@ func (f *finder) take(ctx context.Context, dir, name string, stored, last bool) 
 	return c, err
 }
 
-// examine reads a file that is open. It returns nothing if the core is not ours, or is to
-// be looked at again.
+// examine reads an open file. It returns nil if the core is not ours or must be examined
+// again later.
 func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) (*found, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil || !f.plausible(&stat) {
@@ -192,7 +191,7 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 	return found, nil
 }
 
-// stuck is how long a file that does not grow may still be written.
+// stuck is how long an incomplete core may stop growing before it counts as truncated.
 const stuck = 300 * time.Millisecond
 
 func (f *finder) plausible(stat *unix.Stat_t) bool {
@@ -205,7 +204,7 @@ func (f *finder) plausible(stat *unix.Stat_t) bool {
 func (f *finder) rename(dirfd int, c *found) {
 	name := "core-" + f.name + "-" + strconv.Itoa(c.pid) + "-" + c.when.Format("20060102-150405.000")
 	if err := f.same(dirfd, c); err != nil {
-		c.remarks = append(c.remarks, "the core was replaced while it was looked at")
+		c.remarks = append(c.remarks, "the core was replaced while wrapp read it")
 		return
 	}
 	if err := unix.Renameat2(dirfd, c.name, dirfd, name, unix.RENAME_NOREPLACE); err != nil {
@@ -217,7 +216,7 @@ func (f *finder) rename(dirfd int, c *found) {
 	c.name = name
 }
 
-// same says whether the name still stands for the file that was looked at.
+// same returns an error unless the name still stands for the file that was examined.
 func (f *finder) same(dirfd int, c *found) error {
 	var stat unix.Stat_t
 	if err := unix.Fstatat(dirfd, c.name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -229,13 +228,13 @@ func (f *finder) same(dirfd int, c *found) error {
 	return nil
 }
 
-// discard removes a core, unless it is to be kept.
+// discard removes a core, unless the user retains cores or a handler's store owns it.
 func (f *finder) discard(c *found) {
 	if c.packed != "" {
 		os.Remove(c.path())
 		return
 	}
-	if f.keep || c.stored {
+	if f.retain || c.stored {
 		return
 	}
 	dirfd, err := unix.Open(c.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -252,15 +251,14 @@ func (f *finder) discard(c *found) {
 	c.removed = true
 }
 
-// stores are where the usual handlers keep cores, if they run where we do:
-// systemd-coredump, and apport for programs that no package brought.
+// stores are the directories of the usual handlers, if they run where we do:
+// systemd-coredump, and apport for programs that are in no package.
 var stores = []string{"/var/lib/systemd/coredump", "/var/lib/apport/coredump"}
 
-// storable says whether a file of a store may be a core that can be read as it
-// is.
+// storable says whether a file of a store may be an uncompressed core.
 func storable(name string) bool { return strings.HasPrefix(name, "core.") && packing(name) == "" }
 
-// packing is how systemd-coredump has compressed a core: the end of its name.
+// packing returns the suffix that tells how systemd-coredump compressed a core; empty: not.
 func packing(name string) string {
 	for _, end := range []string{".zst", ".lz4", ".xz"} {
 		if strings.HasSuffix(name, end) {
@@ -270,8 +268,8 @@ func packing(name string) string {
 	return ""
 }
 
-// packed finds the compressed core of a process in the stores:
-// core.COMM.UID.BOOT.PID.TIME.zst.
+// packed returns the path of a process's compressed core in the stores, named
+// core.COMM.UID.BOOT.PID.TIME.zst, or "".
 func (f *finder) packed(pid int) string {
 	for _, dir := range stores {
 		entries, _ := os.ReadDir(dir)

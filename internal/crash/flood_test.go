@@ -10,8 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// TestFlood has tracebacks come faster than they can be reported: no more of them
-// are held than there is room for, the last is, and the others are counted.
+// TestFlood has tracebacks come faster than they can be reported: the newest ones wait within
+// maxHeld, the others are counted.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	var got []*Report
@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 	select {
 	case <-w.crowd:
 	default:
-		t.Error("it is not told that many tracebacks wait")
+		t.Error("crowd is empty although many tracebacks wait")
 	}
 	lost := w.blocks[0].lost
 	if lost+len(w.blocks) != came || w.blocks[len(w.blocks)-1].Title != fmt.Sprint("number ", came) {
@@ -43,18 +43,18 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d are left, of %d bytes", len(w.blocks), w.held)
 	}
 	w.survived(time.Now())
-	w.outlived() // without a traceback that waits
-	w.tellSums(true)
-	// All say the same, but for a number.
+	w.outlived() // no traceback waits
+	w.deliverSums(true)
+	// All tracebacks are alike but for a number.
 	if len(got) != 2 || w.held != 0 {
 		t.Fatalf("%d reports, %d bytes held", len(got), w.held)
 	}
 	if told := 1 + lost + got[1].Count; told != came {
-		t.Errorf("%d of %d are told of", told, came)
+		t.Errorf("%d of %d are reported or counted", told, came)
 	}
 }
 
-// TestRepeats: what is reported of tracebacks that the app survives, and what only counted.
+// TestRepeats checks which survived tracebacks are reported and which are only counted.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -112,7 +112,7 @@ func TestRepeats(t *testing.T) {
 		}
 	}
 	if entries > 30 || told != came {
-		t.Errorf("%d entries tell of %d tracebacks", entries, told)
+		t.Errorf("%d entries stand for %d tracebacks", entries, told)
 	}
 	if got := thousands(1299) + " " + thousands(12) + " " + thousands(1234567); got != "1,299 12 1,234,567" {
 		t.Error(got)

@@ -22,7 +22,7 @@ import (
 
 // Bounds of one run of gdb, besides its time.
 const (
-	gdbOutput  = 1 << 20 // bytes: what comes later is not read
+	gdbOutput  = 1 << 20 // bytes; gdb is killed when it writes more
 	gdbTooMuch = "it wrote more than 1024 KiB"
 	gdbMemory  = 2 << 30 // bytes in RAM
 	gdbCPU     = 60      // seconds
@@ -31,9 +31,9 @@ const (
 	gdbLastFrame = "\n#31 "
 )
 
-// gdbSettings are given before any file is loaded. A core and its executable come
-// from a program that went wrong, or worse, and gdb must not run what they
-// bring, open what they name, or take long over them.
+// gdbSettings take effect before any file is loaded. A core and its executable come from a
+// faulty or hostile program: gdb must not run scripts in them, open files that they name, or
+// take long over them.
 var gdbSettings = []string{
 	"set auto-load off",
 	"set debuginfod enabled off",
@@ -44,7 +44,7 @@ var gdbSettings = []string{
 	"set style enabled off",
 	"set backtrace limit 128", // whole stacks of a deep recursion take half a minute and gigabytes
 	"set print elements 64",
-	"set print repeats unlimited", // a secret is to be found as it is
+	"set print repeats unlimited", // so that redact finds a secret
 	"set print frame-arguments scalars",
 	"set print thread-events off",
 }
@@ -60,15 +60,15 @@ const (
 	sectionEnd       = "end"
 )
 
-// echo begins the command that begins a section; the section's name and endEcho follow.
+// A section begins with the command echo + name + endEcho.
 const (
 	echo    = `echo \n` + sectionMark
 	endEcho = `\n`
 )
 
 var (
-	// ofCore are the commands for a core, ofProcess those for a living process,
-	// which goes on afterwards.
+	// ofCore has the commands for a core, ofProcess those for a living process,
+	// which runs on afterwards.
 	ofCore = []string{
 		echo + sectionBacktrace + endEcho, "bt full " + gdbFrames,
 		echo + sectionRegisters + endEcho, "info registers",
@@ -104,7 +104,7 @@ func findGDB(supervisor *process.Supervisor, user *process.User) *gdb {
 // core takes the backtrace of a core.
 func (g *gdb) core(ctx context.Context, core, executable string) (out string, err error) {
 	if !filepath.IsAbs(executable) || !filepath.IsAbs(core) {
-		return "", errors.New("the executable or the core is not known by its whole path")
+		return "", errors.New("the absolute path of the executable or of the core is not known")
 	}
 	return g.run(ctx, ofCore, executable, core)
 }
@@ -114,8 +114,8 @@ func (g *gdb) attach(ctx context.Context, pid int) (out string, err error) {
 	return g.run(ctx, ofProcess, "-p", strconv.Itoa(pid))
 }
 
-// run runs gdb and returns its output, from which section takes. It may be there, as
-// far as it came, even if there is an error.
+// run runs gdb and returns its output, for section. With an error, the output may be
+// incomplete.
 func (g *gdb) run(ctx context.Context, commands []string, args ...string) (string, error) {
 	all := []string{"-nx", "-nh", "-q", "-batch"}
 	for _, s := range gdbSettings {
@@ -137,8 +137,8 @@ func (g *gdb) run(ctx context.Context, commands []string, args ...string) (strin
 	return out, err
 }
 
-// output runs gdb to its end, or to that of ctx or of one of its bounds, and
-// returns the beginning of what it wrote.
+// output runs gdb until it exits, ctx ends or a bound is exceeded. It returns at most
+// gdbOutput bytes of each stream.
 func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte, err error) {
 	var outEnd, out, errEnd, errOut *os.File
 	null, err := os.Open(os.DevNull)
@@ -150,7 +150,7 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 	}
 	defer func() {
 		for _, f := range [...]*os.File{null, outEnd, out, errEnd, errOut} {
-			f.Close() // nil, or closed already, is an error and nothing else
+			f.Close() // harmless for nil and closed files
 		}
 	}()
 	if err != nil {
@@ -206,7 +206,7 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 		p.Stop()
 		<-p.Exited()
 	}
-	// No process of its group is left that could hold the pipes.
+	// No process of gdb's group is left that could hold the pipes.
 	readers.Wait()
 	if why == "" && len(full) > 0 {
 		why = gdbTooMuch
@@ -219,9 +219,8 @@ func (g *gdb) output(ctx context.Context, args []string) (stdout, stderr []byte,
 	return stdout, stderr, err
 }
 
-// confine bounds what gdb may use. The kernel does not let us bound another
-// user's process without CAP_SYS_RESOURCE; time, memory and output are watched as
-// well.
+// confine limits a tool's resources. Without CAP_SYS_RESOURCE the kernel refuses this for
+// another user's process; so callers also bound time and output.
 func confine(pid int) {
 	for _, l := range [...]struct {
 		resource int
@@ -229,12 +228,12 @@ func confine(pid int) {
 	}{{unix.RLIMIT_CPU, gdbCPU}, {unix.RLIMIT_CORE, 0}, {unix.RLIMIT_FSIZE, 0}, {unix.RLIMIT_AS, 4 * gdbMemory}} {
 		unix.Prlimit(pid, l.resource, &unix.Rlimit{Cur: l.most, Max: l.most}, nil)
 	}
-	// If memory is short, it is gdb that goes, and not the app's other processes.
+	// If memory runs out, the kernel kills the tool before the app's processes.
 	os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj"), []byte("1000"), 0)
 }
 
-// tidy makes text of gdb's output. What stands before the first section repeats the
-// command line of the app, which may have secrets in it, and is left out.
+// tidy makes text of gdb's output. It drops everything before the first section: that
+// repeats the app's command line, which may hold secrets.
 func tidy(out []byte) string {
 	var text strings.Builder
 	for _, line := range bytes.SplitAfter(out, []byte("\n")) {
@@ -242,7 +241,7 @@ func tidy(out []byte) string {
 		if begins && text.Len() == 0 {
 			text.WriteByte('\n')
 		}
-		// What is left out is gdb's surprise at what newer processors have.
+		// gdb warns about register sections of newer processors: noise.
 		if (begins || text.Len() > 0) && !bytes.Contains(line, []byte(".reg-xstate")) {
 			text.WriteString(clean(string(line)))
 		}
@@ -250,14 +249,14 @@ func tidy(out []byte) string {
 	return text.String()
 }
 
-// section is what gdb wrote in one of the sections.
+// section returns gdb's output of one section.
 func section(out, name string) string {
 	_, rest, _ := strings.Cut(out, "\n"+sectionMark+name+"\n")
 	text, _, _ := strings.Cut("\n"+rest, "\n"+sectionMark)
 	return strings.Trim(text, "\n")
 }
 
-// lastLine is the last line that says something.
+// lastLine returns the last line that is not blank.
 func lastLine(b []byte) string {
 	text := strings.TrimSpace(string(b))
 	line := text[strings.LastIndexByte(text, '\n')+1:]

@@ -15,10 +15,9 @@ import (
 // ErrTooSoon says that a Dump came less than a minute after the last one.
 var ErrTooSoon = errors.New("the last dump was less than a minute ago")
 
-// Dump reports where all threads of the living app are, and why that is asked.
-// The app stands still meanwhile and then goes on. It returns when the report has
-// been delivered, in no more than the timeout, even if there is no backtrace to
-// be had.
+// Dump reports the backtraces of all threads of the living app; why goes into the report's
+// title. The app is paused meanwhile. Dump returns when the report has been delivered, within
+// the timeout, even if no backtrace could be taken.
 func (w *Watch) Dump(why string) error {
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
@@ -61,8 +60,7 @@ func (w *Watch) Dump(why string) error {
 	return nil
 }
 
-// yieldToStop ends a dump when the app is to stop, which it cannot while gdb holds
-// it.
+// yieldToStop cancels a dump when the app is told to stop: it cannot stop while gdb holds it.
 func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
 	for ctx.Err() == nil {
 		select {
@@ -87,13 +85,13 @@ func (w *Watch) Hang(why string, then func()) {
 	w.mu.Unlock()
 }
 
-// attach takes the backtraces with gdb and sees to it that the app goes on.
+// attach takes the backtraces with gdb, and makes sure that the app runs on afterwards.
 func (w *Watch) attach(ctx context.Context, e *evidence) {
 	pid := w.app.PID()
 	before := stateOf(w.life.proc)
 	out, err := w.gdb.attach(ctx, pid)
 	if before != 'T' {
-		// gdb that was ended in the middle may leave a stop behind.
+		// A gdb that was killed while attached may leave the app stopped.
 		for range 20 {
 			if s := stateOf(w.life.proc); s != 'T' && s != 't' {
 				if err == nil {
@@ -123,14 +121,14 @@ func (w *Watch) attach(ctx context.Context, e *evidence) {
 
 func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence) *Report {
 	r := w.appReport(Hang)
-	w.life.look()
+	w.life.update()
 	exe, threads := w.life.program()
 	r.Build = shortBuild(exe)
 	r.Signature = signHang(&e.trace, exe)
 	p := w.page(w.opts.Name+" hangs: "+why, w.moment(at))
 	w.process(p, threads)
 	p.row("executable", executableRow(exe))
-	p.row("backtrace", e.told())
+	p.row("backtrace", e.source())
 	p.block("all threads", e.trace.threads)
 	p.block("threads as the kernel sees them", states)
 	p.block("libraries", e.trace.libraries)
@@ -139,11 +137,11 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 	return w.finished(r, p)
 }
 
-// maxStates bounds the threads that are told.
+// maxStates bounds the threads that are listed.
 const maxStates = 512
 
 // threadStates returns a line for each thread: its name, its state, and the kernel function
-// that it waits in, where we may read that.
+// that it waits in, if we may read it.
 func threadStates(proc string) string {
 	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
 	if err != nil {
@@ -178,7 +176,7 @@ func threadStates(proc string) string {
 	return b.String()
 }
 
-// states are the letters of /proc/PID/stat.
+// states describes the state letters of /proc/PID/stat.
 var states = map[string]string{
 	"R": "running",
 	"S": "sleeping",
@@ -189,11 +187,10 @@ var states = map[string]string{
 	"X": "ended",
 }
 
-// stateOf is the letter in the stat file of a directory of /proc; '?' if there is
-// none.
+// stateOf returns the state letter in a /proc directory's stat file, or '?' if it has none.
 func stateOf(dir string) byte {
 	text, _ := os.ReadFile(filepath.Join(dir, "stat"))
-	// Behind the name, which may have anything in it.
+	// The name comes before the letter and may contain anything, also a parenthesis.
 	rest := text[bytes.LastIndexByte(text, ')')+1:]
 	if len(rest) < 2 || rest[0] != ' ' {
 		return '?'

@@ -6,13 +6,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 )
 
-// Line shows a line of the app's standard output (0) or standard error (1), or a
-// piece of one, to what recognises tracebacks. Line, Idle and Ended are called by
-// the one goroutine that reads the output.
+// Line passes a line, or a piece of one, of the app's standard output (0) or standard error
+// (1) to the recogniser of tracebacks. Only the goroutine that reads the output may call
+// Line, Idle and Ended.
 func (w *Watch) Line(pipe int, text []byte, now time.Time) { w.listeners[pipe].Line(text, now) }
 
-// Idle lets time pass where no line comes, and says whether it is to be called
-// again about a second later, because a traceback has begun.
+// Idle tells the recognisers the time while no line comes. If again, a traceback is open, and
+// Idle must be called again in about a second.
 func (w *Watch) Idle(now time.Time) (again bool) {
 	for _, l := range w.listeners {
 		l.Idle(now)
@@ -21,7 +21,7 @@ func (w *Watch) Idle(now time.Time) (again bool) {
 	return again
 }
 
-// Ended says that nothing more comes from a pipe.
+// Ended marks the end of a pipe's output.
 func (w *Watch) Ended(pipe int) { w.listeners[pipe].Close() }
 
 // listen makes the recognisers, one for each pipe.

@@ -13,37 +13,36 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// A life is what is remembered of an app while it lives, because a zombie does
-// not tell it any more.
+// A life records what /proc shows of an app while it lives: a zombie no longer shows it.
 type life struct {
 	pid  int
 	proc string // /proc/PID
-	exe  string // set from the start, to what was started
+	exe  string // at first the path that was started
 
 	mu   sync.Mutex
-	dirs []string     // where it, or a child, has worked
-	tree map[int]bool // pids that there have been
-	sight
-	before oomCount // when last looked at; if the group counts kills, the time before that
-	latest oomCount // when last looked at
+	dirs []string     // past and present working directories of the tree
+	tree map[int]bool // pids seen in the tree
+	snapshot
+	before oomCount // of the last update; if the group counts kills, of the one before it
+	latest oomCount // of the last update
 	asked  bool     // group is known to be the app's
 }
 
-// A sight is what the kernel told when it was asked last.
-type sight struct {
+// A snapshot is what the kernel showed at the last update.
+type snapshot struct {
 	status status
 	limits string // of /proc/PID/limits
 	group  cgroup
 }
 
-func (l *life) seen() sight {
+func (l *life) seen() snapshot {
 	l.mu.Lock()
-	s := l.sight
+	s := l.snapshot
 	l.mu.Unlock()
 	return s
 }
 
-// program is the file that the app runs, and its number of threads.
+// program returns the file that the app runs, and its number of threads.
 func (l *life) program() (exe string, threads int) {
 	l.mu.Lock()
 	exe, threads = l.exe, l.status.number("Threads:")
@@ -51,22 +50,22 @@ func (l *life) program() (exe string, threads int) {
 	return exe, threads
 }
 
-// Times of looking at the app: often at first, because an app goes to its
-// directory early.
+// Pauses between updates. They begin short because an app changes its directory early.
 const (
-	firstLook = 2 * time.Millisecond
-	lastLook  = time.Second
+	firstPause = 2 * time.Millisecond
+	lastPause  = time.Second
 )
 
-// Bounds of what is remembered.
+// Bounds of a life.
 const (
 	maxDirs  = 64
 	maxTree  = 4096
-	maxTasks = 256 // threads of one process of which the children are looked for
+	maxTasks = 256 // threads of one process whose children are visited
 )
 
-// newLife begins with what was counted, just before the app was started, in the group in
-// which it starts: it may be killed before it is looked at for the first time.
+// newLife returns the life of an app that was just started. count must be from just before
+// the start, of the cgroup that the app starts in: the app may be killed before the first
+// update.
 func newLife(pid int, path, dir string, count oomCount) *life {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
@@ -74,12 +73,12 @@ func newLife(pid int, path, dir string, count oomCount) *life {
 	return &life{
 		pid: pid, proc: "/proc/" + strconv.Itoa(pid), exe: path,
 		dirs: []string{dir}, tree: map[int]bool{pid: true},
-		sight: sight{group: count.group}, before: count, latest: count,
+		snapshot: snapshot{group: count.group}, before: count, latest: count,
 	}
 }
 
-// look remembers what can be seen now.
-func (l *life) look() {
+// update records what /proc shows now.
+func (l *life) update() {
 	l.mu.Lock()
 	if exe, err := os.Readlink(l.proc + "/exe"); err == nil {
 		l.exe = exe
@@ -100,13 +99,12 @@ func (l *life) look() {
 				l.before = l.latest
 			}
 		case !l.before.counted:
-			// Weak evidence has to be of just now.
+			// Weak evidence must be recent.
 			l.before = countOOM(l.group)
 		case alive && !status.killed():
-			// What had been counted when it was last looked at was not this
-			// app, but a process beside it: the kernel counts first and kills
-			// then, and no kill was on its way in this status, which was read
-			// later. What is counted now may be this app.
+			// The last update counted only kills of other processes: the kernel
+			// counts before it kills, and the status, read after that count, shows
+			// no pending kill of this app. The new count may include this app.
 			l.before, l.latest = l.latest, countOOM(l.group)
 		}
 	}
@@ -114,7 +112,7 @@ func (l *life) look() {
 	l.mu.Unlock()
 }
 
-// visit remembers where a process and those below it work.
+// visit records the pids and working directories of a process and its descendants.
 func (l *life) visit(pid, depth int) {
 	proc := "/proc/" + strconv.Itoa(pid)
 	if dir, err := os.Readlink(proc + "/cwd"); err == nil && !slices.Contains(l.dirs, dir) {
@@ -143,8 +141,8 @@ func (l *life) visit(pid, depth int) {
 	}
 }
 
-// owns says whether a core is of this app's tree: of the app itself, or of its
-// process group, or of a process that was seen in the tree or was started by one.
+// owns says whether a core is from this app's tree: from the app, its process group, a
+// process seen in the tree, or a child of one.
 func (l *life) owns(c *core) bool {
 	l.mu.Lock()
 	ours := c.pid == l.pid || c.pgrp == l.pid || l.tree[c.pid] || l.tree[c.ppid]
@@ -167,7 +165,7 @@ func readStatus(proc string) status {
 	return status(text)
 }
 
-// number is the number behind a name; memory is in KiB.
+// number returns a field's number; memory is in KiB.
 func (s status) number(name string) int {
 	text, _ := word(string(s), name)
 	text, _, _ = strings.Cut(text, " ")
@@ -175,7 +173,7 @@ func (s status) number(name string) int {
 	return n
 }
 
-// killed says whether a SIGKILL is on its way to the process.
+// killed says whether a SIGKILL is pending for the process.
 func (s status) killed() bool {
 	const bit = 1 << (syscall.SIGKILL - 1)
 	for _, name := range [...]string{"SigPnd:", "ShdPnd:"} {
@@ -187,7 +185,7 @@ func (s status) killed() bool {
 	return false
 }
 
-// limit finds a limit in /proc/PID/limits, of which the names have blanks in them.
+// limit finds a limit in the text of /proc/PID/limits. Names of limits contain blanks.
 func limit(limits, name string) (soft, hard string) {
 	_, rest, _ := strings.Cut(limits, name)
 	line, _, _ := strings.Cut(rest, "\n")

@@ -12,20 +12,19 @@ import (
 	"strings"
 )
 
-// A core is what the notes of an ELF core say of the process. It is read from a
-// file that a crashed program has had its hand in, so nothing in it is believed
-// to make sense.
+// A core has what the notes of an ELF core say about the process. A crashed program may have
+// influenced the file, so no value in it is trusted.
 type core struct {
 	pid, ppid, pgrp int
 	uid             uint32
 	signal          int
 	info            siginfo // zero: the note has no siginfo
 	threads         int
-	executable      string // the file that was mapped where the program headers were
-	size            uint64 // of the whole file, if nothing of it is missing
+	executable      string // the file that was mapped at the program headers
+	size            uint64 // of the complete file in bytes
 }
 
-// Bounds of what is read.
+// Bounds of a core's contents.
 const (
 	maxHeaders   = 1 << 20 // program headers
 	maxNotes     = 8 << 20 // bytes
@@ -61,7 +60,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 	}
 	offset, size, count := le.Uint64(ident[32:]), int(le.Uint16(ident[54:])), int(le.Uint16(ident[56:]))
 	if count == 0xffff {
-		// There are more than fit; the number stands in the first section header.
+		// The count does not fit; the first section header has it.
 		var first [64]byte
 		sections, err := stretch(r, le.Uint64(ident[40:]), uint64(len(first)))
 		if err == nil {
@@ -94,7 +93,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 		if elf.ProgType(le.Uint32(header)) != elf.PT_NOTE || c.pid >= 0 {
 			continue
 		}
-		// No more is held than there really is.
+		// ReadAll grows with the bytes that exist, not with the stated length.
 		notes, err := stretch(r, offset, min(length, maxNotes))
 		if err == nil {
 			var text []byte
@@ -114,7 +113,7 @@ func readCore(r io.ReaderAt) (*core, error) {
 // stretch returns a reader of a part of a file, which ends early where the file does.
 func stretch(r io.ReaderAt, offset, length uint64) (io.Reader, error) {
 	if offset > math.MaxInt64 {
-		return nil, errors.New("an offset that no file has")
+		return nil, errors.New("the offset is beyond any file's end")
 	}
 	return io.NewSectionReader(r, int64(offset), int64(length)), nil
 }
@@ -161,7 +160,7 @@ func (c *core) read(notes []byte) {
 	}
 }
 
-// mappedAt is the file that NT_FILE says was mapped at an address.
+// mappedAt returns the file that an NT_FILE note says was mapped at an address.
 func mappedAt(note []byte, address uint64) string {
 	le := binary.LittleEndian
 	if len(note) < 16 {

@@ -9,15 +9,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// A cgroup is where the kernel counts an app's memory. The zero cgroup knows
-// nothing.
+// A cgroup is the group in which the kernel counts an app's memory. The zero cgroup has no
+// counts.
 type cgroup struct {
 	dir string
 	v2  bool
 }
 
-// cgroupOf finds a process's memory cgroup, by what /proc says. Inside a
-// container the path may be one of the host, of which the mount shows a part.
+// cgroupOf finds a process's memory cgroup from /proc. Inside a container the path may be
+// the host's, and the mount may show only a part of it.
 func cgroupOf(proc string) cgroup {
 	membership, err := sysio.ReadFile(proc + "/cgroup")
 	if err != nil {
@@ -75,11 +75,10 @@ func findCgroup(membership, mounts string, has func(dir, file string) bool) cgro
 	return cgroup{}
 }
 
-// listed says whether a word is in a list with commas.
+// listed says whether a word is in a comma-separated list.
 func listed(list, word string) bool { return strings.Contains(","+list+",", ","+word+",") }
 
-// kills is how many processes of the group an out-of-memory kill has ended, and
-// false if that is not known.
+// kills returns the group's number of out-of-memory kills, or false if it is not known.
 func (g cgroup) kills() (int, bool) {
 	file := "memory.oom_control"
 	if g.v2 {
@@ -88,14 +87,14 @@ func (g cgroup) kills() (int, bool) {
 	return g.field(file, "oom_kill")
 }
 
-// refusals is how often the group was at its limit; all that kernels before 4.13
-// have of version 1.
+// refusals returns how often the group hit its limit: the only count that kernels before
+// 4.13 have for version 1.
 func (g cgroup) refusals() int {
 	n, _ := g.number("memory.failcnt")
 	return int(n)
 }
 
-// An amount of memory is in bytes; what is not known or not limited is negative.
+// amounts are in bytes; negative: not known or not limited.
 type amounts struct{ now, peak, limit int64 }
 
 func (g cgroup) memory() amounts {
@@ -105,7 +104,7 @@ func (g cgroup) memory() amounts {
 	}
 	read := func(file string) int64 {
 		n, ok := g.number(file)
-		if !ok || n > 1<<60 { // version 1 says "no limit" with a huge one
+		if !ok || n > 1<<60 { // version 1 shows "no limit" as a huge number
 			return -1
 		}
 		return n
@@ -132,7 +131,7 @@ func (g cgroup) field(file, name string) (int, bool) {
 	return fileField(filepath.Join(g.dir, file), name)
 }
 
-// fileField is the number behind a word at the beginning of a line of a file.
+// fileField returns the number after the line's first word name in a file.
 func fileField(file, name string) (int, bool) {
 	contents, _ := sysio.ReadFile(file)
 	text, ok := word(string(contents), name)
@@ -140,7 +139,7 @@ func fileField(file, name string) (int, bool) {
 	return n, ok && err == nil
 }
 
-// word is what stands behind a word at the beginning of a line.
+// word returns the rest of the line that begins with the word name.
 func word(text, name string) (string, bool) {
 	for _, line := range strings.Split(text, "\n") {
 		rest, ok := strings.CutPrefix(line, name)
@@ -151,7 +150,7 @@ func word(text, name string) (string, bool) {
 	return "", false
 }
 
-// An oomCount is what the kernel has counted of out-of-memory kills.
+// An oomCount has the kernel's counters of out-of-memory kills at one time.
 type oomCount struct {
 	group   cgroup
 	kills   int
@@ -170,9 +169,8 @@ func countOOM(group cgroup) oomCount {
 	return c
 }
 
-// since says, of a process of the group that SIGKILL has ended since before was
-// counted, whether it was killed for lack of memory, and how that is known; an
-// empty text says that nothing points to it.
+// since says whether a process of the group that got SIGKILL after the count before was
+// killed for lack of memory, with the evidence. An empty text means no evidence.
 func (c oomCount) since(before oomCount) string {
 	switch {
 	case c.counted && before.counted:

@@ -92,12 +92,12 @@ func TestCgroupFiles(t *testing.T) {
 	}
 	var none cgroup
 	if _, ok := none.kills(); ok || none.memory() != (amounts{-1, -1, -1}) {
-		t.Error("no group, and it knows something")
+		t.Error("the zero cgroup has counts")
 	}
 }
 
-// TestOOMBeside has the kernel kill a process beside the app: who kills the app
-// later is not taken for the kernel.
+// TestOOMBeside has the kernel kill a process beside the app: a later kill of the app does
+// not count as the kernel's.
 func TestOOMBeside(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -108,7 +108,7 @@ func TestOOMBeside(t *testing.T) {
 	}
 	count(0)
 	l := newLife(os.Getpid(), "", "/", oomCount{})
-	l.look()
+	l.update()
 	l.group = cgroup{dir: dir, v2: true}
 	l.latest = countOOM(l.group)
 	l.before = l.latest
@@ -116,11 +116,11 @@ func TestOOMBeside(t *testing.T) {
 	if countOOM(l.group).since(l.before) == "" {
 		t.Error("a kill of just now is not counted for this app")
 	}
-	l.look()
+	l.update()
 	if countOOM(l.group).since(l.before) == "" {
 		t.Error("a kill that was seen once is not counted for this app")
 	}
-	l.look()
+	l.update()
 	if why := countOOM(l.group).since(l.before); why != "" {
 		t.Errorf("a kill of long ago: %s", why)
 	}

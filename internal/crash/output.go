@@ -6,34 +6,33 @@ import (
 	"sync"
 )
 
-// A tail is the end of the app's output: as many bytes as it has room for,
-// copied in as they are read, and in which order they came from which pipe. What
-// is older is overwritten. Adding is a copy of at most its room, so that it may be
-// done for every read.
+// A tail holds a copy of the last bytes of the app's output, and their order across the two
+// pipes. New bytes overwrite the oldest. Adding copies at most len(ring) bytes, so it is
+// cheap enough for every read.
 type tail struct {
 	mu     sync.Mutex
 	ring   []byte
 	total  int64    // bytes ever added
-	chunks []chunk  // of what is in the ring, oldest first
-	from   int64    // where the first chunk begins; before it the order is forgotten
-	wrote  [2]int64 // of each pipe, bytes ever added
+	chunks []chunk  // oldest first
+	from   int64    // start of the first chunk, counted like total; the order of older bytes is lost
+	wrote  [2]int64 // bytes ever added, by pipe
 }
 
-// A chunk is what one read brought.
+// A chunk is a stretch of output from one pipe.
 type chunk struct {
 	pipe int
-	end  int64 // of the chunk, counted as total
+	end  int64 // counted like total
 }
 
 const (
 	maxChunks = 4096
-	lineRoom  = 512       // bytes for each line that is to be told
+	lineRoom  = 512       // bytes for each line of the report
 	leastRoom = 16 << 10  // bytes
 	mostRoom  = 192 << 10 // bytes: more would not fit into a report
 	longLine  = 4 << 10   // bytes of one line
 )
 
-// newTail returns a tail for so many lines; nil if they are none.
+// newTail returns a tail with room for some lines, or nil for none.
 func newTail(lines int) *tail {
 	if lines <= 0 {
 		return nil
@@ -41,8 +40,7 @@ func newTail(lines int) *tail {
 	return &tail{ring: make([]byte, min(max(lines*lineRoom, leastRoom), mostRoom))}
 }
 
-// add takes what was read from a pipe, 0 for standard output and 1 for standard
-// error.
+// add appends bytes read from a pipe: 0 is standard output, 1 standard error.
 func (t *tail) add(pipe int, b []byte) {
 	t.mu.Lock()
 	t.wrote[pipe] += int64(len(b))
@@ -63,15 +61,15 @@ func (t *tail) add(pipe int, b []byte) {
 	t.mu.Unlock()
 }
 
-// lines are the last n lines, in the order in which they ended. A line of which
-// the beginning is not there any more begins with "…".
+// lines returns the last n lines, in the order in which they ended. A line whose beginning
+// was overwritten begins with "…".
 func (t *tail) lines(n int) []string {
 	if t == nil {
 		return nil
 	}
 	t.mu.Lock()
 	var lines []string
-	var texts [2][]byte // what each pipe's unfinished line has
+	var texts [2][]byte // each pipe's unfinished line
 	var cut [2]bool
 	start := max(t.from, t.total-int64(len(t.ring)))
 	finish := func(pipe int) {
@@ -118,8 +116,8 @@ func (t *tail) lines(n int) []string {
 	return lines[max(0, len(lines)-n):]
 }
 
-// clean makes text out of bytes that may be anything: valid UTF-8 without
-// control characters, which would reach the reader's terminal.
+// clean makes valid UTF-8 without control characters out of arbitrary bytes: control
+// characters would reach the reader's terminal.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 {

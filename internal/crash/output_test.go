@@ -38,7 +38,7 @@ func TestTail(t *testing.T) {
 	}
 	var none *tail
 	if newTail(0) != nil || none.lines(5) != nil {
-		t.Error("no lines are wanted, and there is a tail")
+		t.Error("a tail for no lines is not nil")
 	}
 }
 
@@ -67,7 +67,7 @@ func TestTailWraps(t *testing.T) {
 	}
 }
 
-// TestTailOfTwo has one pipe push the other's beginning out.
+// TestTailOfTwo has one pipe's output overwrite the beginning of the other's.
 func TestTailOfTwo(t *testing.T) {
 	t.Parallel()
 	tail := newTail(10)
@@ -78,7 +78,7 @@ func TestTailOfTwo(t *testing.T) {
 	if want := []string{"x", "… and ends"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	// Many short reads in turn are more than is remembered of their order.
+	// So many short reads exceed maxChunks, and the oldest lose their order.
 	for i := range 3 * maxChunks {
 		tail.add(i%2, []byte("y\n"))
 	}

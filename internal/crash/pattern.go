@@ -16,12 +16,11 @@ type pattern struct {
 	abs     bool
 }
 
-// A part is one element of a path, cut at its specifiers, of each of which only
-// the kernel knows what it stood for: "core.%p" is "core." and "".
+// A part is one element of a path, cut at its specifiers, whose values only the kernel
+// knows: "core.%p" is "core." and "".
 type part []string
 
-// readPattern reads the kernel's settings, as the directory sys (that is
-// /proc/sys/kernel) shows them.
+// readPattern reads the kernel's settings from the directory sys, /proc/sys/kernel.
 func readPattern(sys string) (*pattern, error) {
 	text, err := os.ReadFile(path.Join(sys, "core_pattern"))
 	if err != nil {
@@ -32,7 +31,7 @@ func readPattern(sys string) (*pattern, error) {
 	return parsePattern(strings.TrimSuffix(string(text), "\n"), number != "" && number != "0"), nil
 }
 
-// parsePattern takes a pattern apart. The kernel appends ".PID" to the name if
+// parsePattern parses a pattern. The kernel appends ".PID" to the name if
 // usesPID is set and no %p is in the pattern.
 func parsePattern(text string, usesPID bool) *pattern {
 	p := &pattern{text: text}
@@ -60,13 +59,13 @@ func parsePattern(text string, usesPID bool) *pattern {
 			end()
 		case text[i] != '%':
 			literal(text[i : i+1])
-		case i+1 == len(text): // the kernel leaves a last % out
+		case i+1 == len(text): // the kernel ignores a last %
 		case text[i+1] == '%':
 			i++
 			literal("%")
 		default:
-			// A specifier that this kernel does not know stands for nothing, so
-			// a wildcard fits those too. No specifier brings a slash.
+			// A specifier that this kernel does not know is replaced by nothing,
+			// which a wildcard matches too. No specifier yields a slash.
 			i++
 			pid = pid || text[i] == 'p'
 			now = append(now, "")
@@ -80,10 +79,10 @@ func parsePattern(text string, usesPID bool) *pattern {
 	return p
 }
 
-// toFile says whether the kernel writes cores to files by itself.
+// toFile says whether the kernel itself writes cores to files.
 func (p *pattern) toFile() bool { return p.handler == "" && p.socket == "" && len(p.parts) > 0 }
 
-// matches says whether a name fits.
+// matches says whether a file with that name may be a core.
 func (p part) matches(name string) bool {
 	if len(p) == 1 {
 		return name == p[0]
@@ -103,11 +102,11 @@ func (p part) matches(name string) bool {
 	return strings.HasSuffix(name, last)
 }
 
-// literal is the name, if there is only one that fits.
+// literal returns the only name that matches, or false if several do.
 func (p part) literal() (string, bool) { return p[0], len(p) == 1 }
 
-// places returns the directories in which cores lie, for a process that worked
-// in one of dirs, and what their names are like.
+// places returns the directories that may hold cores of a process that worked in one of
+// dirs, and the form of the cores' names.
 func (p *pattern) places(dirs []string) (places []string, name part) {
 	if !p.toFile() {
 		return nil, nil
@@ -135,19 +134,18 @@ func (p *pattern) places(dirs []string) (places []string, name part) {
 	return places, p.parts[len(p.parts)-1]
 }
 
-// maxPlaces bounds the directories that are looked into.
+// maxPlaces bounds the directories that are searched.
 const maxPlaces = 256
 
-// setting is the line that tells how to have cores written where wrapp finds
-// them.
+// setting is the command after which the kernel writes cores where wrapp finds them.
 const setting = "on the host, as root: sysctl -w kernel.core_pattern=/tmp/core.%p"
 
-// without says why there is no core although there could be one, and what to do.
+// without says why the pattern leaves no core for wrapp, and what to do.
 func (p *pattern) without() string {
 	const gives, set = "the kernel gives cores to ", " (kernel.core_pattern); to have a backtrace here set, " + setting
 	switch {
 	case path.Base(p.handler) == "apport":
-		return gives + p.handler + " (kernel.core_pattern), which leaves out programs in containers and those that no package brought; to have a backtrace here set, " +
+		return gives + p.handler + " (kernel.core_pattern), which leaves out programs in containers and programs that are in no package; to have a backtrace here set, " +
 			setting + ", after systemctl disable --now apport, which would set it again at boot"
 	case p.handler != "":
 		return gives + p.handler + set

@@ -14,7 +14,7 @@ func TestPattern(t *testing.T) {
 	for _, tt := range []struct {
 		text    string
 		usesPID bool
-		dir     string // where cores are, of an app that works in cwd
+		dir     string // of the cores, if the app works in cwd
 		fits    string // blank-separated
 		fitsNot string
 	}{
@@ -70,8 +70,7 @@ func TestPatternElsewhere(t *testing.T) {
 	}
 }
 
-// TestPatternDirectories has specifiers in the directory, of which it is not
-// known what they stood for.
+// TestPatternDirectories has specifiers with unknown values in the directory.
 func TestPatternDirectories(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +90,7 @@ func TestReadPattern(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if _, err := readPattern(dir); err == nil {
-		t.Error("a pattern that cannot be read gives no error")
+		t.Error("no error for a pattern that cannot be read")
 	}
 	for name, text := range map[string]string{"core_pattern": "core\n", "core_uses_pid": "1\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

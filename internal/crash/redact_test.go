@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestRedactLikeReplacer compares with strings.Replacer, of whose pairs the first wins.
+// TestRedactLikeReplacer compares with strings.Replacer, whose first matching pair wins.
 func TestRedactLikeReplacer(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))

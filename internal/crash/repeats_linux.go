@@ -12,34 +12,33 @@ import (
 )
 
 const (
-	// repeatSpan is how long further tracebacks like one that was reported are only
-	// counted.
+	// repeatSpan is how long repetitions of a reported traceback are only counted.
 	repeatSpan = time.Minute
 
-	// differentEach is how many different tracebacks are reported in a repeatSpan.
+	// differentEach bounds the different tracebacks reported in a repeatSpan.
 	differentEach = 10
 )
 
-// repeats keeps tracebacks that the app survives from pushing reports of deaths out of the
-// stream. One goroutine at a time may use it.
+// repeats limits the reports of survived tracebacks, so that they do not push reports of
+// deaths out of the capped stream. One goroutine at a time may use it.
 type repeats struct {
 	seed   maphash.Seed
-	recent map[uint64]*repeated // what was reported in the last repeatSpan
-	others repeated             // more different ones than there may be
+	recent map[uint64]*repeated // reported in the last repeatSpan
+	others repeated             // beyond differentEach or room
 	room   int                  // entries that the run may still have; see Options.MostTracebacks
-	ends   bool                 // there is no more room, which was told
+	ends   bool                 // there is no more room, and a report said so
 }
 
-// repeated is what a traceback that was reported stands for.
+// repeated counts the repetitions of a reported traceback.
 type repeated struct {
 	title string
-	like  signature.Signature // of each of them; zero: they differ
+	like  signature.Signature // of each repetition; zero: they differ
 	since time.Time
-	more  int  // like it, since then
-	last  bool // nothing more is told before the end
+	more  int  // repetitions since then
+	last  bool // the last report before the end of the run
 }
 
-// wants says whether a traceback is to be reported; otherwise it has been counted.
+// wants says whether to report a traceback. If not, it has counted the traceback.
 func (r *repeats) wants(b *heard, now time.Time) bool {
 	key := maphash.String(r.seed, likeness(&b.Block))
 	if like := r.recent[key]; like != nil {
@@ -61,8 +60,8 @@ func (r *repeats) wants(b *heard, now time.Time) bool {
 	return true
 }
 
-// sums returns what was only counted and is to be told now: once for each repeatSpan, and
-// at the end. When there is no more room, only the end tells of the rest.
+// sums returns the counts that are due: once for each repeatSpan, and at the end. Without
+// room, the rest is due only at the end.
 func (r *repeats) sums(now time.Time, end bool) (due []repeated) {
 	for key, like := range r.recent {
 		if !end && now.Sub(like.since) < repeatSpan {
@@ -85,9 +84,8 @@ func (r *repeats) sums(now time.Time, end bool) (due []repeated) {
 	return due
 }
 
-// What differs between two prints of the same traceback: in its frames, and, any number,
-// in what it says was wrong. They are compiled when they are needed: start-up is not to
-// wait for it.
+// varying matches what differs between the frames of two prints of the same traceback, number
+// what differs in its reason. They are compiled on first use, to start faster.
 var (
 	varying = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`0x[0-9a-fA-F]+|goroutine [0-9]+|\([0-9]+\) panicked|==[0-9]+==`)
@@ -95,8 +93,7 @@ var (
 	number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+`) })
 )
 
-// likeness is the same text for tracebacks that come from the same place for the same
-// reason.
+// likeness returns the same text for all tracebacks with the same place and reason.
 func likeness(b *Block) string {
 	text := b.Text
 	if _, reason, _ := strings.Cut(b.Title, ": "); reason != "" {
@@ -105,14 +102,14 @@ func likeness(b *Block) string {
 	return varying().ReplaceAllString(text, "")
 }
 
-// tellSums delivers what was only counted.
-func (w *Watch) tellSums(end bool) {
+// deliverSums reports the counts that are due.
+func (w *Watch) deliverSums(end bool) {
 	for _, sum := range w.repeats.sums(time.Now(), end) {
 		w.opts.Deliver(w.sumReport(&sum))
 	}
 }
 
-// sumReport tells how many tracebacks no report has told of.
+// sumReport returns a report with the number of tracebacks that were only counted.
 func (w *Watch) sumReport(s *repeated) *Report {
 	r := w.appReport(Traceback)
 	r.Count = s.more
@@ -134,7 +131,7 @@ func (w *Watch) sumReport(s *repeated) *Report {
 	return w.finished(r, p)
 }
 
-// thousands is a number with a comma between each three digits.
+// thousands formats a number with a comma between groups of three digits.
 func thousands(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

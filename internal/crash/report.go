@@ -21,27 +21,26 @@ type Kind string
 const (
 	Signal    Kind = "signal"    // a signal ended the app
 	Traceback Kind = "traceback" // the app's output has a traceback
-	Hang      Kind = "hang"      // the app lives, and was asked where it is
+	Hang      Kind = "hang"      // backtraces of the living app
 	Core      Kind = "core"      // another process of the app's tree left a core
 )
 
 // A Report is one entry of the :crash stream.
 type Report struct {
 	Kind     Kind
-	Run      string // when the run began, as its marker says it
+	Run      string // when the run began, in the run marker's format
 	PID      int
 	Signal   syscall.Signal // 0: none, or not known
 	ExitCode int            // -1: not ended, or not known
-	CoreFile string         // where the core is, if it is still there
-	Count    int            // how many others it stands for
+	CoreFile string         // path of the core, if it still exists
+	Count    int            // tracebacks or cores that it stands for without their own reports
 	Message  string
 
 	Signature signature.Signature
 	Build     string // of the program that died: its build ID, shortened; empty: not known
 }
 
-// Fields are the names and values, in turn, of the entry's fields besides
-// `message`.
+// Fields returns the names and values, alternating, of the entry's fields besides `message`.
 func (r *Report) Fields() []string {
 	f := []string{"kind", string(r.Kind), "run", r.Run, "pid", strconv.Itoa(r.PID)}
 	if r.Signal != 0 {
@@ -66,7 +65,7 @@ func (r *Report) Fields() []string {
 	return f
 }
 
-// MaxMessage is the most bytes that a report's message has.
+// MaxMessage bounds a report's message, in bytes.
 const MaxMessage = 256 << 10
 
 // A page is a message being written.
@@ -86,14 +85,13 @@ func (p *page) block(title, text string) {
 	}
 }
 
-// message is the text without secrets, and with its middle left out if it is too
-// long.
+// message returns the text without secrets, at most MaxMessage bytes of it.
 func (p *page) message(secrets []string) string {
 	return cutMiddle(redact(strings.TrimRight(p.String(), "\n"), secrets), MaxMessage)
 }
 
-// cutMiddle leaves so much of the middle out, in whole lines where it can, that
-// no more than limit bytes are left, and says so in its place.
+// cutMiddle shortens a text to limit bytes. It replaces the middle, in whole lines if
+// possible, by a note of its size.
 func cutMiddle(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -115,7 +113,7 @@ func cutMiddle(text string, limit int) string {
 	return head + "\n[… " + strconv.Itoa(len(text)-len(head)-len(tail)) + " bytes left out here …]\n\n" + tail
 }
 
-// finished puts the page into the report, without secrets.
+// finished fills the report with the page, without secrets.
 func (w *Watch) finished(r *Report, p *page) *Report {
 	secrets := w.secrets()
 	r.Message = p.message(secrets)
@@ -123,15 +121,14 @@ func (w *Watch) finished(r *Report, p *page) *Report {
 	return r
 }
 
-// mask stands in place of a secret.
+// mask replaces a secret.
 const mask = "[secret]"
 
-// shownByGDB is how many characters of a string gdb shows; it is `set print
-// elements`.
+// shownByGDB is how many characters of a string gdb shows: its `set print elements`.
 const shownByGDB = 64
 
-// redact replaces the secrets. A backtrace may show a string as a literal in C, and
-// only its beginning, which may end within a secret.
+// redact replaces the secrets. A backtrace may show a string as a C literal, or cut it within
+// a secret.
 func redact(text string, secrets []string) string {
 	var forms []string
 	for _, s := range secrets {
@@ -171,12 +168,12 @@ func redact(text string, secrets []string) string {
 	return b.String()
 }
 
-// leastSecret is the length of the shortest text that is taken for a secret:
-// shorter ones are in every text.
+// leastSecret is the length of the shortest secret that is masked: shorter ones occur in any
+// text.
 const leastSecret = 4
 
-// Secrets are the values of those variables of an environment, NAME=VALUE each,
-// of which the names say that they are secret, and the passwords of URLs in it.
+// Secrets returns the secrets of an environment of NAME=VALUE strings: the values of
+// variables with a telling name, such as API_KEY, and the passwords in URLs.
 func Secrets(env []string) (secrets []string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
@@ -197,7 +194,7 @@ func Secrets(env []string) (secrets []string) {
 	return secrets
 }
 
-// secrets are what a report of now may not show.
+// secrets returns the current secrets, which no report may show.
 func (w *Watch) secrets() []string {
 	if w.opts.Secrets == nil {
 		return nil
@@ -205,11 +202,11 @@ func (w *Watch) secrets() []string {
 	return w.opts.Secrets()
 }
 
-// leastValue is the length in bytes of the shortest value that is taken for a secret:
-// DEBUG_TOKEN=true does not hold one.
+// leastValue is the length in bytes of the shortest value that Secrets returns:
+// DEBUG_TOKEN=true is not secret.
 const leastValue = 6
 
-// size is a number of bytes in words.
+// size formats a number of bytes.
 func size(n int64) string {
 	switch {
 	case n < 0:
@@ -226,7 +223,7 @@ func size(n int64) string {
 	return strconv.FormatFloat(in, 'f', 1, 64) + unit
 }
 
-// span is a duration in words, with no more digits than matter.
+// span formats a duration, rounded for a reader.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Second:

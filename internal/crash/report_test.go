@@ -25,7 +25,7 @@ func TestCutMiddle(t *testing.T) {
 		}
 	}
 	if text := strings.Repeat("z", 1000); cutMiddle(text, 1000) != text {
-		t.Error("what fits is cut")
+		t.Error("a text of the limit's length is cut")
 	}
 }
 
@@ -87,7 +87,7 @@ func TestWords(t *testing.T) {
 		{span(12345 * time.Millisecond), "12.35s"},
 		{span(3*time.Hour + 12345*time.Millisecond), "3h0m12s"},
 		{siginfo{signal: 11, code: 1, address: 16}.String(), "SEGV_MAPERR: nothing is mapped there; the address is 0x10"},
-		{siginfo{signal: 11, code: 0x80}.String(), "SI_KERNEL: the address is not one that there can be"},
+		{siginfo{signal: 11, code: 0x80}.String(), "SI_KERNEL: the address is not a valid one"},
 		{siginfo{signal: 8, code: 1, address: 255}.String(), "FPE_INTDIV: an integer was divided by zero; the instruction is at 0xff"},
 		{siginfo{signal: 6, code: -6, pid: 3, uid: 4}.String(), "SI_TKILL: raised by process 3 (uid 4)"},
 		{siginfo{signal: 31, code: 1, address: 1, call: 59}.String(), "SYS_SECCOMP: seccomp forbids it; the call's number is 59, at 0x1"},

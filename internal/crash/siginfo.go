@@ -8,13 +8,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// A siginfo is what the kernel says of a signal, sigaction(2).
+// A siginfo is the kernel's description of a signal, sigaction(2).
 type siginfo struct {
 	signal, code int
 	address      uint64 // of a fault
 	pid          int    // of the sender
 	uid          uint32
-	call         int // the system call that is not allowed
+	call         int // number of the forbidden system call
 }
 
 func parseSiginfo(b []byte) (s siginfo) {
@@ -29,7 +29,7 @@ func parseSiginfo(b []byte) (s siginfo) {
 	return s
 }
 
-// signalWords are the signals that report a crash.
+// signalWords describes the signals that make a death a crash.
 var signalWords = map[syscall.Signal]string{
 	syscall.SIGQUIT: "quit",
 	syscall.SIGILL:  "illegal instruction",
@@ -43,7 +43,7 @@ var signalWords = map[syscall.Signal]string{
 	syscall.SIGSYS:  "bad system call",
 }
 
-// causes are what the codes of a signal mean, by their numbers on Linux.
+// causes describes a signal's codes, by their numbers on Linux.
 var causes = map[syscall.Signal]map[int]string{
 	syscall.SIGSEGV: {
 		1: "SEGV_MAPERR: nothing is mapped there",
@@ -90,7 +90,7 @@ var causes = map[syscall.Signal]map[int]string{
 	},
 }
 
-// String is the cause in words.
+// String describes the cause.
 func (s siginfo) String() string {
 	sig := syscall.Signal(s.signal)
 	who := "process " + strconv.Itoa(s.pid) + " (uid " + strconv.Itoa(int(s.uid)) + ")"
@@ -103,7 +103,7 @@ func (s siginfo) String() string {
 		return "SI_TKILL: raised by " + who
 	case 0x80:
 		if sig == syscall.SIGSEGV {
-			return "SI_KERNEL: the address is not one that there can be"
+			return "SI_KERNEL: the address is not a valid one"
 		}
 		return "SI_KERNEL: raised by the kernel"
 	}
@@ -123,7 +123,7 @@ func (s siginfo) String() string {
 	return text
 }
 
-// describeSignal is a signal's name, with words where there are some.
+// describeSignal returns a signal's name, with its description if signalWords has one.
 func describeSignal(sig syscall.Signal) string {
 	name := process.SignalName(sig)
 	if words := signalWords[sig]; words != "" {

@@ -9,9 +9,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// signDeath returns the signature of an app's end. frames are those of the thread that a
-// signal ended. If none of them is the app's own, as in an interpreter, the traceback that
-// the app wrote tells more.
+// signDeath returns the signature of an app's end. frames are from the thread that a signal
+// ended. If none of them is the app's own, as in an interpreter, the app's traceback is used
+// instead.
 func signDeath(sig syscall.Signal, b *Block, frames []signature.Frame, executable string) signature.Signature {
 	own := signature.Own(frames, executable)
 	switch {
@@ -29,17 +29,17 @@ func (b *Block) sign() signature.Signature {
 	return signature.Of(kind, frames)
 }
 
-// heading is the title without the language.
+// heading returns the title without the language.
 func (b *Block) heading() string { return strings.TrimPrefix(b.Title, b.Language+": ") }
 
-// framed says whether a traceback says where it happened.
+// framed says whether a traceback has frames.
 func (b *Block) framed() bool {
 	_, frames := traceback.Stack(b.Language, b.heading(), b.Text)
 	return len(frames) > 0
 }
 
-// signHang returns the signature of a hang, which is that of the main thread: gdb calls it
-// Thread 1, and shows it last.
+// signHang returns the signature of a hang, from the main thread: gdb calls it Thread 1 and
+// shows it last.
 func signHang(t *trace, executable string) signature.Signature {
 	_, main, _ := strings.Cut("\n"+t.threads, "\nThread 1 ")
 	return signature.Of(string(Hang), signature.Own(signature.FromGDB(main, "", t.libraries, executable), executable))

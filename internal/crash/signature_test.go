@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/coretest"
 )
 
-// signed runs the program and has its core read.
+// signed runs the program and reports its crash, with its core read.
 func signed(w *watched) {
 	w.opts.Backtrace = os.Getenv("TEST_BACKTRACE")
 	w.opts.Builtin = ReadCore
@@ -27,7 +27,7 @@ type build struct {
 	args     []string
 }
 
-// make compiles the program outside of our module, which wants a newer Go than some.
+// make compiles the program outside our module: some tools are older than its Go version.
 func (b *build) make(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath(b.compiler); err != nil {
@@ -49,8 +49,8 @@ func (b *build) make(t *testing.T) string {
 
 const cores = "corefile/testdata/src/"
 
-// TestSignatures has programs that really crash, built and run in several ways, with the core
-// read by gdb and by us: each death has one signature, and other deaths have others.
+// TestSignatures crashes real programs, built and run in several ways, and reads the cores
+// with gdb and the builtin reader: each kind of death has one signature of its own.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(coretest.Hold(t)) // others change where cores go
@@ -71,7 +71,7 @@ func TestSignatures(t *testing.T) {
 	thread.args = []string{"thread"}
 	families := []struct {
 		name   string
-		frame  string // how the topmost frame begins
+		frame  string // beginning of the topmost frame
 		builds []build
 	}{
 		{"plan", "{anonymous}::touch", []build{

@@ -9,21 +9,21 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// A Builtin takes the backtrace of a core without gdb: the crashing thread first,
-// then the others. It reads what a crashed program wrote, so it believes nothing. frames
-// are those of the crashing thread.
+// A Builtin takes the backtrace of a core without gdb: the crashing thread first, then the
+// others. It must not trust the core, which a crashed program has influenced. frames are from
+// the crashing thread.
 type Builtin func(ctx context.Context, core, executable string) (text string, frames []signature.Frame, err error)
 
-// A trace is where the threads were, in sections of text.
+// A trace holds the backtraces, in sections of text.
 type trace struct {
-	by                                                  string // what took it
+	by                                                  string // the tool that took it
 	backtrace, registers, code, threads, libraries, raw string
 
 	frames []signature.Frame // of the crashing thread
 }
 
-// newTrace takes what gdb says. Threads are left out if there is only the one that
-// the backtrace is of.
+// newTrace makes a trace of gdb's output. threads stays empty if the backtrace shows the only
+// thread.
 func newTrace(out string) trace {
 	t := trace{
 		by:        "gdb",
@@ -45,7 +45,7 @@ func newTrace(out string) trace {
 	return t
 }
 
-// without leaves the lines out that have one of the phrases at their end.
+// without removes the lines that end with one of the phrases.
 func without(text string, phrases ...string) string {
 	var b strings.Builder
 lines:
@@ -60,7 +60,7 @@ lines:
 	return b.String()
 }
 
-// backtrace takes the backtrace of a core. An empty trace comes with the reason.
+// backtrace takes the backtrace of a core. It sets e.trace, or the reason in e.without.
 func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 	var failures []string
 	if w.opts.Backtrace == "off" {
@@ -100,9 +100,9 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 	e.without = join(failures)
 }
 
-// complement has wrapp read the core, too, where gdb has no names for functions:
-// it knows those of Go programs that are stripped, and of others the file and the
-// offset in it, without which the address says nothing later on.
+// complement has wrapp read the core, too, if gdb lacks names of functions. wrapp has the
+// names in stripped Go programs, and for others the file and the offset in it: an address
+// alone says nothing later on.
 func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 	frames, nameless := 0, 0
 	for _, line := range strings.Split(t.backtrace, "\n") {
@@ -147,11 +147,11 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Fram
 		}
 		return r.text, r.frames, r.err
 	case <-ctx.Done():
-		return "", nil, errors.New("to read the core took too long")
+		return "", nil, errors.New("reading the core took too long")
 	}
 }
 
-// executable is the file that the process of a core had run.
+// executable returns the file that the core's process had run.
 func (w *Watch) executable(c *found) string {
 	if c.executable == "" && c.pid == w.app.PID() {
 		exe, _ := w.life.program()

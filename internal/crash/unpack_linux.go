@@ -17,12 +17,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// maxUnpacked is how many bytes of an unpacked core are written at most, the
-// holes in it not counted.
+// maxUnpacked bounds the bytes written of an unpacked core, without its holes.
 const maxUnpacked = 8 << 30
 
-// unpack takes the app's core out of a handler's store, into a temporary file that
-// the app's user can read. The finder's discard removes it.
+// unpack copies the app's core from a handler's store into a temporary file that the app's
+// user can read. The finder's discard removes that file.
 func (w *Watch) unpack(ctx context.Context, path string) {
 	core, err := w.unpacked(ctx, path)
 	w.mu.Lock()
@@ -31,7 +30,7 @@ func (w *Watch) unpack(ctx context.Context, path string) {
 }
 
 func (w *Watch) unpacked(ctx context.Context, path string) (*found, error) {
-	// All of them know -dc.
+	// zstd, lz4 and xz all know -dc.
 	name := packing(path)[1:]
 	if name == "zst" {
 		name = "zstd"
@@ -74,7 +73,7 @@ func (w *Watch) unpackInto(ctx context.Context, into *os.File, tool string, file
 		return nil, err
 	}
 	if !w.life.owns(c) {
-		return nil, errors.New("it is of another process")
+		return nil, errors.New("the core is from another process")
 	}
 	if u := w.cmd.User; u != nil {
 		if err := into.Chown(int(u.UID), int(u.GID)); err != nil {
@@ -84,8 +83,8 @@ func (w *Watch) unpackInto(ctx context.Context, into *os.File, tool string, file
 	return &found{core: c, bytes: n, stored: true}, nil
 }
 
-// runUnpacker runs a program that unpacks from into a pipe, and writes what comes
-// to into. It has no more rights than the app.
+// runUnpacker runs a program that unpacks from, and writes its output to into. The program
+// has no more rights than the app.
 func runUnpacker(ctx context.Context, supervisor *process.Supervisor, user *process.User, tool string, from, into *os.File) (length int64, err error) {
 	r, out, err := os.Pipe()
 	if err != nil {
@@ -107,7 +106,7 @@ func runUnpacker(ctx context.Context, supervisor *process.Supervisor, user *proc
 		return 0, err
 	}
 	confine(p.PID())
-	// Its end is the end of the pipe, too.
+	// When the tool ends, the pipe ends, too.
 	var ending sync.WaitGroup
 	ending.Go(func() {
 		select {
@@ -134,7 +133,8 @@ func runUnpacker(ctx context.Context, supervisor *process.Supervisor, user *proc
 	return length, nil
 }
 
-// room is how many bytes may be written to a file: others need room, too.
+// room returns how many bytes may be written to a file: half of the free space, because
+// others need space, too.
 func room(file *os.File) uint64 {
 	var fs syscall.Statfs_t
 	if err := syscall.Fstatfs(int(file.Fd()), &fs); err != nil {
@@ -143,9 +143,9 @@ func room(file *os.File) uint64 {
 	return min(maxUnpacked, fs.Bavail*uint64(fs.Bsize)/2)
 }
 
-// copyHoles copies with holes in place of blocks of zeros, of which the cores of
-// most programs have many. It fails if more than limit bytes are left. It returns
-// the length of the copy, holes and all.
+// copyHoles copies with holes in place of blocks of zeros, which most cores have many of. It
+// fails if it would write more than limit bytes. It returns the length of the copy, with its
+// holes.
 func copyHoles(into *os.File, from io.Reader, limit uint64) (length int64, err error) {
 	var block, zeros [64 << 10]byte
 	written := uint64(0)

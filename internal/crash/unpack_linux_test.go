@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestCopyHoles wants the same bytes, with less on the disk, and no more than
-// there is room for.
+// TestCopyHoles wants a copy with the same bytes but fewer blocks on disk, and an error
+// beyond the limit.
 func TestCopyHoles(t *testing.T) {
 	t.Parallel()
 	core := make([]byte, 12<<20+17)

@@ -1,5 +1,5 @@
-// Package crash makes one report of each death of an app that is a crash: what
-// happened, where, and what is worth knowing in the morning.
+// Package crash writes one report for each crash of an app: what happened, where, and what
+// whoever debugs it later needs to know.
 package crash
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Options say what a Watch does. All fields but Builtin are needed.
+// Options configure a Watch. Secrets, Builtin, Hold and Free may be nil.
 type Options struct {
 	Name         string // of the app
 	Run          string // when the run began, as its marker says it
@@ -27,12 +27,12 @@ type Options struct {
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
 	// survives; 0: as many as there are.
 	MostTracebacks int
-	Secrets        func() []string // what no report may show; called for each, from any goroutine
+	Secrets        func() []string // texts that no report may show; called for each, from any goroutine
 	Supervisor     *process.Supervisor
 	Deliver        func(*Report) // called from any goroutine
 	Builtin        Builtin
-	// Hold and Free, if there are, hear that gdb is going to hold the living app, and
-	// that it runs again.
+	// Hold, if not nil, is called before gdb pauses the living app, and Free when the app
+	// runs again.
 	Hold, Free func()
 }
 
@@ -50,30 +50,30 @@ type Watch struct {
 	began   time.Time
 	life    *life
 	counted oomCount // before the app was started
-	finder  *finder  // looks at files; only one goroutine at a time, under looking
+	finder  *finder  // under looking
 	gdb     *gdb     // nil: not on PATH
-	last    *death   // the app's; known when run has returned
+	last    *death   // the app's; set when run has returned
 
 	looking  sync.Mutex
-	ctx      context.Context // ends when reports have to be ready at once
+	ctx      context.Context // cancelled when reports have to be ready at once
 	hurry    context.CancelFunc
-	crowd    chan struct{}  // many tracebacks wait
+	crowd    chan struct{}  // has a value when many tracebacks wait
 	complete chan struct{}  // closed when there is no more output
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
-	turn     sync.Mutex     // one of them takes a backtrace
+	turn     sync.Mutex     // held by the one child that takes a backtrace
 
-	repeats repeats // used by survived and tellSums
+	repeats repeats // used by survived and deliverSums
 
 	mu        sync.Mutex
 	blocks    []heard
 	held      int       // bytes of blocks
-	own       *found    // the app's core, if it was seen
+	own       *found    // the app's core, if it was found
 	packed    error     // why the core in a handler's store was not unpacked
-	reported  bool      // the app's death
-	hung      time.Time // the last Dump
+	reported  bool      // the app's death was reported
+	hung      time.Time // of the last Dump
 	recent    []time.Time
-	skipped   int  // cores of the tree that are not worth another report
+	skipped   int  // cores of the tree that came too fast and were not reported
 	finishing bool // Finish was called
 }
 
@@ -84,34 +84,34 @@ type heard struct {
 	lost int // tracebacks just before it that are not reported
 }
 
-// sysKernel is where the kernel shows its settings.
+// sysKernel is the directory with the kernel's core_pattern.
 const sysKernel = "/proc/sys/kernel"
 
 // Times.
 const (
-	// settle is how long an app lives on after a traceback that it survives.
-	settle = 2 * time.Second
+	// survivalTime is how long an app must live after a traceback to have survived it.
+	survivalTime = 2 * time.Second
 
-	// outputGrace is how long a report waits for the last output, if something of
-	// the app's tree still holds its pipes.
+	// outputGrace is how long a report waits for the last output while a process of the
+	// app's tree still holds the pipes.
 	outputGrace = time.Second
 
-	// stopLimit is how long a report of a crash while stopping may take: the one who
-	// stops us does not wait for long.
+	// stopLimit bounds the report of a crash while stopping: a container runtime or systemd
+	// kills us soon.
 	stopLimit = 5 * time.Second
 
 	// handlerGrace is how long a core may take to appear in a handler's store.
 	handlerGrace = 3 * time.Second
 
-	// lookShare times the time that a look at the living app takes is the least
-	// pause before the next.
-	lookShare = 50
+	// checkShare times the duration of a check of the living app is the shortest pause
+	// before the next check.
+	checkShare = 50
 
 	hangPause    = time.Minute // between two Dumps
 	childrenEach = 10          // reports of cores of the tree in a minute
 
-	// maxHeld is how many bytes of tracebacks wait to be reported. If more come,
-	// the oldest are only counted.
+	// maxHeld bounds the bytes of tracebacks that wait to be reported. Beyond it the oldest
+	// are only counted.
 	maxHeld = 4 << 20
 )
 
@@ -132,16 +132,16 @@ func New(opts Options) *Watch {
 	return w
 }
 
-// Output tells what was read from the app's standard output (0) or standard
-// error (1). Only one goroutine may call it. It does not keep b.
+// Output adds bytes read from the app's standard output (0) or standard error (1) to the
+// tail. Only one goroutine may call it. It does not retain b.
 func (w *Watch) Output(pipe int, b []byte) {
 	if w.tail != nil {
 		w.tail.add(pipe, b)
 	}
 }
 
-// Traceback tells of a traceback in the output. It is reported soon, or, if the
-// app now ends, with its death.
+// Traceback queues a traceback from the output. It is reported after survivalTime, or with
+// the app's death if the app ends before.
 func (w *Watch) Traceback(b Block) {
 	w.mu.Lock()
 	w.blocks = append(w.blocks, heard{Block: b, at: time.Now()})
@@ -165,18 +165,18 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 	w.life = newLife(app.PID(), cmd.Path, cmd.Dir, w.counted)
 	w.finder = &finder{
 		pattern: w.pattern, name: w.opts.Name, began: began, ours: w.life.owns,
-		keep: w.opts.KeepCore, seen: make(map[version]bool),
+		retain: w.opts.KeepCore, seen: make(map[version]bool),
 	}
 	if w.opts.Backtrace == "auto" || w.opts.Backtrace == "gdb" {
 		w.gdb = findGDB(w.opts.Supervisor, cmd.User)
 	}
-	w.life.look() // it may end soon
+	w.life.update() // the app may end soon
 	go w.run()
 }
 
-// Finish is called when the app and its tree are gone and no more output comes.
-// It returns when every report has been delivered, in no more than the timeout
-// for each; a SIGTERM or SIGINT from hurry makes it sooner.
+// Finish must be called when the app and its tree are gone and no more output comes. It
+// returns when every report has been delivered, within the timeout for each. A SIGTERM or
+// SIGINT from hurry shortens that.
 func (w *Watch) Finish(hurry <-chan os.Signal) {
 	close(w.complete)
 	w.mu.Lock()
@@ -201,8 +201,8 @@ func (w *Watch) Finish(hurry <-chan os.Signal) {
 	}
 }
 
-// Hurry has reports be ready at once, if sig is one that asks wrapp to end. It is
-// for when the app has ended.
+// Hurry makes Finish deliver the reports at once if sig asks wrapp to end. Call it only
+// when the app has ended.
 func (w *Watch) Hurry(sig os.Signal) {
 	if number, _ := process.Number(sig); number == syscall.SIGTERM || number == syscall.SIGINT {
 		w.hurry()
@@ -211,20 +211,20 @@ func (w *Watch) Hurry(sig os.Signal) {
 
 // run watches the app until it ends, and reports its death.
 func (w *Watch) run() {
-	pause := firstLook
+	pause := firstPause
 	timer := time.NewTimer(0)
 	for {
 		select {
 		case <-timer.C:
 			began := time.Now()
-			w.life.look()
-			if pause == lastLook {
-				w.survived(began.Add(-settle))
-				w.tellSums(false)
-				w.look(w.ctx, false)
+			w.life.update()
+			if pause == lastPause {
+				w.survived(began.Add(-survivalTime))
+				w.deliverSums(false)
+				w.findCores(w.ctx, false)
 			}
-			pause = min(2*pause, lastLook)
-			timer.Reset(max(pause, lookShare*time.Since(began)))
+			pause = min(2*pause, lastPause)
+			timer.Reset(max(pause, checkShare*time.Since(began)))
 			continue
 		case <-w.crowd:
 			w.outlived()
@@ -238,8 +238,9 @@ func (w *Watch) run() {
 	close(w.ended)
 }
 
-// look looks for new cores, keeps the app's own and sees to the others' reports.
-func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
+// findCores looks for new cores. It stores the app's own core and starts a report for each
+// other one.
+func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 	w.looking.Lock()
 	cores, broken := w.finder.find(ctx, w.life.places(), last)
 	w.looking.Unlock()
@@ -255,15 +256,15 @@ func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
 	return broken
 }
 
-// lastBlock is the last traceback, if the app did not survive it. With take it is
-// to be reported with the death, and with nothing else.
-func (w *Watch) lastBlock(take bool) *Block {
+// lastBlock returns the last traceback if the app did not survive it. remove takes it out of
+// the queue, so that only the report of the death has it.
+func (w *Watch) lastBlock(remove bool) *Block {
 	var b *Block
 	w.mu.Lock()
-	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
+	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-survivalTime)) {
 		last := w.blocks[n-1].Block
 		b = &last
-		if take {
+		if remove {
 			w.blocks = w.blocks[:n-1]
 			w.held -= len(b.Text)
 		}
@@ -272,8 +273,8 @@ func (w *Watch) lastBlock(take bool) *Block {
 	return b
 }
 
-// survived reports the tracebacks that came before an instant as such that the
-// app has survived, or counts them. One goroutine at a time may call it.
+// survived reports or counts the tracebacks up to an instant: the app has survived them.
+// One goroutine at a time may call it.
 func (w *Watch) survived(before time.Time) {
 	w.mu.Lock()
 	var old []heard
@@ -289,7 +290,7 @@ func (w *Watch) survived(before time.Time) {
 	}
 }
 
-// outlived reports all tracebacks but the last: the app has gone on after them.
+// outlived calls survived for all tracebacks but the last.
 func (w *Watch) outlived() {
 	w.mu.Lock()
 	var last time.Time

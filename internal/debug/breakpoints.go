@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// breakpoints follows what a client tells gdbserver and remembers which break-
-// and watchpoints are in the app. A client takes them out before it goes; where
-// its connection is lost they stay, and the first one would kill the app.
+// breakpoints tracks the break- and watchpoints that a client has set in the app. A client
+// removes them before it leaves. After a lost connection they stay, and the first one that
+// is hit would kill the app.
 //
-// The client's bytes are written to it. Zero is ready to use; it is not for
-// concurrent use.
+// Write must get all bytes from the client to gdbserver. The zero value is ready to use, but
+// not safe for concurrent use.
 type breakpoints struct {
-	packet []byte          // the beginning of the packet that is coming
-	within bool            // there is one
+	packet []byte          // the beginning of the current packet
+	within bool            // a packet is incomplete
 	set    map[string]bool // "0,4011d6,1": type, address and kind
 }
 
-// longestPoint is more than a packet needs to say which point it is about.
+// longestPoint is longer than the part of a packet that identifies a point.
 const longestPoint = 64
 
 func (b *breakpoints) Write(p []byte) (int, error) {
@@ -28,7 +28,7 @@ func (b *breakpoints) Write(p []byte) (int, error) {
 		case c == '$': // these two are never inside a packet
 			b.packet, b.within = b.packet[:0], true
 		case c == '#' && b.within:
-			b.take()
+			b.apply()
 			b.within = false
 		case b.within && len(b.packet) < longestPoint:
 			b.packet = append(b.packet, c)
@@ -37,9 +37,9 @@ func (b *breakpoints) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take acts on a whole packet: Z inserts, z removes. Behind a semicolon there
-// are conditions.
-func (b *breakpoints) take() {
+// apply records the effect of a whole packet: Z inserts a point, z removes one. Conditions
+// may follow after a semicolon.
+func (b *breakpoints) apply() {
 	if len(b.packet) < 2 || b.packet[0]|0x20 != 'z' {
 		return
 	}
@@ -49,7 +49,7 @@ func (b *breakpoints) take() {
 		return
 	}
 	if len(b.packet) == longestPoint && len(point) == longestPoint-1 {
-		return // no point that there can be
+		return // too long for a point
 	}
 	if b.set == nil {
 		b.set = make(map[string]bool)
@@ -57,14 +57,14 @@ func (b *breakpoints) take() {
 	b.set[string(point)] = true
 }
 
-// remove has gdbserver take all of them out, in the place of the client. What it
-// was talking about with the client is brought to its end first.
+// remove has gdbserver remove all points, in the client's place. It first completes the
+// exchange that gdbserver had with the client.
 func (b *breakpoints) remove(conn io.ReadWriter) error {
 	if len(b.set) == 0 {
 		return nil
 	}
 	r := &remote{conn: conn}
-	// A question that nothing else has an answer like.
+	// The answer to qC is like no other answer.
 	if err := r.send("qC"); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (b *breakpoints) remove(conn io.ReadWriter) error {
 		if strings.HasPrefix(answer, "QC") {
 			break
 		}
-		next := "qC" // the last one was not heard
+		next := "qC" // gdbserver did not receive the last one
 		if symbol, ok := strings.CutPrefix(answer, "qSymbol:"); ok {
 			next = "qSymbol::" + symbol // we know no symbols
 		}
@@ -100,8 +100,8 @@ func (b *breakpoints) remove(conn io.ReadWriter) error {
 				return err
 			}
 		}
-		// An answer other than OK is about a point that is not in the app: it was
-		// refused, or went as the app executed another program.
+		// An answer other than OK means that the point is not in the app: gdbserver had
+		// refused it, or the app has executed another program.
 	}
 	_, err := conn.Write([]byte("+"))
 	return err

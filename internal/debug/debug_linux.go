@@ -1,6 +1,6 @@
-// Package debug lets a debugger at an app that was started paused. It listens on
-// one address, because gdbserver itself would listen on every one, and runs a
-// gdbserver over its standard input and output for each client that comes.
+// Package debug lets debuggers connect to an app that was started paused. It listens on one
+// address, because gdbserver itself would listen on all, and runs a gdbserver on pipes for
+// each client.
 package debug
 
 import (
@@ -19,17 +19,17 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Options say where a Debugger listens and who hears of it.
+// Options configure a Debugger.
 type Options struct {
 	Host string // a name or an IP address; Listen listens there and nowhere else
 	Port int
 
 	Supervisor *process.Supervisor // starts gdbserver
 	Log        *slog.Logger
-	Status     func(text string) // for what is worth an entry in :status
+	Status     func(text string) // adds an entry to :status
 
-	// Hold and Free hear when the app is held, by the paused start or by a
-	// debugger, and when it runs again: in turns, Hold first, one at a time.
+	// Hold is called when the paused start or a debugger holds the app, and Free when
+	// the app runs again. The calls alternate, Hold first, and never overlap.
 	Hold, Free func()
 }
 
@@ -38,23 +38,22 @@ type Debugger struct {
 	opts      Options
 	gdbserver string // its path
 	listener  net.Listener
-	exposed   string // the warning about where it listens, if there is one
+	exposed   string // the warning about the address, or ""
 	app       *process.Process
 	cmd       *process.Command
 	ambient   []uintptr // capabilities that gdbserver needs to attach
 	work      sync.WaitGroup
-	setup     sync.Mutex // held while a client's gdbserver takes hold of the app
+	setup     sync.Mutex // held while a client's gdbserver attaches to the app
 
 	mu      sync.Mutex
-	session *session          // the client that is there now
-	silent  map[net.Conn]bool // those that have said nothing yet
-	freed   bool              // the app has run: if it is stopped now, that is its own affair
-	closed  bool              // no client is let in any more
+	session *session          // of the current client
+	silent  map[net.Conn]bool // clients that have sent nothing yet
+	freed   bool              // the app has run: a later stop is not ours
+	closed  bool              // no more clients are admitted
 }
 
-// Start starts the app paused, finds out whether gdbserver may attach to it, and
-// begins to let clients in. Its errors are *process.StartErrors, and then there
-// is no app.
+// Start starts the app paused, checks that gdbserver may attach to it, and begins to admit
+// clients. Its errors are *process.StartErrors; then no app is left.
 func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 	if !readable(cmd.Path, cmd.User) {
 		return nil, failed(cmd.Path+" may be executed but not read by user "+cmd.User.Name+", and gdbserver has to read it",
@@ -83,14 +82,15 @@ func (d *Debugger) Start(cmd process.Command) (*process.Process, error) {
 	return app, nil
 }
 
-// readable says whether a user may read a file, by its mode. A gdbserver that may not takes a program for one of 32 bits, and breaks it.
+// readable says whether a file's mode lets a user read it. A gdbserver that may not read the
+// program assumes 32 bits, and breaks it.
 func readable(path string, user *process.User) bool {
 	if user == nil || user.UID == 0 {
 		return true
 	}
 	var stat syscall.Stat_t
 	if err := syscall.Stat(path, &stat); err != nil {
-		return true // it cannot be started either, which says why
+		return true // the start will fail, too, with a better error
 	}
 	switch {
 	case stat.Uid == user.UID:
@@ -101,8 +101,8 @@ func readable(path string, user *process.User) bool {
 	return stat.Mode&0o004 != 0
 }
 
-// privileged says whether a file gives who executes it more rights. The kernel
-// does not give them to a process that is traced by one without them.
+// privileged says whether executing a file grants more rights. The kernel does not grant
+// them to a process whose tracer lacks them.
 func privileged(path string) bool {
 	var stat syscall.Stat_t
 	if syscall.Stat(path, &stat) == nil && stat.Mode&(syscall.S_ISUID|syscall.S_ISGID) != 0 {
@@ -112,8 +112,8 @@ func privileged(path string) bool {
 	return err == nil && size > 0
 }
 
-// try attaches once. It does so without a capability first, which is enough
-// unless yama limits ptrace, as it does on Ubuntu.
+// try attaches once: first without a capability, which suffices unless yama limits ptrace, as
+// on Ubuntu.
 func (d *Debugger) try() error {
 	refused := d.attachOnce()
 	if refused != nil && process.Capable(unix.CAP_SYS_PTRACE) {
@@ -132,8 +132,8 @@ func (d *Debugger) try() error {
 	return nil
 }
 
-// attachOnce has a gdbserver attach to the paused app and kills it. The app is
-// as stopped then as it was.
+// attachOnce has a gdbserver attach to the paused app and kills that gdbserver. The app stays
+// stopped.
 func (d *Debugger) attachOnce() error {
 	s, err := d.attach()
 	if err != nil {
@@ -142,15 +142,15 @@ func (d *Debugger) attachOnce() error {
 	s.kill()
 	s.conn.Close()
 	for until := time.Now().Add(time.Second); d.app.State() != 'T' && time.Now().Before(until); {
-		time.Sleep(time.Millisecond) // it is on its way back
+		time.Sleep(time.Millisecond) // the app is about to be in a group stop again
 	}
 	return nil
 }
 
-// serve lets clients in, one at a time, until the listener is closed.
+// serve accepts clients until the listener is closed.
 func (d *Debugger) serve() {
 	for _, line := range d.howTo() {
-		d.tell(line)
+		d.announce(line)
 	}
 	for {
 		conn, err := d.listener.Accept()
@@ -162,14 +162,13 @@ func (d *Debugger) serve() {
 			time.Sleep(time.Second) // out of descriptors, perhaps
 			continue
 		}
-		d.work.Go(func() { d.hear(conn) })
+		d.work.Go(func() { d.awaitHello(conn) })
 	}
 }
 
-// hear waits for a client's first packet and then lets it at the app. One that
-// only looks whether the port is open, as a port scan or a health check does,
-// leaves a paused app paused.
-func (d *Debugger) hear(conn net.Conn) {
+// awaitHello waits for a client's first packet and then admits the client. A connection
+// without one, such as a port scan or a health check, leaves a paused app paused.
+func (d *Debugger) awaitHello(conn net.Conn) {
 	d.mu.Lock()
 	if d.closed {
 		conn.Close()
@@ -192,8 +191,7 @@ func (d *Debugger) hear(conn net.Conn) {
 	d.mu.Unlock()
 }
 
-// admit begins the session of a client that has said hello, unless there is one
-// already that does not end. d.mu is held.
+// admit begins a client's session, unless another session goes on. d.mu must be held.
 func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 	if s := d.session; s != nil && !d.closed {
 		d.mu.Unlock()
@@ -201,7 +199,7 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 		d.mu.Lock()
 	}
 	if d.session != nil && !d.closed {
-		d.tell("a second debugger, " + conn.RemoteAddr().String() + ", is turned away: one is connected")
+		d.announce("a second debugger, " + conn.RemoteAddr().String() + ", is turned away: one is connected")
 	}
 	if d.session != nil || d.closed {
 		return false
@@ -210,18 +208,18 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 	s.hello = hello
 	d.session = s
 	d.work.Go(func() {
-		d.tell("debugger connected from " + conn.RemoteAddr().String())
+		d.announce("debugger connected from " + conn.RemoteAddr().String())
 		end := d.run(s)
 		d.mu.Lock()
 		d.session = nil
 		d.mu.Unlock()
-		d.tell("debugger disconnected" + end)
+		d.announce("debugger disconnected" + end)
 		close(s.done)
 	})
 	return true
 }
 
-// end ends the session that there is, and waits for that.
+// end ends the current session, if any, and waits for its end.
 func (d *Debugger) end() {
 	d.mu.Lock()
 	s := d.session
@@ -232,9 +230,8 @@ func (d *Debugger) end() {
 	}
 }
 
-// release is how the app gets its stop signal: not through a debugger, which
-// would hold it back, but as the debugger leaves it. It is acted on then before
-// the app runs another instruction.
+// release sends the app its stop signal. A debugger would hold the signal back; so it is sent
+// just as the debugger detaches, and acts before the app's next instruction.
 func (d *Debugger) release(send func()) {
 	d.mu.Lock()
 	d.closed = true
@@ -248,15 +245,14 @@ func (d *Debugger) release(send func()) {
 	once()
 }
 
-// Times of watching the app and who comes.
 const (
 	watchEvery = 50 * time.Millisecond
-	deadFor    = time.Second // how long a debugger has to look at the app's end
+	deadFor    = time.Second // how long a debugger may inspect an ended app
 
-	helloTimeout = 30 * time.Second // for a client to say something
+	helloTimeout = 30 * time.Second // for a client's first packet
 )
 
-// watch follows whether the app is held, until it has ended.
+// watch calls Hold and Free as the app is held and freed, until it has ended.
 func (d *Debugger) watch() {
 	held := true // by the paused start
 	tick := time.NewTicker(watchEvery)
@@ -272,7 +268,7 @@ func (d *Debugger) watch() {
 		case <-tick.C:
 		}
 		if !d.setup.TryLock() {
-			continue // attaching wakes the app in the kernel for a moment
+			continue // attaching changes the app's state for a moment
 		}
 		state := d.app.State()
 		d.mu.Lock()
@@ -281,7 +277,7 @@ func (d *Debugger) watch() {
 		}
 		now := state == 't' || state == 'T' && !d.freed
 		s := d.session
-		// Ctrl-C at a terminal goes to the app, and is to end a paused one too.
+		// Ctrl-C at a terminal goes to the app, and must end a paused one, too.
 		if now && s == nil && d.app.Pending(syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM) {
 			d.freed = true
 			d.app.Forward(syscall.SIGCONT)
@@ -296,8 +292,8 @@ func (d *Debugger) watch() {
 				d.opts.Free()
 			}
 		}
-		// Its tracer has the first look at an app that has ended, and a
-		// gdbserver whose client sits at a prompt takes none.
+		// An ended app must first be waited for by its tracer, and a gdbserver
+		// whose client sits at a prompt does not wait.
 		if s == nil || !d.app.Dead() {
 			deadSince = time.Time{}
 		} else if deadSince.IsZero() {
@@ -308,8 +304,8 @@ func (d *Debugger) watch() {
 	}
 }
 
-// Close ends the listening, and the session once its client has seen the app's
-// end. It is called when the app has ended, or was not started.
+// Close closes the listener, and ends the session once its client has seen the app's end.
+// Call it when the app has ended or was not started.
 func (d *Debugger) Close() {
 	if d == nil {
 		return
@@ -332,14 +328,14 @@ func (d *Debugger) Close() {
 	d.work.Wait()
 }
 
-// warn says a warning where tell says the rest.
+// warn is announce for a warning.
 func (d *Debugger) warn(text string) {
 	d.opts.Status(text)
 	d.opts.Log.Warn(text)
 }
 
-// tell says something on stderr and in :status.
-func (d *Debugger) tell(text string) {
+// announce writes a text to the log and to :status.
+func (d *Debugger) announce(text string) {
 	d.opts.Status(text)
 	d.opts.Log.Info(text)
 }

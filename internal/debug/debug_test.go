@@ -30,8 +30,8 @@ func TestBreakpoints(t *testing.T) {
 		{"$Z0,1,1;X3#aa$z0,1,1#aa", ""},
 		{"$z0,1,1#aa", ""},
 		{"$Z0,1,1#aa$z0,1,2#aa", "0,1,1"},
-		{"$Z0,1,1", ""},              // not to its end
-		{"$Z0,1$Z0,2,1#aa", "0,2,1"}, // begun again
+		{"$Z0,1,1", ""},              // incomplete
+		{"$Z0,1$Z0,2,1#aa", "0,2,1"}, // restarted
 		{"Z0,1,1#aa", ""},
 		{"$Z#aa$z#aa$#00#", ""},
 		{"$Z" + long + "#aa", ""},
@@ -75,7 +75,7 @@ func FuzzBreakpoints(f *testing.F) {
 	})
 }
 
-// A dialogue is a gdbserver that has said things already.
+// A dialogue is a gdbserver with prepared answers.
 type dialogue struct {
 	io.Reader
 	heard bytes.Buffer
@@ -113,12 +113,12 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestReceive ends when a packet does not.
+// TestReceive wants an error for an endless packet.
 func TestReceive(t *testing.T) {
 	t.Parallel()
 	endless := io.MultiReader(strings.NewReader("$"), endlessly('x'))
 	if _, err := (&remote{&dialogue{Reader: endless}}).receive(); err == nil {
-		t.Error("a packet without an end is one")
+		t.Error("no error for a packet without an end")
 	}
 }
 
@@ -196,7 +196,7 @@ func TestTexts(t *testing.T) {
 		"gdbserver: ptrace(PTRACE_ATTACH) Operation not permitted\n":                                                "ptrace(PTRACE_ATTACH) Operation not permitted",
 	} {
 		if got := refusal(stderr); got != want {
-			t.Errorf("of %q is told %q", stderr, got)
+			t.Errorf("refusal of %q is %q", stderr, got)
 		}
 	}
 }
@@ -214,8 +214,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestLost wants a connection to end when its other end is out of reach, whether
-// there is something on its way or not.
+// TestLost wants a connection to end when its other end is unreachable, with or without data
+// in flight.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	d, err := Listen(Options{Host: "127.0.0.1"}) // and whatever port is free

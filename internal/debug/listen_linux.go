@@ -17,8 +17,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Listen finds gdbserver and begins to listen, before the app is started. Its
-// errors are *process.StartErrors. Close ends it.
+// Listen finds gdbserver and begins to listen, before the app is started. Its errors are
+// *process.StartErrors. The caller must call Close.
 func Listen(opts Options) (*Debugger, error) {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	gdbserver, err := exec.LookPath("gdbserver")
@@ -30,14 +30,14 @@ func Listen(opts Options) (*Debugger, error) {
 	if err != nil {
 		return nil, failed(err.Error(), "see debug.host")
 	}
-	// "tcp" would make every IPv4 and IPv6 address of a 0.0.0.0 or a ::.
+	// With "tcp", 0.0.0.0 and :: would mean all IPv4 and all IPv6 addresses.
 	network := "tcp6"
 	if ip.Is4() {
 		network = "tcp4"
 	}
 	alive := net.ListenConfig{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control:         giveUp,
+		Control:         setLostTimeout,
 	}
 	address := net.JoinHostPort(ip.String(), strconv.Itoa(opts.Port))
 	d.listener, err = alive.Listen(context.Background(), network, address)
@@ -57,27 +57,27 @@ func Listen(opts Options) (*Debugger, error) {
 	return d, nil
 }
 
-// failed is why there is no debugging, and what to do.
+// failed returns the error that debugging is impossible, with a hint.
 func failed(why, hint string) error {
 	return &process.StartError{ExitCode: process.ExitFailed, Msg: "debug: " + why, Hint: hint}
 }
 
-// lostTimeout is how long what a client was sent may stay unacknowledged; keep-alive
-// takes as long to find a client lost that is sent nothing.
+// lostTimeout is how long data sent to a client may stay unacknowledged. Keep-alive takes as
+// long to detect a lost client on an idle connection.
 const lostTimeout = 25 * time.Second
 
-// giveUp has the connections of a socket that listens end after lostTimeout. Keep-alive
-// alone does not see to that: it waits while something is on its way, and the app could
-// be held at a breakpoint for a quarter of an hour, for a client that is out of reach.
-func giveUp(_, _ string, socket syscall.RawConn) (err error) {
+// setLostTimeout ends the connections of a listening socket after lostTimeout. Keep-alive
+// alone does not: it pauses while data is in flight, so an unreachable client could hold the
+// app at a breakpoint for a quarter of an hour.
+func setLostTimeout(_, _ string, socket syscall.RawConn) (err error) {
 	control := socket.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(lostTimeout.Milliseconds()))
 	})
 	return errors.Join(control, err)
 }
 
-// resolve is the one address to listen on: for a name the first of its IPv4
-// addresses, if it has any.
+// resolve returns the one address to listen on: for a name its first IPv4 address, or else
+// its first address.
 func resolve(host string) (netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Unmap(), nil

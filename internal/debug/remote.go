@@ -5,12 +5,11 @@ import (
 	"io"
 )
 
-// A remote is the client's side of GDB's remote protocol: packets of
-// $command#checksum, each of which is acknowledged with a plus sign until both
-// agree not to. A plus sign too many means nothing.
+// A remote is the client's side of GDB's remote protocol: packets of $command#checksum, each
+// acknowledged with a plus sign unless both sides agree not to. Extra plus signs are ignored.
 type remote struct{ conn io.ReadWriter }
 
-// send acknowledges what was received and sends a packet.
+// send acknowledges the last packet and sends one.
 func (r *remote) send(command string) error {
 	sum := byte(0)
 	for _, b := range []byte(command) {
@@ -21,11 +20,11 @@ func (r *remote) send(command string) error {
 	return err
 }
 
-// longestAnswer is more than gdbserver's packets have.
+// longestAnswer is longer than any packet of gdbserver.
 const longestAnswer = 1 << 20
 
-// receive returns the next packet. Nothing is read beyond it: what follows may be
-// for another reader.
+// receive returns the next packet. It reads nothing beyond it: the rest may be for another
+// reader.
 func (r *remote) receive() (string, error) {
 	var packet []byte
 	within := false

@@ -18,22 +18,22 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// A session is one client, or none in a trial, and the gdbserver for it.
+// A session is one client, or none in a trial, and its gdbserver.
 type session struct {
 	client net.Conn
-	hello  []byte        // what it has said already
-	left   chan struct{} // closed when the client or gdbserver is gone, if both were there
-	done   chan struct{} // closed when it is over
+	hello  []byte        // the bytes that the client has sent already
+	left   chan struct{} // closed when the client or gdbserver is gone, if both existed
+	done   chan struct{} // closed when the session is over
 	ending chan struct{} // closed by quit
 
 	mu     sync.Mutex
 	server *process.Process // nil until it is started
 	quits  bool
-	last   func() // called when gdbserver has the app stopped for the last time
+	last   func() // called just before gdbserver detaches from the stopped app
 
-	points breakpoints   // what the client has in the app
+	points breakpoints   // the client's points in the app
 	conn   *net.UnixConn // gdbserver's standard input and output
-	stderr chan string   // what it said there, once it has ended
+	stderr chan string   // gdbserver's standard error, once it has ended
 }
 
 func newSession(client net.Conn) *session {
@@ -50,7 +50,7 @@ func (s *session) quit() {
 	s.mu.Unlock()
 }
 
-// leaveWith asks the session to end and to call f just before it lets the app go.
+// leaveWith asks the session to end, and to call f just before gdbserver detaches.
 func (s *session) leaveWith(f func()) {
 	s.mu.Lock()
 	s.last = f
@@ -58,8 +58,8 @@ func (s *session) leaveWith(f func()) {
 	s.quit()
 }
 
-// awaitEnd waits for the end of a session that is ending, or is about to: a
-// debugger that leaves and comes again at once is no second one.
+// awaitEnd waits for a session that is ending, or may be about to: a debugger that reconnects
+// at once is no second one.
 func (s *session) awaitEnd() {
 	select {
 	case <-s.left:
@@ -69,8 +69,8 @@ func (s *session) awaitEnd() {
 	}
 }
 
-// kill kills gdbserver. The kernel lets the app go then, with whatever
-// breakpoints are in it.
+// kill kills gdbserver. The kernel then detaches it from the app, and leaves its breakpoints
+// in.
 func (s *session) kill() {
 	s.quit()
 	s.mu.Lock()
@@ -82,7 +82,7 @@ func (s *session) kill() {
 	}
 }
 
-// An attachError says that gdbserver may not attach.
+// An attachError is gdbserver's message that it may not attach.
 type attachError struct{ said string }
 
 func (e *attachError) Error() string { return e.said }
@@ -90,20 +90,20 @@ func (e *attachError) Error() string { return e.said }
 // Times of a session.
 const (
 	attachTimeout = 10 * time.Second       // for gdbserver to attach and answer
-	leaveTimeout  = 200 * time.Millisecond // for it to leave the app as its client told it
-	stopTimeout   = time.Second            // for the app to be stopped
-	quitTimeout   = 2 * time.Second        // for gdbserver to leave it
-	secondTimeout = time.Second            // for a session to show its end to the next; gdb waits for 2 s
+	leaveTimeout  = 200 * time.Millisecond // for gdbserver to detach as its client told it
+	stopTimeout   = time.Second            // for the app to stop
+	quitTimeout   = 2 * time.Second        // for gdbserver to detach
+	secondTimeout = time.Second            // for a session to end before the next client; gdb waits for 2 s
 )
 
-// attach starts a gdbserver for a client-less session and has it attach.
+// attach has a gdbserver attach for a session without a client.
 func (d *Debugger) attach() (*session, error) {
 	s := newSession(nil)
 	return s, d.begin(s)
 }
 
-// begin starts gdbserver as the app's user and waits until it has attached: the
-// app is held by it then, and the connection is where a client finds it.
+// begin starts gdbserver as the app's user and waits until it has attached. The app is then
+// held, and s.conn in the state that a new client expects.
 func (d *Debugger) begin(s *session) error {
 	err := d.hold(s)
 	if err != nil && s.conn != nil {
@@ -136,7 +136,7 @@ func (d *Debugger) hold(s *session) error {
 		Path: d.gdbserver,
 		Args: []string{"--once", "--attach", "stdio", strconv.Itoa(d.app.PID())},
 		Dir:  "/",
-		// Not the app's environment: an LD_PRELOAD is not meant for gdbserver.
+		// Not the app's environment: it may have an LD_PRELOAD.
 		Env:  []string{"PATH=/usr/bin:/bin"},
 		User: d.cmd.User, Ambient: d.ambient, Tool: true,
 		Stdin: theirs, Stdout: theirs, Stderr: w,
@@ -181,7 +181,7 @@ func (d *Debugger) hold(s *session) error {
 	return fmt.Errorf("gdbserver did not attach: %w", err)
 }
 
-// refusal is what of gdbserver's words tells that it may not attach.
+// refusal returns gdbserver's message that it may not attach, or "".
 func refusal(stderr string) string {
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
@@ -192,8 +192,7 @@ func refusal(stderr string) string {
 	return ""
 }
 
-// run is one client's session from its connection to its end, and returns what
-// there is to say about that.
+// run runs one client's session, and returns the reason of its end for the log, or "".
 func (d *Debugger) run(s *session) (end string) {
 	defer s.client.Close()
 	d.setup.Lock()
@@ -209,8 +208,8 @@ func (d *Debugger) run(s *session) (end string) {
 		d.mu.Lock()
 		d.freed = true
 		d.mu.Unlock()
-		// A gdbserver that leaves a stopped app leaves it stopped, or about to
-		// be.
+		// A gdbserver that detaches from a stopped app leaves it stopped, or about
+		// to be.
 		d.app.Forward(syscall.SIGCONT)
 	}()
 	if err != nil {
@@ -221,8 +220,8 @@ func (d *Debugger) run(s *session) (end string) {
 	return ""
 }
 
-// copy takes what a client and its gdbserver say to each other across until one
-// of them is gone or the session is to end, and sees to it that both are.
+// copy copies between a client and its gdbserver until one of them is gone or quit is called,
+// and then ends both.
 func (d *Debugger) copy(s *session) {
 	fromClient, fromServer := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -234,8 +233,8 @@ func (d *Debugger) copy(s *session) {
 		close(fromServer)
 	}()
 	select {
-	case <-fromClient: // by itself, or because gdbserver has left the app
-	case <-fromServer: // a client that listens no longer may have blocked the other way
+	case <-fromClient: // the client has left, or gdbserver has detached
+	case <-fromServer: // a client that no longer reads may block the other direction
 	case <-s.server.Exited():
 	case <-s.ending:
 	}
@@ -243,26 +242,25 @@ func (d *Debugger) copy(s *session) {
 	select {
 	case <-s.server.Exited():
 		s.client.SetWriteDeadline(time.Now().Add(quitTimeout))
-		<-fromServer // what it said last is through
+		<-fromServer // gdbserver's last output is copied
 		s.client.Close()
 		<-fromClient
 		return
 	case <-time.After(leaveTimeout):
 	}
 	s.client.Close()
-	s.conn.SetDeadline(time.Now()) // what else is said is between it and us
+	s.conn.SetDeadline(time.Now()) // from here on, only part talks to gdbserver
 	<-fromClient
 	<-fromServer
 	d.part(s)
 }
 
-// clear takes from the first client what the paused start has left behind in the
-// kernel: attaching has queued a SIGSTOP, and the app still counts as stopped,
-// so that its threads would stop as they are made. SIGCONT ends both and is
-// queued itself, because the app is traced; another SIGSTOP takes that away, and
-// stops the app as it is told to go on, before it can run an instruction. That
-// signal a client would pass on when it lets the app go on, but not a SIGTRAP,
-// which is also what gdbserver shows of an app that it has just started.
+// clear removes the traces of the paused start in the kernel before the first client. Attaching
+// has queued a SIGSTOP, and the app still counts as stopped, so new threads would stop at once.
+// SIGCONT ends both, but is queued itself, because the app is traced. Another SIGSTOP removes
+// the SIGCONT, and stops the app on "continue", before it runs an instruction. A client would
+// pass that SIGSTOP on to the app, but not a SIGTRAP; gdbserver also reports a SIGTRAP for an
+// app that it has just started.
 func (d *Debugger) clear(s *session) error {
 	d.mu.Lock()
 	freed := d.freed
@@ -279,8 +277,7 @@ func (d *Debugger) clear(s *session) error {
 	return ask(s.conn, "c")
 }
 
-// ask sends a command that has the app stop, or asks why it has, and wants such
-// an answer.
+// ask sends a command whose answer is a stop report, and waits for that.
 func ask(conn *net.UnixConn, command string) error {
 	conn.SetDeadline(time.Now().Add(attachTimeout))
 	defer conn.SetDeadline(time.Time{})
@@ -299,9 +296,9 @@ func ask(conn *net.UnixConn, command string) error {
 	return err
 }
 
-// part ends a gdbserver whose client is gone. It leaves the app when it is told to,
-// or its input has ended, for which it looks, as for everything, while the app is
-// stopped only; its breakpoints it would leave in.
+// part ends a gdbserver whose client is gone. gdbserver reads commands only while the app is
+// stopped, so part stops the app, removes the breakpoints, which would stay otherwise, and has
+// gdbserver detach.
 func (d *Debugger) part(s *session) {
 	d.app.Forward(syscall.SIGSTOP)
 	stopped := 0
@@ -314,7 +311,7 @@ func (d *Debugger) part(s *session) {
 		if d.app.State() == 't' {
 			stopped++
 		} else {
-			stopped = 0 // it is stopped for moments only
+			stopped = 0 // the stop was only momentary
 		}
 	}
 	s.conn.SetDeadline(time.Now().Add(quitTimeout))
@@ -327,8 +324,8 @@ func (d *Debugger) part(s *session) {
 	if last != nil {
 		last()
 	}
-	// At the end of its input it would kill an app that has executed another
-	// program since, because it takes that for a process of its own.
+	// Without D, gdbserver would kill an app that has executed another program: at the end
+	// of its input it takes that for a process of its own.
 	(&remote{s.conn}).send("D;" + strconv.FormatInt(int64(d.app.PID()), 16))
 	s.conn.CloseWrite()
 	select {

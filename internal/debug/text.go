@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// howTo are the lines that say how to connect.
+// howTo returns the lines that explain how to connect.
 func (d *Debugger) howTo() []string {
 	address := d.listener.Addr().String()
 	here, port := dialled(address), strconv.Itoa(d.opts.Port)
@@ -20,21 +20,20 @@ func (d *Debugger) howTo() []string {
 	}
 }
 
-// exposed is the warning about an address that others can reach.
+// exposed returns the warning about an address that other machines can reach.
 func exposed(address string, port int) string {
 	p := strconv.Itoa(port)
 	return "debug.host is not the loopback address: every client that reaches " + address + " commands the app, without a password; better leave debug.host at 127.0.0.1 and tunnel: ssh -N -L " +
 		p + ":127.0.0.1:" + p + " USER@HOST"
 }
 
-// lostRights is the warning about a program that does not get what its file
-// grants.
+// lostRights returns the warning about a program that does not get its file's extra rights.
 func lostRights(path string) string {
-	return filepath.Base(path) + " has more rights than its user by its file (setuid, or setcap), and the kernel does not give them to an app that is started for a debugger"
+	return filepath.Base(path) + " has more rights than its user because of its file (setuid or setcap), and the kernel does not grant them to an app that is started for a debugger"
 }
 
-// dialled is what a client on this machine connects to: to 127.0.0.1 where every
-// address is listened on.
+// dialled returns the address for a client on this machine: loopback if we listen on all
+// addresses.
 func dialled(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -49,7 +48,7 @@ func dialled(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// quote quotes a word for a shell if it needs that.
+// quote quotes a word for a shell if needed.
 func quote(word string) string {
 	for _, r := range word {
 		switch {

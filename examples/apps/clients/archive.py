@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""archive.py HOST:PORT APP prints the app's lines, each once it is new to the group `archive`.
+"""archive.py HOST:PORT APP prints the app's lines that are new to the consumer group `archive`.
 
-The group keeps the place in Redis. A line counts as read when it was acknowledged, behind the
-printing: what a kill interrupts comes again. Standard library only, Redis 5 or newer.
+Redis stores the group's position. A line counts as read once it is acknowledged, after it was
+printed: a kill in between repeats it. Standard library only, Redis 5 or newer.
 """
 import socket
 import sys
@@ -49,7 +49,7 @@ def main(address, app):
     except RuntimeError as e:
         if not str(e).startswith("BUSYGROUP"):
             raise
-    after = "0"  # first what was read before and not acknowledged
+    after = "0"  # first the lines that were read before but not acknowledged
     while True:
         answer = redis.do("XREADGROUP", "GROUP", group, consumer, "COUNT", 100, "BLOCK", 1000, "STREAMS", stream, after)
         entries = answer[0][1] if answer else []
@@ -60,7 +60,7 @@ def main(address, app):
                 print(f"{id.decode()} is gone", file=sys.stderr)
             else:
                 message = dict(zip(fields[::2], fields[1::2]))[b"message"]
-                # In one piece, so that a kill cannot cut it even with PYTHONUNBUFFERED.
+                # In one write, so that a kill cannot cut the line even with PYTHONUNBUFFERED.
                 sys.stdout.write(f"{id.decode()} {message.decode(errors='replace')}\n")
                 sys.stdout.flush()
             redis.do("XACK", stream, group, id)

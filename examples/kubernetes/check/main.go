@@ -1,5 +1,5 @@
-// Check decodes manifests into the types of Kubernetes' API, without keys that these do not
-// have, and prints them as one JSON array.
+// Check decodes manifests into the types of Kubernetes' API, rejects unknown keys, and prints the
+// objects as one JSON array.
 package main
 
 import (

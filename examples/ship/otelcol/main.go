@@ -1,4 +1,4 @@
-// Otelcol is an OpenTelemetry Collector with only what the example needs.
+// Otelcol is an OpenTelemetry Collector with only the example's components.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// App is an app in the scratch image: it uses what the image brings besides wrapp,
-// says what it found, and ends with a status of its own. Its argument is a time zone that
-// has to be known, one hour from UTC in 1970.
+// App is an app in the scratch image: it uses everything in the image besides wrapp, prints the
+// result, and exits with 7. Its argument is a time zone that must be known, one hour from UTC in
+// 1970.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	if err := look(); err != nil {
+	if err := check(); err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
@@ -22,7 +22,7 @@ func main() {
 	os.Exit(7)
 }
 
-func look() error {
+func check() error {
 	me, err := user.Current()
 	if err != nil || me.Username != "archer" || me.HomeDir != "/home/archer" {
 		return fmt.Errorf("user %+v: %w", me, err)
@@ -44,7 +44,7 @@ func look() error {
 		return err
 	}
 	if err := os.WriteFile("/home/archer/x", nil, 0o600); !errors.Is(err, syscall.EROFS) {
-		return fmt.Errorf("the root is to be read-only: %v", err)
+		return fmt.Errorf("the root is not read-only: %v", err)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// App is what the tests run in containers: each argument list has it do one thing that an
-// app may do to wrapp or to the engine. It is static, so that it runs in both images.
+// The tests run this app in containers: each argument list makes it do one thing that an app may
+// do to wrapp or to the engine. It is static, so that it runs in both images.
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -26,7 +26,7 @@ static void handle(int s) {
 	sigaction(s, &a, NULL);
 }
 
-// who says as whom the app runs.
+// who prints the app's user, groups, home and privileges.
 static int who(void) {
 	gid_t groups[64];
 	int n = getgroups(64, groups);
@@ -37,8 +37,8 @@ static int who(void) {
 	return 0;
 }
 
-// orphans leaves children of its children behind: some that have ended, and one that has
-// a session of its own and runs on.
+// orphans leaves grandchildren behind: n that have ended, and one in its own session that runs
+// on.
 static int orphans(int n) {
 	for (int i = 0; i < n; i++) {
 		if (fork() == 0) {
@@ -64,7 +64,7 @@ static int orphans(int n) {
 	return 0;
 }
 
-__attribute__((noinline)) static int look(volatile int *frame) {
+__attribute__((noinline)) static int read_frame(volatile int *frame) {
 	return *frame + 1;
 }
 
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
 	}
 	if (!strcmp(what, "crash")) {
 		printf("about to crash\n");
-		return look(NULL);
+		return read_frame(NULL);
 	}
 	if (!strcmp(what, "who")) return who();
 	if (!strcmp(what, "quick")) {

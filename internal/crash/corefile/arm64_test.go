@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// emulate runs an arm64 program under qemu until it dies and returns the core
-// that qemu writes of it, and where the program's libraries are.
+// emulate runs an arm64 program under qemu until it dies, and returns the core that qemu
+// writes and the root of the program's libraries.
 func emulate(t *testing.T, exe string) (core, root string) {
 	t.Helper()
 	qemu, err := exec.LookPath("qemu-aarch64-static")

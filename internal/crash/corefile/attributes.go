@@ -49,7 +49,7 @@ func (t *lineTable) attr(cur *cursor, u *unit, s spec) attr {
 	return v
 }
 
-// address is the address that an attribute stands for.
+// address returns the address that an attribute stands for.
 func (t *lineTable) address(u *unit, v attr) uint64 {
 	if isAddrx(v.form) {
 		return t.addressAt(u, v.u)
@@ -70,7 +70,7 @@ func (t *lineTable) addressAt(u *unit, index uint64) uint64 {
 	return cur.u64()
 }
 
-// text is the string that an attribute stands for.
+// text returns the string that an attribute stands for.
 func (t *lineTable) text(u *unit, v attr) string {
 	switch v.form {
 	case formString:
@@ -97,7 +97,7 @@ func (t *lineTable) text(u *unit, v attr) string {
 	return ""
 }
 
-// eachRange goes through the addresses of an entry.
+// eachRange calls yield for the address ranges of an entry, until yield returns false.
 func (t *lineTable) eachRange(u *unit, low, high, ranges attr, yield func(low, high uint64) bool) {
 	if high.form != 0 {
 		from := t.address(u, low)

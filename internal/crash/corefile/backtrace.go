@@ -10,25 +10,25 @@ import (
 type Frame struct {
 	PC       uint64
 	Module   string // path of the file; empty if the address is in none
-	Offset   uint64 // the address as the file has it: what addr2line wants
+	Offset   uint64 // the address in the file, as addr2line wants it
 	BuildID  string
 	Function string // empty if it is not known
 	FuncOff  uint64 // from the function's beginning to PC
 	File     string
 	Line     int
 	Inlined  bool
-	// Signal marks where the kernel called a signal handler: the frames after
-	// it were interrupted, the frames before it belong to the handler.
+	// Signal marks the kernel's call of a signal handler: the frames after it were
+	// interrupted, the frames before it belong to the handler.
 	Signal bool
 }
 
-// Backtrace walks the stack of a thread, from where it was to where it began,
-// and returns at most limit frames. It ends early where the trail is lost.
+// Backtrace walks the stack of a thread, innermost frame first, and returns at most limit
+// frames. It ends early if a caller cannot be found.
 func (c *Core) Backtrace(t *Thread, limit int) []Frame {
 	limit = min(limit, maxFrames)
 	var frames []Frame
 	regs := t.Regs
-	exact := true // the program counter is where it was, not where it will return to
+	exact := true // the program counter is at the current instruction, not at a return address
 	for len(frames) < limit && !c.expired() {
 		pc, sp := regs.PC(), regs.SP()
 		lookup := pc
@@ -48,9 +48,9 @@ func (c *Core) Backtrace(t *Thread, limit int) []Frame {
 		if !ok {
 			break
 		}
-		// A stack grows down, so callers are further up. Only what was
-		// interrupted may have made no frame yet, and only signals and Go
-		// change to another stack.
+		// A stack grows down, so callers are at higher addresses. Only an
+		// interrupted function may have no frame yet, and only signals and Go
+		// switch stacks.
 		if to := regs.SP(); to < sp && !c.switched(lookup) || to == sp && (!exact || regs.PC() == pc) {
 			break
 		}
@@ -59,9 +59,8 @@ func (c *Core) Backtrace(t *Thread, limit int) []Frame {
 	return slices.Clip(frames[:min(len(frames), limit)])
 }
 
-// step makes registers those of the caller. It is false if there is no caller or it cannot
-// be found; the registers then belong to no frame. A caller that was interrupted made no
-// call.
+// step replaces the registers by the caller's. If ok is false, there is no caller or it
+// cannot be found, and the registers belong to no frame. An interrupted caller made no call.
 func (c *Core) step(regs *Registers, lookup uint64, exact bool) (interrupted, ok bool) {
 	m := c.moduleAt(lookup)
 	if exact && !c.executable(lookup) {
@@ -95,7 +94,8 @@ func (c *Core) step(regs *Registers, lookup uint64, exact bool) (interrupted, ok
 	return false, c.leaf(regs, lookup, exact) || c.byFramePointer(regs)
 }
 
-// arrive makes the program counter an address, and says whether it can be one.
+// arrive strips the signature from the program counter, and says whether it may be an
+// address.
 func (c *Core) arrive(r *Registers) bool {
 	pc := r.PC()
 	if r.arch == ARM64 && pc&(1<<55) == 0 {
@@ -105,8 +105,8 @@ func (c *Core) arrive(r *Registers) bool {
 	return pc != 0
 }
 
-// badJump is for a program counter where no code is: a call of a wild pointer.
-// It goes back to where the call was made.
+// badJump handles a program counter outside all code, after a call of a wild pointer. It
+// steps back to the caller.
 func (c *Core) badJump(regs *Registers) bool {
 	if regs.arch == ARM64 {
 		return c.toLinkRegister(regs)
@@ -117,28 +117,27 @@ func (c *Core) badJump(regs *Registers) bool {
 	return ok && c.executable(pc)
 }
 
-// toLinkRegister goes to where the link register of arm64 points.
+// toLinkRegister sets the program counter to arm64's link register.
 func (c *Core) toLinkRegister(regs *Registers) bool {
 	lr, ok := regs.get(arm64LR)
 	regs.set(arm64PC, lr)
 	return ok && c.arrive(regs) && c.executable(regs.PC())
 }
 
-// leaf is for code that nothing is known of, where the thread was interrupted: it
-// may have made no frame yet. If it is false, it may have changed the program
-// counter, but nothing else.
+// leaf handles an interrupted function without unwind information, which may have no frame
+// yet. If it returns false, it may have changed the program counter, but nothing else.
 func (c *Core) leaf(regs *Registers, pc uint64, exact bool) bool {
 	if !exact {
 		return false
 	}
 	here := c.function(pc)
 	if regs.arch == ARM64 {
-		// If the link register points out of the function, it has not been
-		// saved.
+		// If the link register points out of the function, the function has not
+		// saved it: no frame yet.
 		return c.toLinkRegister(regs) && (here.Function == "" || here.Function != c.function(regs.PC()-1).Function)
 	}
-	// If the stack ends with the return address of a call that led to the
-	// beginning of this function, nothing has been pushed.
+	// If the top of the stack is the return address of a call to the beginning of
+	// this function, the function has pushed nothing.
 	ret, ok := c.word(regs.SP())
 	var code [5]byte
 	if !ok || !c.executable(ret) || c.readMemory(code[:], ret-5) != 5 || code[0] != 0xe8 {
@@ -153,14 +152,13 @@ func (c *Core) leaf(regs *Registers, pc uint64, exact bool) bool {
 	return true
 }
 
-// function is the frame of the function around pc, without what is inlined there.
+// function returns the frame of the function around pc, without the calls inlined there.
 func (c *Core) function(pc uint64) *Frame {
 	all := c.frames(pc, pc)
 	return &all[len(all)-1]
 }
 
-// byFramePointer relies on the chain of saved frame pointers, if it looks like
-// one.
+// byFramePointer follows the chain of saved frame pointers, if it is plausible.
 func (c *Core) byFramePointer(regs *Registers) bool {
 	fp, known := regs.get(regs.fpColumn())
 	if !known || fp&7 != 0 || fp < regs.SP() {
@@ -180,8 +178,8 @@ func (c *Core) byFramePointer(regs *Registers) bool {
 	return c.arrive(regs) && c.executable(regs.PC())
 }
 
-// The code that ends a signal handler, by which the frames that the kernel made
-// are known: mov $15, %rax; syscall in two forms, and mov x8, #139; svc #0.
+// The code that a signal handler returns to, which identifies the kernel's frames: mov $15,
+// %rax; syscall in two forms, and mov x8, #139; svc #0.
 const (
 	amd64Return = "\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"
 	amd64Short  = "\xb8\x0f\x00\x00\x00\x0f\x05"
@@ -198,8 +196,8 @@ func (c *Core) trampoline(pc uint64) bool {
 	return code == amd64Return || strings.HasPrefix(code, amd64Short)
 }
 
-// interrupted makes the registers of the kernel's frame those that there were when
-// the signal came, if they can be read.
+// interrupted replaces the registers of the kernel's frame by those that were saved when
+// the signal came, or returns false if they cannot be read.
 func (c *Core) interrupted(regs *Registers) bool {
 	before := Registers{arch: c.Arch}
 	var cur *cursor
@@ -223,9 +221,9 @@ func (c *Core) interrupted(regs *Registers) bool {
 	return !cur.bad
 }
 
-// frames are the frames of a program counter, the innermost inlined call first.
-// There is always one. Lookup is the address that is looked for: that of the
-// call, if pc is where it returns to.
+// frames returns the frames of a program counter, the innermost inlined call first, and
+// always at least one. lookup is the address to look up: the call's, if pc is a return
+// address.
 func (c *Core) frames(pc, lookup uint64) []Frame {
 	if known, ok := c.known[frameKey{pc, lookup}]; ok {
 		return known
@@ -249,8 +247,8 @@ func (c *Core) frames(pc, lookup uint64) []Frame {
 
 type frameKey struct{ pc, lookup uint64 }
 
-// describe fills in function and line, and returns the frames of what was
-// inlined there.
+// describe fills in function and line, and returns the frames of the calls inlined at
+// lookup.
 func (m *Module) describe(f *Frame, lookup uint64) []Frame {
 	if g := m.goFuncs(); g != nil {
 		if fn, ok := g.find(lookup); ok {

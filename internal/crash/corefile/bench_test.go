@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkReport compares the whole report with what gdb takes for the same
-// backtraces.
+// BenchmarkReport compares the time of the whole report with gdb's for the same backtraces.
 func BenchmarkReport(b *testing.B) {
 	for _, row := range []struct {
 		name string

@@ -1,6 +1,6 @@
 package corefile
 
-// A rule says how a register of the caller is found.
+// A rule says how to find a register of the caller.
 type rule struct {
 	kind     uint8
 	reg      int
@@ -9,24 +9,24 @@ type rule struct {
 }
 
 const (
-	ruleNone      = iota // nothing was said: the register is unchanged
-	ruleUndefined        // it is lost; for the return address: there is no caller
+	ruleNone      = iota // the register is unchanged
+	ruleUndefined        // the register is lost; for the return address: there is no caller
 	ruleOffset           // saved at the frame's address plus off
-	ruleValue            // it is the frame's address plus off
-	ruleRegister         // it is in another register; for the frame's address, plus off
+	ruleValue            // the frame's address plus off
+	ruleRegister         // in another register; for the frame's address, plus off
 	ruleExpression
 	ruleValueExpression
 )
 
-// A row is the rules at one address.
+// A row has the rules at one address.
 type row struct {
 	cfa  rule
 	regs [registerCount + 2]rule // and two of arm64: ELR_mode, RA_SIGN_STATE
 }
 
-const maxSteps = 1 << 16 // of any one list or program of the file's
+const maxSteps = 1 << 16 // of any one list or program in a file
 
-// rules runs the instructions of f up to pc. It is nil if they make no sense.
+// rules runs the instructions of f up to pc. It returns nil if they are invalid.
 func (t *frameTable) rules(f fde, pc uint64) *row {
 	var r row
 	if !t.run(f, at(t.data.src, f.code, f.cie.end-f.code), &r, nil, pc) {
@@ -63,7 +63,7 @@ func (t *frameTable) run(f fde, cur *cursor, r, initial *row, pc uint64) bool {
 				reg = min(reg, cur.uleb())
 			}
 		}
-		var v rule // of reg, where there is one
+		var v rule // of reg, if the instruction has one
 		switch op {
 		case cfaNop, cfaNegateRAState: // signed addresses are recognised by their bits
 			continue
@@ -159,8 +159,7 @@ func (t *frameTable) run(f fde, cur *cursor, r, initial *row, pc uint64) bool {
 	return !cur.bad
 }
 
-// apply makes registers those of the caller. If it is false, it has left them as
-// they were.
+// apply replaces the registers by the caller's. If it returns false, they are unchanged.
 func (t *frameTable) apply(f fde, r *row, regs *Registers) bool {
 	var cfa uint64
 	var ok bool

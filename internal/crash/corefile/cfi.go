@@ -5,13 +5,13 @@ import (
 	"sort"
 )
 
-// Call frame information, .eh_frame and .debug_frame: where in a function's
-// frame the caller's registers are.
+// Call frame information, .eh_frame and .debug_frame: the places of the caller's registers in
+// a function's frame. An entry (FDE) covers one function; a CIE has what many FDEs share.
 
 const (
-	maxFDEs      = 1 << 19 // of all tables that we have to sort ourselves
+	maxFDEs      = 1 << 19 // of all tables without a search table
 	maxEntrySize = 1 << 16 // bytes of one CIE or FDE
-	maxCIEs      = 1 << 16 // remembered ones of all tables
+	maxCIEs      = 1 << 16 // cached ones of all tables
 )
 
 // A frameTable is one section of call frame information.
@@ -19,14 +19,14 @@ type frameTable struct {
 	c     *Core
 	data  span
 	debug bool   // .debug_frame, not .eh_frame
-	addr  uint64 // what the first byte's address is, for relative pointers
+	addr  uint64 // address of the first byte, for relative pointers
 	bias  uint64 // added to the addresses in it
 
 	// The search table of .eh_frame_hdr: pairs of signed 32-bit numbers, relative to hdr.
 	hdr, table uint64
 	count      uint64
 
-	sorted []fdeRange // where there is no search table
+	sorted []fdeRange // if there is no search table
 	built  bool
 	cies   map[uint64]*cie
 }
@@ -45,18 +45,16 @@ type cie struct {
 	augmented bool  // FDEs have augmentation data
 	signal    bool  // a signal frame: the caller was interrupted, it made no call
 	end       uint64
-	code      uint64 // where the initial instructions begin
+	code      uint64 // start of the initial instructions
 }
 
 type fde struct {
 	*cie
 	start, end uint64
-	from, to   uint64 // where its instructions are
+	from, to   uint64 // its instructions
 }
 
-// An offset or an address in a table is an offset in its data.
-
-// find finds the description of the function at pc.
+// find finds the FDE of the function at pc.
 func (t *frameTable) find(pc uint64) (fde, bool) {
 	if t.count > 0 {
 		return t.search(pc)
@@ -73,8 +71,8 @@ func (t *frameTable) find(pc uint64) (fde, bool) {
 	return fde{}, false
 }
 
-// search uses the search table, which may lie but cannot lead us astray: the
-// description itself says what it covers.
+// search uses the search table. A wrong table does no harm: the FDE itself states the range
+// that it covers.
 func (t *frameTable) search(pc uint64) (fde, bool) {
 	mem := (*memorySource)(t.c)
 	lo, hi := uint64(0), t.count
@@ -103,7 +101,7 @@ func (t *frameTable) search(pc uint64) (fde, bool) {
 	return f, ok && f.start <= pc && pc < f.end
 }
 
-// build lists all descriptions, sorted by address.
+// build lists all FDEs, sorted by address.
 func (t *frameTable) build() {
 	if t.built {
 		return
@@ -117,7 +115,7 @@ func (t *frameTable) build() {
 			if t.debug {
 				break
 			}
-			continue // the end of one object's part; another may follow
+			continue // the end of one object file's part; another may follow
 		}
 		next := cur.pos + length
 		if cur.bad || length > cur.left() {
@@ -139,7 +137,7 @@ func (t *frameTable) build() {
 	sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].start < t.sorted[j].start })
 }
 
-// fde reads the description at an offset.
+// fde reads the FDE at an offset in the section.
 func (t *frameTable) fde(off uint64) (fde, bool) {
 	cur := t.data.from(off)
 	length, wide := cur.unitLength()
@@ -175,7 +173,7 @@ func (t *frameTable) fde(off uint64) (fde, bool) {
 	return f, !cur.bad && f.end >= f.start
 }
 
-// cie reads the common part at an offset. It is nil if it makes no sense.
+// cie returns the CIE at an offset in the section, or nil if it is invalid.
 func (t *frameTable) cie(off uint64) *cie {
 	if ci, ok := t.cies[off]; ok {
 		return ci
@@ -292,7 +290,7 @@ func (t *frameTable) pointer(cur *cursor, encoding uint8) (uint64, bool) {
 	return v, !cur.bad
 }
 
-// frameTables are the module's tables, .eh_frame's first.
+// frameTables returns the module's tables, .eh_frame's first.
 func (m *Module) frameTables() []*frameTable {
 	if m.tables != nil {
 		return m.tables

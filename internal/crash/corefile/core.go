@@ -1,10 +1,9 @@
-// Package corefile reads ELF cores of Linux programs on amd64 and arm64, either
-// on either machine, and walks the stacks in them. It needs no debugger, runs no
-// other program and executes nothing of what it reads.
+// Package corefile reads ELF cores of Linux programs for amd64 and arm64, each on either
+// machine, and walks the stacks in them. It needs no debugger, runs no other program and
+// executes no code from the core.
 //
-// A core is written by the program that crashed, so nothing in it is trusted:
-// every count has a limit, every read goes through one place that has a budget,
-// and no more of a file is held in memory than the part being looked at.
+// A crashed program may have forged its core, so nothing in it is trusted: every count has a
+// limit, every read costs a budget, and files are read piece by piece.
 package corefile
 
 import (
@@ -19,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits on what one core may make us do. They are far above what programs
-// have, and low enough that a made-up core costs seconds and megabytes at most.
+// Limits for one core. They are far above what real programs need, and low enough that a
+// forged core costs seconds and megabytes at most.
 const (
 	maxSegments   = 1 << 17 // program headers of the core
 	maxNotes      = 1 << 17
@@ -30,44 +29,44 @@ const (
 	maxFileNote   = 16 << 20 // bytes of NT_FILE; the kernel's own limit is 4 MiB
 	maxFrames     = 1 << 14  // of one backtrace
 	maxOpenFiles  = 256      // executables, libraries and debug files held open
-	defaultBudget = 2 << 30  // bytes read, counted with those that come from the cache
+	defaultBudget = 2 << 30  // bytes read, including those from the cache
 )
 
 // An Arch is a processor architecture of a core, as ELF numbers them.
 type Arch uint16
 
-// The architectures that are read.
+// The supported architectures.
 const (
 	AMD64 = Arch(elf.EM_X86_64)
 	ARM64 = Arch(elf.EM_AARCH64)
 )
 
-// Options say where to look for what a core does not contain. The zero value
-// looks where the core says.
+// Options say where to look for the files that a core refers to. The zero value uses the
+// paths in the core.
 type Options struct {
 	// Executable is the program's file, for cores that do not name it by an
-	// absolute path. It is used only if it is what the core was made from.
+	// absolute path. It is used only if it matches the core.
 	Executable string
-	// Root is a directory under which the mapped files are looked for first,
-	// such as the root of a container or a sysroot.
+	// Root is a directory that is searched for the mapped files first, such as the root
+	// of a container or a sysroot.
 	Root string
-	// Timeout, counted from the opening, ends all reading but that of the core's
-	// own headers, so that a backtrace ends where it has got to. None if zero.
+	// Timeout, counted from the opening, ends all reading but that of the core's own
+	// headers. A backtrace then stays incomplete. 0: none.
 	Timeout time.Duration
 }
 
-// A Signal is why the program died, from NT_SIGINFO and NT_PRSTATUS.
+// A Signal is the signal that killed the program, from NT_SIGINFO and NT_PRSTATUS.
 type Signal struct {
 	Number int
-	Code   int    // si_code, where HasCode
-	Addr   uint64 // the faulting address, where HasAddr
-	// HasCode says that the core has NT_SIGINFO: an emulator's has not.
+	Code   int    // si_code, if HasCode
+	Addr   uint64 // the faulting address, if HasAddr
+	// HasCode says that the core has NT_SIGINFO; an emulator's core lacks it.
 	HasCode bool
 	// HasAddr says that the signal came from the processor, not from a process.
 	HasAddr bool
 }
 
-// A Process is what NT_PRPSINFO says of the program that died.
+// A Process describes the program that died, from NT_PRPSINFO.
 type Process struct {
 	PID  int
 	PPID int
@@ -89,11 +88,11 @@ type Core struct {
 	Arch    Arch
 	Signal  Signal
 	Process Process
-	// Threads in the order of the core, which begins with the one that crashed.
+	// Threads are in the order of the core: the crashed one comes first.
 	Threads []Thread
 	Modules []*Module // mapped executables and libraries, by address
-	// Truncated says that the file ends before what its headers promise: the
-	// disk was full, a limit was reached, or it is still being written.
+	// Truncated says that the file is shorter than its headers say: the disk was full, a
+	// limit was reached, or the file is still being written.
 	Truncated bool
 	// Skipped counts threads and mappings left out because of a limit.
 	Skipped int
@@ -105,22 +104,22 @@ type Core struct {
 	mappings   []mapping
 	auxv       map[uint64]uint64
 	pacMask    uint64 // bits of a code address that may hold a signature
-	files      int    // that are open now
+	files      int    // open files
 	cache      pageCache
-	lastModule *Module // that an address was found in
+	lastModule *Module // the last result of moduleAt
 	known      map[frameKey][]Frame
-	knownSize  int      // frames in it
+	knownSize  int      // frames in known
 	inflatable int      // bytes that compressed sections may still take
-	room       struct { // what all modules together may still list
+	room       struct { // entries that all modules together may still list
 		symbols, units, ranges, fdes, cies int
 	}
 	budget    int64
-	unchecked int  // spent since the clock was looked at
+	unchecked int  // bytes spent since the last check of the deadline
 	sorted    bool // Modules are complete and in order
 	deadline  time.Time
 }
 
-// Open opens a core that lies at path. The caller closes it.
+// Open opens the core at path. The caller must close it.
 func Open(path string) (*Core, error) {
 	return OpenWith(path, Options{})
 }
@@ -154,9 +153,8 @@ func (c *Core) Close() error {
 	return c.f.Close()
 }
 
-// openRegular opens a file for reading if it is a regular one. A device is not
-// opened even for a moment, as that may do something, and a FIFO is not waited
-// for.
+// openRegular opens a regular file for reading. It does not open a device even briefly,
+// because that may have effects, and does not wait for a FIFO.
 func openRegular(path string, flags int) (*os.File, int64, error) {
 	refuse := func(err error) (*os.File, int64, error) {
 		return nil, 0, &os.PathError{Op: "open", Path: path, Err: err}
@@ -181,8 +179,8 @@ func openRegular(path string, flags int) (*os.File, int64, error) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// spend takes n bytes from the budget and says whether they may be read. What is
-// work without reading counts as some bytes too.
+// spend subtracts n bytes from the budget and says whether they may be read. Work without
+// reading also costs some bytes.
 func (c *Core) spend(n int) bool {
 	if c.budget < int64(n) {
 		c.budget = 0
@@ -196,8 +194,8 @@ func (c *Core) spend(n int) bool {
 	return true
 }
 
-// expired says whether the time for this core is over. Callers ask before something slow,
-// such as a read of a file. Once the time is over, nothing is read any more.
+// expired says whether the budget or the time for this core is used up. Call it before slow
+// work, such as a read of a file. Afterwards nothing is read any more.
 func (c *Core) expired() bool {
 	if !c.deadline.IsZero() && time.Now().After(c.deadline) {
 		c.budget = 0
@@ -205,7 +203,7 @@ func (c *Core) expired() bool {
 	return c.budget <= 0
 }
 
-// A segment is a PT_LOAD of the core. What lies behind fileSize was not written.
+// A segment is a PT_LOAD of the core. The file has only its first fileSize bytes.
 type segment struct {
 	addr, memSize    uint64
 	offset, fileSize uint64
@@ -240,8 +238,7 @@ func (c *Core) parse() error {
 	}
 	count := uint64(h.phnum)
 	if h.phnum == pnXnum {
-		// More segments than the field can count: the number is in the first
-		// section header.
+		// The count does not fit into the field; the first section header has it.
 		var sh [shdrSize]byte
 		if _, err := c.f.ReadAt(sh[:], int64(h.shoff)); err == nil {
 			count = uint64(le.Uint32(sh[44:]))

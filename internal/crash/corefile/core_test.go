@@ -13,7 +13,7 @@ import (
 
 const segv, abrt = 11, 6
 
-// calls are what threads.c is in when it dies.
+// calls are the functions on threads.c's stack at its death.
 var calls = []string{"inner", "middle", "inlined", "outer", "main"}
 
 func TestBacktrace(t *testing.T) {
@@ -24,9 +24,9 @@ func TestBacktrace(t *testing.T) {
 		compiler string
 		source   string
 		args     []string
-		want     []string // functions of the crashing thread, in this order; others may lie between them
+		want     []string // functions of the crashed thread, in this order; others may be between them
 		line     string   // FILE:LINE of the first of them
-		gdb      bool     // gdb is to say the same
+		gdb      bool     // gdb must find the same
 		signal   int
 		threads  int
 	}{
@@ -127,7 +127,7 @@ func TestBacktrace(t *testing.T) {
 	}
 }
 
-// TestThreads wants every thread of a crash, walked to its beginning.
+// TestThreads wants every thread of a crash, walked to its outermost frame.
 func TestThreads(t *testing.T) {
 	t.Parallel()
 	c := openCore(t, crash(t, compile(t, "gcc", "threads.c", "-O2", "-g", "-pthread"), "many"), Options{})
@@ -145,7 +145,7 @@ func TestThreads(t *testing.T) {
 	}
 	text := report(t, c)
 	if !strings.Contains(text, " threads with the same stack: ") {
-		t.Errorf("equal stacks are not put together:\n%s", text)
+		t.Errorf("equal stacks are not grouped:\n%s", text)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestStripped(t *testing.T) {
 	}
 }
 
-// TestRecursion wants a bounded backtrace where the stack is full.
+// TestRecursion wants a bounded backtrace of a full stack.
 func TestRecursion(t *testing.T) {
 	t.Parallel()
 	c := openCore(t, crash(t, compile(t, "gcc", "recurse.c", "-O0", "-g")), Options{})
@@ -190,8 +190,7 @@ func TestRecursion(t *testing.T) {
 	}
 }
 
-// TestSmashedStack wants the frame that was left, and the address that led
-// nowhere.
+// TestSmashedStack wants the frame with the overwritten return address, and that address.
 func TestSmashedStack(t *testing.T) {
 	t.Parallel()
 	exe := compile(t, "gcc", "smash.c", "-O1", "-g", "-fno-stack-protector", "-D_FORTIFY_SOURCE=0", "-fcf-protection=none")
@@ -201,7 +200,7 @@ func TestSmashedStack(t *testing.T) {
 		t.Error(report(t, c))
 	}
 	if len(frames) > 3 {
-		t.Errorf("frames out of thin air:\n%s", report(t, c))
+		t.Errorf("invented frames:\n%s", report(t, c))
 	}
 }
 
@@ -218,8 +217,8 @@ func TestGDBCore(t *testing.T) {
 	}
 }
 
-// TestOtherFile wants nothing taken from what has replaced the file that crashed,
-// and no waiting for it.
+// TestOtherFile replaces the executable after the crash: nothing is read from the new file,
+// and a FIFO does not block.
 func TestOtherFile(t *testing.T) {
 	t.Parallel()
 	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
@@ -255,8 +254,8 @@ func TestOtherFile(t *testing.T) {
 	}
 }
 
-// TestRoot finds the files of a program that ran under another root, and the
-// program itself where we are told that it is.
+// TestRoot finds the files of a program that ran under another root, and the program itself
+// at Options.Executable.
 func TestRoot(t *testing.T) {
 	t.Parallel()
 	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")

@@ -1,26 +1,25 @@
 package corefile
 
-// A source is bytes at addresses: a file's at its offsets, or a process's
-// memory.
+// A source has bytes at addresses: a file, at its offsets, or a process's memory.
 type source interface {
-	// readAt fills p from off on and returns the number of bytes that it could read.
+	// readAt fills p from off on and returns the number of bytes read.
 	readAt(p []byte, off uint64) int
 }
 
-// A cursor reads little-endian values from a source, from pos to before end.
-// Reading past the end, or what is not there, sets bad and yields zeroes from
-// then on: who loops over a cursor asks for bad.
+// A cursor reads little-endian values from a source, from pos to before end. A read past the
+// end, or of missing bytes, sets bad and yields zeroes from then on: loops over a cursor must
+// check bad.
 type cursor struct {
 	src      source
 	pos, end uint64
 	bad      bool
 
 	window [256]byte
-	from   uint64 // where the window begins
-	filled int
+	from   uint64 // offset of the window
+	filled int    // valid bytes in the window
 }
 
-// at is a cursor over n bytes from off on. A range that wraps around is empty.
+// at returns a cursor over n bytes from off on. A range that wraps around is empty.
 func at(src source, off, n uint64) *cursor {
 	end := off + n
 	if end < off {
@@ -36,7 +35,7 @@ func (c *cursor) left() uint64 {
 	return c.end - c.pos
 }
 
-// seek goes to an offset before the end.
+// seek moves to pos, which must not be beyond the end.
 func (c *cursor) seek(pos uint64) {
 	if pos > c.end {
 		c.bad = true
@@ -45,7 +44,7 @@ func (c *cursor) seek(pos uint64) {
 	c.pos = pos
 }
 
-// skip leaves n bytes out.
+// skip moves on by n bytes.
 func (c *cursor) skip(n uint64) {
 	if n > c.left() {
 		c.bad = true
@@ -54,8 +53,8 @@ func (c *cursor) skip(n uint64) {
 	c.pos += n
 }
 
-// take is the next n bytes, at most 16, valid until the next call.
-func (c *cursor) take(n int) []byte {
+// next returns the next n bytes, at most 16, valid until the next call.
+func (c *cursor) next(n int) []byte {
 	if uint64(n) > c.left() {
 		c.bad = true
 		return zeroes[:n]
@@ -76,18 +75,18 @@ func (c *cursor) take(n int) []byte {
 
 var zeroes [16]byte
 
-func (c *cursor) u8() uint8 { return c.take(1)[0] }
+func (c *cursor) u8() uint8 { return c.next(1)[0] }
 
-func (c *cursor) u16() uint16 { return le.Uint16(c.take(2)) }
+func (c *cursor) u16() uint16 { return le.Uint16(c.next(2)) }
 
-func (c *cursor) u32() uint32 { return le.Uint32(c.take(4)) }
+func (c *cursor) u32() uint32 { return le.Uint32(c.next(4)) }
 
-func (c *cursor) u64() uint64 { return le.Uint64(c.take(8)) }
+func (c *cursor) u64() uint64 { return le.Uint64(c.next(8)) }
 
 // uint reads size bytes, 1 to 8.
 func (c *cursor) uint(size int) uint64 {
 	var v uint64
-	for i, b := range c.take(size) {
+	for i, b := range c.next(size) {
 		v |= uint64(b) << (8 * i)
 	}
 	return v
@@ -99,7 +98,7 @@ func (c *cursor) signed(size int) uint64 {
 	return uint64(int64(c.uint(size)<<unused) >> unused)
 }
 
-// block passes over a length and as many bytes, and returns where those are.
+// block skips a length and as many bytes, and returns the range of those bytes.
 func (c *cursor) block() (from, to uint64) {
 	n := c.uleb()
 	from = c.pos
@@ -138,8 +137,7 @@ func (c *cursor) sleb() int64 {
 	}
 }
 
-// text reads a string up to its zero byte. Of a longer one only the first limit
-// bytes are returned, but all of it is passed over.
+// text reads a string with its zero byte, and returns at most its first limit bytes.
 func (c *cursor) text(limit int) string {
 	var b []byte
 	for {
@@ -188,8 +186,8 @@ func textAt(src source, off uint64, limit int) string {
 	return string(b)
 }
 
-// bytesSource is a source of bytes that are held. Reading them counts too: it is
-// what bounds the work.
+// bytesSource is a source of bytes in memory. Reads cost budget, too: the budget bounds the
+// work.
 type bytesSource struct {
 	c *Core
 	b []byte

@@ -6,18 +6,18 @@ import (
 	"sort"
 )
 
-// The part of DWARF, versions 2 to 5, that lines and inlined calls need. It is read
-// piece by piece: no section is held in memory unless it is compressed.
+// The part of DWARF, versions 2 to 5, with lines and inlined calls. It is read piece by
+// piece: only compressed sections are held in memory.
 
 const (
 	maxUnits      = 1 << 17 // of all modules
 	maxUnitRanges = 1 << 19 // of all modules
 	maxAbbrevs    = 1 << 14 // of one unit
 	maxSpecs      = 1 << 17 // attributes in the abbreviations of one unit
-	maxEntries    = 1 << 18 // entries looked at for one address
+	maxEntries    = 1 << 18 // entries read for one address
 )
 
-// attrMIPSName is what compilers wrote in place of DW_AT_linkage_name before DWARF 4.
+// attrMIPSName is the predecessor of DW_AT_linkage_name, used before DWARF 4.
 const attrMIPSName = dwarf.Attr(0x2007)
 
 // cPlusPlus are the values of DW_AT_language that mean C++ (DWARF 5, table 7.17, and those
@@ -33,7 +33,7 @@ type lineTable struct {
 	units  []unit
 	byAddr []unitRange
 
-	abbrevs   []abbrev // of the unit that was looked at last
+	abbrevs   []abbrev // of the last unit that was read
 	abbrevsOf uint64
 }
 
@@ -46,7 +46,7 @@ type unit struct {
 	lines             uint64
 	hasLines          bool
 	cPlusPlus         bool
-	low               uint64 // what ranges are relative to
+	low               uint64 // base address of ranges
 	strBase, addrBase uint64
 	rngBase           uint64
 	attrLow, attrHigh attr
@@ -71,14 +71,13 @@ type spec struct {
 	implicit int64
 }
 
-// An attr is an attribute's value, not looked up yet where it refers to
-// something.
+// An attr is an attribute's raw value. It may be a reference that is not resolved yet.
 type attr struct {
 	form uint16
 	u    uint64 // of an inline string: its offset in info
 }
 
-// dwarf is the module's DWARF: from the file, or from its debug file.
+// dwarf returns the module's DWARF, from its file or its debug file.
 func (m *Module) dwarf() *lineTable {
 	if m.lines != nil {
 		return m.lines
@@ -100,7 +99,7 @@ func (m *Module) dwarf() *lineTable {
 	return m.lines
 }
 
-// index lists the units and what addresses they cover.
+// index lists the units and the address ranges that they cover.
 func (t *lineTable) index() {
 	cur := t.info.from(0)
 	for cur.left() > 11 && t.c.room.units > 0 && t.c.room.ranges > 0 {
@@ -128,7 +127,7 @@ func (t *lineTable) index() {
 	sort.Slice(t.byAddr, func(i, j int) bool { return t.byAddr[i].low < t.byAddr[j].low })
 }
 
-// readUnit reads a unit's header behind the length, and its first entry.
+// readUnit reads a unit's header after the length, and its first entry.
 func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 	u.version = cur.u16()
 	size := uint8(8)
@@ -143,7 +142,7 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 		if kind != unitCompile && kind != unitPartial {
 			return false
 		}
-		// Where the tables begin if the unit does not say.
+		// The defaults for units without these attributes.
 		u.strBase, u.addrBase = 8, 8
 	default:
 		return false
@@ -194,7 +193,7 @@ func (t *lineTable) readUnit(cur *cursor, u *unit) bool {
 	return !cur.bad
 }
 
-// eachAbbrev goes through a table of abbreviations until it is told to stop.
+// eachAbbrev calls yield for each entry of a table of abbreviations until it returns false.
 func (t *lineTable) eachAbbrev(off uint64, yield func(abbrev) bool) {
 	cur := t.abbrev.from(off)
 	total := 0
@@ -224,7 +223,7 @@ func (t *lineTable) eachAbbrev(off uint64, yield func(abbrev) bool) {
 	}
 }
 
-// abbrevOf finds an abbreviation of a unit.
+// abbrevOf returns a unit's abbreviation with that code, or nil.
 func (t *lineTable) abbrevOf(u *unit, code uint64) *abbrev {
 	if t.abbrevsOf != u.abbrev {
 		t.abbrevs, t.abbrevsOf = nil, u.abbrev // a new slice: entries point into the old one
@@ -244,7 +243,7 @@ func (t *lineTable) abbrevOf(u *unit, code uint64) *abbrev {
 	return nil
 }
 
-// unitFor is the unit that covers an address of the file.
+// unitFor returns the unit that covers an address of the file, or nil.
 func (t *lineTable) unitFor(addr uint64) *unit {
 	i := sort.Search(len(t.byAddr), func(i int) bool { return t.byAddr[i].low > addr })
 	for n := 0; i > 0 && n < 16; n++ {
@@ -256,7 +255,7 @@ func (t *lineTable) unitFor(addr uint64) *unit {
 	return nil
 }
 
-// unitAt is the unit that an offset in info belongs to.
+// unitAt returns the unit that an offset in info belongs to, or nil.
 func (t *lineTable) unitAt(off uint64) *unit {
 	i := sort.Search(len(t.units), func(i int) bool { return t.units[i].off > off })
 	if i == 0 || off >= t.units[i-1].end {

@@ -165,8 +165,7 @@ const (
 	cfaGNUNegativeOffset = 0x2f
 )
 
-// Encodings of pointers in .eh_frame: how they are stored, in the low four bits, and
-// what they are relative to.
+// Encodings of pointers in .eh_frame: the format in the low four bits, then the base.
 const (
 	pointerFormat   = 0x0f
 	pointerAbsolute = 0x00

@@ -7,7 +7,7 @@ import (
 	"errors"
 )
 
-// Only what is needed of ELF: 64 bits, little-endian, read piece by piece.
+// The part of ELF that cores need: 64 bits, little-endian, read piece by piece.
 
 var le = binary.LittleEndian
 
@@ -20,7 +20,7 @@ const (
 	pnXnum = 0xffff // PN_XNUM: more program headers than the field can count
 )
 
-// A ehdr is the part of the ELF header that is used.
+// An ehdr has the fields of the ELF header that are used.
 type ehdr struct {
 	kind             elf.Type
 	machine          elf.Machine
@@ -75,7 +75,7 @@ func (c *cursor) phdr(p *phdr) bool {
 	return !c.bad
 }
 
-// A shdr is a section header.
+// An shdr is a section header.
 type shdr struct {
 	name         uint32
 	kind         elf.SectionType

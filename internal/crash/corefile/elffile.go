@@ -11,14 +11,14 @@ import (
 const (
 	maxSections = 1 << 9
 	maxProgs    = 1 << 7
-	maxInflated = 96 << 20 // bytes of one core's compressed sections that are held
+	maxInflated = 96 << 20 // bytes of inflated sections in memory, for one core
 )
 
-// An elfFile is an executable, a library or a file of debug symbols: on disk, or
-// as the whole of it lies in the core's memory.
+// An elfFile is an executable, a library or a file of debug symbols: on disk, or complete in
+// the core's memory.
 type elfFile struct {
 	src      source
-	f        *os.File // nil if it lies in memory
+	f        *os.File // nil if it is in the core's memory
 	head     ehdr
 	progs    []phdr
 	sections []section
@@ -99,7 +99,7 @@ type span struct {
 	off, size uint64
 }
 
-// from is a cursor over the span from an offset on.
+// from returns a cursor over the span from an offset on.
 func (s span) from(off uint64) *cursor {
 	if off > s.size || s.src == nil {
 		return &cursor{bad: true}
@@ -107,7 +107,7 @@ func (s span) from(off uint64) *cursor {
 	return at(s.src, s.off+off, s.size-off)
 }
 
-// text is the string at an offset of the span.
+// text returns the string at an offset of the span.
 func (s span) text(off uint64, limit int) string {
 	if s.src == nil || off >= s.size {
 		return ""
@@ -115,8 +115,8 @@ func (s span) text(off uint64, limit int) string {
 	return textAt(s.src, s.off+off, int(min(uint64(limit), s.size-off)))
 }
 
-// data is where a section's contents are: in the file, or inflated in memory.
-// Of the ways to compress one only zlib is known.
+// data returns a section's contents: a span of the file, or inflated in memory. It supports
+// zlib compression only.
 func (c *Core) data(e *elfFile, name string) span {
 	s := e.section(name)
 	if s == nil {
@@ -130,7 +130,7 @@ func (c *Core) data(e *elfFile, name string) span {
 	cur.skip(4)
 	size := cur.u64()
 	cur.skip(8)
-	// Nothing deflates to less than a thousandth.
+	// Deflate compresses to a thousandth at best.
 	if cur.bad || kind != elf.COMPRESS_ZLIB || size > uint64(c.inflatable) || size/1100 > s.size {
 		return span{}
 	}
@@ -146,7 +146,7 @@ func (c *Core) data(e *elfFile, name string) span {
 	return span{&bytesSource{c, b}, 0, size}
 }
 
-// spanReader reads a span from its beginning to its end.
+// spanReader is an io.Reader of a span.
 type spanReader struct {
 	s   span
 	pos uint64
@@ -162,11 +162,11 @@ func (r *spanReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// buildID is the file's build ID, nil if it has none.
+// buildID returns the file's build ID, nil if it has none.
 func (e *elfFile) buildID() []byte { return findBuildID(e.notes()) }
 
-// notes are where the file's notes are. Go's linker does not list that of the build
-// ID in the program headers.
+// notes returns the file's notes. Go's linker does not list the build ID's note in the
+// program headers.
 func (e *elfFile) notes() (notes []span) {
 	for _, p := range e.progs {
 		if p.kind == elf.PT_NOTE {
@@ -179,8 +179,8 @@ func (e *elfFile) notes() (notes []span) {
 	return notes
 }
 
-// ReadBuildID is the build ID of an executable or library, and what Go's linker
-// says of it besides; each is empty if the file does not have it, or is no ELF file.
+// ReadBuildID returns the build ID of an executable or library, and Go's own build ID. Each
+// is empty if the file does not have it or is no ELF file.
 func ReadBuildID(f *os.File) (id []byte, golang string) {
 	e := parseELF(&plainFile{f}, f)
 	if e == nil {
@@ -189,7 +189,7 @@ func ReadBuildID(f *os.File) (id []byte, golang string) {
 	return e.buildID(), string(findNote(e.notes(), noteGo, ntGoBuildID, 256))
 }
 
-// A plainFile is read without a core's budget, a little at a time.
+// A plainFile is a source without a core's budget.
 type plainFile struct{ f *os.File }
 
 func (s *plainFile) readAt(p []byte, off uint64) int {
@@ -197,7 +197,7 @@ func (s *plainFile) readAt(p []byte, off uint64) int {
 	return n
 }
 
-// The names of notes of four bytes, as numbers, and the kinds that are read.
+// Notes' names of four bytes, as numbers, and the kinds that are read.
 const (
 	noteGNU      = 0x554e47 // "GNU"
 	noteGo       = 0x6f47   // "Go"
@@ -207,7 +207,7 @@ const (
 
 func findBuildID(notes []span) []byte { return findNote(notes, noteGNU, ntGNUBuildID, 64) }
 
-// findNote goes through notes, wherever they are, for one of up to longest bytes.
+// findNote returns the contents of the first matching note of up to longest bytes.
 func findNote(notes []span, name, kind uint32, longest uint64) []byte {
 	for _, n := range notes {
 		n.size = min(n.size, 64<<10)

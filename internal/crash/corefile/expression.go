@@ -1,6 +1,6 @@
 package corefile
 
-// evaluate computes an expression of DWARF.
+// evaluate computes a DWARF expression. With pushed, the stack begins with cfa.
 func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool) (uint64, bool) {
 	var stack []uint64
 	if pushed {
@@ -108,7 +108,7 @@ func (t *frameTable) evaluate(r *rule, regs *Registers, cfa uint64, pushed bool)
 	return stack[len(stack)-1], true
 }
 
-// needs is how many values an operation takes from the stack, or looks at.
+// needs returns how many values an operation pops from the stack or reads on it.
 func needs(op uint8) int {
 	switch op {
 	case opDeref, opDerefSize, opDup, opDrop, opBra, opAbs, opNeg, opNot, opPlusUconst:

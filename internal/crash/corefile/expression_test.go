@@ -81,7 +81,7 @@ func TestExpression(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"\x33\x34\x18",                 // xderef, of which there is no such memory
+		"\x33\x34\x18",                 // xderef: there are no other address spaces
 		"\x33\x30\x1b", "\x33\x30\x1d", // by zero
 		"\x15\x01", "\x06", "\x94\x00", "\x94\x09", "\x2f\xf0\xff", "\x08", "\x33\x17",
 	} {
@@ -91,7 +91,7 @@ func TestExpression(t *testing.T) {
 	}
 }
 
-// TestOperations has each operation find too little on the stack.
+// TestOperations runs each operation with too few values on the stack.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	for op := range 256 {

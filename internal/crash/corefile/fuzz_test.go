@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// read makes use of all there is in a core.
+// read opens a core and reads everything in it.
 func read(t testing.TB, data []byte) {
 	path := filepath.Join(t.TempDir(), "core")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -24,7 +24,7 @@ func read(t testing.TB, data []byte) {
 	}
 	defer c.Close()
 	c.budget = 64 << 20
-	debug.SetMaxStack(4 << 20) // a recursion that only the budget ends is one too deep
+	debug.SetMaxStack(4 << 20) // a recursion that only the budget ends is too deep
 	if n := len(c.Report()); n > reportBytes+100 {
 		t.Errorf("a report of %d bytes", n)
 	}
@@ -41,7 +41,7 @@ func FuzzCore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { read(t, data) })
 }
 
-// FuzzGoTable reads a table of Go's functions that says anything.
+// FuzzGoTable reads arbitrary tables of Go's functions.
 func FuzzGoTable(f *testing.F) {
 	f.Add(goSeed(), uint64(0x401010))
 	f.Add(goSeed(), uint64(0x401000))
@@ -63,7 +63,7 @@ func FuzzGoTable(f *testing.F) {
 	})
 }
 
-// goSeed is a table with one function, main.f, of 32 bytes at 0x401000.
+// goSeed returns a table with one function, main.f, of 32 bytes at 0x401000.
 func goSeed() []byte {
 	b := make([]byte, 256)
 	le.PutUint32(b, goMagic120)
@@ -112,8 +112,8 @@ func TestGoTable(t *testing.T) {
 	}
 }
 
-// TestHostile changes bytes of the seeds at random, mostly where the headers are,
-// and sets whole numbers to what has broken many a reader.
+// TestHostile changes random bytes of the seeds, mostly in the headers, and sets numbers to
+// values that often break readers.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -144,14 +144,13 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestMemory reads a core that claims to be full of everything, and wants little
-// memory taken for it.
+// TestMemory reads a core that claims huge counts, and wants few allocations.
 func TestMemory(t *testing.T) {
 	data, err := os.ReadFile(seedPath("amd64"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	le.PutUint16(data[56:], 0xfffe) // program headers, read out of whatever follows
+	le.PutUint16(data[56:], 0xfffe) // number of program headers, read from the bytes that follow
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	read(t, data)
@@ -161,15 +160,15 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestCutImage reads an image that lies in the core's memory, but not all of it.
-// Fuzzing found that what is missing was looked for in the image itself, for ever.
+// TestCutImage reads an image that is only partly in the core's memory. Fuzzing found an
+// endless search for the missing part in the image itself.
 func TestCutImage(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(seedPath("amd64"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind := bytes.Index(data, []byte{0x45, 0x4c, 0x49, 0x46}) // NT_FILE: without it, headers say what is mapped
+	kind := bytes.Index(data, []byte{0x45, 0x4c, 0x49, 0x46}) // NT_FILE: without it, headers define the mappings
 	data[kind] = 0
 	for size := uint64(ehdrSize); size < 4096; size += 128 {
 		le.PutUint64(data[ehdrSize+phdrSize+32:], size)
@@ -177,7 +176,7 @@ func TestCutImage(t *testing.T) {
 	}
 }
 
-// TestTimeout ends a walk whose time is over.
+// TestTimeout wants a walk to end when its time has run out.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	c := openCore(t, seedPath("amd64"), Options{Timeout: time.Nanosecond})
@@ -189,7 +188,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestRefused opens what is no core.
+// TestRefused opens files that are no cores.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Where the runtime keeps runtime.moduledata differs between releases of Go, and
-// so do the fields of it. The words up to text have been the same since Go 1.20.
+// The section of runtime.moduledata and its fields differ between releases of Go. The words
+// up to text have been the same since Go 1.20.
 const (
 	goModuleHeader = 0  // pcHeader: the address of the table of functions
 	goModuleNames  = 1  // funcnametab: the address of the functions' names
 	goModuleMinPC  = 20 // minpc, maxpc, text, etext
 )
 
-// A goLayout is where Go 1.first to 1.last keep what inlined calls are read from.
+// A goLayout describes where Go 1.first to 1.last store inlined calls.
 type goLayout struct {
 	first, last int
 	section     string // holds runtime.moduledata
@@ -24,23 +24,23 @@ type goLayout struct {
 	holder      string // the section that go:func.* lies in; empty: the table of functions
 }
 
-// The layouts that were compared with the sources of each release: the words of
-// runtime.moduledata, struct _func, struct inlinedCall, FuncFlag, PCDATA_InlTreeIndex
-// and FUNCDATA_InlTree. Only what this table tells apart differs.
+// goLayouts was compared with the sources of each release: the words of runtime.moduledata,
+// struct _func, struct inlinedCall, FuncFlag, PCDATA_InlTreeIndex and FUNCDATA_InlTree. The
+// releases differ in no other way.
 var goLayouts = []goLayout{
 	{21, 25, ".noptrdata", 40, ".rodata"},
 	{26, 26, ".go.module", 40, ""},
 	{27, 27, ".go.module", 43, ""},
 }
 
-// goModuleSections are where runtime.moduledata may be in any release.
+// goModuleSections are the sections that may hold runtime.moduledata in any release.
 var goModuleSections = []string{".go.module", ".noptrdata"}
 
 // maxModuleSection bounds the bytes that are searched for runtime.moduledata.
 const maxModuleSection = 16 << 20
 
-// goVersion is the version of Go that a module was built with, empty if the module
-// does not say. The linker writes it for `go version`, and stripping keeps it.
+// goVersion returns the version of Go that built a module, or "" if the module does not say.
+// The linker writes it for `go version`, and stripping keeps it.
 func (m *Module) goVersion(e *elfFile) string {
 	s := e.section(".go.buildinfo")
 	if s == nil {
@@ -48,7 +48,7 @@ func (m *Module) goVersion(e *elfFile) string {
 	}
 	const inline = 2 // flag: the strings follow the header, as since Go 1.18
 	cur := at((*memorySource)(m.core), m.Bias+s.addr, s.size)
-	magic := cur.take(14)
+	magic := cur.next(14)
 	ok := bytes.Equal(magic, []byte("\xff Go buildinf:"))
 	cur.skip(1)
 	ok = ok && cur.u8()&inline != 0
@@ -88,9 +88,9 @@ func layoutOf(text string) (layout *goLayout, doubt string) {
 	return nil, "the version of Go that built it is not known"
 }
 
-// readModule takes from runtime.moduledata where the code and the inlined calls
-// are. Where the code is was checked by the runtime itself when it started, in the
-// same way, so this is relied on in every release. It says whether it was found.
+// readModule reads the addresses of the code and of the inlined calls from
+// runtime.moduledata, and says whether it found the code. The check of the code's address is
+// the runtime's own at its start, so it holds for every release.
 func (t *goTable) readModule(m *Module, e *elfFile) bool {
 	version := m.goVersion(e)
 	layout, doubt := layoutOf(version)
@@ -145,6 +145,6 @@ func (t *goTable) findModule(s span) span {
 	return span{}
 }
 
-// funcStart is the offset in the code at which a function begins. The one after
-// the last says where the code ends.
+// funcStart returns the offset in the code of the start of function n. The one after the
+// last is the end of the code.
 func (t *goTable) funcStart(n uint64) uint32 { return t.mem.from(t.funcs + n*8).u32() }

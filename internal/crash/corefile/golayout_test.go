@@ -11,19 +11,19 @@ import (
 	"testing"
 )
 
-// toolchains are a release of Go for each layout. Those that are not installed come
-// from the module cache or a module proxy.
+// toolchains has a release of Go for each layout. Those that are not installed come from the
+// module cache or a module proxy.
 var toolchains = []string{"go1.25.12", "go1.26.8", "go1.27.4"}
 
-// inlinedCalls are what inlined/main.go is in when it dies.
+// inlinedCalls are the frames of inlined/main.go at its death.
 var inlinedCalls = []string{
 	"main.(*box).get main.go:8 inlined", "main.inlined main.go:11 inlined", "main.outer main.go:16", "main.main main.go:24",
 }
 
-// withoutInlined holds what is known of these frames without inlined calls.
+// withoutInlined are the frames that remain of them if inlined calls are unknown.
 var withoutInlined = []string{"main.outer :0", "main.main main.go:24"}
 
-// mainFrames are the frames of package main in the thread that crashed.
+// mainFrames returns the frames of package main in the crashed thread.
 func mainFrames(c *Core) []string {
 	var all []string
 	for _, f := range c.Backtrace(&c.Threads[0], 100) {
@@ -43,8 +43,8 @@ func mainFrames(c *Core) []string {
 	return all
 }
 
-// TestGoReleases crashes a program that was built by each release, on amd64 and arm64.
-// With some of these builds it asks what happens where wrapp does not know the release.
+// TestGoReleases crashes a program built by each release, on amd64 and arm64. Some builds
+// are also read as if from an unknown release.
 func TestGoReleases(t *testing.T) {
 	t.Parallel()
 	const stripped = "-ldflags=-s -w"
@@ -52,7 +52,7 @@ func TestGoReleases(t *testing.T) {
 		for _, row := range []struct {
 			name, compiler string
 			args           []string
-			unknown        []string // frames for a release that wrapp does not know; nil: not asked
+			unknown        []string // frames for an unknown release; nil: not tested
 		}{
 			{"amd64", "go", []string{"-trimpath"}, inlinedCalls}, // by DWARF
 			{"amd64, stripped", "go", []string{"-trimpath", stripped}, withoutInlined},
@@ -97,8 +97,8 @@ func TestGoReleases(t *testing.T) {
 	}
 }
 
-// testUnknown crashes a program of a release that is newer than those known, and
-// wants no line that may be wrong. It changes the program's file.
+// testUnknown crashes a program of a release newer than the known ones, and wants no line
+// that may be wrong. It changes the program's file.
 func testUnknown(t *testing.T, toolchain, exe string, frames []string) {
 	t.Helper()
 	program, err := os.ReadFile(exe)
@@ -122,9 +122,9 @@ func testUnknown(t *testing.T, toolchain, exe string, frames []string) {
 	}
 }
 
-// testModuleData puts each word of the runtime's module data in the place of the
-// one that says where inlined calls are, as if a release had moved it without our
-// knowing, and wants each of them recognised. It changes the core, and puts the right word back.
+// testModuleData overwrites the module data's address of inlined calls with each of its other
+// words, as if a release had moved the field, and wants a doubt each time. It changes the core,
+// and restores it.
 func testModuleData(t *testing.T, toolchain, path string) {
 	t.Helper()
 	layout, doubt := layoutOf(toolchain)
@@ -168,9 +168,8 @@ func testModuleData(t *testing.T, toolchain, path string) {
 	patch(t, path, segment.offset+where-segment.addr, le.AppendUint64(nil, values[layout.gofunc]))
 }
 
-// testTextUnknown hides the module data, so that nothing but the section says where the
-// code begins. That is wrong where a linker for C has put its own first. It changes the
-// core.
+// testTextUnknown hides the module data, so that only the section gives the code's start.
+// That is wrong if a C linker has put its own code first. It changes the core.
 func testTextUnknown(t *testing.T, exe, path string, frames []string) {
 	t.Helper()
 	e, err := elf.Open(exe)

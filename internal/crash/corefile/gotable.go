@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Programs of Go carry a table of their functions, lines and frame sizes that
-// the runtime itself needs, so it is there in stripped ones too. It is enough to
-// walk a stack exactly.
+// Go programs contain a table of their functions, lines and frame sizes. The runtime needs
+// it, so stripped programs have it, too. It suffices to walk a stack exactly.
 
 const (
 	goMagic118 = 0xfffffff0
@@ -23,8 +22,8 @@ type goTable struct {
 	mem     span
 	quantum uint64
 	count   uint64
-	text    uint64 // what the functions' addresses are relative to
-	inline  uint64 // the address of go:func.*, which the inlined calls are in; 0 if it is not known
+	text    uint64 // base of the functions' addresses
+	inline  uint64 // address of go:func.*, which holds the inlined calls; 0 if it is not known
 	doubt   string // why inlined calls cannot be read; empty if they can
 
 	names, units, files, values, funcs uint64 // offsets of the parts
@@ -42,12 +41,12 @@ type goFunc struct {
 	unit        uint32
 	flag        uint8
 	nfuncdata   uint8
-	tablesBegin uint64 // offset of its npcdata offsets, and then the funcdata
+	tablesBegin uint64 // offset of its npcdata offsets; the funcdata offsets follow
 }
 
 const (
-	goTopFrame = 1 // flags of a function: nothing called it
-	goSPWrite  = 2 // it changes to another stack
+	goTopFrame = 1 // flag of a function that has no caller
+	goSPWrite  = 2 // flag of a function that switches stacks
 )
 
 // goFuncs returns the module's table, or nil if the module is not built by Go.
@@ -92,8 +91,8 @@ func (t *goTable) read(m *Module, e *elfFile) bool {
 		return false
 	}
 	if !t.readModule(m, e) && (t.text < m.Start || t.text >= m.End) {
-		// Since Go 1.26 the table itself does not say where the code is. It is at the
-		// beginning of its section, unless a linker for C has put other code there.
+		// Since Go 1.26 the table lacks the code's address. The code is at the
+		// beginning of its section, unless a C linker has put other code there.
 		s := e.section(".text")
 		if s == nil {
 			return false
@@ -113,7 +112,7 @@ func (t *goTable) find(pc uint64) (*goFunc, bool) {
 	if pc < t.text || off > 1<<32-1 {
 		return nil, false
 	}
-	// The entry after the last one says where the code ends.
+	// The entry after the last one is the end of the code.
 	lo, hi := uint64(0), t.count+1
 	for lo < hi {
 		mid := lo + (hi-lo)/2
@@ -179,9 +178,8 @@ func (t *goTable) text32(off int32) string {
 	return t.mem.text(t.names+uint64(off), maxName)
 }
 
-// describe fills in function and line, and returns the frames of calls that were
-// inlined at the address. If those cannot be read, an address in one of them gets
-// no line: it would be the line of another function.
+// describe fills in function and line, and returns the frames of the calls inlined at the
+// address. If they cannot be read, the frame gets no line: it could be another function's.
 func (t *goTable) describe(f *Frame, fn *goFunc, pc uint64) []Frame {
 	f.Function, f.FuncOff = t.text32(fn.name), f.PC-fn.entry
 	var inlined []Frame
@@ -203,7 +201,7 @@ func (t *goTable) describe(f *Frame, fn *goFunc, pc uint64) []Frame {
 	return inlined
 }
 
-// line is the source line of an address.
+// line returns the source line of an address.
 func (t *goTable) line(fn *goFunc, pc uint64) (string, int) {
 	file, ok := t.value(fn, fn.pcfile, pc)
 	line, ok2 := t.value(fn, fn.pcln, pc)
@@ -224,8 +222,8 @@ const (
 	funcdataInlTree    = 3
 )
 
-// inlineIndex is the number of the inlined call that an address is in, of those in
-// its function; -1 if it is in none.
+// inlineIndex returns the number, within its function, of the inlined call around an
+// address, or -1.
 func (t *goTable) inlineIndex(fn *goFunc, pc uint64) int32 {
 	if fn.npcdata <= pcdataInlTreeIndex {
 		return -1
@@ -238,8 +236,8 @@ func (t *goTable) inlineIndex(fn *goFunc, pc uint64) int32 {
 	return index
 }
 
-// inlined reads an inlined call of a function: its name, and the address of the
-// call in what it was inlined into. It is false if that makes no sense.
+// inlined reads an inlined call of a function: its name, and the address of the call in the
+// function or call that it was inlined into. ok is false if the data is invalid.
 func (t *goTable) inlined(fn *goFunc, index int32) (name string, parent uint64, ok bool) {
 	const callSize = 16 // struct inlinedCall: funcID and padding, nameOff, parentPc, startLine
 	if t.inline == 0 || fn.nfuncdata <= funcdataInlTree {
@@ -253,7 +251,7 @@ func (t *goTable) inlined(fn *goFunc, index int32) (name string, parent uint64, 
 	if tree.bad || call.bad || off == 1<<32-1 || padding != 0 || parentOff >= fn.size || startLine == 0 {
 		return "", 0, false
 	}
-	// A name begins where another one has ended.
+	// A name begins after another name's zero byte.
 	if nameOff > 0 && t.mem.from(t.names+nameOff-1).u8() != 0 {
 		return "", 0, false
 	}
@@ -261,7 +259,7 @@ func (t *goTable) inlined(fn *goFunc, index int32) (name string, parent uint64, 
 	return name, fn.entry + parentOff, name != ""
 }
 
-// switched says whether the function at pc may go on to another stack.
+// switched says whether the function at pc may switch stacks.
 func (c *Core) switched(pc uint64) bool {
 	if m := c.moduleAt(pc); m != nil {
 		if g := m.goFuncs(); g != nil {
@@ -275,7 +273,7 @@ func (c *Core) switched(pc uint64) bool {
 // goStep finds the caller's registers by the size of the frame.
 func (c *Core) goStep(t *goTable, fn *goFunc, regs *Registers, pc uint64) bool {
 	if fn.flag&goTopFrame != 0 {
-		// Nothing called it, unless it is the handler of signals.
+		// It has no caller, unless it is the signal handler.
 		fn.flag = 0
 		return c.goStep(t, fn, regs, pc) && c.trampoline(regs.PC())
 	}
@@ -286,8 +284,8 @@ func (c *Core) goStep(t *goTable, fn *goFunc, regs *Registers, pc uint64) bool {
 	size := uint64(frame)
 	sp := regs.SP()
 	if regs.arch == ARM64 {
-		// The return address lies lowest in the frame, the caller's frame
-		// pointer just below it.
+		// The return address is at the bottom of the frame, the caller's frame
+		// pointer just below the frame.
 		if size > 0 {
 			lr, ok := c.word(sp)
 			if !ok {
@@ -321,16 +319,15 @@ func (c *Core) goStep(t *goTable, fn *goFunc, regs *Registers, pc uint64) bool {
 	return ret != 0
 }
 
-// goSwitch follows the frame pointer to wherever it leads: a function that
-// changes stacks leaves it as it was on the other one.
+// goSwitch follows the frame pointer, to any stack: a function that switches stacks keeps
+// the frame pointer of the previous one.
 func (c *Core) goSwitch(regs *Registers) bool {
 	regs.set(regs.spColumn(), 0)
 	return c.byFramePointer(regs)
 }
 
-// undoSigpanic makes up for what the runtime's signal handler did to make it look
-// as if the faulting instruction had called sigpanic. On arm64 it saved the link
-// register for that.
+// undoSigpanic undoes the frame that the runtime's signal handler made, as if the faulting
+// instruction had called sigpanic. On arm64 the handler saved the link register there.
 func (c *Core) undoSigpanic(r *Registers) bool {
 	if r.arch != ARM64 {
 		return true

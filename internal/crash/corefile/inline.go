@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// A call is a function around an address: the first of a list is the function
-// itself, each that follows was inlined into the one before it, at file and line.
+// A call is a function around an address. In a list, the first is the function itself, and
+// each further one was inlined into the one before it, at file and line.
 type call struct {
 	name       string
 	low        uint64
@@ -14,7 +14,7 @@ type call struct {
 	depth      int
 }
 
-// An entry is what is used of an entry of DWARF.
+// An entry has the used attributes of a DWARF entry.
 type entry struct {
 	off                   uint64 // in info
 	abbrev                *abbrev
@@ -25,8 +25,8 @@ type entry struct {
 	hasOrigin             bool
 }
 
-// readEntry reads the entry at the cursor into e. It is false at the end of a list
-// of children.
+// readEntry reads the entry at the cursor into e. It returns false at the end of a list of
+// children, and on errors.
 func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
 	*e = entry{off: cur.pos - t.info.off}
 	code := cur.uleb()
@@ -34,7 +34,7 @@ func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
 		return false
 	}
 	e.abbrev = t.abbrevOf(u, code)
-	// Attributes may take no room, so reading alone does not bound them.
+	// Attributes may take no bytes, so reads alone do not bound them.
 	if e.abbrev == nil || !t.c.spend(8*len(e.abbrev.specs)) {
 		cur.bad = true
 		return false
@@ -65,7 +65,7 @@ func (t *lineTable) readEntry(cur *cursor, u *unit, e *entry) bool {
 	return !cur.bad
 }
 
-// reference is the offset in info that an attribute refers to, 0 if none.
+// reference returns the offset in info that an attribute refers to, or 0.
 func (t *lineTable) reference(u *unit, v attr) uint64 {
 	switch v.form {
 	case formRef1, formRef2, formRef4, formRef8, formRefUdata: // within the unit
@@ -76,8 +76,7 @@ func (t *lineTable) reference(u *unit, v attr) uint64 {
 	return 0
 }
 
-// calls walks the entries of a unit to the function around pc and the calls that
-// were inlined there.
+// calls walks the entries of a unit to the function around pc and the calls inlined there.
 func (t *lineTable) calls(u *unit, pc uint64) []call {
 	var found []call
 	var e entry
@@ -130,8 +129,8 @@ func (t *lineTable) calls(u *unit, pc uint64) []call {
 	return found
 }
 
-// nameOf is the name of a function, which may stand at the entry it is an
-// instance of: mangled, or, where a function of C++ is known in its unit only, with its
+// nameOf returns the name of a function, which the entry that it is an instance of may hold.
+// The name is mangled, or, for a C++ function that is local to its unit, qualified with
 // namespaces and classes.
 func (t *lineTable) nameOf(u *unit, e *entry) string {
 	for range 4 {
@@ -160,8 +159,8 @@ func (t *lineTable) nameOf(u *unit, e *entry) string {
 	return ""
 }
 
-// scope is what stands before the name of the entry at off: its namespaces and classes, each
-// with "::". Those of a function that is local to another one are not told, as in gdb.
+// scope returns the qualifiers of the entry at off: its namespaces and classes, each with
+// "::". Like gdb, it omits those outside an enclosing function.
 func (t *lineTable) scope(u *unit, off uint64) string {
 	var around []string
 	var e entry
@@ -195,8 +194,8 @@ func (t *lineTable) scope(u *unit, off uint64) string {
 	return text
 }
 
-// scopeName is the part of a name that an entry with children stands for; empty if it is
-// neither a namespace nor a class.
+// scopeName returns the qualifier of an entry with children; empty if it is neither a
+// namespace nor a class.
 func (t *lineTable) scopeName(u *unit, e *entry) string {
 	name := t.text(u, e.name)
 	switch e.abbrev.tag {

@@ -4,8 +4,8 @@ import (
 	"path"
 )
 
-// describeLines fills in the source line, and the function if it is not known
-// yet, and returns the frames of calls that were inlined there, innermost first.
+// describeLines fills in the source line, and the function if DWARF names it, and returns the
+// frames of the calls inlined at lookup, innermost first.
 func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 	t := m.dwarf()
 	pc := lookup - m.Bias
@@ -22,7 +22,7 @@ func (m *Module) describeLines(f *Frame, lookup uint64) []Frame {
 	if len(calls) == 0 {
 		return nil
 	}
-	// Of several symbols at one address DWARF knows the one in the source.
+	// If several symbols share an address, DWARF has the source's name.
 	if name := calls[0].name; name != "" {
 		if f.Function == "" {
 			f.FuncOff = pc - calls[0].low
@@ -49,13 +49,12 @@ type lineHeader struct {
 	lineRange   uint8
 	opcodeBase  uint8
 	lengths     [256]uint8
-	program     uint64  // where it begins
-	directories *cursor // where the tables of directories and files begin
+	program     uint64  // start of the instructions
+	directories *cursor // at the tables of directories and files
 	end         uint64
 }
 
-// lineHeader reads the beginning of a unit's line program. It is nil if that makes
-// no sense.
+// lineHeader reads the beginning of a unit's line program. It returns nil if that is invalid.
 func (t *lineTable) lineHeader(u *unit) *lineHeader {
 	h := new(lineHeader)
 	cur := t.line.from(u.lines)
@@ -184,8 +183,8 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 	return 0, 0
 }
 
-// fileName is a file of a unit by its number, relative to where the compiler
-// ran, as a debugger shows it.
+// fileName returns the path of a unit's file by its number. Like a debugger's, it may be
+// relative to the directory of the compilation.
 func (t *lineTable) fileName(u *unit, number uint64) string {
 	h := t.lineHeader(u)
 	if h == nil {
@@ -253,7 +252,7 @@ func join(dir, name string) string {
 // An entryField is a kind of content and its form.
 type entryField struct{ content, form uint64 }
 
-// entryFormat reads how the entries of a table are made up, and how many there are.
+// entryFormat reads the number of a table's entries, and their fields.
 func entryFormat(cur *cursor) (uint64, []entryField) {
 	var format []entryField
 	for range cur.u8() {
@@ -262,8 +261,7 @@ func entryFormat(cur *cursor) (uint64, []entryField) {
 	return cur.uleb(), format
 }
 
-// skipEntries passes over entries. Entries that take no room are an error: there
-// could be any number of them.
+// skipEntries skips entries. Entries of no bytes are an error: any number of them would fit.
 func (t *lineTable) skipEntries(cur *cursor, h *lineHeader, format []entryField, count uint64) bool {
 	u := &unit{wide: h.wide, version: h.version}
 	for ; count > 0; count-- {

@@ -5,9 +5,8 @@ import (
 	"path/filepath"
 )
 
-// Cores that an emulator writes have no list of mapped files. The executable and
-// what the dynamic loader keeps for debuggers say as much: which file was loaded
-// with which bias.
+// An emulator's cores have no list of mapped files. The executable and the dynamic loader's
+// list for debuggers replace it: which file was loaded with which bias.
 
 // Kinds of entries in the auxiliary vector.
 const (
@@ -16,7 +15,7 @@ const (
 	atExec  = 31
 )
 
-// findLoaded finds modules by way of the executable, if that is known.
+// findLoaded finds modules through the executable, if that is known.
 func (c *Core) findLoaded() {
 	path := c.executablePath()
 	if !filepath.IsAbs(path) {
@@ -48,7 +47,7 @@ func (c *Core) findLoaded() {
 	}
 }
 
-// followLinks goes through the loader's list of what it has loaded.
+// followLinks adds the modules in the loader's list.
 func (c *Core) followLinks(head uint64) {
 	link, _ := c.word(head)
 	for range maxModules {
@@ -69,7 +68,7 @@ func (c *Core) followLinks(head uint64) {
 	}
 }
 
-// candidate opens the module's file before it is known where the module is.
+// candidate opens the module's file while the module's address is not known yet.
 func (m *Module) candidate() *elfFile {
 	for _, path := range m.paths() {
 		if e := m.core.openELF(path); e != nil {
@@ -101,7 +100,7 @@ func (c *Core) addLoaded(m *Module, e *elfFile, bias uint64) bool {
 	return true
 }
 
-// executablePath is the program's file, as we were told or as it was started.
+// executablePath returns the program's file, from the options or the auxiliary vector.
 func (c *Core) executablePath() string {
 	if c.opt.Executable != "" {
 		if path, err := filepath.Abs(c.opt.Executable); err == nil {

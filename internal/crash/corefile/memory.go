@@ -25,9 +25,8 @@ type memorySource Core
 
 func (s *memorySource) readAt(p []byte, addr uint64) int { return (*Core)(s).readMemory(p, addr) }
 
-// ReadMemory fills p with the memory from addr on and says how many bytes of it
-// are known: from the core, or from a mapped file whose pages were left out of
-// the core because the program had not changed them.
+// ReadMemory fills p with the memory from addr on and returns how many bytes are known: from
+// the core, or from a mapped file. The kernel leaves unchanged pages of files out of a core.
 func (c *Core) ReadMemory(p []byte, addr uint64) int {
 	return c.readMemory(p, addr)
 }
@@ -59,7 +58,7 @@ func (c *Core) readPiece(p []byte, addr uint64) int {
 		if off := s.offset + in; off >= s.offset && off < uint64(c.size) {
 			return c.cache.read(c, c.f, p[:n], off)
 		}
-		return 0 // promised, but cut off
+		return 0 // truncated
 	}
 	if ok {
 		p = p[:min(uint64(len(p)), s.end()-addr)]
@@ -67,9 +66,8 @@ func (c *Core) readPiece(p []byte, addr uint64) int {
 	return c.readMapped(p, addr)
 }
 
-// readMapped reads from the file that is mapped at addr, if that is an ELF file
-// that is known to be the mapped one. Other files are never read: the core could
-// name any.
+// readMapped reads from the file mapped at addr, if it is an ELF file that matches the core.
+// It never reads other files: the core could name any.
 func (c *Core) readMapped(p []byte, addr uint64) int {
 	i := sort.Search(len(c.mappings), func(i int) bool { return c.mappings[i].end > addr })
 	if i == len(c.mappings) || c.mappings[i].start > addr {
@@ -93,11 +91,11 @@ func (c *Core) readMapped(p []byte, addr uint64) int {
 	return f.src.readAt(p[:min(uint64(len(p)), m.end-addr)], off)
 }
 
-// readFile reads what the program headers say is to be loaded at addr.
+// readFile reads the part of the file that the program headers load at addr.
 func (m *Module) readFile(p []byte, addr uint64) int {
 	f := m.open()
 	if f == nil || f.f == nil {
-		return 0 // what lies in memory is not to be looked for in memory again
+		return 0 // a file in memory would recurse
 	}
 	for _, h := range m.progs {
 		if in := addr - m.Bias - h.addr; h.kind == elf.PT_LOAD && in < h.fileSize && h.offset+in >= in {
@@ -125,8 +123,8 @@ func (c *Core) segmentAt(addr uint64) (segment, bool) {
 	return c.segments[i], true
 }
 
-// executable says whether code can be at an address. A debugger's core has no
-// segments for code that was not changed; there the file's headers tell.
+// executable says whether an address may hold code. A debugger's core has no segments for
+// unchanged code; then the file's headers decide.
 func (c *Core) executable(addr uint64) bool {
 	if s, ok := c.segmentAt(addr); ok {
 		return s.flags&elf.PF_X != 0
@@ -143,7 +141,7 @@ func (c *Core) executable(addr uint64) bool {
 	return false
 }
 
-// A pageCache holds the pieces of files that were read last.
+// A pageCache holds recently read pieces of files.
 type pageCache struct {
 	pages [256]page
 }
@@ -157,8 +155,8 @@ type page struct {
 	data []byte
 }
 
-// read reads from a file by way of the cache. What it returns short is the end
-// of the file or an error.
+// read reads from a file through the cache. A short count means the end of the file or an
+// error.
 func (pc *pageCache) read(c *Core, f *os.File, p []byte, off uint64) int {
 	done := 0
 	for done < len(p) {
@@ -176,8 +174,8 @@ func (pc *pageCache) read(c *Core, f *os.File, p []byte, off uint64) int {
 	return done
 }
 
-// get is the page at off, which is a multiple of pageSize. Each page has one
-// place it can be in, so that nothing has to be searched.
+// get returns the page at off, a multiple of pageSize. Each page has exactly one slot, so
+// there is no search.
 func (pc *pageCache) get(c *Core, f *os.File, off uint64) *page {
 	h := (off/pageSize + uint64(f.Fd())*0x9e3779b97f4a7c15>>32) % uint64(len(pc.pages))
 	g := &pc.pages[h]

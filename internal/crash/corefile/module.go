@@ -9,27 +9,26 @@ import (
 	"sort"
 )
 
-// debugDirectory is where distributions put the symbols of stripped files, by
-// build ID.
+// debugDirectory has the symbols of stripped files in distributions, by build ID.
 const debugDirectory = "/usr/lib/debug/.build-id"
 
 // A Module is an executable or a library as it was mapped.
 type Module struct {
-	Path    string // as the core says; "[vdso]" for the kernel's own
+	Path    string // as in the core; "[vdso]" for the kernel's own
 	Start   uint64
 	End     uint64
-	Bias    uint64 // what is to be taken off an address to get one of the file
-	BuildID string // in hexadecimal digits; empty if it has none or none is known
+	Bias    uint64 // an address minus Bias is an address in the file
+	BuildID string // in hexadecimal digits; empty: none or not known
 
 	core    *Core
 	progs   []phdr
-	head    []byte // the ELF header and program headers as the core has them; nil if it has not
+	head    []byte // the ELF header and program headers in the core; nil if they are missing
 	id      []byte
 	main    bool
 	opened  bool
-	file    *elfFile // nil: no file is known to be the mapped one
+	file    *elfFile // nil: no file matches the core
 	debug   *elfFile
-	tables  []*frameTable // nil until they were looked for
+	tables  []*frameTable // nil before the first frameTables
 	symbols *symbolTable
 	lines   *lineTable
 	golang  *goTable
@@ -44,8 +43,8 @@ type offsetSource struct {
 
 func (s *offsetSource) readAt(p []byte, off uint64) int { return s.src.readAt(p, s.base+off) }
 
-// findModules finds what ELF files were mapped: those of NT_FILE, and those that
-// begin in a segment of the core, such as the vdso.
+// findModules finds the mapped ELF files: those of NT_FILE, and those that begin in a segment
+// of the core, such as the vdso.
 func (c *Core) findModules() {
 	for i := 0; i < len(c.mappings); {
 		n := i + 1
@@ -72,7 +71,7 @@ func (c *Core) findModules() {
 	}
 }
 
-// addMapped adds a module for mappings of one file, if that is an ELF file.
+// addMapped adds a module for the mappings of one file, if it is an ELF file.
 func (c *Core) addMapped(parts []mapping) {
 	if len(c.Modules) >= maxModules {
 		c.Skipped++
@@ -84,8 +83,8 @@ func (c *Core) addMapped(parts []mapping) {
 	}
 	m := &Module{core: c, Path: first.path, Start: first.start, End: last.end}
 	if !m.readHead() {
-		// The core does not hold the beginning of it. Code is what makes it
-		// worth a look at the file.
+		// The core lacks the file's beginning. The file on disk is only worth
+		// reading if it has code.
 		code := false
 		for _, p := range parts {
 			code = code || c.executable(p.start)
@@ -126,7 +125,7 @@ func (c *Core) addSegment(s segment) {
 	c.Modules = append(c.Modules, m)
 }
 
-// coreOnly reads memory that is in the core itself.
+// coreOnly reads memory from the core itself, not from mapped files.
 type coreOnly Core
 
 func (s *coreOnly) readAt(p []byte, addr uint64) int {
@@ -138,7 +137,7 @@ func (s *coreOnly) readAt(p []byte, addr uint64) int {
 	return c.readPiece(p[:min(uint64(len(p)), seg.fileSize-(addr-seg.addr))], addr)
 }
 
-// readHead reads the headers of a module from the core, where they are.
+// readHead reads the headers of a module from the core, or returns false.
 func (m *Module) readHead() bool {
 	src := &offsetSource{(*coreOnly)(m.core), m.Start}
 	b := make([]byte, ehdrSize)
@@ -172,8 +171,7 @@ func (m *Module) setID(id []byte) {
 	}
 }
 
-// useProgs takes over program headers, and with them the bias: the address of
-// what lies at offset 0 of the file.
+// useProgs sets the program headers, and the bias that follows from them.
 func (m *Module) useProgs(progs []phdr) {
 	m.progs = progs
 	for _, p := range progs {
@@ -184,7 +182,7 @@ func (m *Module) useProgs(progs []phdr) {
 	}
 }
 
-// open is the module's file, if there is one that the core was made from.
+// open returns the module's file, or nil if no file matches the core.
 func (m *Module) open() *elfFile {
 	if m.opened {
 		return m.file
@@ -211,7 +209,7 @@ func (m *Module) open() *elfFile {
 	return m.file
 }
 
-// paths are where the module's file may be.
+// paths returns the paths at which the module's file may be.
 func (m *Module) paths() []string {
 	var paths []string
 	if filepath.IsAbs(m.Path) {
@@ -232,8 +230,8 @@ func (m *Module) matches(e *elfFile) bool {
 		return false
 	}
 	if m.head == nil {
-		// Nothing to compare with; a file that was changed after the core was
-		// written is not the one.
+		// Without headers in the core only the time remains: a file changed after
+		// the core was written does not match.
 		file, err := e.f.Stat()
 		if err != nil {
 			return false
@@ -246,13 +244,14 @@ func (m *Module) matches(e *elfFile) bool {
 		return false
 	}
 	if id := e.buildID(); m.id != nil && id != nil {
-		// The sections may have been stripped since, but what is loaded is the same.
+		// The file may have been stripped since; the loaded parts are the same.
 		return bytes.Equal(id, m.id) && bytes.Equal(head[ehdrSize:], m.head[ehdrSize:])
 	}
 	return bytes.Equal(head, m.head)
 }
 
-// debugFile is the file with the symbols that were stripped off the module.
+// debugFile returns the file with the symbols that were stripped off the module. Without
+// one, it returns nil or an empty elfFile.
 func (m *Module) debugFile() *elfFile {
 	if m.debug != nil || len(m.id) < 2 {
 		return m.debug
@@ -304,8 +303,7 @@ func (m *Module) close() {
 	m.file, m.debug, m.opened = nil, nil, true
 }
 
-// moduleAt is the module that an address is in. It is asked while modules are
-// being found, too.
+// moduleAt returns the module around an address, or nil. It works during findModules, too.
 func (c *Core) moduleAt(addr uint64) *Module {
 	if m := c.lastModule; m != nil && m.Start <= addr && addr < m.End {
 		return m
@@ -324,7 +322,7 @@ func (c *Core) moduleAt(addr uint64) *Module {
 	return nil
 }
 
-// name is what the module is called in a backtrace.
+// name returns the module's name for a backtrace.
 func (m *Module) name() string {
 	if m.Path == "" {
 		return "?"

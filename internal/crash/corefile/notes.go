@@ -26,8 +26,7 @@ type mapping struct {
 	module     *Module // nil if it is no ELF file
 }
 
-// readNotes reads at most limit notes of a PT_NOTE segment and returns how many
-// may still be read.
+// readNotes reads at most limit notes of a PT_NOTE segment and returns the rest of limit.
 func (c *Core) readNotes(off, size uint64, limit int) int {
 	cur := at(&fileSource{c, c.f, c.size}, off, size)
 	for ; limit > 0 && cur.left() >= 12; limit-- {
@@ -115,7 +114,7 @@ func (c *Core) prpsinfo(d *cursor) {
 	d.skip(8)
 	var text [96]byte
 	for i := 0; i < len(text); i += 16 {
-		copy(text[i:], d.take(16))
+		copy(text[i:], d.next(16))
 	}
 	if d.bad || c.Process.PID != 0 {
 		return
@@ -125,8 +124,8 @@ func (c *Core) prpsinfo(d *cursor) {
 	c.Process = p
 }
 
-// siginfo takes the first one: a debugger's core has one for each thread, and
-// the first belongs to the thread that crashed.
+// siginfo uses only the first NT_SIGINFO: a debugger's core has one for each thread, and the
+// first belongs to the crashed thread.
 func (c *Core) siginfo(d *cursor) {
 	if c.Signal.Number != 0 {
 		return
@@ -164,8 +163,8 @@ func (c *Core) auxiliary(d *cursor) {
 	}
 }
 
-// mappedFiles reads NT_FILE: a count, the size of a page, three numbers for
-// each mapping, and then their names in the same order.
+// mappedFiles reads NT_FILE: a count, the page size, three numbers for each mapping, and then
+// their names in the same order.
 func (c *Core) mappedFiles(d *cursor, size uint64) {
 	if len(c.mappings) > 0 || size > maxFileNote {
 		return
@@ -197,7 +196,7 @@ func (c *Core) mappedFiles(d *cursor, size uint64) {
 	sort.Slice(c.mappings, func(i, j int) bool { return c.mappings[i].start < c.mappings[j].start })
 }
 
-// cString is the text before the first zero byte.
+// cString returns the text before the first zero byte.
 func cString(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]

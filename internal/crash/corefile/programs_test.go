@@ -18,8 +18,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/coretest"
 )
 
-// compile builds a program of testdata/src and returns its path. Words that follow
-// Go's compiler say what it builds for: "arm64", "cgo", a release such as "go1.27.4".
+// compile builds a program of testdata/src and returns its path. Words after Go's compiler
+// select a target: "arm64", "cgo", a release such as "go1.27.4".
 func compile(t testing.TB, compiler string, source string, args ...string) string {
 	t.Helper()
 	compiler, options, _ := strings.Cut(compiler, " ")
@@ -50,7 +50,7 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 		env = append(env, cgo)
 	}
 	cmd := exec.Command(compiler, append(slices.Clone(args), "-o", exe, source)...)
-	cmd.Dir = dir // outside of our module, which wants a newer release than some
+	cmd.Dir = dir // outside our module: some releases are older than its Go version
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s%s", compiler, err, out, hint)
@@ -58,8 +58,8 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 	return exe
 }
 
-// crash runs a program until it dies and returns the core it leaves. Where the
-// kernel does not write cores into the current directory, gdb writes it.
+// crash runs a program until it dies and returns its core. If the kernel does not write cores
+// into the current directory, gdb writes it.
 func crash(t testing.TB, exe string, args ...string) string {
 	t.Helper()
 	defer coretest.Hold(t)()
@@ -91,8 +91,7 @@ func crash(t testing.TB, exe string, args ...string) string {
 	return found[0]
 }
 
-// crashUnderGDB has gdb run the program and write the core, at the signal that
-// would be its last.
+// crashUnderGDB has gdb run the program and write the core at the fatal signal.
 func crashUnderGDB(t testing.TB, exe string, args ...string) string {
 	t.Helper()
 	core := filepath.Join(t.TempDir(), "core")
@@ -125,7 +124,7 @@ func gdb(t testing.TB, args ...string) []byte {
 	return out
 }
 
-// gdbFunctions are the functions of gdb's backtrace of the crashing thread.
+// gdbFunctions returns the functions in gdb's backtrace of the crashed thread.
 func gdbFunctions(t testing.TB, exe, core string) []string {
 	t.Helper()
 	out := gdb(t, "-ex", "bt 200", exe, core)
@@ -142,7 +141,7 @@ func gdbFunctions(t testing.TB, exe, core string) []string {
 		n := 0
 		_, _ = fmt.Sscan(m[1], &n)
 		if n == 0 && seen >= 0 {
-			// The frame shown at the start comes again as the first of the backtrace.
+			// gdb shows the innermost frame at its start, too.
 			names = nil
 		}
 		seen = n
@@ -153,7 +152,7 @@ func gdbFunctions(t testing.TB, exe, core string) []string {
 	return names
 }
 
-// functions are the functions of the frames, in gdb's words.
+// functions returns the functions of the frames, named as gdb does.
 func functions(frames []Frame) []string {
 	var names []string
 	for _, f := range frames {
@@ -169,7 +168,7 @@ func functions(frames []Frame) []string {
 	return names
 }
 
-// only keeps the names that are wanted somewhere.
+// only returns the names that are also in wanted.
 func only(names, wanted []string) []string {
 	var kept []string
 	for _, n := range names {

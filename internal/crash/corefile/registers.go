@@ -1,7 +1,7 @@
 package corefile
 
-// The numbers DWARF gives to registers. On arm64 the program counter has one
-// too, on amd64 it is the column of the return address.
+// DWARF's numbers of registers. On amd64 the program counter's is that of the return
+// address column.
 const (
 	amd64AX = 0
 	amd64DX = 1
@@ -21,8 +21,7 @@ const (
 	registerCount = 33
 )
 
-// Registers are the general registers of a thread, or what is known of them in
-// a frame further up.
+// Registers are the general registers of a thread, or those known in an outer frame.
 type Registers struct {
 	arch  Arch
 	value [registerCount]uint64
@@ -43,7 +42,7 @@ func (r *Registers) forget(n int) {
 	}
 }
 
-// get is the value of a register, and whether it is known.
+// get returns the value of a register, and whether it is known.
 func (r *Registers) get(n int) (uint64, bool) {
 	if uint(n) >= registerCount || r.known&(1<<n) == 0 {
 		return 0, false
@@ -72,8 +71,8 @@ func (r *Registers) fpColumn() int {
 	return amd64BP
 }
 
-// PC is the program counter.
+// PC returns the program counter.
 func (r *Registers) PC() uint64 { return r.value[r.pcColumn()] }
 
-// SP is the stack pointer.
+// SP returns the stack pointer.
 func (r *Registers) SP() uint64 { return r.value[r.spColumn()] }

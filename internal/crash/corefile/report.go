@@ -13,14 +13,14 @@ import (
 const (
 	reportFrames  = 128 // of the thread that crashed
 	reportOthers  = 32  // of each other thread
-	reportThreads = 512 // that are walked
+	reportThreads = 512 // whose stacks are walked
 	reportBytes   = 192 << 10
 )
 
-// Report is what a person wants to read first: the backtrace of the thread that
-// crashed, its registers, then the other threads, those with the same stack
-// together, and the files that the addresses belong to. Its first paragraph says
-// whose it is. Control characters in names are replaced.
+// Report returns a summary for people. The first paragraph names the process. Then come the
+// backtrace and the registers of the crashed thread, the other threads, grouped by equal
+// stacks, and the files that the addresses belong to. Control characters in names are
+// replaced.
 func (c *Core) Report() string {
 	var p paper
 	c.report(&p)
@@ -45,11 +45,11 @@ func (c *Core) report(w *paper) {
 	w.print("\n")
 	c.writeOthers(w, used)
 	if c.expired() {
-		w.print("\nThe time for reading the core was over before its end.\n")
+		w.print("\nThe time to read the core ran out.\n")
 	}
 	for _, m := range c.Modules {
 		if used[m] && m.golang != nil && m.golang.doubt != "" {
-			w.print("\nOf " + clean(m.name()) + " inlined calls are shown only if it has DWARF: " + clean(m.golang.doubt) + ".\n")
+			w.print("\nFor " + clean(m.name()) + ", inlined calls are shown only if it has DWARF: " + clean(m.golang.doubt) + ".\n")
 		}
 	}
 	w.print("\nFiles:\n")
@@ -65,7 +65,7 @@ func (c *Core) report(w *paper) {
 	}
 }
 
-// amd64Order is the order of a debugger.
+// amd64Order is the order in which gdb lists the registers.
 var amd64Order = []struct {
 	name string
 	n    int
@@ -89,7 +89,7 @@ var amd64Order = []struct {
 	{"rip", amd64PC},
 }
 
-// write writes the registers in the order a debugger lists them, three a line.
+// write writes the registers in gdb's order, three to a line.
 func (r *Registers) write(w *paper) {
 	written := 0
 	write := func(name string, value uint64) {
@@ -181,7 +181,7 @@ func (c *Core) writeFrames(w *paper, frames []Frame, limit int, used map[*Module
 	}
 }
 
-// text is the frame as a debugger shows it, without the number.
+// text formats the frame like gdb, without the number.
 func (f *Frame) text() string {
 	text := hex16(f.PC) + " in "
 	switch {
@@ -211,13 +211,13 @@ func (f *Frame) text() string {
 	return text
 }
 
-// hex16 is an address in 16 hexadecimal digits.
+// hex16 formats an address with 16 hexadecimal digits.
 func hex16(v uint64) string {
 	digits := strconv.FormatUint(v, 16)
 	return "0x" + "0000000000000000"[len(digits):] + digits
 }
 
-// clean replaces what a terminal might take for a command.
+// clean replaces characters that a terminal might interpret.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
@@ -227,8 +227,8 @@ func clean(s string) string {
 	}, s)
 }
 
-// A paper takes whole calls as long as there is room for reportBytes, and nothing
-// after the first one that does not fit.
+// A paper collects up to reportBytes of text. It drops the first print that does not fit, and
+// all after it.
 type paper struct {
 	text strings.Builder
 	cut  bool

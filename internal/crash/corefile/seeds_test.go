@@ -14,9 +14,9 @@ import (
 
 var updateSeeds = flag.Bool("seeds", false, "write the seeds of FuzzCore anew")
 
-// Seeds are cores of some kilobytes in which the kernel's own library, which a
-// core holds as a whole, is one that was compiled for the purpose: so each of
-// them has call frame information, symbols and DWARF in it.
+// seeds are cores of some kilobytes. A core holds the vdso completely; in the seeds a library
+// compiled for the tests takes its place. So each seed has call frame information, symbols and
+// DWARF.
 var seeds = []struct {
 	name     string
 	compiler string
@@ -32,8 +32,7 @@ func seedPath(name string) string { return filepath.Join("testdata", "seeds", na
 
 const seedBase, seedStack = 0x7fff00000000, 0x7ffe00001000
 
-// makeSeed builds a core in which a thread has stopped in the function inner of
-// the image, which outer has called.
+// makeSeed builds a core with a thread in the image's function inner, called by outer.
 func makeSeed(t *testing.T, image []byte) []byte {
 	t.Helper()
 	e, err := elf.NewFile(bytes.NewReader(image))
@@ -48,7 +47,7 @@ func makeSeed(t *testing.T, image []byte) []byte {
 	for _, s := range symbols {
 		addr[s.Name] = seedBase + s.Value
 	}
-	// Where outer goes on after its call.
+	// Find the return address in outer.
 	code := image[addr["outer"]-seedBase:]
 	var back uint64
 	arm := e.Machine == elf.EM_AARCH64
@@ -168,7 +167,7 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// workingDir is what the compiler would write into the seeds.
+// workingDir returns the directory that the compiler would write into the seeds.
 func workingDir(t *testing.T) string {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -14,16 +14,16 @@ const (
 )
 
 const (
-	// maxDemangled bounds a demangled name, as a power of two: back references could
-	// make much out of little.
+	// maxDemangled bounds a demangled name, as a power of two: back references can
+	// expand a short symbol a lot.
 	maxDemangled = 12
-	// maxCasts bounds the conversion operators in a name: each that is nested in the
-	// arguments of another doubles the time that the demangler takes.
+	// maxCasts bounds the conversion operators in a name: each level of nesting doubles
+	// the demangler's time.
 	maxCasts = 6
 )
 
-// sourceName is a function's name as its source has it, without parameters: C++ and
-// Rust mangle it. Any other symbol comes back unchanged.
+// sourceName returns the source's name of a C++ or Rust function, without parameters. It
+// returns any other symbol unchanged.
 func sourceName(symbol string) string {
 	if len(symbol) > maxName || casts(symbol) > maxCasts {
 		return symbol
@@ -31,8 +31,8 @@ func sourceName(symbol string) string {
 	return demangle.Filter(symbol, demangle.NoParams, demangle.MaxLength(maxDemangled))
 }
 
-// casts counts what may be conversion operators in a mangled name: "cv" and a type
-// of more than one letter. In names such as recv and cvtColor other letters follow.
+// casts counts possible conversion operators in a mangled name: "cv" and a type of more than
+// one letter. In names such as recv and cvtColor other letters follow.
 func casts(symbol string) int {
 	n := 0
 	for i := range max(len(symbol)-2, 0) {
@@ -51,14 +51,13 @@ type symbolTable struct {
 }
 
 type symbol struct {
-	start, end uint64 // as the file has them; end is start if no size is known
-	name       uint32
-	table      uint8 // of names
-	rank       uint8 // how good the name is, of several for one address
+	start, end uint64 // addresses in the file; end is start if no size is known
+	name       uint32 // offset in the string table
+	table      uint8  // index in symbolTable.names
+	rank       uint8  // preference among several names of one address
 }
 
-// symbol is the name of the function that an address is in, and the address
-// where it begins.
+// symbol returns the name and the start of the function around an address.
 func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 	if m.symbols == nil {
 		m.symbols = m.loadSymbols()
@@ -66,7 +65,7 @@ func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 	in := addr - m.Bias
 	all := m.symbols.all
 	i := sort.Search(len(all), func(i int) bool { return all[i].start > in })
-	// Before the one that begins last there may be a longer one around it.
+	// A longer symbol that begins earlier may contain the address.
 	for n := 0; i > 0 && n < 8; n++ {
 		i--
 		s := all[i]
@@ -80,9 +79,8 @@ func (m *Module) symbol(addr uint64) (name string, start uint64, ok bool) {
 	return "", 0, false
 }
 
-// bestName is the name of the last symbol, or a better one for the same
-// function: one without underscores, which are for the linker, or else one with
-// a better binding.
+// bestName returns the best name of the last symbol's function: preferably one without
+// leading underscores, which are for the linker, then one with a higher rank.
 func (t *symbolTable) bestName(all []symbol) string {
 	last := all[len(all)-1]
 	var best string
@@ -104,8 +102,8 @@ func (t *symbolTable) bestName(all []symbol) string {
 	return best
 }
 
-// loadSymbols reads the first table there is: the full one of the file or of its
-// debug file, or else the one for dynamic linking.
+// loadSymbols reads the first existing table: the full one of the file or of its debug file,
+// or else the one for dynamic linking.
 func (m *Module) loadSymbols() *symbolTable {
 	t := &symbolTable{c: m.core}
 	file := m.open()

@@ -38,7 +38,7 @@ func TestSourceName(t *testing.T) {
 	}
 }
 
-// hostile are names that make a demangler go deep, or say much with little.
+// hostile returns names that make a demangler recurse deeply, or expand a lot.
 func hostile() []string {
 	long := func(prefix, part, suffix string) string {
 		return prefix + strings.Repeat(part, (maxName-len(prefix)-len(suffix))/len(part)) + suffix
@@ -66,7 +66,7 @@ func hostile() []string {
 	}
 }
 
-// TestSourceNameHostile bounds what a name of the core's can become.
+// TestSourceNameHostile wants bounded names from hostile symbols.
 func TestSourceNameHostile(t *testing.T) {
 	t.Parallel()
 	for _, symbol := range hostile() {

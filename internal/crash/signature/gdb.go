@@ -6,8 +6,8 @@ import (
 )
 
 // FromGDB reads the stack that gdb prints for `bt` or `bt full`. registers and libraries are
-// what it prints for `info registers` and `info sharedlibrary`; without them less is known of
-// the modules. executable is the module of code that is in no library.
+// gdb's output for `info registers` and `info sharedlibrary`; without them some frames get
+// no Module. executable is the Module of code in no library.
 func FromGDB(stack, registers, libraries, executable string) []Frame {
 	list := libraryList(libraries)
 	at := programCounter(registers)
@@ -22,8 +22,8 @@ func FromGDB(stack, registers, libraries, executable string) []Frame {
 			continue
 		}
 		rest = strings.TrimLeft(rest, " ")
-		// gdb leaves the address out where it is that of the frame before: a function and
-		// what was inlined into it, or the beginning of a line on top.
+		// gdb omits the address if it is the one of the frame before, as in a function
+		// with inlined calls, or if it begins a line.
 		if address, behind, ok := strings.Cut(rest, " in "); ok && strings.HasPrefix(address, "0x") {
 			at, _ = strconv.ParseUint(address, 0, 64)
 			rest = behind
@@ -56,7 +56,7 @@ func FromGDB(stack, registers, libraries, executable string) []Frame {
 }
 
 // gdbFunction returns the name at the beginning of "NAME (ARGUMENTS) at FILE:LINE". NAME may
-// have blanks, and brackets of its own.
+// contain blanks and brackets.
 func gdbFunction(text string) string {
 	nested := 0
 	for i := range len(text) {
@@ -81,7 +81,7 @@ func gdbFunction(text string) string {
 	return strings.TrimSpace(name)
 }
 
-// A library is where the code of a file is.
+// A library is the address range of a file's code.
 type library struct {
 	from, to uint64
 	path     string
@@ -105,7 +105,7 @@ func libraryList(text string) (list []library) {
 	return list
 }
 
-// programCounter returns the value of rip (amd64) or pc (arm64); 0 if it is not there.
+// programCounter returns the value of rip (amd64) or pc (arm64), or 0.
 func programCounter(registers string) uint64 {
 	for line := range strings.Lines(registers) {
 		if f := strings.Fields(line); len(f) > 1 && (f[0] == "rip" || f[0] == "pc") {

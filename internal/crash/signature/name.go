@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// What compilers add to names: copies of a function that were specialised or cut in two, and
-// in Go closures, which are numbered in the order of the source.
+// Suffixes that compilers add to names: for specialised or split copies of a function, and
+// for Go's closures, which are numbered in the order of the source.
 var (
 	clones = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(\.(constprop|isra|part|cold|hot|unlikely|lto_priv|localalias|llvm|clone|resolver|ifunc|avx2|sse[0-9_]*|default)(\.[0-9]+)*|\.[0-9]+|@@?[A-Za-z0-9_.]+)+$`)
@@ -19,7 +19,7 @@ var (
 	rustHash = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^h[0-9a-f]{16}$`) })
 )
 
-// longestName bounds a name, in bytes: templates may have long ones.
+// longestName bounds a name, in bytes: names of templates may be huge.
 const longestName = 8 << 10
 
 // closureName is the name of a closure in C++.
@@ -28,8 +28,8 @@ const closureName = "operator()"
 // anonymous stands for C++'s anonymous namespace in names.
 const anonymous = "{anonymous}"
 
-// Name returns a function's name without what differs between two builds, or between those
-// who read it: parameters, results, template arguments, copies, hashes, numbers of closures.
+// Name returns a function's name without the parts that differ between builds or between
+// readers of stacks: parameters, results, template arguments, copies, hashes, closure numbers.
 func Name(function string) string {
 	name, _, _ := strings.Cut(function[:min(len(function), longestName)], " (inlined)")
 	name, _, _ = strings.Cut(name, " [clone ")
@@ -53,7 +53,7 @@ func Name(function string) string {
 	for _, qualifier := range []string{" noexcept", " &", " &&", " volatile", " const"} { // from behind
 		name = strings.TrimSuffix(strings.ReplaceAll(name, qualifier+"::", "::"), qualifier)
 	}
-	// What is left before a space is the type of the result.
+	// The text before the last space is the result's type.
 	name = name[strings.LastIndexByte(name, ' ')+1:]
 	closure := false
 	parts := slices.DeleteFunc(strings.Split(name, "::"), func(part string) bool {
@@ -64,7 +64,7 @@ func Name(function string) string {
 		return part == "" || rustHash().MatchString(part)
 	})
 	if closure && symbol != "" {
-		return symbol // closureName: gdb has no more of a closure in C++
+		return symbol // closureName: gdb shows no more of a C++ closure
 	}
 	if symbol != "" {
 		parts = append(parts, symbol)
@@ -72,7 +72,7 @@ func Name(function string) string {
 	return strings.Join(parts, "::")
 }
 
-// selfType returns `<T as Trait>::f`, which is Rust's, as `T::f`.
+// selfType rewrites Rust's `<T as Trait>::f` as `T::f`.
 func selfType(name string) string {
 	nested := 0
 	for i := range len(name) {
@@ -95,8 +95,8 @@ func selfType(name string) string {
 	return name
 }
 
-// cutOperator takes the name of one of C++'s operators from the end of a name: `operator<<`,
-// `operator()`, `operator new`.
+// cutOperator splits a C++ operator off the end of a name: `operator<<`, `operator()`,
+// `operator new`.
 func cutOperator(name string) (before, symbol string, ok bool) {
 	const word = "operator"
 	i := strings.LastIndex(name, word)
@@ -117,7 +117,7 @@ func cutOperator(name string) (before, symbol string, ok bool) {
 	case strings.HasPrefix(rest, " "): // new, delete, or a type
 		symbol = strings.TrimSuffix(cutBrackets(cutBrackets(rest, '<', '>'), '(', ')'), " const")
 	default:
-		return name, "", false // operators
+		return name, "", false // a longer word, such as operators
 	}
 	before = name[:i]
 	// gdb writes the closure before it as <lambda(int)>.
@@ -127,7 +127,7 @@ func cutOperator(name string) (before, symbol string, ok bool) {
 	return before, word + symbol, true
 }
 
-// cutBrackets returns text without what stands in brackets, but for a receiver of Go.
+// cutBrackets returns text without its bracketed parts.
 func cutBrackets(text string, open, shut byte) string {
 	var b strings.Builder
 	nested := 0
@@ -146,8 +146,8 @@ func cutBrackets(text string, open, shut byte) string {
 	return b.String()
 }
 
-// What stands between the app and the kernel, in any module: a program may be linked
-// statically, and its runtime be in it. Names are as Name has them.
+// Functions between the app and the kernel, in any module: a statically linked program
+// contains its runtime. The names are as Name returns them.
 var (
 	machineryPrefixes = []string{
 		"__", "_dl_", "_IO_", "_int_", "_nl_", "_Unwind_", "_cgo_", // the C library and the linker
@@ -176,8 +176,8 @@ var (
 	}
 )
 
-// Machinery says whether a function is no code of the app's: libraries, runtimes, what turns
-// a panic into a death.
+// Machinery says whether a function is not the app's own code: it belongs to a library, a
+// runtime, or the code that turns a panic into a death.
 func Machinery(name string) bool {
 	if pkg, _, ok := strings.Cut(name, "."); ok && !strings.Contains(name, "::") {
 		first, _, _ := strings.Cut(pkg, "/")

@@ -1,6 +1,6 @@
-// Package signature names a death by what it was and where in the app's own code, so that
-// the same death has the same signature in another build, process or thread. It takes
-// stacks as gdb, our own reader of cores or a language's runtime tell them.
+// Package signature identifies a death by its kind and its place in the app's own code, so
+// that the same death has the same signature in another build, process or thread. It accepts
+// stacks from gdb, our own reader of cores, and languages' runtimes.
 package signature
 
 import (
@@ -16,21 +16,21 @@ import (
 
 // A Frame is one call of a stack.
 type Frame struct {
-	Function string // as the reader of the stack writes it; empty: not known
+	Function string // as the stack's source writes it; empty: not known
 	Module   string // path of the file that the code is from; empty: not known
 	Offset   uint64 // of the code in Module; 0: not known
 	Place    string // FILE:LINE, for people; empty: not known
 	Signal   bool   // the kernel called a signal handler here
 }
 
-// A Signature is what Of makes of a death.
+// A Signature identifies a kind of death.
 type Signature struct {
 	ID  string // 12 hexadecimal digits
 	Top string // the topmost frame of the app's own, for people; empty: none is known
 }
 
-// depth is how many frames make a signature. More would tell apart what reached the same
-// bug on different ways; fewer would mix what shares a helper.
+// depth is the number of frames in a signature. More frames would separate deaths that
+// reached the same bug on different paths; fewer would mix deaths in a shared helper.
 const depth = 3
 
 // Of returns the signature of a death. kind is a signal's name or a traceback's type, and
@@ -39,8 +39,8 @@ const depth = 3
 func Of(kind string, own []Frame) Signature {
 	parts := []string{kind}
 	for _, f := range own {
-		// An optimizer puts closures of C++ into what calls them, and gdb does not say whose
-		// they are.
+		// An optimizer inlines C++ closures into their callers, and gdb does not show their
+		// owner.
 		if f.Function != closureName && len(parts) <= depth {
 			parts = append(parts, f.Function)
 		}
@@ -59,9 +59,9 @@ func Of(kind string, own []Frame) Signature {
 	return s
 }
 
-// Own returns the frames of a native stack that are the app's own, with their names as Name
-// has them. executable is the path of the program. Where no own function has a name, as in a
-// program that was stripped, a frame's name is its file and the offset in it.
+// Own returns the app's own frames of a native stack, named by Name. executable is the path
+// of the program. If no own function has a name, as in a stripped program, a frame is named
+// by its file and offset.
 func Own(frames []Frame, executable string) []Frame {
 	var named, nameless []Frame
 	for _, f := range frames[interruptedAt(frames):] {
@@ -85,7 +85,7 @@ func Own(frames []Frame, executable string) []Frame {
 	return named
 }
 
-// interruptedAt returns where the stack begins that tells of the fault: behind a signal
+// interruptedAt returns the index of the first frame of the faulty stack: after a signal
 // handler that gave up, because such a handler is on top of every fault of its app.
 func interruptedAt(frames []Frame) int {
 	start, gaveUp := 0, false
@@ -95,7 +95,7 @@ func interruptedAt(frames []Frame) int {
 		} else if gaveUp {
 			start, gaveUp = i+1, false
 		} else {
-			break // the handler itself went wrong
+			break // the handler itself failed
 		}
 	}
 	return start
@@ -108,7 +108,7 @@ func givesUp(function string) bool {
 		strings.HasPrefix(name, "pthread_kill") || strings.HasPrefix(name, "runtime.raise")
 }
 
-// systemDirs have what the system brings; the executable is the app's own even there.
+// systemDirs hold the system's libraries. The executable is the app's own even there.
 var systemDirs = []string{"/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libexec/"}
 
 // interpreter matches the base names of files that run an app without being it.
@@ -118,7 +118,7 @@ var interpreter = sync.OnceValue(func() *regexp.Regexp {
 
 func ownModule(module, executable string) bool {
 	if !filepath.IsAbs(module) || interpreter().MatchString(filepath.Base(module)) || strings.Contains(module, "/lib-dynload/") {
-		return false // such as [vdso], or a module of Python's own
+		return false // such as [vdso], or a module of Python's library
 	}
 	return module == executable || !slices.ContainsFunc(systemDirs, func(dir string) bool { return strings.HasPrefix(module, dir) })
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestName has names as gdb, our reader of cores and runtimes write them.
+// TestName has names as written by gdb, by our reader of cores and by runtimes.
 func TestName(t *testing.T) {
 	t.Parallel()
 	for want, names := range map[string][]string{
@@ -43,7 +43,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestFromGDB has what gdb 13 printed of a C++ program with its debug information.
+// TestFromGDB has the output of gdb 13 for a C++ program with debug information.
 func TestFromGDB(t *testing.T) {
 	t.Parallel()
 	const stack = `#0  (anonymous namespace)::Plan::run (this=this@entry=0x7ffda37ef048, p=p@entry=0x0, why="a) at b.c:1") at parts.cc:8
@@ -115,7 +115,7 @@ func TestOf(t *testing.T) {
 	t.Parallel()
 	frames := []Frame{{Function: "a", Place: "/src/a.c:1"}, {Function: "b"}, {Function: "c"}, {Function: "d"}}
 	s := Of("SIGSEGV", frames)
-	// It is in Redis and in people's notes, and may not change.
+	// Signatures are stored in Redis and in people's notes, and must not change.
 	if s.ID != "9977808e1500" || s.Top != "a at a.c:1" {
 		t.Errorf("%+v", s)
 	}
@@ -133,7 +133,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// FuzzName has any name and any stack, and wants no panic and no blanks in what comes out.
+// FuzzName wants no panic for any name and stack, and no blanks in the result.
 func FuzzName(f *testing.F) {
 	for _, seed := range []string{"int shop::apply<int>(std::function<int (int*)>, int*)", "<a as b>::c", "operator<< <char>(int)", "main.(*T).f[...].func1", "<lambda()>::operator()() const"} {
 		f.Add(seed)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// feed gives lines, all at once, to a Recognizer and closes it.
+// feed passes lines, all at once, to a Recognizer and closes it.
 func feed(all ...string) []Report {
 	return recognise([]byte(strings.Join(all, "\n")+"\n"), 4096)
 }
@@ -70,7 +70,7 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// TestSlowGap: what looks symbols up is waited for.
+// TestSlowGap waits longer for runtimes that resolve symbols.
 func TestSlowGap(t *testing.T) {
 	n := 0
 	r := New(func(Report) { n++ })
@@ -85,7 +85,7 @@ func TestSlowGap(t *testing.T) {
 	}
 }
 
-// TestAside has lines of others between those of a traceback.
+// TestAside has foreign lines between those of a traceback.
 func TestAside(t *testing.T) {
 	head := strings.Split(goStart, "\n")
 	for n, kept := range map[int]bool{0: true, 1: true, asideLines: true, asideLines + 1: false} {
@@ -111,7 +111,7 @@ func TestAside(t *testing.T) {
 	}
 }
 
-// TestText has texts as long as fit, and longer.
+// TestText has texts that just fit, and longer ones.
 func TestText(t *testing.T) {
 	for _, size := range []int{0, 1, headSize - 1, headSize, headSize + 1, headSize + tailSize, headSize + tailSize + 1, 3 << 20} {
 		for _, width := range []int{1, 80, 5000, 1 << 20} {
@@ -155,7 +155,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestEndless has a traceback that does not stop.
+// TestEndless has an endless traceback.
 func TestEndless(t *testing.T) {
 	var reports []Report
 	r := New(func(report Report) { reports = append(reports, report) })
@@ -197,8 +197,8 @@ func TestTitle(t *testing.T) {
 	}
 }
 
-// TestTwoDeaths wants that what a signal handler adds to another's words is no
-// second death, and that what comes after a while is.
+// TestTwoDeaths wants one death if a signal handler adds its report to the runtime's, and a
+// second one if it comes later.
 func TestTwoDeaths(t *testing.T) {
 	assertion := "app: a.c:3: main: Assertion `0' failed."
 	python := []string{"Fatal Python error: Aborted", "", "Current thread 0x1 (most recent call first):", `  File "a.py", line 3 in f`}
@@ -224,8 +224,7 @@ func TestTwoDeaths(t *testing.T) {
 	}
 }
 
-// TestNoAllocation wants that ordinary lines cost no memory, whatever they begin
-// with.
+// TestNoAllocation wants no allocation for ordinary lines, whatever they begin with.
 func TestNoAllocation(t *testing.T) {
 	all := bytes.Split(ordinaryLines(t), newline)
 	r := New(nil)
@@ -239,7 +238,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// BenchmarkLine is what the recogniser costs a line of 92 bytes.
+// BenchmarkLine measures the recogniser's time for a line of 92 bytes.
 func BenchmarkLine(b *testing.B) {
 	for _, start := range []string{
 		"2026-11-23T23:16:12.123Z INFO request", "1700000000.123 request", `{"level":"info","msg":"request"`,
@@ -258,7 +257,7 @@ func BenchmarkLine(b *testing.B) {
 	}
 }
 
-// BenchmarkTraceback is the cost of one whole traceback.
+// BenchmarkTraceback measures one whole traceback.
 func BenchmarkTraceback(b *testing.B) {
 	for _, name := range []string{"go/crash", "python/cause", "rust/full", "cpp/asan-stack"} {
 		all := bytes.Split(capture(b, deathCase{name: name}), newline)

@@ -1,21 +1,21 @@
 package traceback
 
-// A case is one way to end, or to go wrong and go on.
+// A deathCase is one way to fail, with or without the end of the process.
 type deathCase struct {
 	name  string // of the capture: testdata/NAME.out
 	from  *program
 	args  []string
 	env   []string
 	lang  string
-	title string // with N for each number and DIR for where the program is
+	title string // with N for each number and DIR for the program's directory
 	fatal bool
 	count int // of reports; 0 is 1, see none
-	// beyond is how many lines of a message at the very end are left out:
-	// nothing tells them from what another part of the app would print.
+	// beyond is how many lines at the end of a message are left out: they look like
+	// other output of the app.
 	beyond int
 }
 
-// none is the count where no report is wanted.
+// none is the count of cases without a report.
 const none = -1
 
 var deaths = []deathCase{

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// forms is every form there is. The first whose open says so has the line.
+// forms lists all forms. A line opens the first form whose open accepts it.
 var forms = []*form{
 	&goPanic, &goSignal, &goServed,
 	&pythonTraceback, &pythonGroup, &pythonBareGroup, &pythonSyntax, &pythonFatal, &pythonPreface,
@@ -17,17 +17,17 @@ var forms = []*form{
 	&glogFatal, &glogSignal,
 }
 
-// A start is how a form's first line begins.
+// A start is the beginning of a form's first line.
 type start struct {
-	prefix string // in which "?" is any byte
-	// The first eight bytes of prefix, or as many as there are: those of a line
-	// that begins with it, taken as a number, are want once they are masked.
+	prefix string // "?" stands for any byte
+	// want and mask compare the first eight bytes of prefix at once: a line that
+	// begins with them has head&mask == want, head being its first eight bytes.
 	want, mask uint64
 	form       *form
 }
 
-// starts has, by a line's first byte, the forms it may open; words has those
-// whose first line begins with any word and a colon.
+// starts has the forms that a line may open, by its first byte; words has the forms whose
+// first line begins with any word and a colon.
 var starts, words = startTables()
 
 func startTables() (starts [256][]start, words []*form) {
@@ -62,11 +62,10 @@ func (s *start) begins(line []byte) bool {
 	return true
 }
 
-// wordSize is how long a first word, a path with a line number, may be.
+// wordSize bounds the first word, a path with a line number.
 const wordSize = 256
 
-// mayOpen is what every line of the app is asked: it says no to nearly all, and
-// takes but a few nanoseconds.
+// mayOpen rejects nearly all lines in a few nanoseconds: it runs for every line of the app.
 func mayOpen(line []byte) bool {
 	if len(line) < 8 {
 		return len(line) > 0 && len(starts[line[0]]) > 0
@@ -89,8 +88,8 @@ func mayOpen(line []byte) bool {
 	return false
 }
 
-// firstWord returns the length of line's first word if it ends in a colon, and
-// 0 otherwise or if line is indented.
+// firstWord returns the length of line's first word if it ends in a colon. Otherwise, and for
+// an indented line, it returns 0.
 func firstWord(line []byte) int {
 	i := bytes.IndexByte(line[:min(len(line), wordSize)], ' ')
 	if i > 1 && line[i-1] == ':' && line[0] > ' ' {
@@ -99,8 +98,7 @@ func firstWord(line []byte) int {
 	return 0
 }
 
-// opening returns the form that line opens a block of, which it prepares in b,
-// or nil.
+// opening returns the form whose block line opens, and prepares b for it, or returns nil.
 func opening(b *block, line []byte) *form {
 	if !mayOpen(line) {
 		return nil
@@ -148,7 +146,7 @@ func hasOne(line []byte, prefixes ...string) bool {
 	return false
 }
 
-// isOne says whether line is one of those of whole.
+// isOne says whether line is one of whole.
 func isOne(line []byte, whole ...string) bool {
 	for _, w := range whole {
 		if string(line) == w {
@@ -158,10 +156,10 @@ func isOne(line []byte, whole ...string) bool {
 	return false
 }
 
-// holds says whether line has s in it.
+// holds says whether line contains s.
 func holds(line []byte, s string) bool { return bytes.Contains(line, []byte(s)) }
 
-// isBlank says whether there is nothing but space.
+// isBlank says whether line has nothing but white space.
 func isBlank(line []byte) bool { return len(bytes.TrimSpace(line)) == 0 }
 
 // digits returns how many decimal digits line begins with.
@@ -173,7 +171,7 @@ func digits(line []byte) int {
 	return n
 }
 
-// cutNumber takes ":" and a number from the end of line, or returns false.
+// cutNumber cuts ":" and a number off the end of line, or returns false.
 func cutNumber(line []byte) ([]byte, bool) {
 	n := len(line)
 	for n > 0 && '0' <= line[n-1] && line[n-1] <= '9' {

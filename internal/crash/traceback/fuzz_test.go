@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 )
 
-// FuzzRecognize has any output, and wants that no line of a log is a report.
+// FuzzRecognize has arbitrary output, and wants no report of the same text in a log's lines.
 func FuzzRecognize(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
@@ -56,9 +56,8 @@ func FuzzMix(f *testing.F) {
 	})
 }
 
-// checkAny wants that output makes no Recognizer panic or hold more than it
-// should, that the same is found however the output arrives, and that reports
-// hold nothing that did not come.
+// checkAny wants from any output: no panic and bounded memory, the same reports however the
+// output is cut into reads, and no text in them that is not in the output.
 func checkAny(t *testing.T, output []byte) {
 	reports := recognise(output, 64<<10)
 	for _, size := range []int{1, 13} {
@@ -66,7 +65,7 @@ func checkAny(t *testing.T, output []byte) {
 			t.Fatalf("%+v in reads of %d bytes, %+v at once", again, size, reports)
 		}
 	}
-	// What a carriage return overwrites does not come.
+	// Text that a carriage return overwrites is dropped.
 	var came []byte
 	for line := range bytes.Lines(output) {
 		line = bytes.TrimRight(line, "\r\n")
@@ -90,8 +89,7 @@ func checkAny(t *testing.T, output []byte) {
 	held(t, output)
 }
 
-// held gives output again and again, with no time between, and wants that no
-// more is held for it.
+// held repeats output without pauses, and wants no more memory for it.
 func held(t *testing.T, output []byte) {
 	r := New(func(Report) {})
 	split := lines.NewSplitter(1<<20, nil)
@@ -122,7 +120,7 @@ func withoutTimes(reports []Report) []Report {
 	return plain
 }
 
-// seeds are the captures and the ordinary output.
+// seeds returns the captures and the ordinary output.
 func seeds(t testing.TB) [][]byte {
 	t.Helper()
 	var all [][]byte
@@ -137,7 +135,7 @@ func seeds(t testing.TB) [][]byte {
 	return append(all, ordinaryLines(t))
 }
 
-// TestCaptureFiles wants that every capture is of a case.
+// TestCaptureFiles wants a case for each capture, and a capture for each case.
 func TestCaptureFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.out")
 	if err != nil {
@@ -149,11 +147,11 @@ func TestCaptureFiles(t *testing.T) {
 	}
 	for _, file := range files {
 		if !known[file] {
-			t.Errorf("%s is of no case", file)
+			t.Errorf("%s belongs to no case", file)
 		}
 		delete(known, file)
 	}
 	for file := range known {
-		t.Errorf("%s is not there", file)
+		t.Errorf("%s is missing", file)
 	}
 }

@@ -2,10 +2,9 @@ package traceback
 
 import "bytes"
 
-// glog's, abseil's and klog's last line is a FATAL one: "F20060102 15:04:05.000000
-// 123 file.cc:9] why", with the year or without. That is enough: a program that logs it
-// aborts. A stack follows. Their handlers of signals print the signal and the
-// stack between asterisks.
+// glog, abseil and klog end with a FATAL line: "F20060102 15:04:05.000000 123 file.cc:9] why",
+// with the year or without. That line suffices, because the program then aborts. A stack
+// follows. Their signal handlers print the signal between asterisks, then the stack.
 var (
 	glogFatal = form{
 		language: native,
@@ -38,7 +37,7 @@ const (
 )
 
 func openGlog(b *block, line []byte) bool {
-	// "F1123 15:04:05.000000" and what may stand before it: the year.
+	// "F1123 15:04:05.000000", or with the year before the month.
 	rest := line[1:]
 	n := digits(rest)
 	if n != 4 && n != 8 {
@@ -49,7 +48,7 @@ func openGlog(b *block, line []byte) bool {
 		if !has(rest, between) {
 			return false
 		}
-		// abseil's raw log has a count of seconds there.
+		// abseil's raw log has a longer number here: the seconds.
 		if n = digits(rest[1:]); n < 2 || n > 12 {
 			return false
 		}
@@ -95,7 +94,7 @@ func nextGlog(b *block, line []byte) verdict {
 	return foreign
 }
 
-// glogTitle returns what stands between the asterisks of line.
+// glogTitle returns the text between the asterisks of line.
 func glogTitle(line []byte) []byte {
 	return bytes.TrimSuffix(bytes.Trim(line, "* "), []byte("; stack trace:"))
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// Go prints "panic: …" or "fatal error: …", then the stacks of one goroutine or
-// of all, each headed "goroutine 1 [running]:". Only with such a head, or that
-// of the runtime's own stack, and a call below it, is it a report. What dies of
-// a signal begins with the signal's name and the program counter instead.
+// Go prints "panic: …" or "fatal error: …", then the stacks of one goroutine or of all, each
+// headed "goroutine 1 [running]:". It is a report only with such a head, or that of the
+// runtime's own stack, and a call below it. After a signal, the output begins with the
+// signal's name and the program counter instead.
 var (
 	goPanic = form{
 		language: "Go",
@@ -51,7 +51,7 @@ const goStamp = len("2006/01/02 15:04:05 ")
 const (
 	goDies     = iota
 	goOfSignal // "PC=" is still to come
-	goSurvived // another said that it goes on
+	goSurvived // a handler recovered
 )
 
 func openGo(b *block, line []byte) bool {
@@ -78,8 +78,8 @@ func nextGo(b *block, line []byte) verdict {
 		b.headed = true
 		return part
 	case (b.headed || b.confirmed) && (isCall(line) || has(line, "created by ")):
-		// What prints its own stack lives on; and the runtime, as it dies, leaves
-		// a line free above the first.
+		// A program that prints its own stack lives on. A dying runtime leaves a
+		// blank line above the first stack.
 		if b.headed {
 			b.headed = false
 			b.confirm(b.state != goSurvived && b.blank && !has(line, "runtime/debug.Stack("))
@@ -90,7 +90,7 @@ func nextGo(b *block, line []byte) verdict {
 		b.confirm(true)
 		return part
 	case !b.confirmed && b.strays > 0 && has(b.title, "fatal error: ") && hasOne(line, "fatal error: ", "runtime: "):
-		return over // the first was a compiler's, say
+		return over // the first line was not the runtime's, but a compiler's, for example
 	case has(line, "fatal error: "):
 		if !b.confirmed {
 			b.entitle(line)
@@ -136,7 +136,7 @@ func isRegister(line []byte) bool {
 	return len(value) < len(line)-n && has(value, "0x") && bytes.IndexByte(value, ' ') < 0
 }
 
-// goStack reads the first goroutine's stack, or that of the first access of a race.
+// goStack reads the first goroutine's stack, or the one of a race's first access.
 func goStack(title string, lines []string) (s stack) {
 	switch {
 	case strings.Contains(title, "panic: runtime error: "):
@@ -173,7 +173,7 @@ func goStack(title string, lines []string) (s stack) {
 	return s
 }
 
-// withoutArguments returns what stands before the last pair of brackets.
+// withoutArguments cuts off the last pair of brackets.
 func withoutArguments(call string) string {
 	nested := 0
 	for i := len(call) - 1; i >= 0; i-- {

@@ -7,11 +7,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// The JVM prints `Exception in thread "main" java.lang.Error: why` and a line
-// for each call, as Kotlin's and Scala's programs do. Without any call, which
-// happens to exceptions made in advance, the class has to look like one of the
-// platform's. An exception that a program prints by itself has no such head and
-// is the program's own affair.
+// The JVM prints `Exception in thread "main" java.lang.Error: why` and a line for each call,
+// for Kotlin and Scala, too. Preallocated exceptions have no calls; then the class must look
+// like one of the platform's. An exception that a program prints itself has no such head and
+// is no report.
 var (
 	javaThread = form{
 		language: "Java",
@@ -38,7 +37,7 @@ var (
 			return foreign
 		},
 	}
-	// The rest that can be said when there is no memory even to say it.
+	// The short forms that the JVM prints when memory is exhausted.
 	javaMemory = form{
 		language: "Java",
 		starts: []string{
@@ -51,8 +50,8 @@ var (
 		},
 		next: func(*block, []byte) verdict { return foreign },
 	}
-	// What the JVM and V8 say as they die is a block of lines that begin with
-	// "#". It points to a file, hs_err_pid*.log, that has the rest.
+	// A dying JVM or V8 prints a block of lines that begin with "#". The JVM's names a
+	// file with the details, hs_err_pid*.log.
 	hashes = form{
 		language: "Java",
 		starts:   []string{"#"},
@@ -68,8 +67,8 @@ var (
 
 const javaThreadStart = `Exception in thread "`
 
-// javaClass returns the class of the exception in what follows the first quote
-// of `Exception in thread "NAME" CLASS: why`; NAME may have quotes in it.
+// javaClass returns the exception's class. rest is the text after the first quote of
+// `Exception in thread "NAME" CLASS: why`; NAME may contain quotes.
 func javaClass(rest []byte) []byte {
 	for {
 		i := bytes.Index(rest, []byte(`" `))
@@ -128,7 +127,7 @@ func nextHash(b *block, line []byte) verdict {
 	return foreign
 }
 
-// javaStack reads the calls of the exception that ended the thread, and not of its causes.
+// javaStack reads the calls of the exception that ended the thread, not of its causes.
 func javaStack(title string, lines []string) (s stack) {
 	if class := javaClass([]byte(strings.TrimPrefix(title, javaThreadStart))); strings.HasPrefix(title, javaThreadStart) && class != nil {
 		s.kind = string(class)
@@ -140,7 +139,7 @@ func javaStack(title string, lines []string) (s stack) {
 		switch {
 		case ok:
 			name, at, _ := strings.Cut(call, "(")
-			name = name[strings.LastIndexByte(name, '/')+1:] // behind the module, as in java.base/java.lang.Thread.run
+			name = name[strings.LastIndexByte(name, '/')+1:] // without the module, as in java.base/java.lang.Thread.run
 			name = strings.TrimRight(name, "0123456789$")    // of lambdas
 			s.frames = append(s.frames, frame{function: name, place: strings.TrimSuffix(at, ")"), foreign: javaLibrary(name)})
 		case len(s.frames) > 0:

@@ -8,8 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// What C and C++ say as they die is one line, or little more, that nothing else
-// has to follow: its wording is fixed, and it is the whole line.
+// A dying C or C++ runtime prints one line or a few, with fixed words. The line alone
+// suffices for a report.
 var (
 	terminate = form{
 		language: native,
@@ -19,8 +19,8 @@ var (
 			const what = "  what():  "
 			switch {
 			case has(line, what):
-				// The message may have more lines. No one else writes them: the
-				// process ends here.
+				// The message may have more lines. All further output is part of
+				// it: the process ends here.
 				b.takesRest = true
 				b.subtitle(": ", line[len(what):])
 				return part
@@ -34,7 +34,7 @@ var (
 			return foreign
 		},
 	}
-	// "*** stack smashing detected ***: terminated" and what older ones say.
+	// "*** stack smashing detected ***: terminated", and the wordings of older versions.
 	glibcFatal = form{
 		language: native,
 		starts:   []string{"*** ", "Fatal glibc error: "},
@@ -135,7 +135,7 @@ var mallocLines = []string{
 	"double free or corruption (!prev)",
 }
 
-// What may follow a function's name and a colon.
+// mallocStarts may follow a function's name and a colon.
 var mallocStarts = []string{
 	"invalid ",
 	"corrupted ",
@@ -151,8 +151,7 @@ var mallocStarts = []string{
 	"tcache ",
 }
 
-// isMalloc says whether line is what glibc says of a broken heap, in a few
-// words and nothing else.
+// isMalloc says whether line is one of glibc's short messages about a corrupt heap.
 func isMalloc(line []byte) bool {
 	if len(line) > 80 {
 		return false
@@ -164,8 +163,7 @@ func isMalloc(line []byte) bool {
 	return ok && hasOne(what, mallocStarts...) && !bytes.ContainsAny(what, ",;:'\"=%")
 }
 
-// nextNative takes the stack that old C libraries and Node.js print by
-// themselves.
+// nextNative accepts the stack that old C libraries and Node.js print.
 func nextNative(_ *block, line []byte) verdict {
 	if hasOne(line, "======= ", "----- ") || isFrame(line) || has(line, "/lib") && ends(line, "]") {
 		return part
@@ -173,8 +171,8 @@ func nextNative(_ *block, line []byte) verdict {
 	return foreign
 }
 
-// nativeStack reads the first stack that a sanitizer, glog or abseil printed. The C library
-// prints none, but for an assertion it names the function.
+// nativeStack reads the first stack of a sanitizer, glog or abseil. The C library prints no
+// stack, but an assertion names the function.
 func nativeStack(title string, lines []string) (s stack) {
 	if what, ok := strings.CutPrefix(title, "terminate called after throwing an instance of '"); ok {
 		what, _, _ = strings.Cut(what, "'")

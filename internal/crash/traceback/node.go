@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Node.js prints the place, the line there, a caret below it, then the error
-// with its calls, and its own version as it ends. It is a report once a call or
-// the version is there.
+// Node.js prints the place, its source line, a caret below it, then the error with its calls,
+// and at the end its own version. It is a report once a call or the version follows.
 var (
 	nodeUncaught = form{
 		language: "Node.js",
@@ -20,7 +19,7 @@ var (
 		},
 		next: nextUncaught,
 	}
-	// V8 without memory.
+	// V8 prints this when it runs out of memory.
 	nodeCollector = form{
 		language: "Node.js",
 		starts:   []string{lastCollections},
@@ -31,7 +30,7 @@ var (
 		next: nextNodeFatal,
 		gap:  slowGap,
 	}
-	// It counts once the native stack follows.
+	// It is a report once the native stack follows.
 	nodeFatal = form{
 		language: "Node.js",
 		starts:   []string{"FATAL ERROR: "},
@@ -61,9 +60,9 @@ func nextUncaught(b *block, line []byte) verdict {
 		}
 		b.state = nodeCaret
 		if len(line) > 1<<10 {
-			return part // of a file made small
+			return part // a line of a minified file
 		}
-		return foreign // What opens another block here is no source.
+		return foreign // a line that opens another block is not the source
 	case nodeCaret:
 		b.state = nodeError
 		if !isCaret(line) {
@@ -78,7 +77,7 @@ func nextUncaught(b *block, line []byte) verdict {
 		b.confirm(true)
 		return last
 	case !b.confirmed && isCaret(line):
-		// A second place, where a worker's error came to the main thread.
+		// A second place: the one at which a worker's error reached the main thread.
 		b.state = nodeError
 		return part
 	case b.state == nodeError:
@@ -94,8 +93,8 @@ func nextUncaught(b *block, line []byte) verdict {
 	return foreign
 }
 
-// unbracketed returns an error without brackets: up to version 18, Node.js puts a
-// rejection by a value, which has no calls, as "[UnhandledPromiseRejection: …] {".
+// unbracketed returns an error without brackets: up to version 18, Node.js prints a
+// rejection with a value, which has no calls, as "[UnhandledPromiseRejection: …] {".
 func unbracketed(line []byte) []byte {
 	if !has(line, "[UnhandledPromiseRejection: ") {
 		return line
@@ -133,7 +132,7 @@ func isFrame(line []byte) bool {
 
 // nodeStack reads the calls of an uncaught error.
 func nodeStack(title string, lines []string) (s stack) {
-	s.kind = "throw" // of what is no error
+	s.kind = "throw" // of a value that is no error
 	if n := name([]byte(title), "."); n > 0 && (n == len(title) || title[n] == ':' || strings.HasPrefix(title[n:], " [")) {
 		s.kind = title[:n]
 	} else if strings.HasPrefix(title, "FATAL ERROR: ") || strings.HasPrefix(title, "Fatal error in ") || strings.HasPrefix(title, lastCollections) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// ordinaryLines is output that speaks of panics and tracebacks and has none.
+// ordinaryLines returns output that mentions panics and tracebacks but has none.
 func ordinaryLines(t testing.TB) []byte {
 	t.Helper()
 	text, err := os.ReadFile("testdata/ordinary.txt")
@@ -52,7 +52,7 @@ func TestOrdinaryOutput(t *testing.T) {
 	}
 }
 
-// TestQuoted wants that no traceback counts that stands in a log's lines.
+// TestQuoted wants no report of a traceback that is quoted in a log's lines.
 func TestQuoted(t *testing.T) {
 	for _, d := range deaths {
 		for _, before := range []string{"| ", "2026-11-23 23:16:12 ERROR ", "[worker] ", "\t", "> ", "app "} {
@@ -67,8 +67,7 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// TestCutShort wants that nothing counts before there is enough of it: the first line
-// alone does not, except for the forms that are named here.
+// TestCutShort wants no report of a first line alone, except for the forms named here.
 func TestCutShort(t *testing.T) {
 	enough := map[string]bool{native: true}
 	for _, d := range deaths {
@@ -88,7 +87,7 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// TestAmong wants that the same is found with other output around it.
+// TestAmong wants the same reports with other output around them.
 func TestAmong(t *testing.T) {
 	around := ordinaryLines(t)
 	for _, d := range deaths {
@@ -112,8 +111,7 @@ func TestAmong(t *testing.T) {
 	}
 }
 
-// TestBetween wants that a line that another thread prints in the midst of it
-// takes nothing away.
+// TestBetween wants a complete report even if another thread prints a line in its middle.
 func TestBetween(t *testing.T) {
 	const stray = "ordinary line: of another thread\n"
 	for _, d := range deaths {
@@ -126,8 +124,8 @@ func TestBetween(t *testing.T) {
 			for len(bytes.TrimSpace(all[first])) == 0 || isOrdinary(all[first]) {
 				first++
 			}
-			// Node.js's place, line and caret are one piece, as are the lines that
-			// a signal's report has above its head.
+			// Node.js writes the place, line and caret at once; so are the lines above
+			// the head of a signal's report.
 			for at := first + 4; at < min(len(all), 200); at++ {
 				if bytes.Contains(all[at-1], []byte(" panicked at ")) {
 					continue // Rust writes that and the message in one piece.
@@ -152,8 +150,8 @@ func TestBetween(t *testing.T) {
 	}
 }
 
-// reportTitle is the first report's: a line in the midst of a message may end
-// up in it.
+// reportTitle returns the first report's title; a line in the middle of a message may be in
+// it.
 func reportTitle(reports []Report) string {
 	if len(reports) == 0 {
 		return ""

@@ -15,13 +15,13 @@ import (
 // A program is compiled from testdata, once for all its cases.
 type program struct {
 	source string     // under testdata
-	needs  [][]string // commands that have to work for it to be built and run
+	needs  [][]string // commands that must succeed before it can be built and run
 	build  []string   // $SOURCE and $OUT are replaced; none: nothing to build
 	run    []string   // $SOURCE and $OUT are replaced; the case's arguments follow
 	env    []string
 	stdout bool // the traceback comes on standard output
 
-	// optional is true of what needs a library that a compiler comes without.
+	// optional says that the program needs an extra library, which may be missing.
 	optional bool
 
 	once   sync.Once
@@ -60,8 +60,8 @@ func python(command, source string) *program {
 	return &program{source: source, needs: [][]string{{command, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"}}, run: []string{command, "$SOURCE"}}
 }
 
-// rustcSince fails where rustc is older than 1.MINOR, which words panics in
-// another way.
+// rustcSince returns a command that fails if rustc is older than 1.MINOR, whose panics have
+// other words.
 func rustcSince(minor string) []string {
 	return []string{"sh", "-c", `[ "$(rustc --version | cut -d. -f2)" -ge ` + minor + ` ]`}
 }
@@ -90,7 +90,7 @@ func library(source string, flags ...string) *program {
 	return p
 }
 
-// scratch is where programs are built and run; TestMain makes it.
+// scratch is the directory in which programs are built and run; TestMain makes it.
 var scratch string
 
 func TestMain(m *testing.M) {
@@ -104,8 +104,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// output builds the program, runs it and returns what it wrote. It skips the
-// test where the language is too old, or a library is missing.
+// output builds the program, runs it and returns its output. It skips the test if the
+// language is too old or a library is missing.
 func (p *program) output(t *testing.T, args, env []string) (stdout, stderr []byte) {
 	t.Helper()
 	p.once.Do(func() { p.make(t) })
@@ -115,7 +115,7 @@ func (p *program) output(t *testing.T, args, env []string) (stdout, stderr []byt
 	if p.broken != "" {
 		t.Fatal(p.broken)
 	}
-	// No core file: the test is of what the program says.
+	// No core file: the test needs only the output.
 	argv := append([]string{"sh", "-c", `ulimit -c 0; exec "$@"`, "sh"}, p.expand(p.run)...)
 	cmd := exec.Command(argv[0], append(argv[1:], args...)...)
 	cmd.Dir = p.dir

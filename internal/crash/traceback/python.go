@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// Python prints "Traceback (most recent call last):", two lines or more a call,
-// and the exception. It is a report once a call is there. Exceptions that led to
-// one another are joined by a sentence. An exception's message may have any
-// number of lines; those past the first count if they are indented or if the
-// sentence follows.
+// Python prints "Traceback (most recent call last):", two lines or more for each call, and the
+// exception. It is a report once a call follows. A sentence joins an exception and its cause.
+// An exception's message may have any number of lines; those after the first count if they are
+// indented or the sentence follows.
 var (
 	pythonTraceback = form{
 		language: "Python",
@@ -30,8 +29,8 @@ var (
 		},
 		next: nextPython,
 	}
-	// A group that was not raised, as "except*" makes one of what went wrong in it,
-	// has no traceback of its own. It counts once its members follow.
+	// A group that was not raised, such as one that "except*" makes of new exceptions, has
+	// no traceback of its own. It is a report once its members follow.
 	pythonBareGroup = form{
 		language: "Python",
 		starts:   []string{groupTitle},
@@ -44,8 +43,8 @@ var (
 		},
 		next: nextPython,
 	}
-	// What the compiler refuses has no traceback: `  File "x.py", line 3`, the
-	// source, a caret, the error.
+	// A syntax error has no traceback: `  File "x.py", line 3`, the source, a caret, the
+	// error.
 	pythonSyntax = form{
 		language: "Python",
 		starts:   []string{`  File "`},
@@ -57,7 +56,7 @@ var (
 		},
 		next: nextPython,
 	}
-	// What the interpreter, or faulthandler for it, says as it dies.
+	// The output of the dying interpreter, or of its faulthandler.
 	pythonFatal = form{
 		language: "Python",
 		starts:   []string{"Fatal Python error: "},
@@ -68,7 +67,7 @@ var (
 		},
 		next: nextPython,
 	}
-	// A line that says where the traceback after it is from.
+	// A line that introduces a traceback and names its origin.
 	pythonPreface = form{
 		language: "Python",
 		starts:   []string{"Exception in thread ", "Exception ignored ", "Error in atexit", "Error in sys.excepthook:"},
@@ -194,8 +193,8 @@ func isException(line []byte) bool {
 	return n > 0 && (n == len(line) || line[n] == ':')
 }
 
-// pythonStack reads the last traceback of those that led to one another: it is what ended
-// the thread. Of a fatal error it reads the thread that made it.
+// pythonStack reads the last of several joined tracebacks: that one ended the thread. For a
+// fatal error it reads the current thread.
 func pythonStack(title string, lines []string) (s stack) {
 	name, _, _ := strings.Cut(title, ":")
 	s.kind = wording(name)

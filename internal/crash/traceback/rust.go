@@ -8,11 +8,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// Rust prints "thread 'main' (123) panicked at src/main.rs:2:5:" and the message
-// on the lines that follow; before 1.73 it was "thread 'main' panicked at 'why',
-// src/main.rs:2:5". A note or a backtrace follows the first panic of a process,
-// and any panic if RUST_BACKTRACE says so. Panics that follow one another in one
-// thread are one report: the later ones came of dropping what the first left.
+// Rust prints "thread 'main' (123) panicked at src/main.rs:2:5:" and the message on the lines
+// that follow; before 1.73 it was "thread 'main' panicked at 'why', src/main.rs:2:5". A note or
+// a backtrace follows the first panic of a process, and any panic with RUST_BACKTRACE.
+// Successive panics of one thread are one report: the later ones come from destructors that
+// run after the first.
 var (
 	rustPanic = form{
 		language: "Rust",
@@ -57,7 +57,7 @@ const (
 	rustMessage  = 1 // the state before the message's first line
 )
 
-// rustHead returns what names the thread in the first line of a panic.
+// rustHead returns the part of a panic's first line that names the thread.
 func rustHead(line []byte) ([]byte, bool) {
 	i := bytes.Index(line, []byte(" panicked at "))
 	if i < 0 && ends(line, rustOverflow) {
@@ -76,8 +76,8 @@ func rustHead(line []byte) ([]byte, bool) {
 	return thread, len(thread) > len("thread ''") && ends(thread, "'")
 }
 
-// isPlace says whether line ends in a file, a line and a column, and a colon
-// unless the message came before.
+// isPlace says whether line ends with a file, a line and a column, and then a colon unless the
+// message comes before them.
 func isPlace(line []byte) bool {
 	line, colon := bytes.CutSuffix(line, []byte(":"))
 	line, column := cutNumber(line)
@@ -115,8 +115,8 @@ func nextRust(b *block, line []byte) verdict {
 	return foreign
 }
 
-// rustStack reads the first backtrace. Without RUST_BACKTRACE there is only the file of the
-// panic.
+// rustStack reads the first backtrace. Without RUST_BACKTRACE, the file of the panic is the
+// only frame.
 func rustStack(title string, lines []string) (s stack) {
 	where := ""
 	switch {
@@ -151,7 +151,7 @@ func rustStack(title string, lines []string) (s stack) {
 			if name == "" || name == "unknown" {
 				continue
 			}
-			// main is what the linker calls; the app's own has the crate before it.
+			// A plain main is the C entry point; the app's own has its crate before it.
 			f := frame{function: name, foreign: name == "main" || signature.Machinery(name)}
 			if i+1 < len(lines) {
 				if at, ok := strings.CutPrefix(strings.TrimSpace(lines[i+1]), "at "); ok {

@@ -2,11 +2,11 @@ package traceback
 
 import "bytes"
 
-// The sanitizers print "==123==ERROR: AddressSanitizer: why", most of them below
-// a rule of "=" signs, then stacks and explanations up to a SUMMARY; and
-// ABORTING where that is the end. The thread sanitizer and Go's race detector,
-// which is made of it, close with a second rule. The one for undefined behaviour
-// prints a line for each case: "file.c:3:5: runtime error: why".
+// The sanitizers print "==123==ERROR: AddressSanitizer: why", most of them below a rule of "="
+// signs, then stacks and explanations up to a SUMMARY, and ABORTING if the process ends. The
+// thread sanitizer, and Go's race detector, which uses it, close with a second rule. The
+// sanitizer of undefined behaviour prints a line for each case: "file.c:3:5: runtime error:
+// why".
 var (
 	sanitizerRule = form{
 		language: native,
@@ -61,8 +61,8 @@ var (
 const (
 	sanitizerOpen    = iota // the head is still to come
 	sanitizerStacks         // SUMMARY is still to come
-	sanitizerSummary        // only the shadow bytes and ABORTING are
-	sanitizerRace           // a rule is the end
+	sanitizerSummary        // only the shadow bytes and ABORTING are still to come
+	sanitizerRace           // a rule ends the report
 )
 
 func isRule(line []byte) bool { return len(line) >= 18 && len(bytes.Trim(line, "=")) == 0 }
@@ -166,7 +166,7 @@ func nextUndefined(_ *block, line []byte) verdict {
 	case has(line, "    #"), firstWord(line) > 0 && holds(line, ": note: "):
 		return part
 	case has(line, " ") && len(bytes.Trim(line, " ^~0123456789abcdef")) == 0 && !isBlank(line):
-		return part // the bytes in question
+		return part // the hex dump
 	}
 	return foreign
 }

@@ -7,8 +7,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// A stack is what a language's reader makes of a report: of what type it is, and the frames,
-// topmost first.
+// A stack is a parsed report: its type, and the frames, topmost first.
 type stack struct {
 	kind   string
 	frames []frame
@@ -16,12 +15,12 @@ type stack struct {
 
 // A frame is one call as a runtime prints it.
 type frame struct {
-	function string // made comparable
+	function string // normalised, to compare
 	place    string // FILE:LINE, for people
-	foreign  bool   // no code of the app's
+	foreign  bool   // not the app's own code
 }
 
-// stacks reads the stack of a report, by its language.
+// stacks has the parser of each language's reports.
 var stacks = map[string]func(title string, lines []string) stack{
 	"Go":      goStack,
 	"Python":  pythonStack,
@@ -31,9 +30,9 @@ var stacks = map[string]func(title string, lines []string) stack{
 	native:    nativeStack,
 }
 
-// Stack returns what a report's signature is made of: its type, such as "Python ValueError",
-// and the app's own frames, topmost first, without messages and lines. Where no frame is the
-// app's own, it returns those that there are.
+// Stack returns the parts of a report's signature: its type, such as "Python ValueError", and
+// the app's own frames, topmost first, without messages and lines. If no frame is the app's
+// own, it returns all frames.
 func Stack(language, title, text string) (kind string, own []signature.Frame) {
 	read := stacks[language]
 	if read == nil {
@@ -53,7 +52,7 @@ func Stack(language, title, text string) (kind string, own []signature.Frame) {
 	return language + " " + s.kind, own
 }
 
-// inFile is the name of a function of a script, whose file says more than the function.
+// inFile names a script's function together with its file.
 func inFile(file, function string) string {
 	if function == "" {
 		return filepath.Base(file)
@@ -61,10 +60,10 @@ func inFile(file, function string) string {
 	return filepath.Base(file) + ":" + function
 }
 
-// place is FILE:LINE without the directories, which differ between installations.
+// place returns FILE:LINE without the directories, which differ between installations.
 func place(file, line string) string { return filepath.Base(file) + ":" + line }
 
-// fileOf returns the file in FILE:LINE or FILE:LINE:COLUMN, and FILE:LINE as people want it.
+// fileOf returns the file in FILE:LINE or FILE:LINE:COLUMN, and its base name with the line.
 func fileOf(text string) (file, short string) {
 	rest, number := cutNumber([]byte(text))
 	if again, line := cutNumber(rest); line {
@@ -76,8 +75,7 @@ func fileOf(text string) (file, short string) {
 	return string(rest), filepath.Base(text)
 }
 
-// wording is a message without what varies in it: numbers, and what follows the first of
-// the separators.
+// wording returns the constant part of a message: without digits, and cut at each separator.
 func wording(text string, separators ...string) string {
 	for _, s := range separators {
 		text, _, _ = strings.Cut(text, s)

@@ -44,7 +44,7 @@ func sign(t *testing.T, text string) signature.Signature {
 	return signature.Of(kind, own)
 }
 
-// TestStack reads what the runtimes really printed.
+// TestStack reads captures of the runtimes' real output.
 func TestStack(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
@@ -101,8 +101,8 @@ func TestStack(t *testing.T) {
 	}
 }
 
-// TestStackSignatures wants the same signature of the same death with another message, in
-// other lines and from another directory, and another one of the same in another function.
+// TestStackSignatures wants the same signature for the same death with another message, other
+// lines and another directory, and a different one for a death in another function.
 func TestStackSignatures(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

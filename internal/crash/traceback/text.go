@@ -13,12 +13,11 @@ const (
 
 var newline = []byte{'\n'}
 
-// A text is lines of any length, of which it holds the first headSize bytes and
-// the last tailSize bytes.
+// A text holds the first headSize and the last tailSize bytes of lines of any length.
 type text struct {
 	head  []byte
-	tail  []byte // a ring of tailSize bytes, once one is needed
-	after int    // bytes behind head that there were
+	tail  []byte // a ring of tailSize bytes; nil until it is needed
+	after int    // bytes ever added after head
 }
 
 func (t *text) reset() { t.head, t.after = t.head[:0], 0 }
@@ -39,13 +38,13 @@ func (t *text) add(b []byte) {
 	copy(t.tail, b[n:])
 }
 
-// bytes returns the text without its last newline, in memory of its own.
+// bytes returns a copy of the text without its last newline.
 func (t *text) bytes() []byte {
 	head, tail, between := t.head, t.tail[:min(t.after, tailSize)], ""
 	if t.after > tailSize {
 		at := t.after % tailSize
 		tail = append(append(make([]byte, 0, tailSize), tail[at:]...), tail[:at]...)
-		// Whole lines, where a line is not longer than that.
+		// Cut at line ends, unless a line is too long for that.
 		if i := bytes.LastIndexByte(head, '\n'); i > headSize/2 {
 			head = head[:i+1]
 		}
@@ -61,7 +60,7 @@ func (t *text) bytes() []byte {
 	return bytes.TrimSuffix(append(append(all, between...), tail...), newline)
 }
 
-// title makes a line that may go anywhere of what a form chose as the title.
+// title makes one valid line, of at most maxTitle bytes, of a form's title.
 func title(b []byte) string {
 	s := strings.TrimSpace(strings.ToValidUTF8(string(b), "\uFFFD"))
 	s = strings.Map(func(r rune) rune {

@@ -1,49 +1,47 @@
-// Package traceback recognises, in the lines that an app prints, what a
-// language's runtime says when something went wrong: a Go panic, a Python
-// traceback, a sanitizer's report. Each becomes one Report, whose text is what
-// the app printed. It only listens: the lines go wherever they go without it.
+// Package traceback recognises the failure reports of languages' runtimes in the lines that an
+// app prints: a Go panic, a Python traceback, a sanitizer's report. Each becomes one Report,
+// whose text is what the app printed. The package only observes the lines.
 //
-// A line that merely talks of a panic does not count. Every form says what else it needs;
-// see the file of each language.
+// A line that only mentions a panic is no report. Each form needs more; see the languages'
+// files.
 package traceback
 
 import "time"
 
 // A Report is one traceback.
 type Report struct {
-	// Language is the one whose runtime printed it: Go, Python, Rust, Java,
-	// Node.js, or C/C++ for what the C library, sanitizers and glog print.
+	// Language is Go, Python, Rust, Java, Node.js, or C/C++ for reports of the C library,
+	// sanitizers and glog.
 	Language string
 	// Title is one line that tells what happened, of at most maxTitle bytes.
 	Title string
-	// Text is the lines as they came, joined by "\n": the first 64 KiB and the
-	// last 192 KiB, with a line between them that says how much is left out.
+	// Text has the lines as they came, joined by "\n": the first 64 KiB and the last
+	// 192 KiB, and between them a line with the number of bytes left out.
 	Text []byte
-	// Begin and End are when the first and the last line came.
+	// Begin and End are the times of the first and the last line.
 	Begin, End time.Time
-	// Fatal is true where the text itself says that the process ends. Where it
-	// is false the process may end as well: that of Python's main thread does.
+	// Fatal says that according to the text the process ends. The process may end without
+	// it, too, as after a traceback of Python's main thread.
 	Fatal bool
 }
 
 const (
-	// gap is how long a block waits for its next line. A runtime prints all in
-	// one go, unless it looks symbols up; then the form says slowGap.
+	// gap is how long a block waits for its next line. Most runtimes print everything
+	// at once. Forms of runtimes that resolve symbols meanwhile use slowGap.
 	gap     = 2 * time.Second
 	slowGap = 15 * time.Second
 
-	// asideLines and asideBytes bound what is kept of lines that do not look
-	// like the block's: other threads' output between its lines, or a message
-	// of many lines. They count only if more of the block follows.
+	// asideLines and asideBytes bound the lines set aside because they do not look like
+	// the block's: other threads' output, or further lines of a message. They join the
+	// block only if more of it follows.
 	asideLines = 16
 	asideBytes = 16 << 10
 
 	maxTitle = 300
 )
 
-// A Recognizer looks for tracebacks in the lines of one pipe. It is not for use
-// by several goroutines at once. It holds one block, of at most some 300 KiB,
-// and keeps that room for the next.
+// A Recognizer looks for tracebacks in the lines of one pipe. It is not safe for concurrent
+// use. It holds one block, of at most some 300 KiB, and reuses its memory for the next.
 type Recognizer struct {
 	found func(Report)
 
@@ -52,35 +50,35 @@ type Recognizer struct {
 	candidate *block // what a line in an open block would open instead
 
 	text   text
-	aside  []byte // lines, each with its "\n", after the last of the block
-	asides int    // their number
+	aside  []byte // lines, each with its "\n", after the block's last line
+	asides int    // number of lines in aside
 
 	begin, end time.Time
 }
 
-// New returns a Recognizer that gives each report to found, from within Line,
-// Idle or Close.
+// New returns a Recognizer that calls found with each report, from Line, Idle or Close.
 func New(found func(Report)) *Recognizer {
 	return &Recognizer{found: found, block: new(block), candidate: new(block)}
 }
 
-// A form is one way in which a language's runtime says that something is wrong.
+// A form is one kind of failure report of a language's runtime.
 type form struct {
 	language string
-	// starts is what the first line begins with, where "?" is any byte. With none, it begins with a
-	// word that ends in a colon: "app: file.c:3: …", "file.c:3:5: …".
+	// starts has the possible beginnings of the first line; "?" stands for any byte.
+	// Without starts, the first line begins with a word that ends in a colon: "app:
+	// file.c:3: …", "file.c:3:5: …".
 	starts []string
-	// may, where there is one, says no at little cost where open would. A form
-	// without starts has one, as so many lines begin with a word and a colon.
+	// may, if not nil, quickly rejects lines that open would reject. A form without
+	// starts needs it, because many lines begin with a word and a colon.
 	may func(line []byte) bool
 	// open says whether line opens a block, and prepares the block if so.
 	open func(b *block, line []byte) bool
-	// next says what a further line is to the block.
+	// next classifies a further line.
 	next func(b *block, line []byte) verdict
-	gap  time.Duration // 0: gap
+	gap  time.Duration // 0: the constant gap
 }
 
-// A verdict is what a line is to the block that is open.
+// A verdict says how a line relates to the open block.
 type verdict uint8
 
 const (
@@ -90,29 +88,29 @@ const (
 	over                   // not the block's, which has ended
 )
 
-// A block is what a form knows of the lines so far.
+// A block is a form's state after the lines so far.
 type block struct {
 	language  string
 	title     []byte
 	state     int    // the form's own
-	lines     int    // that belong to the block
-	thread    []byte // of Rust: which one it was, for the panic that follows
-	again     bool   // of Rust: it panicked once more
-	blank     bool   // of Go: a line of nothing came
-	headed    bool   // of Go: a stack's head came, and no call of it yet
-	strays    int    // lines of others before it is confirmed
-	confirmed bool   // this is a report
+	lines     int    // lines that belong to the block
+	thread    []byte // Rust: the thread that panicked, to recognise its next panic
+	again     bool   // Rust: the thread panicked once more
+	blank     bool   // Go: an empty line came
+	headed    bool   // Go: a stack's head came, and none of its calls yet
+	strays    int    // foreign lines before the block was confirmed
+	confirmed bool   // the block is a report
 	fatal     bool   // see Report
 	follows   bool   // printed by a signal handler: may follow another fatal block
-	joined    bool   // the title is that of the form before
-	takesRest bool   // what is aside when the pipe ends is the block's
+	joined    bool   // the title comes from the form before
+	takesRest bool   // lines still aside at the end of the pipe belong to the block
 }
 
 func (b *block) reset(language string) {
 	*b = block{language: language, title: b.title[:0], thread: b.thread[:0]}
 }
 
-// confirm makes the block a report, of a process that ends if fatal.
+// confirm makes the block a report; fatal means that the process ends.
 func (b *block) confirm(fatal bool) {
 	b.confirmed = true
 	b.fatal = b.fatal || fatal
@@ -140,9 +138,9 @@ func (b *block) subtitle(between string, more []byte) {
 	}
 }
 
-// Line takes the next line, without its end; text may be changed after. Lines
-// of nothing are needed too: Go leaves one above its stacks. A line that comes in
-// pieces may be given as such. Now does not go back.
+// Line processes the next line, without its end. It does not retain text. Empty lines count,
+// too: Go prints one above its stacks. A line may come in pieces, with a call for each. now
+// must not decrease.
 func (r *Recognizer) Line(text []byte, now time.Time) {
 	if r.form == nil && !mayOpen(text) {
 		return
@@ -150,21 +148,21 @@ func (r *Recognizer) Line(text []byte, now time.Time) {
 	r.line(text, now)
 }
 
-// Idle tells the recogniser that no line came until now. It closes a block whose next
-// line is overdue. The caller calls it about once a second while Open.
+// Idle tells the recogniser that no line came until now, and closes a block whose next line
+// is overdue. Call it about once a second while Open.
 func (r *Recognizer) Idle(now time.Time) {
 	if r.overdue(now) {
 		r.finish()
 	}
 }
 
-// Open says whether a block is open, which Idle would close in time.
+// Open says whether a block is open, so that Idle must be called.
 func (r *Recognizer) Open() bool { return r.form != nil }
 
-// Close says that the pipe has ended. The Recognizer may be used for another.
+// Close marks the end of the pipe. The Recognizer may then be used for another pipe.
 func (r *Recognizer) Close() {
 	if r.form != nil && r.block.takesRest {
-		r.keepAside()
+		r.includeAside()
 	}
 	r.finish()
 }
@@ -180,14 +178,14 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 	if r.form != nil {
 		switch r.form.next(r.block, line) {
 		case part:
-			r.take(line, now)
+			r.include(line, now)
 			return
 		case last:
-			r.take(line, now)
+			r.include(line, now)
 			r.finish()
 			return
 		case foreign:
-			// What opens another block is no part of this one.
+			// A line that opens another block is no part of this one.
 			form := opening(r.candidate, line)
 			switch {
 			case form == nil:
@@ -196,7 +194,7 @@ func (r *Recognizer) line(line []byte, now time.Time) {
 				}
 			case r.block.confirmed && r.block.fatal && r.candidate.follows:
 				r.join(form)
-				r.take(line, now)
+				r.include(line, now)
 			default:
 				r.finish()
 				r.begins(form, line, now)
@@ -216,11 +214,11 @@ func (r *Recognizer) begins(form *form, line []byte, now time.Time) {
 	r.form = form
 	r.block, r.candidate = r.candidate, r.block
 	r.begin = now
-	r.take(line, now)
+	r.include(line, now)
 }
 
-// join goes on with the candidate's form in the same block: a process dies once,
-// even if both the C library and a signal handler tell of it.
+// join continues the same block with the candidate's form: a process dies once, even if both
+// the C library and a signal handler report it.
 func (r *Recognizer) join(form *form) {
 	r.form = form
 	r.block.state = r.candidate.state
@@ -229,20 +227,21 @@ func (r *Recognizer) join(form *form) {
 	r.block.joined = true
 }
 
-func (r *Recognizer) take(line []byte, now time.Time) {
-	r.keepAside()
+// include adds a line to the block, after the lines that were set aside.
+func (r *Recognizer) include(line []byte, now time.Time) {
+	r.includeAside()
 	r.text.add(line)
 	r.text.add(newline)
 	r.block.lines++
 	r.end = now
 }
 
-func (r *Recognizer) keepAside() {
+func (r *Recognizer) includeAside() {
 	r.text.add(r.aside)
 	r.aside, r.asides = r.aside[:0], 0
 }
 
-// putAside returns false if there is no more room.
+// putAside sets a line aside. It returns false if there is no more room.
 func (r *Recognizer) putAside(line []byte) bool {
 	if r.asides >= asideLines || len(r.aside)+len(line) >= asideBytes {
 		return false
@@ -252,7 +251,7 @@ func (r *Recognizer) putAside(line []byte) bool {
 	return true
 }
 
-// finish ends the block, with a report if it is one.
+// finish closes the block, and reports it if it is confirmed.
 func (r *Recognizer) finish() {
 	if r.form == nil {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/lines"
 )
 
-// ordinary is how the lines begin that the programs, and the runtimes around
-// their reports, print besides.
+// ordinary has the beginnings of the other lines that programs and runtimes print around
+// their reports.
 var ordinary = []string{
 	"ordinary line", "ERROR:root:", "Task exception was never retrieved", "future: <Task",
 	"Found 1 data race", "ThreadSanitizer: reported",
@@ -26,13 +26,13 @@ func isOrdinary(line []byte) bool {
 	return ends(line, "] ordinary line before") // glog's
 }
 
-// recognise gives a pipe's output to a Recognizer, in reads of size bytes.
+// recognise passes a pipe's output to a Recognizer, in reads of size bytes.
 func recognise(output []byte, size int) []Report {
 	var reports []Report
 	r := New(func(report Report) { reports = append(reports, report) })
 	now := time.Unix(1e9, 0)
 	split := lines.NewSplitter(1<<20, nil)
-	give := func(next func() (lines.Line, bool)) {
+	pass := func(next func() (lines.Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
 			if !line.Overwritten {
 				r.Line(line.Text, now)
@@ -44,15 +44,15 @@ func recognise(output []byte, size int) []Report {
 		output = output[n:]
 		split.Filled(n)
 		now = now.Add(time.Microsecond)
-		give(split.Next)
+		pass(split.Next)
 	}
-	give(split.Last)
+	pass(split.Last)
 	r.Close()
 	return reports
 }
 
-// check wants that the reports are what d says, and that they hold every line
-// of output that is not an ordinary one, but for the last d.beyond.
+// check wants the reports of d, with every line of output that is not an ordinary one, except
+// the last d.beyond.
 func check(t *testing.T, d deathCase, output []byte, reports []Report) {
 	t.Helper()
 	if count := max(cmp.Or(d.count, 1), 0); len(reports) != count {
@@ -63,7 +63,7 @@ func check(t *testing.T, d deathCase, output []byte, reports []Report) {
 		if r.Language != d.lang || r.Fatal != d.fatal {
 			t.Errorf("%s, fatal=%v; want %s, fatal=%v", r.Language, r.Fatal, d.lang, d.fatal)
 		}
-		// Older Rust does not tell the number of the thread.
+		// Older Rust does not print the thread's number.
 		if title := mask(r.Title); i == 0 && title != d.title && title != strings.Replace(d.title, "' (N) ", "' ", 1) {
 			t.Errorf("title\n%s\nwant\n%s", title, d.title)
 		}
@@ -93,7 +93,7 @@ func filled(text []byte) []string {
 	return all
 }
 
-// mask puts "N" for every number, and cuts what differs from run to run.
+// mask replaces every number by "N", and cuts text that differs from run to run.
 func mask(title string) string {
 	var b strings.Builder
 	for i := 0; i < len(title); i++ {
@@ -116,7 +116,7 @@ func mask(title string) string {
 	return b.String()
 }
 
-// TestCaptures takes what today's runtimes printed; update_test.go made it.
+// TestCaptures reads output of today's runtimes, captured by update_test.go.
 func TestCaptures(t *testing.T) {
 	for _, d := range deaths {
 		t.Run(d.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestPrograms runs the programs here and now.
+// TestPrograms builds and runs the programs.
 func TestPrograms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds and runs programs of six languages")

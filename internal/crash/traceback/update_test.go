@@ -20,8 +20,8 @@ var places = []struct {
 	{regexp.MustCompile(`/[^ "'()\n]*/\.rustup/toolchains/[^/\n]*`), "/usr"},
 }
 
-// TestUpdate writes the captures, which the other tests read, where the languages
-// are installed: go test -run TestUpdate -update
+// TestUpdate writes the captures that the other tests read. It needs the languages to be
+// installed: go test -run TestUpdate -update
 func TestUpdate(t *testing.T) {
 	if !*update {
 		t.Skip("-update is not set")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestWordings has what no program under testdata prints: what other versions
-// and other libraries say, a report's lines indented by one tab here.
+// TestWordings has output of other versions and other libraries, which no program under
+// testdata prints. A report's lines are indented by one tab here.
 func TestWordings(t *testing.T) {
 	for _, w := range []struct {
 		what, text string

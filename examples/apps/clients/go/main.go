@@ -1,7 +1,7 @@
-// Archive HOST:PORT APP prints the app's lines, each once it is new to the group "archive".
+// Archive HOST:PORT APP prints the app's lines that are new to the consumer group "archive".
 //
-// The group keeps the place in Redis. A line counts as read when it was acknowledged, behind the
-// printing: what a kill interrupts comes again.
+// Redis stores the group's position. A line counts as read once it is acknowledged, after it was
+// printed: a kill in between repeats it.
 package main
 
 import (
@@ -35,7 +35,7 @@ func archive(ctx context.Context, address, stream string) error {
 	if err != nil && !strings.Contains(err.Error(), "BUSYGROUP") {
 		return err
 	}
-	after := "0" // first what was read before and not acknowledged
+	after := "0" // first the lines that were read before but not acknowledged
 	for {
 		read := c.B().Xreadgroup().Group(group, consumer).Count(100).Block(1000).Streams().Key(stream).Id(after).Build()
 		streams, err := c.Do(ctx, read).AsXRead()

@@ -1,4 +1,4 @@
-/* No end to it. */
+/* Endless recursion. */
 volatile int sink;
 
 __attribute__((noinline)) int recurse(int n) {

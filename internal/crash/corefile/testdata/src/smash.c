@@ -1,4 +1,4 @@
-/* The return address is overwritten with what leads nowhere. */
+/* The return address is overwritten with an invalid one. */
 #include <string.h>
 
 __attribute__((noinline)) void smash(char *from, unsigned n) {

@@ -1,4 +1,4 @@
-/* Three threads wait, a fourth one reads from address 0 some calls down. */
+/* Three threads wait; a fourth one reads from address 0, some calls deep. */
 #include <pthread.h>
 #include <unistd.h>
 

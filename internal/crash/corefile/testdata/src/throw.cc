@@ -1,4 +1,4 @@
-// An exception that nobody catches.
+// An uncaught exception.
 #include <stdexcept>
 #include <string>
 #include <vector>
