@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestDocument: the form that scripts rely on, to the blank.
+// TestDocument compares the documents that scripts rely on, blank for blank.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	none := make([]*string, len(properties))
