@@ -202,12 +202,12 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		if err != nil {
 			return err, nil
 		}
-		return nil, printer.Print(q.filter.Keep(joiner.Add(entries)))
+		return nil, printer.Print(q.filter.Select(joiner.Add(entries)))
 	})
 	if err != nil {
 		return quiet(err)
 	}
-	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
+	return quiet(printer.Print(q.filter.Select(joiner.Rest())))
 }
 
 // tail takes steps until ctx ends or one returns an err. It connects where client is nil, and
@@ -282,7 +282,7 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 			break
 		}
 	}
-	lines = q.filter.Keep(lines)
+	lines = q.filter.Select(lines)
 	if q.n >= 0 && len(lines) > q.n {
 		lines = lines[len(lines)-q.n:]
 	}

@@ -121,10 +121,10 @@ func (s *shipment) step(ctx context.Context, client *redisconn.Client) (more boo
 		g.Entries += s.gaps[g.Key].Entries
 		s.gaps[g.Key] = g
 	}
-	if err := s.printer.Print(s.filter.Keep(s.joiner.Add(entries))); err != nil {
+	if err := s.printer.Print(s.filter.Select(s.joiner.Add(entries))); err != nil {
 		return false, nil, err
 	}
-	s.moved = s.places.Keep(s.reader, s.joiner) || s.moved
+	s.moved = s.places.Advance(s.reader, s.joiner) || s.moved
 	if time.Since(s.saved) >= saveEvery {
 		s.save()
 	}

@@ -252,7 +252,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	if len(lines) > 0 {
 		page.After = lines[len(lines)-1].Cursor().String()
 	}
-	lines = q.filter.Keep(lines)
+	lines = q.filter.Select(lines)
 	if !start {
 		page.Before = r.Before.String()
 	}
