@@ -124,7 +124,7 @@ func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) 
 			return nil, err
 		}
 	}
-	all, err := fleet.Look(ctx, w.logs, w.values)
+	all, err := fleet.Read(ctx, w.logs, w.values)
 	for _, file := range w.cursors {
 		if err != nil {
 			break

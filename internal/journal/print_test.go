@@ -62,7 +62,7 @@ func TestPrint(t *testing.T) {
 			var text strings.Builder
 			p := NewPrinter(&text, Style{Colour: tt.terminal, Harmless: tt.terminal})
 			var j Joiner
-			// The entries come in two portions of any size.
+			// The entries come one at a time.
 			for i := range entries {
 				if err := p.Print(j.Add(entries[i : i+1])); err != nil {
 					t.Fatal(err)

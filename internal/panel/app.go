@@ -110,7 +110,7 @@ func (a *app) take(entries []journal.Entry) {
 		a.seen[e.Stream] = e.ID
 		switch e.Stream {
 		case logstream.Status:
-			a.newest.Take(rueidis.XRangeEntry{ID: e.ID.String(), FieldValues: fieldsOf(e)})
+			a.newest.Add(rueidis.XRangeEntry{ID: e.ID.String(), FieldValues: fieldsOf(e)})
 			a.marker(e)
 		case logstream.Crash:
 			a.crash(e)

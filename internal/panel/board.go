@@ -185,7 +185,7 @@ func (v *visit) keysOfRuns() []string {
 	return slices.Compact(keys)
 }
 
-// find looks for apps, pools, runs and values that were not there before. fleet.Look would
+// find looks for apps, pools, runs and values that were not there before. fleet.Read would
 // look for all of them each time, and read the streams anew: too much for once a second.
 func (v *visit) find(ctx context.Context) error {
 	names, err := journal.Names(ctx, v.logs)
