@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each row is a file and everything that is said about it.
+// Each row is a file and all its errors.
 var badFiles = []struct{ name, data, want string }{
 	// The file as a whole.
 	{"x.toml", "a = \xff", "x.toml:1: is not UTF-8 text"},

@@ -2,8 +2,8 @@ package config
 
 import "github.com/lpportorino/jettison-base-images/internal/health/beat"
 
-// reference says what each key means. A table's row is what stands above its keys.
-// The default comes from Default unless it is given here.
+// reference has the meaning of each key. The row of a table is the text above its keys.
+// byDefault, if set, replaces the value of Default.
 var reference = []struct{ key, meaning, byDefault string }{
 	{"redis", "Where Redis is, and who wrapp is there. Say one address only: `url`, `socket`, `host` with `port`, `redis.sentinel` or `redis.cluster`.", ""},
 	{"redis.url", "The whole address in one: `redis://host:port`, `rediss://host:port` (TLS) or `unix:///path`, with `user:password@`, `:password@` or `password@` before the host where needed. Special characters of a password are written as `%XX`. Databases are not part of it.", "none"},
