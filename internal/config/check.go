@@ -224,7 +224,7 @@ func (p *Pool) check(e *Errors, prefix string) {
 	case p.CAFile != "" && !secure:
 		e.add(prefix+"ca_file", "is for https://… probes, and beat names none", "")
 	case p.CAFile != "" && p.Insecure:
-		e.add(prefix+"ca_file", "is not looked at where insecure is true", "say one of them")
+		e.add(prefix+"ca_file", "is ignored if insecure is true", "say one of them")
 	case p.Insecure && !secure:
 		e.add(prefix+"insecure", "is for https://… probes, and beat names none", "")
 	}
