@@ -25,8 +25,8 @@ func aclCommand(std run.Streams) *cobra.Command {
 	return c
 }
 
-// acl prints the rules that running an app needs, where the configuration says
-// that Redis is.
+// acl prints the rules that running an app needs, for the Redis that the configuration
+// names.
 func acl(file string, panel bool, args []string, std run.Streams) error {
 	cfg := config.Default()
 	if file != "" {
