@@ -42,7 +42,7 @@ func acl(file string, panel bool, args []string, std run.Streams) error {
 	case panel:
 		name = "panel"
 	case len(args) > 1:
-		return &usageError{"acl wants one name, and more comes behind it", aclUsage}
+		return &usageError{"acl takes one name only", aclUsage}
 	case len(args) == 1:
 		name = args[0]
 	case file != "" && cfg.CheckRun() == nil:

@@ -56,7 +56,7 @@ func (q *crashesQuery) print(args []string, std run.Streams) error {
 	case q.all && len(args) > 0:
 		return &usageError{"--all reads every app: name none", crashesUsage}
 	case len(args) > 2:
-		return &usageError{"crashes wants one name and one signature, and more comes behind them", crashesUsage}
+		return &usageError{"crashes takes one name and one signature only", crashesUsage}
 	case len(args) == 2:
 		q.name, q.signature = args[0], strings.ToLower(args[1])
 	case len(args) == 1:

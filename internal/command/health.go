@@ -213,7 +213,7 @@ func (q *healthQuery) ask(ctx context.Context) ([]health.Reading, error) {
 	if conn.Singly() && !q.toldSingly {
 		q.toldSingly = true
 		user, _, _ := r.Credentials()
-		q.log.Warn(fmt.Sprintf("the user may not MGET, so each key is read for itself; this mends it: ACL SETUSER %s +mget", cmp.Or(user, "default")))
+		q.log.Warn(fmt.Sprintf("the user may not MGET, so each key is read by itself; this mends it: ACL SETUSER %s +mget", cmp.Or(user, "default")))
 	}
 	return readings, nil
 }

@@ -177,13 +177,13 @@ func (s *shipment) save() {
 	s.stdout.Sync() // fails if it is no file, which does not matter
 	if err := s.places.Save(); err != nil {
 		if !s.failed {
-			s.log.Warn("cursor is not kept; what was printed since will come again after a restart", "file", s.cursor, "error", err)
+			s.log.Warn("cursor is not saved; lines printed since then will come again after a restart", "file", s.cursor, "error", err)
 		}
 		s.failed = true
 		return
 	}
 	if s.failed {
-		s.log.Info("cursor is kept again", "file", s.cursor)
+		s.log.Info("cursor is saved again", "file", s.cursor)
 	}
 	s.moved, s.failed = false, false
 }
@@ -193,11 +193,11 @@ func (s *shipment) reportGap(g journal.Gap) {
 	switch {
 	case g.Denied:
 		if !s.denied {
-			s.log.Warn("user may not XINFO STREAM, so entries that are trimmed before they are read are not noticed; give it +xinfo|stream")
+			s.log.Warn("user may not XINFO STREAM, so nothing warns of entries that are trimmed before they are read; give it +xinfo|stream")
 		}
 		s.denied = true
 	case g.Anew:
-		s.log.Warn("stream was deleted and begun anew; what it had before and was not read is gone", "stream", g.Key)
+		s.log.Warn("stream was deleted and begun anew; its unread entries are gone", "stream", g.Key)
 	case g.Entries == 0:
 		s.log.Warn("entries may have been trimmed before they were read; this Redis does not count them", "stream", g.Key)
 	case g.About:

@@ -75,7 +75,7 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 			return err
 		case err != nil:
 			if !away {
-				log.Warn("redis is away; looking goes on when it is back", "error", err)
+				log.Warn("redis is away; output goes on when it is back", "error", err)
 			}
 			away = true
 		default:

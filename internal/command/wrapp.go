@@ -79,7 +79,7 @@ func wrappCommand(std run.Streams, args []string, start func(cfg *config.Config,
 			if near := nearestCommand(root, rest[0]); near != "" {
 				hint = near + " " + hint
 			}
-			return &usageError{"one config file is enough, and more comes behind it", hint}
+			return &usageError{"more than one argument: wrapp takes one config file", hint}
 		default:
 			if cfg, err = config.Load(rest[0]); err != nil {
 				if near := nearestCommand(root, rest[0]); near != "" && missing(rest[0]) {
