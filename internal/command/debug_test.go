@@ -94,7 +94,7 @@ type debugged struct {
 	cmd    *exec.Cmd
 	stderr string     // a file
 	app    string     // pid
-	ended  chan error // what Wait said
+	ended  chan error // result of Wait
 }
 
 // debugRun starts a command under wrapp --debug on a free port. args are flags

@@ -174,7 +174,7 @@ func (s *shipment) save() {
 	if !s.moved {
 		return
 	}
-	s.stdout.Sync() // fails if it is no file, which does not matter
+	s.stdout.Sync() // fails without harm if it is no file
 	if err := s.places.Save(); err != nil {
 		if !s.failed {
 			s.log.Warn("cursor is not saved; lines printed since then will come again after a restart", "file", s.cursor, "error", err)

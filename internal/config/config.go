@@ -17,7 +17,7 @@ type Config struct {
 	Debug   Debug   `toml:"debug"`
 }
 
-// Redis says where Redis is and who we are there. Exactly one of URL, Socket,
+// Redis has the address of Redis and our credentials. Exactly one of URL, Socket,
 // Host (with Port), Sentinel and Cluster is the address; Host is the default.
 //
 // An empty string means that the key was not set. In a checked Redis, Host and Port are
@@ -136,7 +136,7 @@ type Hooks struct {
 	Timeout  Duration `toml:"timeout"`  // of a call
 }
 
-// Crash says what is done about the app's death.
+// Crash says how wrapp reports the app's crashes.
 type Crash struct {
 	Core         bool     `toml:"core"`
 	Backtrace    string   `toml:"backtrace"` // "auto", "gdb", "builtin" or "off"

@@ -65,7 +65,7 @@ func (r *Redis) Address() (network, addr string) {
 	return "tcp", net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
 }
 
-// Credentials returns the user and password for Redis, each "" where it is not set.
+// Credentials returns the user and password for Redis, each "" if it is not set.
 // It reads files at each call, so that the next connection uses a renewed password. The error
 // is an *Error that names the key and the file.
 func (r *Redis) Credentials() (username, password string, err error) {

@@ -205,7 +205,7 @@ func (p *publisher) exchange(ctx context.Context, settings []setting, record []s
 			return err
 		}
 	}
-	return p.record.heard(answers[len(settings):])
+	return p.record.check(answers[len(settings):])
 }
 
 func (p *publisher) hangUp() {

@@ -32,7 +32,7 @@ func ParsePair(s string) (Pair, error) {
 // IsURL reports whether s looks like a URL, which may have a password in it.
 func IsURL(s string) bool { return strings.Contains(s, "://") }
 
-// A Reading is what Redis holds of one pool.
+// A Reading is one pool as read from Redis.
 type Reading struct {
 	Pair
 	values  [len(properties)]int64

@@ -55,8 +55,8 @@ func (r *recorder) commands(client *redisconn.Client, fields []string) []rueidis
 	return []rueidis.Completed{set.Build(), client.B().Pexpire().Key(r.Key).Milliseconds(r.lease.Milliseconds()).Build()}
 }
 
-// heard checks the answers to commands. A refusal for good is no error of the publication.
-func (r *recorder) heard(answers []rueidis.RedisResult) error {
+// check checks the answers to commands. A refusal for good is no error of the publication.
+func (r *recorder) check(answers []rueidis.RedisResult) error {
 	for _, answer := range answers {
 		err := answer.Error()
 		reply := redisconn.Reply(err)

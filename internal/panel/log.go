@@ -18,7 +18,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// Bounds of what one request reads of the streams.
+// Bounds of one request's reading of the streams.
 const (
 	pageLines   = 200      // lines, unless another number is asked for
 	pageMost    = 1000     // lines
