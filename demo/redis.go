@@ -32,8 +32,7 @@ type store struct {
 	stop   func()
 }
 
-// findRedis returns the Redis of $REDIS_URL, a redis-server that it starts, or an embedded
-// one.
+// findRedis returns the Redis of $REDIS_URL, one of our own, or an embedded one.
 func findRedis(ctx context.Context, dir string) (*store, error) {
 	s := &store{name: fmt.Sprintf("demo-%08x", rand.Uint32()), stop: func() {}}
 	if given := os.Getenv("REDIS_URL"); given != "" {

@@ -54,7 +54,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 		}
 	})
 	t.Run("not ours", func(t *testing.T) {
-		// wrapp examines other programs' files in the directory of cores, and leaves them alone.
+		// wrapp leaves other programs' files in the directory of cores alone.
 		corePattern(t, dir+"/core.%p", "0")
 		if err := exec.Command(debug, "segv").Run(); err == nil {
 			t.Fatal("it did not crash")

@@ -46,7 +46,7 @@ A name may be left out where --config says it.`,
 	return c
 }
 
-// print prints the groups or, for a signature, a report.
+// print prints the groups or a report.
 func (q *crashesQuery) print(args []string, std run.Streams) error {
 	cfg, err := q.where.load()
 	if err != nil {

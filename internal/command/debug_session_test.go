@@ -43,7 +43,7 @@ func (d *debugged) runs(letEnd func()) {
 	d.ends(5)
 }
 
-// TestDebugDetach detaches from an app, which runs on, and connects again.
+// TestDebugDetach detaches from an app and connects again.
 func TestDebugDetach(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

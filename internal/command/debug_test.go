@@ -251,7 +251,7 @@ func (d *debugged) ends(want int) {
 	}
 }
 
-// commandLines returns the command lines of all processes.
+// commandLines returns those of all processes.
 func commandLines(t *testing.T) (lines []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")

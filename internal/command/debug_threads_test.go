@@ -73,8 +73,7 @@ sys.stdout.flush()
 os._exit(5)
 `
 
-// TestDebugThreads debugs apps with many threads: it connects, detaches, dies, and stops
-// them.
+// TestDebugThreads connects, detaches, dies and stops, with apps of many threads.
 func TestDebugThreads(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -118,8 +118,8 @@ func (p page) keyForm(t *testing.T, key string) *regexp.Regexp {
 	return regexp.MustCompile("^(?:" + b.String() + ")$")
 }
 
-// TestFormat compares all that wrapp writes with the tables of docs/format.md: the page has
-// every key, field and value, and wrapp writes everything on the page.
+// TestFormat compares wrapp's writing with the tables of docs/format.md: the page has every
+// key, field and value, and wrapp writes them all.
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	p, s := readPage(t), redistest.Start(t)
@@ -211,8 +211,7 @@ raise KeyError(7)`, path}
 	}
 }
 
-// check compares all that a Redis holds with the page, and returns the parts of the page that
-// it has seen.
+// check compares all that a Redis holds with the page, and returns the parts it has seen.
 func (p page) check(t *testing.T, s *redistest.Server) (seen map[string]bool) {
 	t.Helper()
 	seen = make(map[string]bool)

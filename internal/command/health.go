@@ -45,8 +45,7 @@ type healthQuery struct {
 	toldSingly bool // toldSingly: the user was told that the right to MGET is missing
 }
 
-// A healthError is a failure that jettison_health prints. what is one of the texts that
-// docs/health.md lists.
+// A healthError is a failure that jettison_health prints; docs/health.md lists all what.
 type healthError struct {
 	what string
 	err  error
@@ -254,7 +253,7 @@ func masked(args []string) []string {
 	return args
 }
 
-// good reports whether all pools exist and have the health that is wanted.
+// good reports whether all pools exist and are healthy enough.
 func (q *healthQuery) good(readings []health.Reading) bool {
 	for i := range readings {
 		r := &readings[i]

@@ -210,8 +210,8 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	return quiet(printer.Print(q.filter.Select(joiner.Rest())))
 }
 
-// tail calls step until ctx ends or step returns err. After step returned away it connects
-// anew, and it does so at first if client is nil. It closes the client.
+// tail calls step until ctx ends or step returns err. It connects if client is nil, and again
+// when Redis was away, and closes the client.
 func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
 	defer func() {
 		if client != nil {
@@ -256,8 +256,8 @@ func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisc
 	return nil
 }
 
-// last reads the last lines that the flags ask for. The joiner holds the pieces of an
-// incomplete line. found reports whether there were any entries.
+// last reads the last lines that the flags select. The joiner holds the pieces of an
+// incomplete line. found says that there were entries.
 func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *redisconn.Client) (lines []journal.Line, joiner *journal.Joiner, found bool, err error) {
 	raw := q.output == journal.Raw
 	for more := 0; ; more = 4*more + 16 {

@@ -39,7 +39,7 @@ type shipment struct {
 	denied, failed bool                   // denied, failed: the user was told
 }
 
-// checkCursor returns an error if another flag contradicts --cursor.
+// checkCursor refuses flags that contradict --cursor.
 func (q *logsQuery) checkCursor(fs *pflag.FlagSet) error {
 	for _, name := range []string{"after", "lines", "run", "since", "until"} {
 		if q.cursor != "" && fs.Changed(name) {
@@ -95,8 +95,8 @@ func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, names []string
 	}
 }
 
-// step prints the entries that Next returns. more says that there were any; away and output
-// are the errors of Redis and of the output.
+// step prints the entries of Next. more says that there were any; away and output are the
+// errors of Redis and of the output.
 func (s *shipment) step(ctx context.Context, client *redisconn.Client) (more bool, away, output error) {
 	defer func() {
 		if away != nil {
@@ -131,8 +131,7 @@ func (s *shipment) step(ctx context.Context, client *redisconn.Client) (more boo
 	return len(entries) > 0, nil, nil
 }
 
-// begin adds new apps to the reader. After Redis was away it makes a new reader that begins
-// at the places.
+// begin adds new apps to the reader. After Redis was away it makes a new one at the places.
 func (s *shipment) begin(ctx context.Context, client *redisconn.Client) error {
 	if s.all {
 		var err error

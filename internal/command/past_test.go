@@ -124,8 +124,8 @@ func TestPastOf(t *testing.T) {
 	}
 }
 
-// TestPastElsewhere starts a second wrapp of a name while one on another host lives: the
-// second does not report the first as lost.
+// TestPastElsewhere starts a second wrapp of a name while one on another host lives: it
+// reports no lost run.
 func TestPastElsewhere(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -215,7 +215,7 @@ func TestPastInSpool(t *testing.T) {
 	}
 }
 
-// spooled returns how many bytes the files in a directory have.
+// spooled returns the bytes in a directory.
 func spooled(t *testing.T, dir string) (n int64) {
 	t.Helper()
 	if err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {

@@ -754,8 +754,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 	return master
 }
 
-// listenAbove returns a socket for $NOTIFY_SOCKET, and a function that returns the messages
-// that have come there.
+// listenAbove returns a socket for $NOTIFY_SOCKET, and a function for its messages.
 func listenAbove(t *testing.T) (socket string, heard func() []string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "above")

@@ -72,9 +72,9 @@ func (p prepared) Run() int {
 	return p.m.Run()
 }
 
-// TestScripts runs the scripts in testdata/script. $REDIS is a server that all scripts share,
-// $UNREADABLE the same for a user who may not read, $LOCKED a server with a password,
-// $NOWHERE an address without a server, and $PAUSED a server that pause stops.
+// TestScripts runs testdata/script. All scripts share the server $REDIS. $UNREADABLE is the
+// same for a user who may not read, $LOCKED a server with a password, $NOWHERE no server, and
+// $PAUSED a server that pause stops.
 func TestScripts(t *testing.T) {
 	shared := redistest.Start(t)
 	locked := redistest.Start(t, "--requirepass", "s3same-open")

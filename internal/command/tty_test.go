@@ -113,7 +113,7 @@ func TestTTY(t *testing.T) {
 	}
 }
 
-// TestPipeHoldsBack checks that app.tty is still needed: a pipe loses lines.
+// TestPipeHoldsBack: without app.tty a line is lost.
 func TestPipeHoldsBack(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -310,8 +310,8 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// Version, Revision and Created are the version, the commit and its time, set by the build
-// (-ldflags -X). If they are empty, Go's own build information replaces them.
+// Version, Revision (the commit) and Created (its time) are set by the build (-ldflags -X).
+// If empty, Go's own build information replaces them.
 var Version, Revision, Created string
 
 func printVersion(std run.Streams) error {

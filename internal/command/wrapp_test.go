@@ -532,7 +532,7 @@ func TestACL(t *testing.T) {
 	}
 }
 
-// TestMarkers has an app use counting and setting markers, and blocks, and checks the results.
+// TestMarkers has an app write markers and blocks, and checks the results.
 func TestMarkers(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

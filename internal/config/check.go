@@ -22,9 +22,8 @@ func (c *Config) Check() error {
 	return e.err()
 }
 
-// CheckRun checks that c can run an app: it needs an executable, and a name that can stand in
-// Redis keys. CheckRun returns Errors, or nil. It does not check that the executable exists:
-// starting it does.
+// CheckRun checks that c can run an app, and returns Errors or nil: it needs an executable,
+// and a name that can stand in Redis keys. Only the start finds a missing executable.
 func (c *Config) CheckRun() error {
 	var e Errors
 	if c.App.Executable == "" {
@@ -263,7 +262,7 @@ func oneOfWords(e *Errors, key, value string, words []string) {
 	if slices.Contains(words, value) {
 		return
 	}
-	// A value that resembles one of the words is no password in the wrong place.
+	// A value near one of the words is no misplaced password.
 	shown, near := "", Nearest(value, words)
 	if near != "" || value == "" {
 		shown = ", not " + strconv.Quote(value)

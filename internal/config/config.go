@@ -63,7 +63,7 @@ type Cluster struct {
 	Addrs []string `toml:"addrs"`
 }
 
-// App is the program that wrapp runs, and how.
+// App says what wrapp runs.
 type App struct {
 	Executable  string            `toml:"executable"`
 	Args        []string          `toml:"args"`

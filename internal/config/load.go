@@ -58,7 +58,7 @@ func parse(file string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// isJSON goes by the file's extension, else by the first byte that is no blank.
+// isJSON goes by the extension, else by the first byte.
 func isJSON(file string, data []byte) bool {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".toml":

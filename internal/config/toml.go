@@ -78,8 +78,7 @@ func (t *tomlLines) value(key string, node *unstable.Node) {
 	}
 }
 
-// long reports whether a table or list, given by its whole name, is too long, or an earlier
-// one was. It sets t.err to the first.
+// long reports whether the whole name of a table or list, or of an earlier one, is too long.
 func (t *tomlLines) long(table string, node *unstable.Node) bool {
 	if len(table) > maxTable && t.err == nil {
 		t.err = &Error{Line: t.line(node), Msg: longTable}

@@ -80,8 +80,8 @@ const (
 	stillThere  = "is there" // it has not ended: another wrapp of this name runs
 )
 
-// Lost returns how the run before own ended without an end marker: as one of the words above
-// and as a sentence. Both are empty if it has a marker, or goes on in another wrapp.
+// Lost returns how the run before own ended without an end marker, in a word and for people.
+// Both are empty if it has a marker, or goes on in another wrapp.
 func (p *Past) Lost(own *Run, host Host) (how, text string) {
 	if !p.Open() {
 		return "", ""

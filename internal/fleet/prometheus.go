@@ -73,7 +73,7 @@ func known(is bool, value float64) []sample {
 	return []sample{{value: value}}
 }
 
-// runs returns a function that makes a sample of each instance.
+// runs makes a sample of each instance.
 func runs(of func(*Run) float64) func(*App) []sample {
 	return func(a *App) (all []sample) {
 		for i := range a.Runs {
@@ -99,7 +99,7 @@ func WritePrometheus(w io.Writer, apps []App) error {
 	return err
 }
 
-// label returns s escaped as a label's value, which has to be UTF-8.
+// label escapes a label's value, which has to be UTF-8.
 func label(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
 	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)

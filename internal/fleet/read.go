@@ -185,7 +185,7 @@ func share(r *health.Reading) float64 {
 	return float64(level) / float64(most)
 }
 
-// readStreams reads the streams of the apps called names, and assesses each app.
+// readStreams reads the streams of apps and assesses them.
 func readStreams(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
 	now := time.Now()
 	const each = 3
@@ -222,8 +222,8 @@ func readStreams(ctx context.Context, logs *redisconn.Client, names []string, ru
 	return apps, nil
 }
 
-// newestMarker returns the newest run marker in page, the newest entries of :status, or in
-// the pages before it; nil if the last statusMost entries have none.
+// newestMarker returns the newest run marker, from the newest page of :status or from older
+// ones; nil without any.
 func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page []rueidis.XRangeEntry) (*marker, error) {
 	m := new(marker)
 	for n := 0; ; {

@@ -52,7 +52,7 @@ func InstanceOf(host string) string { return strings.ReplaceAll(host, ":", "_") 
 // RunKey returns the key of a Run's hash.
 func RunKey(name, instance string) string { return runPrefix + name + ":" + instance }
 
-// cutRunKey returns the parts of a Run's key. An instance has no colon, a name may.
+// cutRunKey splits a Run's key; an instance has no colon.
 func cutRunKey(key string) (name, instance string, ok bool) {
 	rest, ok := strings.CutPrefix(key, runPrefix)
 	i := strings.LastIndexByte(rest, ':')

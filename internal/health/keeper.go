@@ -128,8 +128,8 @@ func (k *Keeper) add(p *kept) {
 	k.by[p.category] = p
 }
 
-// Start begins a run, right after the app has started. Heartbeats and parameters that came
-// before Start count.
+// Start begins a run, right after the app has started. Earlier heartbeats and parameters
+// count.
 func (k *Keeper) Start(app App) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()

@@ -167,8 +167,7 @@ func (n *Notifier) Drain() {
 	n.raw.Control(func(fd uintptr) { n.receive(int(fd)) })
 }
 
-// Close handles the datagrams that have come and ends the Notifier. Only the first call
-// does anything.
+// Close handles the datagrams that have come and ends the Notifier, once.
 func (n *Notifier) Close() {
 	if n == nil {
 		return
@@ -224,8 +223,7 @@ func (n *Notifier) receive(fd int) {
 	n.reportStatus(false)
 }
 
-// openControl returns the sender's pid (0: not visible in our namespace) and the files that
-// came with the datagram.
+// openControl returns the sender's pid, 0 if it is not known here, and the files that came.
 func openControl(control []byte) (pid int, files []int) {
 	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
@@ -292,11 +290,10 @@ func (n *Notifier) handle(text string, now time.Time) {
 	}
 }
 
-// longestHold is the longest time that one EXTEND_TIMEOUT_USEC= may ask for, in µs: a day.
+// longestHold bounds one EXTEND_TIMEOUT_USEC=, in µs: a day.
 const longestHold = 24 * 60 * 60 * 1_000_000
 
-// reportStatus writes the app's STATUS= to :status, at most once a second unless it is the
-// last.
+// reportStatus writes the app's STATUS= to :status, at most once a second.
 func (n *Notifier) reportStatus(last bool) {
 	if n.status == n.said || !last && time.Since(n.saidAt) < time.Second {
 		return

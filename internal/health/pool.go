@@ -116,8 +116,8 @@ func (p *pool) empty(now time.Time) {
 	p.level = level{}
 }
 
-// emptyAt returns when the level reaches 0 without further heartbeats. ok is false if the
-// level is 0 already or never reaches it.
+// emptyAt returns when the level reaches 0 without heartbeats. ok is false if it is 0 or
+// never reaches it.
 func (p *pool) emptyAt() (at time.Time, ok bool) {
 	if p.level.isZero() || p.depletionRate == 0 {
 		return time.Time{}, false

@@ -48,7 +48,7 @@ func (r *relay) pass(text string) {
 	}
 }
 
-// close sends the queued messages, waiting relayTimeout at most, and ends the relay.
+// close sends the queued messages, and ends the relay.
 func (r *relay) close() {
 	if r == nil {
 		return

@@ -160,7 +160,7 @@ func WritePrometheus(w io.Writer, readings []Reading) error {
 	return err
 }
 
-// label returns s escaped as a label's value, which has to be UTF-8.
+// label escapes a label's value, which has to be UTF-8.
 func label(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
 	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)

@@ -37,7 +37,7 @@ func (f *Filter) Wants(l *Line) bool {
 	return f.Grep.Match(f.body)
 }
 
-// Select removes the lines that the Filter does not want, in place.
+// Select removes unwanted lines, in place.
 func (f *Filter) Select(lines []Line) []Line {
 	kept := lines[:0]
 	for i := range lines {

@@ -37,8 +37,8 @@ type Entry struct {
 // Time returns when wrapp read the entry's line.
 func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 
-// A Reader reads the streams of apps, each entry once, in the order of their IDs. Entries
-// with the same ID are in the order of their app's name, then of the stream.
+// A Reader reads the streams of apps, each entry once, in the order of their IDs, then of the
+// app's name, then of the stream.
 type Reader struct {
 	Until  time.Time     // Last returns no later entry; zero: all
 	After  Cursor        // Last returns only entries behind it
@@ -249,7 +249,7 @@ func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	return nil, first
 }
 
-// parseRead returns the entries in an answer to XREAD, and marks them as seen.
+// parseRead returns the entries in an answer to XREAD.
 func (r *Reader) parseRead(result rueidis.RedisResult) ([]Entry, error) {
 	streams, err := result.AsXRead()
 	if rueidis.IsRedisNil(err) {
@@ -279,7 +279,7 @@ func order(entries []Entry) {
 	})
 }
 
-// parse returns the source's entries in an answer.
+// parse returns the entries in an answer.
 func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, error) {
 	stored, err := list()
 	if err != nil {
@@ -338,8 +338,8 @@ func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// Run returns the entries of one run of each app: of the run whose marker has the time run,
-// or with LastRun of the newest run whose beginning is among entries.
+// Run returns the entries of one run of each app: the run whose marker has this time, or the
+// newest one that begins among entries (LastRun).
 func Run(entries []Entry, run string) []Entry {
 	begin, end := make(map[string]entry.ID), make(map[string]entry.ID)
 	for i := range entries {

@@ -92,7 +92,7 @@ func (p *Printer) shown(text []byte) []byte {
 	return text
 }
 
-// source returns the name of the pipe that the app wrote the line to.
+// source returns the pipe that the app wrote to.
 func (l *Line) source() string {
 	if l.Stderr {
 		return "stderr"
@@ -142,8 +142,8 @@ func (l *Line) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendBody appends a line's text; in the JSON format also its level before and its fields
-// behind. key and value are written before each field's key and value, for colours.
+// appendBody appends a line's text; in the JSON format its level before and its fields behind.
+// key and value are colours for the fields.
 func (l *Line) appendBody(dst []byte, key, value string) []byte {
 	if l.JSON {
 		level := l.Level.String()

@@ -208,8 +208,8 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// TestLastOfMany reads more than one command asks for. IDs of the same millisecond stand on
-// both sides of the commands' boundaries.
+// TestLastOfMany needs several commands. IDs of one millisecond stand on both sides of their
+// boundaries.
 func TestLastOfMany(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

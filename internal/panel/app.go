@@ -62,7 +62,7 @@ type pool struct {
 	history ring
 }
 
-// share returns the health as a share of the cap, from 0 to 1, or NaN if it is not known.
+// share returns the health as a share of the cap, from 0 to 1, or NaN.
 func (p *pool) share() float32 {
 	h, ok := p.Get("health")
 	c, _ := p.Get("cap")
@@ -189,12 +189,11 @@ func crashOf(e *journal.Entry) Crash {
 	return c
 }
 
-// short returns the beginning of a text, made visible. It copies the text, so that the rest
-// does not stay in memory.
+// short returns the beginning of a text, made visible: a copy, so that the rest does not stay
+// in memory.
 func short(text string) string { return cut(visible(strings.Clone(cut(text, maxText))), maxText) }
 
-// cut returns the first n bytes of a text, without half a character, and "…" if there were
-// more.
+// cut returns the first n bytes of a text, in whole characters.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -17,11 +17,11 @@ type asker struct {
 	logs, values *redisconn.Client
 }
 
-// errBusy says that other requests kept the connections for pollTimeout.
+// errBusy says that other requests use the connections.
 var errBusy = errors.New("the board is busy with other requests; try again")
 
-// do calls f with connections to the logs and the values. After an error that is no reply of
-// Redis it closes them, and the next call dials anew.
+// do calls f with connections to the logs and the values. After an error that is no reply
+// the next call dials anew.
 func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()

@@ -245,7 +245,7 @@ func notInName(r rune) bool {
 
 func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// app returns the app of that name. It makes a new one if there is room; else it returns nil.
+// app returns the app of that name, new if there is room, else nil.
 func (b *board) app(name string) *app {
 	a := b.apps[name]
 	if a == nil && len(b.apps) < maxApps {
@@ -255,7 +255,7 @@ func (b *board) app(name string) *app {
 	return a
 }
 
-// store updates the apps with the pools and runs that were read.
+// store sets the apps' pools and runs.
 func (v *visit) store(readings []health.Reading, runs []fleet.Run) {
 	now := time.Now().Unix()
 	v.mu.Lock()

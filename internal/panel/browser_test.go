@@ -105,7 +105,7 @@ func (b *tab) visit(p *testPanel, path string) {
 	b.do(chromedp.Navigate(strings.TrimSuffix(p.url, "/") + path))
 }
 
-// call sends a command to the browser and returns the result.
+// call has the browser run a command.
 func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	result, err := chromedp.Call(b.ctx, c, params)

@@ -89,7 +89,7 @@ var functions = template.FuncMap{
 	"known": func(s string) bool { return s != "" && !strings.HasPrefix(s, "~") },
 }
 
-// handler returns the handler of all requests.
+// handler returns the panel's handler.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.overviewPage)

@@ -158,7 +158,7 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "overview", "Overview", o)
 }
 
-// overviewLive sends the rows of the table that have changed, once a second.
+// overviewLive sends the changed rows of the table.
 func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
 	e, done, ok := s.stream(w)
 	if !ok {
@@ -224,8 +224,7 @@ func (s *Server) appBody(ctx context.Context, b *board, name string) (*appBody, 
 	return body, true
 }
 
-// readValues reads the values that markers have set, the first shownValues by name. more is
-// the number of the others.
+// readValues reads the values that markers have set, the first by name; more counts the rest.
 func (b *board) readValues(ctx context.Context, name string) (values [][2]string, more int, err error) {
 	b.mu.Lock()
 	var names []string

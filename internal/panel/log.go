@@ -142,10 +142,10 @@ func (q *logQuery) reader(app string) *journal.Reader {
 	return r
 }
 
-// errNoRun says that :status has no marker of the requested run.
+// errNoRun says that :status lacks the run's marker.
 var errNoRun = errors.New("run: :status has no such run of this app any more")
 
-// bound sets since and until to the times of the requested run.
+// bound sets since and until to the run's times.
 func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string) error {
 	if q.run == "" {
 		return nil
@@ -309,7 +309,7 @@ func cursorOf(e *journal.Entry) journal.Cursor {
 	return journal.Cursor{ID: e.ID, App: e.App, Stream: e.Stream}
 }
 
-// view returns a line as pages and the API show it.
+// view returns a LineView.
 func (q *logQuery) view(l *journal.Line) LineView {
 	v := LineView{ID: l.Cursor().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
 	if l.Stream == logstream.Info {

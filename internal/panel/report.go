@@ -36,7 +36,7 @@ type diffLine struct {
 	Only bool // the report it is compared with lacks the line
 }
 
-// readReport reads one report; errNoReport if the stream does not have it.
+// readReport reads one report.
 func (b *board) readReport(ctx context.Context, app, id string) (*report, error) {
 	at, err := entry.ParseID(id)
 	if err != nil {

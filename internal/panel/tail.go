@@ -138,7 +138,7 @@ func (t *tail) read(ctx context.Context, at map[string]entry.ID) error {
 // blockFor is how long a read blocks in Redis, and so how long a new viewer waits at most.
 const blockFor = 200 * time.Millisecond
 
-// distribute sends lines to the viewers of their apps. It drops viewers that are too slow.
+// distribute sends lines to the viewers of their apps; it drops slow viewers.
 func (t *tail) distribute(lines []journal.Line, at map[string]entry.ID) {
 	if len(lines) == 0 {
 		return

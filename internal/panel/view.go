@@ -143,7 +143,7 @@ func (b *board) view(a *app, points int) AppView {
 	return v
 }
 
-// add adds a number of a run to the sum of all runs, nil before the first.
+// add adds a number of a run to a sum.
 func add(to **int64, n int) {
 	if *to == nil {
 		*to = new(int64)
@@ -209,8 +209,7 @@ type Day struct {
 	Count int    `json:"count"`
 }
 
-// groups returns the crashes by signature, the newest first; board and name, unless empty,
-// choose a board and an app.
+// groups returns the crashes by signature, newest first; empty names choose all.
 func (s *Server) groups(board, name string) []Group {
 	groups := []Group{}
 	for _, b := range s.boards {

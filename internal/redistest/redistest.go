@@ -127,8 +127,8 @@ func (s *Server) Up() {
 	}
 }
 
-// starts runs functions on a thread that lives as long as the process: Pdeathsig fires when
-// the thread that started a command ends.
+// starts runs functions on a thread that lives as long as the process: Pdeathsig is about
+// the starting thread.
 var starts = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
 	go func() {

@@ -27,13 +27,13 @@ func Eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// Wait waits until done returns true, and names the server if it does not.
+// Wait waits until done returns true.
 func (s *Server) Wait(what string, done func() bool) {
 	s.t.Helper()
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// Info returns a section of INFO, empty if the server is away.
+// Info returns a section of INFO.
 func (s *Server) Info(section string) string {
 	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(time.Second))...)
 	if err != nil {

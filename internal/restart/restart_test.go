@@ -154,8 +154,7 @@ func TestWantedIsBounded(t *testing.T) {
 	})
 }
 
-// TestStorm restarts more often than is remembered: memory stays bounded, and the verdict's
-// numbers stay true.
+// TestStorm restarts 5,000 times: memory stays bounded, and the numbers stay true.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

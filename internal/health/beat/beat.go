@@ -20,7 +20,7 @@ const (
 // A Probe asks a target once: nil is a heartbeat.
 type Probe func(ctx context.Context, target string, app App) error
 
-// App has the functions and settings that a probe needs.
+// App has what a probe needs.
 type App struct {
 	// Exec runs a command and returns nil if it ends with exit status 0. It returns soon
 	// after ctx is done. By then the command and all processes that it started have ended.
