@@ -164,8 +164,8 @@ func TestPastElsewhere(t *testing.T) {
 	}
 }
 
-// TestPastInSpool: a run is not lost if its end is in the spool because Redis was away. If
-// wrapp was killed meanwhile, it is.
+// TestPastInSpool: an end that Redis did not take, because it was away, is no lost run, as the
+// spool brings it; wrapp killed meanwhile is one.
 func TestPastInSpool(t *testing.T) {
 	t.Parallel()
 	for _, killed := range []bool{false, true} {

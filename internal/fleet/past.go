@@ -61,12 +61,12 @@ func (p *Past) Unknown() bool { return p.more }
 // Open reports whether the newest run has no end marker.
 func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
 
-// A Host answers questions about the processes of this machine.
+// A Host tells what this machine knows of processes that were on it.
 type Host struct {
-	// Lives reports whether a wrapp with that process ID runs.
+	// Lives says whether a wrapp of that process ID is there.
 	Lives func(pid int) bool
-	// OOM reports whether the kernel has killed the wrapp with that process ID for lack of
-	// memory since then.
+	// OOM says whether the kernel has killed the wrapp of that process ID for lack of memory
+	// since then.
 	OOM func(pid int, since time.Time) bool
 }
 
@@ -119,8 +119,8 @@ func (p *Past) how(own *Run, host Host) string {
 	return LostKilled
 }
 
-// Elsewhere returns the key of the newest run's hash if its wrapp has another host name, for
-// LeaseEnds; otherwise "".
+// Elsewhere returns the key whose lease says whether the newest run goes on in a wrapp of
+// another host name; empty without such a run.
 func (p *Past) Elsewhere(own *Run) string {
 	if !p.Open() || p.marker.host == "" || p.marker.host == own.Host {
 		return ""
