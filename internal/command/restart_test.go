@@ -591,7 +591,7 @@ core = false
 `)
 	cmd := wrapp(t, file)
 	begin(t, cmd)
-	look := func(n int) (files, threads, rss int) {
+	measure := func(n int) (files, threads, rss int) {
 		t.Helper()
 		eventually(t, fmt.Sprint(n, " starts"), func() bool {
 			return slices.Contains(s.Messages("logs:app:storm:info"), "run "+strconv.Itoa(n))
@@ -611,11 +611,11 @@ core = false
 		}
 		return len(fds), number("Threads"), number("VmRSS")
 	}
-	files, threads, rss := look(warm)
+	files, threads, rss := measure(warm)
 	proceed()
 	var files2, threads2, rss2 int
 	eventually(t, "files are closed", func() bool {
-		files2, threads2, rss2 = look(starts)
+		files2, threads2, rss2 = measure(starts)
 		return files2 <= files+2
 	})
 	if threads2 > threads+4 || rss2 > rss+16<<10 {

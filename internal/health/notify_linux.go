@@ -27,10 +27,10 @@ type Notifier struct {
 	conn *net.UnixConn
 	raw  syscall.RawConn
 
-	keep  *Keeper
-	opts  NotifyOptions
-	relay *relay
-	done  chan struct{}
+	keeper *Keeper
+	opts   NotifyOptions
+	relay  *relay
+	done   chan struct{}
 
 	closing sync.Once
 
@@ -149,7 +149,7 @@ func (n *Notifier) Listen(k *Keeper, opts NotifyOptions) {
 		return
 	}
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
-	n.keep, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
+	n.keeper, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
 	go func() {
 		defer close(n.done)
 		n.raw.Read(func(fd uintptr) bool {
@@ -176,11 +176,11 @@ func (n *Notifier) Close() {
 }
 
 func (n *Notifier) close() {
-	if n.keep != nil {
+	if n.keeper != nil {
 		n.Drain()
 	}
 	n.conn.Close()
-	if n.keep != nil {
+	if n.keeper != nil {
 		<-n.done
 		n.reportStatus(true)
 		n.relay.close()
@@ -253,10 +253,10 @@ func (n *Notifier) handle(text string, now time.Time) {
 		name, value, _ := strings.Cut(line, "=")
 		switch line {
 		case "WATCHDOG=1":
-			n.keep.Heard(beat.Notify, 1, now)
+			n.keeper.Heard(beat.Notify, 1, now)
 		case "WATCHDOG=trigger":
 			n.opts.Status("the app triggers its watchdog")
-			n.keep.Trigger(now)
+			n.keeper.Trigger(now)
 		case "READY=1":
 			n.opts.Status("the app is ready")
 		case "STOPPING=1":
@@ -269,7 +269,7 @@ func (n *Notifier) handle(text string, now time.Time) {
 			n.status = value
 		case "EXTEND_TIMEOUT_USEC":
 			if us, err := strconv.ParseUint(value, 10, 64); err == nil {
-				n.keep.Hold(time.Duration(min(us, longestHold))*time.Microsecond, now)
+				n.keeper.Hold(time.Duration(min(us, longestHold))*time.Microsecond, now)
 			}
 		}
 		switch name {

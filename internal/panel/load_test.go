@@ -171,8 +171,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-// keepHistory fills the history of 50 apps and prints how many bytes it takes.
-func keepHistory() {
+// fillHistory fills the history of 50 apps and prints how many bytes it takes.
+func fillHistory() {
 	pools, _ := strconv.Atoi(os.Getenv("TEST_POOLS"))
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(be)
 		command.Main(Main)
 	case "history":
-		keepHistory()
+		fillHistory()
 		os.Exit(0)
 	}
 	// Most tests wait for other processes.
