@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	appStatus = 3 // what the app ends with
+	appStatus = 3 // exit status of the app
 
 	declare = "{{__healthpool__demo_init:1500}}{{__healthpool__demo_cap:1000}}" +
 		"{{__healthpool__demo_depletion_rate:100}}{{__healthpool__demo_replenish_rate:15}}"
@@ -22,7 +22,7 @@ const (
 // longLine is longer than the 64 KiB at which lines are split.
 var longLine = "one long line: " + strings.Repeat("0123456789", 10_000) + " its end"
 
-// app is what wrapp runs: it says a few things, and fails in the end.
+// app is the program that wrapp runs: it writes a few lines and fails in the end.
 func app(stdout, stderr io.Writer) (status int) {
 	fmt.Fprintln(stdout, declare)
 	fmt.Fprintln(stdout, "INFO  hello from the app")
@@ -38,7 +38,7 @@ func app(stdout, stderr io.Writer) (status int) {
 	return appStatus
 }
 
-// ended checks what jettison_health printed of the app's pool.
+// ended checks the pool in the output of jettison_health.
 func ended(text []byte) error {
 	var document struct {
 		Data map[string]struct{ Beats, Cap, Running, Exit, Health int }
@@ -54,7 +54,7 @@ func ended(text []byte) error {
 	return errors.New("the pool is not that of the app")
 }
 
-// arrived checks what wrapp logs printed for all that the app said, in order.
+// arrived checks that the output of wrapp logs has all that the app wrote, in order.
 func arrived(text []byte) error {
 	for _, want := range []string{
 		" out    {{__NEW_RUN_",

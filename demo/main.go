@@ -18,18 +18,17 @@ import (
 	"time"
 )
 
-// beApp in the environment makes this program the app.
+// beApp, set in the environment, makes this program the app.
 const beApp = "DEMO_BE_APP"
 
-// stopTimeout is what wrapp gets to end itself and the app after SIGTERM.
+// stopTimeout is how long wrapp may take to end itself and the app after SIGTERM.
 const stopTimeout = 15 * time.Second
 
 func main() {
 	if os.Getenv(beApp) != "" {
 		os.Exit(app(os.Stdout, os.Stderr))
 	}
-	// What we start is to end with us, which the kernel takes to mean with this
-	// thread.
+	// Our children end with us by Pdeathsig, which the kernel ties to this thread.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
@@ -164,10 +163,10 @@ func (s *shell) run(args ...string) (status int, said []byte, err error) {
 	return cmd.ProcessState.ExitCode(), said, nil
 }
 
-// width is how much of a line is shown.
+// width is how many bytes of a line are shown.
 const width = 110
 
-// show writes lines, the long ones shortened.
+// show writes lines, and shortens long ones.
 func (s *shell) show(text []byte) {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(line, []byte("\n"))

@@ -16,7 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// beDemo in the environment makes the test binary the demo.
+// beDemo, set in the environment, makes the test binary the demo.
 const beDemo = "DEMO_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// demo is the demo as a command with its temporary files in tmp.
+// demo returns a command that runs the demo, with its temporary files in tmp.
 func demo(t *testing.T, env ...string) (cmd *exec.Cmd, tmp string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -97,7 +97,7 @@ func TestInterrupted(t *testing.T) {
 	interrupted(t, func(cmd *exec.Cmd, _ io.Closer) { cmd.Process.Signal(syscall.SIGTERM) })
 }
 
-// TestReaderGone is the demo piped to head.
+// TestReaderGone pipes the demo to head.
 func TestReaderGone(t *testing.T) {
 	t.Parallel()
 	interrupted(t, func(_ *exec.Cmd, out io.Closer) { out.Close() })
@@ -128,7 +128,7 @@ func interrupted(t *testing.T, interrupt func(*exec.Cmd, io.Closer)) {
 	nothingLeft(t, tmp)
 }
 
-// TestPanelInterrupted: that is how the panel is meant to end.
+// TestPanelInterrupted interrupts the panel, which is no error.
 func TestPanelInterrupted(t *testing.T) {
 	t.Parallel()
 	cmd, tmp := demo(t)
@@ -142,7 +142,7 @@ func TestPanelInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := out.Read(make([]byte, 1)); err != nil { // it builds
+	if _, err := out.Read(make([]byte, 1)); err != nil { // the demo builds the tools
 		t.Fatal(err)
 	}
 	cmd.Process.Signal(os.Interrupt)
@@ -163,7 +163,7 @@ func TestUnreachable(t *testing.T) {
 	nothingLeft(t, tmp)
 }
 
-// onlyGo is a PATH with go in it and nothing else.
+// onlyGo returns a PATH with go in it and nothing else.
 func onlyGo(t *testing.T) string {
 	t.Helper()
 	file, err := exec.LookPath("go")
@@ -177,8 +177,8 @@ func onlyGo(t *testing.T) string {
 	return dir
 }
 
-// nothingLeft fails if there is a file in tmp, or a process that has it as its
-// TMPDIR or works below it.
+// nothingLeft fails if tmp holds a file, or a process has it as its TMPDIR or works below
+// it.
 func nothingLeft(t *testing.T, tmp string) {
 	t.Helper()
 	if files, _ := os.ReadDir(tmp); len(files) > 0 {
@@ -194,7 +194,7 @@ func nothingLeft(t *testing.T, tmp string) {
 		if bytes.Contains(env, []byte("TMPDIR="+tmp)) || strings.HasPrefix(cwd, tmp) {
 			stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
 			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && bytes.HasPrefix(stat[i:], []byte(") Z")) {
-				continue // ended, and its parent is not ours
+				continue // a zombie of another parent
 			}
 			t.Errorf("left: process %s", stat)
 		}

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// robot is the app that the panel is shown: it beats, warns, and now and then dies.
+// robot is the app that the panel shows: it writes, warns, and dies now and then.
 const robot = `echo "sensor 0: 1920x1080, 30 fps"
 for frame in $(seq 1 60); do
 	echo "frame $frame"
@@ -21,7 +21,7 @@ for frame in $(seq 1 60); do
 done
 kill -SEGV $$`
 
-// showPanel shows the panel until ctx ends, which is how it is meant to end.
+// showPanel runs the panel until ctx ends, which is no error.
 func showPanel(ctx context.Context, w io.Writer) error {
 	if err := runPanel(ctx, w); ctx.Err() == nil {
 		return err
@@ -29,7 +29,7 @@ func showPanel(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// runPanel starts Redis, an app again and again, and the panel.
+// runPanel starts Redis, the panel, and an app again and again.
 func runPanel(ctx context.Context, w io.Writer) error {
 	dir, err := os.MkdirTemp("", "jettison-panel-")
 	if err != nil {
@@ -41,7 +41,7 @@ func runPanel(ctx context.Context, w io.Writer) error {
 		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, name),
 			"github.com/lpportorino/jettison-base-images/cmd/"+from)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // it tidies up
+		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // go removes its files
 		build.WaitDelay = stopTimeout
 		if text, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, text)
@@ -85,7 +85,7 @@ beat = ["output"]
 	go func() {
 		defer close(apps)
 		for ctx.Err() == nil {
-			start("REDIS_URL=", "wrapp", config).Run() // it dies as it is meant to
+			start("REDIS_URL=", "wrapp", config).Run() // an error is expected: the app dies
 		}
 	}()
 	err = start("REDIS_URL="+store.url, "jettison_panel").Run()

@@ -20,19 +20,19 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// embedded in the environment keeps the demo from looking for redis-server.
+// embedded, set in the environment, keeps the demo from using redis-server.
 const embedded = "DEMO_EMBEDDED_REDIS"
 
 // A store is the Redis that the demo uses.
 type store struct {
-	what   string // for people
+	what   string // what: description for people
 	url    string
-	theirs bool // it was there before us, and its address may hold a password
+	theirs bool // theirs: it is the user's, and its URL may hold a password
 	name   string
 	stop   func()
 }
 
-// findRedis is the Redis of $REDIS_URL, one of our own, or one in this process.
+// findRedis returns the Redis of $REDIS_URL, one of our own, or an embedded one.
 func findRedis(ctx context.Context, dir string) (*store, error) {
 	s := &store{name: fmt.Sprintf("demo-%08x", rand.Uint32()), stop: func() {}}
 	if given := os.Getenv("REDIS_URL"); given != "" {
@@ -63,7 +63,7 @@ func findRedis(ctx context.Context, dir string) (*store, error) {
 	return s, nil
 }
 
-// Times of a redis-server of our own.
+// Time-outs of a redis-server of our own.
 const (
 	startTimeout = 10 * time.Second // until it answers
 	endTimeout   = 5 * time.Second  // from SIGTERM to SIGKILL
@@ -121,8 +121,8 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// withoutDatabase is a URL without the "/0" that many clients take for the
-// number of the database; wrapp's are settings of their own.
+// withoutDatabase returns a URL without its path, such as "/0": to many clients the number
+// of the database, for which wrapp has settings.
 func withoutDatabase(given string) string {
 	u, err := url.Parse(given)
 	if err != nil || !strings.HasPrefix(u.Scheme, "redis") {
@@ -132,8 +132,8 @@ func withoutDatabase(given string) string {
 	return u.String()
 }
 
-// commands are what runs the app, what reads its streams back, and what shows its
-// pool, in dir.
+// commands returns the commands, in dir, that run the app, read its streams back and show
+// its pool.
 func (s *store) commands(dir string) (start, logs, health []string, err error) {
 	pool := s.name + ":demo"
 	if !s.theirs {
@@ -141,7 +141,7 @@ func (s *store) commands(dir string) (start, logs, health []string, err error) {
 			[]string{"./wrapp", "logs", "--redis", s.url, s.name},
 			[]string{"./jettison_health", "--redis", s.url, pool}, nil
 	}
-	// A command line is for all to see, and the URL may hold a password.
+	// Every user can read a command line, and the URL may hold a password.
 	file := fmt.Sprintf("[redis]\nurl = %q\n\n[app]\nexecutable = \"./demo-app\"\nstream_name = %q\n", s.url, s.name)
 	err = os.WriteFile(filepath.Join(dir, "demo.toml"), []byte(file), 0o600)
 	return []string{"./wrapp", "demo.toml"},
@@ -149,7 +149,7 @@ func (s *store) commands(dir string) (start, logs, health []string, err error) {
 		[]string{"./jettison_health", "--config", "demo.toml", pool}, err
 }
 
-// dial connects as wrapp does to its streams.
+// dial connects to the database of wrapp's streams.
 func (s *store) dial(ctx context.Context) (*redisconn.Client, error) {
 	cfg := config.Default()
 	return s.dialDB(ctx, cfg.Redis.LogsDB)
@@ -163,7 +163,7 @@ func (s *store) dialDB(ctx context.Context, db int) (*redisconn.Client, error) {
 	return redisconn.Dial(ctx, &cfg.Redis, db)
 }
 
-// forget deletes what the demo wrote to a Redis that stays.
+// forget deletes the demo's keys from the user's Redis.
 func (s *store) forget() {
 	if !s.theirs {
 		return

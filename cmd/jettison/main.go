@@ -1,5 +1,5 @@
-// Jettison is wrapp and jettison_health in one binary, told apart by the name it
-// is called by: what the images ship.
+// Jettison is wrapp and jettison_health in one binary, chosen by the name it is called by.
+// The images ship it.
 package main
 
 import (

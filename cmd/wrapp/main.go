@@ -1,4 +1,4 @@
-// Wrapp runs one app and streams what it says to Redis.
+// Wrapp runs one app and streams its output to Redis.
 package main
 
 import "github.com/lpportorino/jettison-base-images/internal/command"

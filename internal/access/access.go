@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// Blame names the file or directory that stands in the way of using path, with its owner and
-// mode, and who this process is. It is the deepest part of path that exists and can be looked
-// at. The result is empty if nothing can be told.
+// Blame returns the deepest part of path that exists and can be read with stat, its owner and
+// mode, and this process's user and group; "" if there is none.
 func Blame(path string) string {
 	for {
 		info, err := os.Stat(path)

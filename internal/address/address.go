@@ -1,4 +1,4 @@
-// Package address says what may stand for a host and a port, before anything is dialled.
+// Package address checks the text of hosts and ports, before anything is dialled.
 package address
 
 import (
@@ -9,7 +9,7 @@ import (
 	"unicode"
 )
 
-// IsHost says whether s may be a host name or is an IP address.
+// IsHost reports whether s may be a host name or is an IP address.
 func IsHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -19,13 +19,13 @@ func IsHost(s string) bool {
 	})
 }
 
-// IsHostPort says whether s is host:port, with an IPv6 address in brackets.
+// IsHostPort reports whether s is host:port, with an IPv6 address in brackets.
 func IsHostPort(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	return err == nil && IsHost(host) && IsPort(port)
 }
 
-// IsPort says whether s is a number from 1 to 65535.
+// IsPort reports whether s is a number from 1 to 65535.
 func IsPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0

@@ -25,8 +25,8 @@ func aclCommand(std run.Streams) *cobra.Command {
 	return c
 }
 
-// acl prints the rules that running an app needs, where the configuration says
-// that Redis is.
+// acl prints the rules that running an app needs, for the Redis that the configuration
+// names.
 func acl(file string, panel bool, args []string, std run.Streams) error {
 	cfg := config.Default()
 	if file != "" {
@@ -42,7 +42,7 @@ func acl(file string, panel bool, args []string, std run.Streams) error {
 	case panel:
 		name = "panel"
 	case len(args) > 1:
-		return &usageError{"acl wants one name, and more comes behind it", aclUsage}
+		return &usageError{"acl takes one name only", aclUsage}
 	case len(args) == 1:
 		name = args[0]
 	case file != "" && cfg.CheckRun() == nil:

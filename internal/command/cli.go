@@ -16,7 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// usageError is a command line that makes no sense.
+// usageError is a wrong command line, with a hint how to mend it.
 type usageError struct{ msg, hint string }
 
 func (e *usageError) Error() string { return e.msg }
@@ -44,8 +44,8 @@ func complain(w io.Writer, tool string, err error) int {
 	return process.ExitFailed
 }
 
-// execute runs the command that args, without the tool's own name, call. wrongFlag says
-// what becomes of a flag that is wrong.
+// execute runs the command that args, without the tool's own name, call. wrongFlag handles
+// the error of a wrong flag.
 func execute(root *cobra.Command, args []string, std run.Streams, wrongFlag func(*cobra.Command, error) error) error {
 	prepareTree(root)
 	root.SetFlagErrorFunc(wrongFlag)
@@ -55,15 +55,15 @@ func execute(root *cobra.Command, args []string, std run.Streams, wrongFlag func
 	return root.Execute()
 }
 
-// Execute runs the command that args, without the tool's own name, call of a tool that is
-// defined elsewhere. It tells an error as all tools do, and returns the exit status.
+// Execute runs the command that args, without the tool's own name, call, for a tool that
+// another package defines. It prints an error as all tools do, and returns the exit status.
 func Execute(root *cobra.Command, args []string, std run.Streams) int {
 	return complain(std.Stderr, root.Name(), execute(root, args, std, flagError))
 }
 
-// prepareTree sets what all commands have in common.
+// prepareTree sets the fields that all commands have in common.
 func prepareTree(c *cobra.Command) {
-	c.Args = cobra.ArbitraryArgs // each command says itself what is wrong with them
+	c.Args = cobra.ArbitraryArgs // each command checks them itself
 	c.SilenceErrors, c.SilenceUsage, c.DisableFlagsInUseLine = true, true, true
 	c.CompletionOptions.DisableDefaultCmd = true
 	c.SetHelpFunc(showHelp)
@@ -74,8 +74,8 @@ func prepareTree(c *cobra.Command) {
 	}
 }
 
-// longFlags returns args with two dashes where long flags have one: the tools have always
-// taken both.
+// longFlags returns args with two dashes before long flags that have one: the tools have
+// always accepted both.
 func longFlags(root *cobra.Command, args []string) []string {
 	known := make(map[string]*pflag.Flag)
 	for _, c := range append(root.Commands(), root) {
@@ -86,7 +86,7 @@ func longFlags(root *cobra.Command, args []string) []string {
 			}
 		})
 	}
-	args = append([]string{}, args...) // never nil, for which cobra takes this process's own
+	args = append([]string{}, args...) // never nil: cobra would use os.Args
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
 		dashless := strings.TrimLeft(args[i], "-")
 		name, _, valued := strings.Cut(dashless, "=")
@@ -104,8 +104,8 @@ func longFlags(root *cobra.Command, args []string) []string {
 	return args
 }
 
-// flagError says what is wrong with a flag. It never shows the value, nor what may be one:
-// that may hold a password.
+// flagError returns the error for a wrong flag. It never shows a value, nor text that may be
+// one: it may hold a password.
 func flagError(c *cobra.Command, err error) error {
 	hint := "see " + c.CommandPath() + " --help"
 	if !c.HasParent() && c.HasSubCommands() {
@@ -118,7 +118,7 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		name, shown := unknown.GetSpecifiedName(), "--"+unknown.GetSpecifiedName()
 		if short := unknown.GetSpecifiedShortnames(); short != "" {
-			// Of -psecret only the p is a name.
+			// In -psecret only the p is a name.
 			name, _, _ = strings.Cut(short, "=")
 			shown = "-" + string([]rune(unknown.GetSpecifiedName())[:1])
 		}
@@ -129,7 +129,7 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		f, cause := invalid.GetFlag(), invalid.Unwrap()
 		var wrong *config.Error
-		if errors.As(cause, &wrong) { // which names the flag itself
+		if errors.As(cause, &wrong) { // its text names the flag already
 			return &usageError{wrong.Error(), hint}
 		}
 		text := cause.Error()
@@ -153,7 +153,7 @@ func dashed(f *pflag.Flag) string {
 	return "--" + f.Name
 }
 
-// nearestFlag returns the flag that name most likely was meant to be, with its dashes, or "".
+// nearestFlag returns the flag that name most likely means, with its dashes, or "".
 func nearestFlag(c *cobra.Command, name string) string {
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -167,7 +167,7 @@ func nearestFlag(c *cobra.Command, name string) string {
 	return ""
 }
 
-// nearestCommand returns a hint at the subcommand that name most likely was meant to be, or "".
+// nearestCommand returns a hint at the subcommand that name most likely means, or "".
 func nearestCommand(root *cobra.Command, name string) string {
 	var names []string
 	for _, c := range root.Commands() {
@@ -179,8 +179,7 @@ func nearestCommand(root *cobra.Command, name string) string {
 	return ""
 }
 
-// showHelp prints a command's help. Example has its forms, a line each, and Long, if there
-// is any, stands at the end.
+// showHelp prints a command's help. Example has its forms, one a line; Long comes last.
 func showHelp(c *cobra.Command, _ []string) {
 	w := c.OutOrStdout()
 	fmt.Fprintf(w, "%s\n\nusage:\n", c.Short)
@@ -200,17 +199,17 @@ func showHelp(c *cobra.Command, _ []string) {
 	}
 }
 
-// A setting is a flag that sets something which reads text.
+// A setting is a flag whose text goes to a function.
 type setting struct {
 	set   func(string) error
-	unset string // what holds without the flag, for help
+	unset string // unset: the default, for help
 }
 
 func (s setting) Set(text string) error { return s.set(text) }
 func (s setting) String() string        { return s.unset }
 func (setting) Type() string            { return "value" }
 
-// choice adds a flag that takes one of a few words.
+// choice adds a flag that accepts one of a few words.
 func choice(c *cobra.Command, to *string, name, usage string, words ...string) {
 	chosen := func(s string) error {
 		if !slices.Contains(words, s) {
@@ -223,7 +222,7 @@ func choice(c *cobra.Command, to *string, name, usage string, words ...string) {
 	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// oneOf says which words there are, and which one s is near to.
+// oneOf returns the message that s is none of words, with the nearest of them.
 func oneOf(s string, words []string) string {
 	text := "must be " + config.Either(words)
 	if near := config.Nearest(s, words); near != "" {
@@ -232,7 +231,7 @@ func oneOf(s string, words []string) string {
 	return text
 }
 
-// A whereabouts is the flags that say where Redis is.
+// A whereabouts has the flags for Redis's address.
 type whereabouts struct{ file, url string }
 
 func (w *whereabouts) flags(c *cobra.Command) {
@@ -240,8 +239,8 @@ func (w *whereabouts) flags(c *cobra.Command) {
 	c.Flags().StringVar(&w.url, "redis", "", "`URL` of Redis: redis://, rediss:// or unix://; without it and --config, $REDIS_URL")
 }
 
-// load returns the configuration of the file, if there is one, with the address that flag
-// or environment say.
+// load returns the configuration of the file or else the default, with the address of flag
+// or environment.
 func (w *whereabouts) load() (*config.Config, error) {
 	cfg := config.Default()
 	if w.file != "" {
@@ -261,8 +260,8 @@ func (w *whereabouts) load() (*config.Config, error) {
 	return cfg, cfg.Check()
 }
 
-// colourful says whether to colour what is printed to f: as --color says, else on a
-// terminal that can, unless NO_COLOR is set (no-color.org).
+// colourful reports whether to colour output to f: as --color says, else on a capable
+// terminal unless NO_COLOR is set (no-color.org).
 func colourful(mode string, f *os.File) bool {
 	switch mode {
 	case "always":
@@ -273,5 +272,5 @@ func colourful(mode string, f *os.File) bool {
 	return os.Getenv("NO_COLOR") == "" && capable(f)
 }
 
-// capable says whether f is a terminal that obeys control sequences.
+// capable reports whether f is a terminal that obeys control sequences.
 func capable(f *os.File) bool { return run.IsTerminal(f) && os.Getenv("TERM") != "dumb" }

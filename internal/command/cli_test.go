@@ -14,7 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// definitions are the definitions of the tools.
+// definitions returns the command lines of the tools.
 func definitions() []*cobra.Command {
 	tools := []*cobra.Command{
 		wrappCommand(run.Streams{}, nil, func(*config.Config, bool) error { return nil }),
@@ -26,7 +26,7 @@ func definitions() []*cobra.Command {
 	return tools
 }
 
-// TestCompletion has the shells complete what a person began.
+// TestCompletion has the shells complete half-typed command lines.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	shell := func(name string, args ...string) string {
-		cmd := exec.Command(lookIn(dir, name), args...)
+		cmd := exec.Command(programIn(dir, name), args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 		out, err := cmd.Output() // bash complains that Tab was not pressed
@@ -90,7 +90,7 @@ press() {
 			t.Errorf("%s: %q, want %q", tt.press, got, tt.want)
 		}
 	}
-	// The scripts are of the shell's own syntax, where the shell is there.
+	// Each installed shell accepts the syntax of its script.
 	for name, check := range map[string][]string{"zsh": {"-n"}, "fish": {"--no-execute"}} {
 		script := filepath.Join(dir, name+".completion")
 		if err := os.WriteFile(script, []byte(shell("wrapp", "completion", name)), 0o600); err != nil {
@@ -102,8 +102,8 @@ press() {
 	}
 }
 
-// lookIn returns the program in dir, if it is there, else name.
-func lookIn(dir, name string) string {
+// programIn returns the program's path in dir, if it exists there, else name.
+func programIn(dir, name string) string {
 	if file := filepath.Join(dir, name); exists(file) {
 		return file
 	}

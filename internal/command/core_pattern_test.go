@@ -35,7 +35,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 			corePattern(t, tt.pattern, tt.usesPID)
 			c := crash(t, s, fmt.Sprintf("pattern-%d", i), "", nil, debug, "segv")
 			contains(t, c.one(t), "SIGSEGV", tt.says)
-			// Other tests' apps may leave cores there just now, by their own names.
+			// Apps of other tests may leave cores there, too, with names of their own.
 			files, _ := filepath.Glob(fmt.Sprintf("%s/core-pattern-%d-*", dir, i))
 			if left := c.left(t); len(left)+len(files) > 0 {
 				t.Errorf("left behind: %q, %v", left, files)
@@ -54,7 +54,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 		}
 	})
 	t.Run("not ours", func(t *testing.T) {
-		// What others leave where cores go is looked at and left alone.
+		// wrapp leaves other programs' files in the directory of cores alone.
 		corePattern(t, dir+"/core.%p", "0")
 		if err := exec.Command(debug, "segv").Run(); err == nil {
 			t.Fatal("it did not crash")
@@ -72,21 +72,21 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 				t.Errorf("it is not there any more: %v", err)
 			}
 		}
-		// Other tests' apps may leave theirs there, too.
+		// Apps of other tests may leave cores there, too.
 		if files, _ := filepath.Glob(dir + "/core-ours-*"); len(files) > 0 {
 			t.Errorf("left behind: %q", files)
 		}
 	})
 }
 
-// testHandler has a handler store cores where systemd-coredump does, late.
+// testHandler has a slow handler store cores where systemd-coredump does.
 func testHandler(t *testing.T, s *redistest.Server, debug string) {
 	const store = "/var/lib/systemd/coredump"
 	if files, _ := os.ReadDir(store); len(files) > 0 {
 		t.Skip("there are cores in the store already")
 	}
 	handler := filepath.Join(t.TempDir(), "handler")
-	// Other programs that crash just now are handled, too: at the same time, by other names.
+	// The handler may run for other programs at the same time; their cores have other names.
 	handles := func(script string) {
 		t.Helper()
 		if err := os.WriteFile(handler+".new", []byte(script), 0o644); err != nil {
@@ -103,7 +103,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for range 100 { // while the cores of others are still on their way
+		for range 100 { // the handler may still store cores of other programs
 			files, _ := filepath.Glob(store + "/*core.*.0.wrapp-test.*")
 			for _, f := range files {
 				os.Remove(f)
@@ -166,8 +166,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 	}
 }
 
-// TestDump has a pool that gets no heartbeat dump the app, which goes on or is
-// stopped.
+// TestDump has a pool without heartbeats dump the app, which goes on or is stopped.
 func TestDump(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -195,7 +194,7 @@ func TestDump(t *testing.T) {
 	}
 }
 
-// limitedGroup makes a cgroup that may have 200 MB, and removes it when the test has ended.
+// limitedGroup makes a cgroup limited to 200 MB, and removes it when the test has ended.
 func limitedGroup(t *testing.T, name string) (group string) {
 	t.Helper()
 	group, limit := "/sys/fs/cgroup/"+name, "memory.max"

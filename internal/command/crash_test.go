@@ -16,9 +16,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCrash crashes programs in every way that the kernel reports. What changes
-// the machine's core pattern comes first, one after another; no test besides may
-// wait for the pattern, as this one would then wait for its turn.
+// TestCrash crashes programs in every way that the kernel reports. The parts that change the
+// machine's core pattern come first, one after another. No other test may wait for the
+// pattern: this one would then have to wait for its turn.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	canDump(t)
@@ -60,7 +60,7 @@ func TestCrash(t *testing.T) {
 			if left := c.left(t); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
-			// The first marker's time names the run.
+			// The time in the first marker names the run.
 			if info := s.Messages("logs:app:" + tt.name + ":info"); info[0] != "{{__NEW_RUN_"+r.Fields["run"]+"}}" {
 				t.Errorf("run %q, but %q", r.Fields["run"], info[0])
 			}
@@ -146,7 +146,7 @@ func TestCrash(t *testing.T) {
 	t.Run("elsewhere", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		// wrapp looks where the app works once a second at least, and nothing shows when it has.
+		// wrapp checks the app's working directory at least once a second; the test cannot see when.
 		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:5000", "segv")
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
 		if files, _ := os.ReadDir(dir); len(files) > 0 {
@@ -183,10 +183,10 @@ func TestCrash(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		path, _ := fifo(t)
-		looked := closings(t, dir)
+		examined := closings(t, dir)
 		var crashed sync.WaitGroup
 		crashed.Go(func() {
-			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the app, which waits for its end
+			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the app opens it; Close lets the app go on
 			if err != nil {
 				t.Error(err)
 				return
@@ -200,7 +200,7 @@ func TestCrash(t *testing.T) {
 					t.Errorf("a stranger left no core: %v", stranger.ProcessState)
 					return
 				}
-				looked("core") // the watch has found out that it is a stranger's
+				examined("core") // wrapp has read the core, and seen that it is a stranger's
 			}
 		})
 		c := crash(t, s, "stranger", fmt.Sprintf("dir = %q", dir), nil, debug, "await:"+path, "segv")
@@ -214,8 +214,8 @@ func TestCrash(t *testing.T) {
 		for _, r := range c.reports {
 			kinds[r.Fields["kind"]] = r.Fields["signal"]
 		}
-		// Both cores have the same name, and the second is written over the
-		// first if that has not been found yet.
+		// Both cores have the same name. The second replaces the first if wrapp has not found
+		// that yet.
 		if kinds["signal"] != "SIGABRT" || len(c.reports) > 2 {
 			t.Errorf("%v", kinds)
 		}

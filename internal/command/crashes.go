@@ -21,7 +21,7 @@ import (
 
 const crashesUsage = "wrapp crashes [FLAGS] NAME [SIGNATURE]"
 
-// A crashesQuery is what `wrapp crashes` was asked.
+// A crashesQuery has the flags and arguments of `wrapp crashes`.
 type crashesQuery struct {
 	where     whereabouts
 	all       bool
@@ -46,7 +46,7 @@ A name may be left out where --config says it.`,
 	return c
 }
 
-// print prints the groups, or a report.
+// print prints the groups or a report.
 func (q *crashesQuery) print(args []string, std run.Streams) error {
 	cfg, err := q.where.load()
 	if err != nil {
@@ -56,7 +56,7 @@ func (q *crashesQuery) print(args []string, std run.Streams) error {
 	case q.all && len(args) > 0:
 		return &usageError{"--all reads every app: name none", crashesUsage}
 	case len(args) > 2:
-		return &usageError{"crashes wants one name and one signature, and more comes behind them", crashesUsage}
+		return &usageError{"crashes takes one name and one signature only", crashesUsage}
 	case len(args) == 2:
 		q.name, q.signature = args[0], strings.ToLower(args[1])
 	case len(args) == 1:
@@ -146,7 +146,7 @@ func (q *crashesQuery) printReport(ctx context.Context, client *redisconn.Client
 	return quiet(err)
 }
 
-// stamp is a time as JSON documents have it: RFC 3339 in UTC, with milliseconds.
+// stamp returns a time for JSON documents: RFC 3339 in UTC, with milliseconds.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 func writeDocument(w io.Writer, document any) error {
@@ -178,7 +178,7 @@ func writeCrashes(w io.Writer, groups []journal.Crashes) error {
 	return writeDocument(w, map[string]any{"crashes": all})
 }
 
-// tableCrashes writes a line for each group, for people.
+// tableCrashes writes a line for each group.
 func tableCrashes(w io.Writer, groups []journal.Crashes, apps bool) error {
 	if len(groups) == 0 {
 		_, err := fmt.Fprintln(w, "no crashes")

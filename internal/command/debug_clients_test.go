@@ -13,8 +13,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestDebugSilent has clients come that are no debuggers. The app stays where it
-// is, for the debugger that comes then.
+// TestDebugSilent has clients connect that are no debuggers. The app stays paused for the
+// debugger that connects later.
 func TestDebugSilent(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -37,7 +37,7 @@ func TestDebugSilent(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Neither does more than a packet's length without a beginning wait for more.
+	// The connection also ends after more bytes than a packet has, without its first character.
 	long := dial(strings.Repeat("x", 4<<10))
 	if _, err := io.ReadAll(long); err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Error(err)
@@ -49,8 +49,8 @@ func TestDebugSilent(t *testing.T) {
 	saysNone(t, d.said(), `turned away`)
 }
 
-// TestDebugAgain comes back as soon as it has left, when the session before is not
-// over yet.
+// TestDebugAgain connects again right after it has left, while the last session is still
+// ending.
 func TestDebugAgain(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -73,8 +73,8 @@ func TestDebugAgain(t *testing.T) {
 	saysNone(t, d.said(), `turned away`)
 }
 
-// TestDebugDeaf has a client go that has asked for more than it listened to, so that
-// all between it and gdbserver is full in both directions.
+// TestDebugDeaf has a client leave that sends and does not read, so that all buffers between
+// it and gdbserver are full in both directions.
 func TestDebugDeaf(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -95,8 +95,7 @@ func TestDebugDeaf(t *testing.T) {
 	d.runs(letEnd)
 }
 
-// TestDebugHalf stops wrapp when a client has said half a packet, and when another
-// has said nothing.
+// TestDebugHalf stops wrapp when one client has sent half a packet, and another nothing.
 func TestDebugHalf(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -19,16 +19,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// deny in the environment of this test binary has it take something from itself
-// before it is wrapp: "ptrace" and "attach" by a seccomp filter, as a container
-// engine does, and "capability", CAP_SYS_PTRACE.
+// deny, set in the environment, names a right that this test binary gives up before it acts
+// as wrapp: "ptrace" and "attach" by a seccomp filter, as a container engine does, or
+// "capability", CAP_SYS_PTRACE.
 const deny = "TEST_DENY"
 
-// denied executes this binary again, without what $TEST_DENY names.
+// denied executes this binary again, without the right that $TEST_DENY names.
 func denied() {
 	what := os.Getenv(deny)
 	os.Unsetenv(deny)
-	runtime.LockOSThread() // a filter is the thread's, and stays with what it executes
+	runtime.LockOSThread() // a filter belongs to its thread, and survives exec
 	var err error
 	switch what {
 	case "ptrace":
@@ -54,7 +54,7 @@ func denied() {
 
 const refuse = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 
-// filter has a program decide about ptrace(2) and allows all other system calls.
+// filter installs a program that decides about ptrace(2); other system calls are allowed.
 func filter(ptrace ...unix.SockFilter) error {
 	const number = 0 // where the system call's number is
 	program := append([]unix.SockFilter{
@@ -72,7 +72,7 @@ func filter(ptrace ...unix.SockFilter) error {
 	return nil
 }
 
-// TestDebugCannot wants 125, one line that says what to do, and no app.
+// TestDebugCannot expects status 125, one line that says what to do, and no app.
 func TestDebugCannot(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -137,8 +137,8 @@ func TestDebugUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Written by another process: what one of ours has open for writing, be it a child that
-	// is just being made, cannot be executed.
+	// Another process writes the copy: a file cannot be executed while a process of ours, even
+	// a child that is just being made, has it open for writing.
 	copied := func() string {
 		file := filepath.Join(t.TempDir(), "target")
 		if out, err := exec.Command("cp", compiled(t), file).CombinedOutput(); err != nil {
@@ -153,8 +153,8 @@ func TestDebugUser(t *testing.T) {
 	if err := os.Chmod(unreadable, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	// Where yama limits ptrace, which it does by default on Ubuntu but cannot be
-	// made to in a test, a process needs the capability to trace another's child.
+	// Under yama, Ubuntu's default, a process needs the capability to trace another's child. A
+	// test cannot turn yama on, so a script stands in for it.
 	yama := filepath.Join(t.TempDir(), "gdbserver")
 	text := `#!/bin/sh
 grep -q '^CapEff:.*0000080000$' /proc/self/status || { echo "Cannot attach to process $4: Operation not permitted (1)" >&2; exit 1; }
@@ -167,7 +167,7 @@ exec ` + gdbserver + ` "$@"
 	for _, row := range []struct {
 		name, file string
 		env        []string
-		cannot     string // why
+		cannot     string // the error, if it cannot be debugged
 	}{
 		{"with everything", plain, nil, ""},
 		{"without CAP_SYS_PTRACE", plain, []string{deny + "=capability"}, ""},
@@ -214,7 +214,7 @@ exec ` + gdbserver + ` "$@"
 // (capability.h, struct vfs_cap_data).
 var netRaw = []byte{1, 0, 0, 2, 0, 1 << (unix.CAP_NET_RAW - 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-// public lets every user reach a file in a test's directory.
+// public lets every user reach a file in the test's directory.
 func public(file string) string {
 	for dir := filepath.Dir(file); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		os.Chmod(dir, 0o755)
@@ -222,7 +222,7 @@ func public(file string) string {
 	return file
 }
 
-// gdbserver is the pid of the app's gdbserver.
+// gdbserver returns the pid of the app's gdbserver.
 func (d *debugged) gdbserver() string {
 	status, _ := os.ReadFile("/proc/" + d.app + "/status")
 	_, after, _ := strings.Cut(string(status), "\nTracerPid:\t")
@@ -270,7 +270,7 @@ cat /proc/self/personality; for fd in /proc/self/fd/*; do readlink $fd; done | s
 	}
 }
 
-// TestDebugFlag gives the flag in all its forms.
+// TestDebugFlag tries all forms of the flag.
 func TestDebugFlag(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{

@@ -17,7 +17,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// waiting starts the target so that it runs until it is stopped or let end.
+// waiting starts the target, which runs until it is stopped or letEnd is called.
 func waiting(t *testing.T, s *redistest.Server, args ...string) (d *debugged, file string, letEnd func()) {
 	t.Helper()
 	file = compiled(t)
@@ -30,7 +30,7 @@ func waiting(t *testing.T, s *redistest.Server, args ...string) (d *debugged, fi
 	}
 }
 
-// runs wants the app to run, untraced, and then to end by itself.
+// runs checks that the app runs, untraced, and then lets it end by itself.
 func (d *debugged) runs(letEnd func()) {
 	d.t.Helper()
 	d.eventuallyState("SR")
@@ -43,7 +43,7 @@ func (d *debugged) runs(letEnd func()) {
 	d.ends(5)
 }
 
-// TestDebugDetach lets an app run on and comes back to it.
+// TestDebugDetach detaches from an app and connects again.
 func TestDebugDetach(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -130,7 +130,7 @@ func TestDebugKill(t *testing.T) {
 	})
 }
 
-// atPrompt waits until gdb has come to hold.
+// atPrompt waits until gdb executes hold.
 func (d *debugged) atPrompt() {
 	d.t.Helper()
 	eventually(d.t, "gdb is at its prompt", func() bool {
@@ -142,8 +142,7 @@ func (d *debugged) atPrompt() {
 	}
 }
 
-// ticked waits until the app has been at tick several times, and so at what gdb has set
-// there.
+// ticked waits until the app has called tick several times, and so met a breakpoint there.
 func (d *debugged) ticked() {
 	d.t.Helper()
 	eventually(d.t, "the app has ticked", func() bool {
@@ -156,8 +155,8 @@ func (d *debugged) ticked() {
 	})
 }
 
-// TestDebugLost has the client die in every situation. The app runs on, and is
-// not killed by a breakpoint that was left behind.
+// TestDebugLost has the client die in every situation. The app runs on, and a breakpoint
+// that stayed behind does not kill it.
 func TestDebugLost(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -194,7 +193,7 @@ func TestDebugLost(t *testing.T) {
 	}
 }
 
-// TestDebugTerm stops wrapp while the app is held or debugged.
+// TestDebugTerm stops wrapp while the app is paused or debugged.
 func TestDebugTerm(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -231,7 +230,7 @@ func TestDebugTerm(t *testing.T) {
 	}
 }
 
-// TestDebugInterrupt sends a paused app what ends it.
+// TestDebugInterrupt sends a paused app a signal that ends it.
 func TestDebugInterrupt(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -250,8 +249,8 @@ func TestDebugInterrupt(t *testing.T) {
 	}
 }
 
-// TestDebugLostAnyTime has the client die while it and gdbserver talk. It cannot
-// fail for being early or late, but finds a moment that is not taken care of.
+// TestDebugLostAnyTime has the client die at random moments of its talk with gdbserver, to
+// find one that wrapp does not handle. Timing alone cannot make it fail.
 func TestDebugLostAnyTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -272,8 +271,8 @@ func TestDebugLostAnyTime(t *testing.T) {
 	}
 }
 
-// TestDebugPools looks at a health pool without beats: it keeps its health
-// while the app is held, and loses it while the app runs.
+// TestDebugPools has a health pool without beats: it keeps its health while the app is
+// paused, and loses it while the app runs.
 func TestDebugPools(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -311,7 +310,7 @@ port = %s
 	if got := health(); got != "500" {
 		t.Errorf("health %s after 1.5 s of pause, want 500", got)
 	}
-	// What wrapp has said is taken before it is let go.
+	// wrapp's output is copied before the app runs on.
 	held := filepath.Join(t.TempDir(), "held")
 	out := d.debug(file, "break tick", "continue", "shell sleep 2; cp '"+d.stderr+"' '"+held+"'", "delete 1", "detach")
 	saysAll(t, out, `^Breakpoint 1, tick`)
@@ -327,7 +326,7 @@ port = %s
 	d.ends(5)
 }
 
-// TestDebugExec debugs a script that becomes another program, as entrypoints do.
+// TestDebugExec debugs a script that executes another program, as entrypoints do.
 func TestDebugExec(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -336,7 +335,7 @@ func TestDebugExec(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// One breakpoint in the shell, which goes with it, and one in what follows.
+	// One breakpoint is in the shell, and goes with it; one is in the next program.
 	commands := []string{"break execve", "continue", "set breakpoint pending on", "break tick", "continue"}
 	for _, row := range []struct {
 		name string

@@ -19,9 +19,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// target is an app to debug. It ends as its first argument says; "wait" ends
-// with 9 on SIGTERM and with 5 when the file of its second argument is there. It says when
-// it has been at tick several times.
+// target is an app to debug. Its first argument says how it ends: "wait" ends with 9 on
+// SIGTERM, and with 5 when the file of its second argument exists. It writes a line after
+// several calls of tick.
 const target = `
 #include <signal.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
 }
 `
 
-// compiled is the target, compiled with further flags: once for all tests.
+// compiled returns the target, compiled with further flags, once for all tests.
 func compiled(t *testing.T, flags ...string) string {
 	t.Helper()
 	key := strings.Join(flags, " ")
@@ -82,7 +82,7 @@ func compiled(t *testing.T, flags ...string) string {
 	return file
 }
 
-// targets are the builds of the target, by their flags.
+// targets has the builds of the target, by their flags.
 var targets sync.Map
 
 // A debugged run is a wrapp that was started with --debug.
@@ -94,7 +94,7 @@ type debugged struct {
 	cmd    *exec.Cmd
 	stderr string     // a file
 	app    string     // pid
-	ended  chan error // what Wait said
+	ended  chan error // result of Wait
 }
 
 // debugRun starts a command under wrapp --debug on a free port. args are flags
@@ -163,7 +163,7 @@ func (d *debugged) paused() *debugged {
 	return d
 }
 
-// state is the state of the app in /proc, "" if it is gone.
+// state returns the app's state in /proc, "" if it is gone.
 func (d *debugged) state() string {
 	text, _ := os.ReadFile("/proc/" + d.app + "/stat")
 	_, after, _ := strings.Cut(string(text), ") ")
@@ -182,13 +182,13 @@ func (d *debugged) eventuallyState(states string) {
 	})
 }
 
-// hold is a command with which gdb does not go on: atPrompt waits until it has come there.
+// hold is a command at which gdb stays; atPrompt waits until gdb executes it.
 const hold = "shell exec sleep 600"
 
-// prompt is the name of the file that a gdb makes when it comes to hold.
+// prompt returns the name of the file that gdb makes when it executes hold.
 func (d *debugged) prompt() string { return d.stderr + ".prompt" }
 
-// gdb is a gdb that connects and executes commands.
+// gdb returns a gdb that connects and executes commands.
 func (d *debugged) gdb(file string, commands ...string) *exec.Cmd {
 	args := []string{"-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set sysroot /", "-iex", "set width 0"}
 	for _, c := range append([]string{"target remote 127.0.0.1:" + d.port}, commands...) {
@@ -220,14 +220,14 @@ func (d *debugged) debug(file string, commands ...string) string {
 	return string(out)
 }
 
-// term is SIGTERM to wrapp.
+// term sends SIGTERM to wrapp.
 func (d *debugged) term() {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-// ends waits for wrapp to end, wants this exit status and that nothing is left.
+// ends waits for wrapp to end, and checks its exit status and that no process is left.
 func (d *debugged) ends(want int) {
 	d.t.Helper()
 	select {
@@ -251,7 +251,7 @@ func (d *debugged) ends(want int) {
 	}
 }
 
-// commandLines are those of every process.
+// commandLines returns those of all processes.
 func commandLines(t *testing.T) (lines []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -283,9 +283,9 @@ func saysNone(t *testing.T, text string, patterns ...string) {
 	}
 }
 
-// atTheFirst checks that what gdb said of "info auxv" and "print/x $pc" is the first
-// instruction of a program: the loader's, if it has one. Addresses tell, since the names in
-// the loader are in a package of their own.
+// atTheFirst checks, in gdb's output of "info auxv" and "print/x $pc", that the program is at
+// its first instruction: the loader's, if it has one. It compares addresses, because the
+// loader's symbols are in a package of their own.
 func atTheFirst(t *testing.T, program, said string) {
 	t.Helper()
 	number := func(pattern string) uint64 {
@@ -367,7 +367,7 @@ func TestDebugFresh(t *testing.T) {
 			saysAll(t, out, row.shows...)
 			if row.exit < 128 {
 				saysAll(t, out, fmt.Sprintf(`exited with code 0?%d\]`, row.exit))
-				saysNone(t, out, `received signal`) // none that is ours
+				saysNone(t, out, `received signal`) // no signal of wrapp's
 			}
 			d.ends(row.exit)
 			lines := output(t, s, d.name)
@@ -378,7 +378,7 @@ func TestDebugFresh(t *testing.T) {
 	}
 }
 
-// TestDebugSays looks at what :status has, and at what ss shows.
+// TestDebugSays checks the entries on :status, and the output of ss.
 func TestDebugSays(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -425,7 +425,7 @@ func TestDebugSays(t *testing.T) {
 	}
 }
 
-// killGroupOf ends a gdb and what it has started.
+// killGroupOf ends a gdb and the processes that it has started.
 func killGroupOf(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
@@ -434,7 +434,7 @@ func killGroupOf(t *testing.T, cmd *exec.Cmd) {
 	cmd.Wait()
 }
 
-// TestDebugAddress listens where it was told to, and warns of what others reach.
+// TestDebugAddress: wrapp listens on the configured address, and warns if others reach it.
 func TestDebugAddress(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

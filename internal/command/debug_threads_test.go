@@ -10,8 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// threadsApp is a Go app with several threads. It ends with 9 on SIGTERM and with
-// 5 when the file of its argument is there.
+// threadsApp is a Go app with several threads. It ends with 9 on SIGTERM, and with 5 when
+// the file of its argument exists.
 const threadsApp = `package main
 
 import (
@@ -73,7 +73,7 @@ sys.stdout.flush()
 os._exit(5)
 `
 
-// TestDebugThreads comes, goes, is lost and stopped with apps of many threads.
+// TestDebugThreads connects, detaches, dies and stops, with apps of many threads.
 func TestDebugThreads(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -101,7 +101,7 @@ func TestDebugThreads(t *testing.T) {
 		}
 		for _, row := range []struct {
 			name     string
-			commands []string // of a client that is lost; nil: none
+			commands []string // of a client that dies; nil: no client
 			term     bool
 		}{
 			{"detached", nil, false},

@@ -18,7 +18,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// corePattern is coretest.Set, and skips the test where the kernel does not take the pattern.
+// corePattern calls coretest.Set, and skips the test if the kernel refuses the pattern.
 func corePattern(t *testing.T, pattern, usesPID string) {
 	t.Helper()
 	if err := coretest.Set(t, pattern, usesPID); err != nil {
@@ -26,7 +26,7 @@ func corePattern(t *testing.T, pattern, usesPID string) {
 	}
 }
 
-// canDump skips a test where cores cannot be had or their place not be set.
+// canDump skips a test if the machine makes no cores, or their place cannot be set.
 func canDump(t *testing.T) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -38,7 +38,7 @@ func canDump(t *testing.T) {
 	}
 }
 
-// dying is a C program that ends as its arguments say.
+// dying is a C program whose arguments say how it ends.
 const dying = `
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -103,8 +103,8 @@ int main(int argc, char **argv) {
 }
 `
 
-// fifo makes what the app waits for with "await:" or "fork:", and returns how to
-// have it go on. That waits for the app to have come so far.
+// fifo makes a FIFO for the arguments "await:" and "fork:". proceed waits until the app opens
+// it, and lets the app go on.
 func fifo(t *testing.T) (path string, proceed func()) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "go")
@@ -121,11 +121,11 @@ func fifo(t *testing.T) (path string, proceed func()) {
 	}
 }
 
-// program compiles it with further flags.
+// program returns dying, compiled with further flags.
 func program(t *testing.T, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	os.Chmod(filepath.Dir(dir), 0o755) // another user is to run it
+	os.Chmod(filepath.Dir(dir), 0o755) // another user runs it
 	file := filepath.Join(dir, "dying")
 	if err := os.WriteFile(file+".c", []byte(dying), 0o644); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func program(t *testing.T, flags ...string) string {
 	return file
 }
 
-// crashed is one run of an app under wrapp, and what came of it.
+// crashed is one run of an app under wrapp, with its results.
 type crashed struct {
 	exit    int
 	reports []redistest.Entry
@@ -150,7 +150,7 @@ func crash(t *testing.T, s *redistest.Server, name, settings string, env []strin
 	t.Helper()
 	dir := t.TempDir()
 	os.Chmod(dir, 0o777)
-	os.Chmod(filepath.Dir(dir), 0o755) // another user is to get there
+	os.Chmod(filepath.Dir(dir), 0o755) // another user works there
 	quoted := make([]string, len(app)-1)
 	for i, arg := range app[1:] {
 		quoted[i] = fmt.Sprintf("%q", arg)
@@ -181,7 +181,7 @@ func crash(t *testing.T, s *redistest.Server, name, settings string, env []strin
 	return c
 }
 
-// one is the only report there is, checked for what each has.
+// one returns the only report, and checks the fields that every report has.
 func (c crashed) one(t *testing.T) redistest.Entry {
 	t.Helper()
 	if len(c.reports) != 1 {
@@ -212,8 +212,8 @@ func contains(t *testing.T, r redistest.Entry, texts ...string) {
 	}
 }
 
-// closings watches a directory. What it returns waits until a file of that name there
-// was closed by a process that has only read it.
+// closings watches a directory. wait returns after a process has closed the file of that name
+// that it had only read.
 func closings(t *testing.T, dir string) (wait func(name string)) {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)

@@ -2,10 +2,10 @@ package command
 
 import "github.com/spf13/cobra"
 
-// Definitions are the definitions of wrapp and jettison_health.
+// Definitions returns the command lines of wrapp and jettison_health.
 var Definitions = definitions
 
-// Prepared is a definition with what all commands have.
+// Prepared returns a command after prepareTree.
 func Prepared(c *cobra.Command) *cobra.Command {
 	prepareTree(c)
 	return c

@@ -14,12 +14,12 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// A page is docs/format.md: its tables, by the heading of their first column.
+// A page has the tables of docs/format.md, by the heading of their first column.
 type page map[string][][]string
 
 var codes = regexp.MustCompile("`[^`]+`")
 
-// literals are what stands between backticks in a cell.
+// literals returns the texts between backticks in a cell.
 func literals(cell string) []string {
 	found := codes.FindAllString(cell, -1)
 	for i := range found {
@@ -79,7 +79,7 @@ func (p page) patterns(t *testing.T, title string) map[string]string {
 	return all
 }
 
-// form returns the expression for a cell that says what a value looks like.
+// form returns the expression for a cell that describes a value.
 func (p page) form(t *testing.T, cell string) *regexp.Regexp {
 	t.Helper()
 	var ways []string
@@ -118,13 +118,13 @@ func (p page) keyForm(t *testing.T, key string) *regexp.Regexp {
 	return regexp.MustCompile("^(?:" + b.String() + ")$")
 }
 
-// TestFormat holds what wrapp writes against the tables of docs/format.md: every key, field and
-// value is there, and everything there is written.
+// TestFormat compares wrapp's writing with the tables of docs/format.md: the page has every
+// key, field and value, and wrapp writes them all.
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	p, s := readPage(t), redistest.Start(t)
 
-	// An app that says everything an app can say, and ends.
+	// An app that writes output of every kind, and ends.
 	file := configure(t, s, shell("every", `
 echo "{{count}}{{level:-1.5}}{{__healthpool__main_beats}}plain"
 echo oops >&2
@@ -167,7 +167,7 @@ raise KeyError(7)`, path}
 	if err := again.Wait(); code(t, err) != 1 {
 		t.Fatal(err)
 	}
-	// A user to whom Redis does not give the hash.
+	// A user who may not write the hash.
 	if _, err := s.Dial(0).Do("ACL", "SETUSER", "older", "on", ">s3same", "+@all", "-hset", "~*"); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ raise KeyError(7)`, path}
 
 	for _, row := range p["Field"] {
 		where := literals(row[1])
-		if len(row) == 3 { // of a run
+		if len(row) == 3 { // a field of the run's hash
 			continue
 		}
 		if row[1] == "all" {
@@ -193,15 +193,15 @@ raise KeyError(7)`, path}
 		}
 		field := literals(row[0])[0]
 		if field == "core" || field == "build" {
-			continue // whether there is one is up to the machine
+			continue // depends on the machine
 		}
 		if !seen[where[0]+" "+field] {
-			t.Errorf("no entry on %s has the field %s that the page tells of", where[0], field)
+			t.Errorf("no entry on %s has the page's field %s", where[0], field)
 		}
 	}
 	for _, row := range p["Key"] {
 		if key := literals(row[0])[0]; !seen[key] && !strings.HasPrefix(key, "wrapp-run:") {
-			t.Errorf("Redis has no key %s, of which the page tells", key)
+			t.Errorf("Redis lacks the page's key %s", key)
 		}
 	}
 	for _, row := range p["Marker"] {
@@ -211,7 +211,7 @@ raise KeyError(7)`, path}
 	}
 }
 
-// check compares all that a Redis holds with the page, and returns what was seen of it.
+// check compares all that a Redis holds with the page, and returns the parts it has seen.
 func (p page) check(t *testing.T, s *redistest.Server) (seen map[string]bool) {
 	t.Helper()
 	seen = make(map[string]bool)

@@ -30,23 +30,22 @@ what follows the last colon.
 exit status: 0 if every pool has all its keys, and as much health as is wanted;
 1 otherwise.`
 
-// A healthQuery is what jettison_health was asked.
+// A healthQuery has the flags and arguments of jettison_health.
 type healthQuery struct {
 	cfg     *config.Config
-	args    []string // as they were given
+	args    []string // args: as they were given
 	pairs   []health.Pair
 	all     bool
 	format  string
 	least   *health.Threshold
 	timeout time.Duration
-	watch   time.Duration // 0: once
+	watch   time.Duration // watch: pause between two outputs; 0: only one
 
 	log        *slog.Logger
-	toldSingly bool // the user was told that a right is missing
+	toldSingly bool // toldSingly: the user was told that the right to MGET is missing
 }
 
-// A healthError is a failure that jettison_health prints; what is one of the
-// contract's.
+// A healthError is a failure that jettison_health prints; docs/health.md lists all what.
 type healthError struct {
 	what string
 	err  error
@@ -61,7 +60,7 @@ func failure(what string, err error) error { return &healthError{what, err} }
 func JettisonHealth(args []string, std run.Streams) int {
 	q := &healthQuery{format: "json", timeout: 5 * time.Second, log: eventlog.New(std.Stderr, "jettison_health", false)}
 	exit := 0
-	// What is wrong with a flag is printed as any other failure is.
+	// A wrong flag is printed like any other failure.
 	wrongFlag := func(c *cobra.Command, err error) error {
 		exit = q.print(std, nil, failure("Invalid arguments", flagError(c, err)))
 		return nil
@@ -72,8 +71,8 @@ func JettisonHealth(args []string, std run.Streams) int {
 	return exit
 }
 
-// healthCommand is the definition of the command line, which fills q. What goes wrong is
-// printed as the contract says, and exit set.
+// healthCommand returns the command line, which fills q. It prints failures as documents, and
+// sets exit.
 func healthCommand(q *healthQuery, std run.Streams, exit *int) *cobra.Command {
 	var where whereabouts
 	var showVersion bool
@@ -112,14 +111,14 @@ func healthCommand(q *healthQuery, std run.Streams, exit *int) *cobra.Command {
 	return c
 }
 
-// show prints the pools, once or again and again, and returns the exit status.
+// show prints the pools, once or repeatedly, and returns the exit status.
 func (q *healthQuery) show(std run.Streams) (exit int) {
 	ctx := UntilSignal()
 	clear := q.watch > 0 && q.format == "table" && capable(std.Stdout)
 	for {
 		readings, err := q.read(ctx)
 		if ctx.Err() != nil && q.watch > 0 {
-			return exit // as it was last printed
+			return exit // of the last output
 		}
 		if clear {
 			fmt.Fprint(std.Stdout, "\x1b[H\x1b[2J")
@@ -174,7 +173,7 @@ func positive(to *time.Duration) func(string) error {
 	}
 }
 
-// read asks Redis, and takes no longer than q.timeout.
+// read asks Redis, for q.timeout at most.
 func (q *healthQuery) read(ctx context.Context) ([]health.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
@@ -213,12 +212,12 @@ func (q *healthQuery) ask(ctx context.Context) ([]health.Reading, error) {
 	if conn.Singly() && !q.toldSingly {
 		q.toldSingly = true
 		user, _, _ := r.Credentials()
-		q.log.Warn(fmt.Sprintf("the user may not MGET, so each key is read for itself; this mends it: ACL SETUSER %s +mget", cmp.Or(user, "default")))
+		q.log.Warn(fmt.Sprintf("the user may not MGET, so each key is read by itself; this mends it: ACL SETUSER %s +mget", cmp.Or(user, "default")))
 	}
 	return readings, nil
 }
 
-// print shows the readings, or err in place of them, and returns the exit status.
+// print prints the readings, or err instead, and returns the exit status.
 func (q *healthQuery) print(std run.Streams, readings []health.Reading, err error) int {
 	var out bytes.Buffer
 	write := health.WriteJSON
@@ -243,7 +242,7 @@ func (q *healthQuery) print(std run.Streams, readings []health.Reading, err erro
 	return 0
 }
 
-// masked is args without those that may have a password in them.
+// masked returns args with those masked that may have a password in them.
 func masked(args []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
@@ -254,7 +253,7 @@ func masked(args []string) []string {
 	return args
 }
 
-// good says whether the readings are what is wanted.
+// good reports whether all pools exist and are healthy enough.
 func (q *healthQuery) good(readings []health.Reading) bool {
 	for i := range readings {
 		r := &readings[i]

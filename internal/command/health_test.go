@@ -32,19 +32,19 @@ func configure(t *testing.T, s *redistest.Server, text string) string {
 	return file
 }
 
-// shell is the [app] section that runs a script.
+// shell returns the [app] table that runs a script.
 func shell(name, script string) string {
 	return fmt.Sprintf("[app]\nexecutable = '/bin/sh'\nstream_name = '%s'\nargs = ['-c', '''%s''']\n", name, script)
 }
 
-// A poolView is what jettison_health prints of a pool.
+// A poolView is a pool in the output of jettison_health.
 type poolView struct {
 	Beats, Cap, Running, Exit, Health int64
 	Exists                            bool
 	Missing                           []string `json:"missing_keys"`
 }
 
-// pool asks jettison_health, the command itself.
+// pool returns a pool from the command jettison_health.
 func pool(t *testing.T, file, pair string) (p poolView, exit int) {
 	t.Helper()
 	out, err := tool(t, "jettison_health", "--config", file, pair).Output()
@@ -64,8 +64,8 @@ func begin(t *testing.T, cmd *exec.Cmd) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 }
 
-// TestPoolOfAnApp is the closed loop: an app, its pool, and jettison_health, which
-// says that the app is healthy until it is not.
+// TestPoolOfAnApp tests the whole loop: an app, its pool, and jettison_health, which reports
+// the app as healthy until it is not.
 func TestPoolOfAnApp(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -123,7 +123,7 @@ replenish_rate = 15
 		}
 	}
 
-	// Redis comes back with nothing.
+	// Redis comes back empty.
 	s.Down()
 	s.Up()
 	eventually(t, "published again", func() bool { p, _ := pool(t, file, "myapp:api"); return p.Exists && p.Beats == 1 })
@@ -138,7 +138,7 @@ replenish_rate = 15
 	}
 }
 
-// TestPoolEnds has apps end in their ways.
+// TestPoolEnds has apps end in several ways.
 func TestPoolEnds(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -173,8 +173,8 @@ func TestPoolEnds(t *testing.T) {
 	}
 }
 
-// TestOverwritten has an app beat in front of a progress bar, which never ends its
-// line: the bar is one entry at the end, but each marker counts at once.
+// TestOverwritten has an app write markers before a progress bar that never ends its line:
+// the bar is one entry at the end, but each marker counts at once.
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -199,7 +199,7 @@ cap = 10
 	}
 }
 
-// TestNobodyKeeps kills wrapp: the health of its pools goes by itself.
+// TestNobodyKeeps kills wrapp: the health of its pools expires.
 func TestNobodyKeeps(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -215,7 +215,7 @@ func TestNobodyKeeps(t *testing.T) {
 	})
 }
 
-// TestSources has a heartbeat come from everywhere.
+// TestSources tries heartbeats from every source.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -251,7 +251,7 @@ func TestSources(t *testing.T) {
 		want bool
 	}{
 		"output":   {"output", true},
-		"marker":   {"marker", false}, // the app says none
+		"marker":   {"marker", false}, // the app writes none
 		"web":      {web.URL + "/ok?a=b", true},
 		"early":    {web.URL + "/early", true},
 		"moved":    {web.URL + "/moved", true},
@@ -319,7 +319,7 @@ on_depleted = "stop"
 	}
 }
 
-// TestRefusedMarkers has an app declare what cannot be.
+// TestRefusedMarkers has an app declare impossible parameters.
 func TestRefusedMarkers(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -335,8 +335,8 @@ func TestRefusedMarkers(t *testing.T) {
 	}
 }
 
-// TestAwayAtTheEnd ends an app while Redis is away: wrapp ends too, and says what
-// is not published.
+// TestAwayAtTheEnd ends an app while Redis is away: wrapp ends too, and reports what it could
+// not publish.
 func TestAwayAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

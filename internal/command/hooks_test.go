@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// A hooked is the JSON that a hook was told.
+// A hooked is the JSON that a hook got.
 type hooked struct {
 	Version  int
 	Event    string
@@ -35,8 +35,8 @@ type hooked struct {
 	PID      int
 }
 
-// told reads what hooks were told, an object a line.
-func told(t *testing.T, file string) (events []hooked) {
+// hookEvents reads the JSON that hooks got, an object a line.
+func hookEvents(t *testing.T, file string) (events []hooked) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
@@ -52,7 +52,7 @@ func told(t *testing.T, file string) (events []hooked) {
 	return events
 }
 
-// TestHooks has an app crash, hang and use up its restarts; commands hear of it.
+// TestHooks has an app crash, hang and use up its restarts; each calls a command.
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -84,7 +84,7 @@ crash = `+hear+"\ndepleted = "+hear+"\ngave_up = "+hear+"\n")
 	if got := code(t, err); got != 3 {
 		t.Fatalf("exit status %d: %s", got, out)
 	}
-	events := told(t, heard)
+	events := hookEvents(t, heard)
 	of := func(event string) (all []hooked) {
 		for _, e := range events {
 			if e.Event == event {
@@ -117,8 +117,8 @@ crash = `+hear+"\ndepleted = "+hear+"\ngave_up = "+hear+"\n")
 	}
 }
 
-// TestHangingHook has a server take every request and answer none: neither the app, nor its
-// restarts, nor its lines, nor the end of wrapp wait for it.
+// TestHangingHook has a server that answers no request: neither the app, nor its restarts,
+// nor its lines, nor the end of wrapp wait for it.
 func TestHangingHook(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -216,7 +216,7 @@ func TestDroppedHook(t *testing.T) {
 		t.Errorf("exit status %d", got)
 	}
 	sum := 0
-	for _, e := range told(t, heard) {
+	for _, e := range hookEvents(t, heard) {
 		sum += e.Dropped
 		if e.Event != "dropped" || !strings.Contains(e.Text, "lines dropped: ") {
 			t.Errorf("%+v", e)
@@ -231,7 +231,7 @@ func TestDroppedHook(t *testing.T) {
 	}
 }
 
-// TestHookIsChecked has `wrapp check` warn of a command that wants a shell, and show no path
+// TestHookIsChecked has `wrapp check` warn of a command that needs a shell, and hide the path
 // of a URL.
 func TestHookIsChecked(t *testing.T) {
 	t.Parallel()

@@ -8,8 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestFileSizeLimit runs wrapp where files may not become large, and Redis is away: the
-// app is not made to suffer for what wrapp writes.
+// TestFileSizeLimit runs wrapp with a limit for the size of files, while Redis is away: the
+// limit on wrapp's own files does not hurt the app.
 func TestFileSizeLimit(t *testing.T) {
 	t.Parallel()
 	const n = 60_000 // more than memory holds

@@ -24,19 +24,19 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// lookBack is how many entries more than the last n are read to have the last n lines
-// whole; those of other streams and pipes stand between their pieces.
+// lookBack is how many more entries than n are read, so that the last n lines are whole:
+// entries of other streams and pipes stand between their pieces.
 const lookBack = 1000
 
 // retry is how long `wrapp logs -f` waits before it connects again.
 const retry = time.Second
 
-// rescan is how often `wrapp logs --all -f` looks for apps that have come.
+// rescan is how often `wrapp logs --all -f` searches for new apps.
 const rescan = 5 * time.Second
 
 const logsUsage = "wrapp logs [FLAGS] NAME..."
 
-// A logsQuery is what `wrapp logs` was asked.
+// A logsQuery has the flags of `wrapp logs`.
 type logsQuery struct {
 	where  whereabouts
 	all    bool
@@ -117,8 +117,8 @@ A name may be left out where --config says it.`,
 	return c
 }
 
-// grepError says what is wrong with a pattern, and of the pattern only the operator that
-// is wrong.
+// grepError returns the error for a wrong pattern. It shows only the wrong operator of the
+// pattern.
 func grepError(err error) error {
 	var wrong *syntax.Error
 	if !errors.As(err, &wrong) {
@@ -202,16 +202,16 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		if err != nil {
 			return err, nil
 		}
-		return nil, printer.Print(q.filter.Keep(joiner.Add(entries)))
+		return nil, printer.Print(q.filter.Select(joiner.Add(entries)))
 	})
 	if err != nil {
 		return quiet(err)
 	}
-	return quiet(printer.Print(q.filter.Keep(joiner.Rest())))
+	return quiet(printer.Print(q.filter.Select(joiner.Rest())))
 }
 
-// tail takes steps until ctx ends or one returns an err. It connects where client is nil, and
-// again where Redis was away, and closes the client.
+// tail calls step until ctx ends or step returns err. It connects if client is nil, and again
+// when Redis was away, and closes the client.
 func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
 	defer func() {
 		if client != nil {
@@ -256,14 +256,14 @@ func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisc
 	return nil
 }
 
-// last reads the last lines that are wanted. The joiner has what is held of the last one.
-// found says that there were entries.
+// last reads the last lines that the flags select. The joiner holds the pieces of an
+// incomplete line. found says that there were entries.
 func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *redisconn.Client) (lines []journal.Line, joiner *journal.Joiner, found bool, err error) {
 	raw := q.output == journal.Raw
 	for more := 0; ; more = 4*more + 16 {
 		ask := q.n + more
 		if q.n < 0 || !q.filter.All() || q.run != "" {
-			ask = -1 // the last n that are wanted may be far back
+			ask = -1 // the last n matching lines may be far back
 		}
 		entries, err := reader.Last(ctx, client, ask, q.since)
 		if err != nil {
@@ -282,14 +282,14 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 			break
 		}
 	}
-	lines = q.filter.Keep(lines)
+	lines = q.filter.Select(lines)
 	if q.n >= 0 && len(lines) > q.n {
 		lines = lines[len(lines)-q.n:]
 	}
 	return lines, joiner, found, nil
 }
 
-// quiet is err but for a reader of ours that went away, as head does.
+// quiet returns err, but nil if the reader of our output went away, as head does.
 func quiet(err error) error {
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
 		return nil

@@ -21,25 +21,25 @@ import (
 // saveEvery is how often the cursor file is written.
 const saveEvery = time.Second
 
-// A shipment is `wrapp logs --cursor`: it prints what streams have behind the places in the
-// cursor file, and moves these behind what it has printed.
+// A shipment is one `wrapp logs --cursor`: it prints the entries behind the places in the
+// cursor file, and moves the places behind what it has printed.
 type shipment struct {
 	*logsQuery
 	names   []string
 	places  *journal.Places
-	reader  *journal.Reader // nil: not begun, or Redis was away
+	reader  *journal.Reader // reader: nil before begin, and after Redis was away
 	joiner  *journal.Joiner
 	printer *journal.Printer
 	stdout  *os.File
 	log     *slog.Logger
 
 	scanned, saved time.Time
-	moved          bool                   // since the file was written
-	gaps           map[string]journal.Gap // to be told, by stream
-	denied, failed bool                   // told already
+	moved          bool                   // moved: the places have moved since saved
+	gaps           map[string]journal.Gap // gaps: not reported yet, by stream
+	denied, failed bool                   // denied, failed: the user was told
 }
 
-// checkCursor says which flags contradict --cursor.
+// checkCursor refuses flags that contradict --cursor.
 func (q *logsQuery) checkCursor(fs *pflag.FlagSet) error {
 	for _, name := range []string{"after", "lines", "run", "since", "until"} {
 		if q.cursor != "" && fs.Changed(name) {
@@ -49,7 +49,7 @@ func (q *logsQuery) checkCursor(fs *pflag.FlagSet) error {
 	return nil
 }
 
-// cursorError says what is wrong with a cursor file, and the way out.
+// cursorError returns the error for a cursor file, with the way out.
 func cursorError(file string, err error) error {
 	hint := "give a file in a directory that this user may write to"
 	switch {
@@ -63,8 +63,8 @@ func cursorError(file string, err error) error {
 	return &usageError{fmt.Sprintf("cursor %s: %v", file, err), hint}
 }
 
-// ship prints what comes behind the cursor. With --follow it waits for a Redis that is away, at
-// the start as well: it may be started before Redis.
+// ship prints the entries behind the cursor. With --follow it waits while Redis is away, also
+// at the start: it may be started before Redis.
 func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, names []string, printer *journal.Printer, log *slog.Logger, stdout *os.File) error {
 	places, err := journal.OpenPlaces(q.cursor)
 	if err != nil {
@@ -95,8 +95,8 @@ func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, names []string
 	}
 }
 
-// step prints what Next has. It returns whether there was something, and the errors of Redis
-// and of the output.
+// step prints the entries of Next. more says that there were any; away and output are the
+// errors of Redis and of the output.
 func (s *shipment) step(ctx context.Context, client *redisconn.Client) (more bool, away, output error) {
 	defer func() {
 		if away != nil {
@@ -121,17 +121,17 @@ func (s *shipment) step(ctx context.Context, client *redisconn.Client) (more boo
 		g.Entries += s.gaps[g.Key].Entries
 		s.gaps[g.Key] = g
 	}
-	if err := s.printer.Print(s.filter.Keep(s.joiner.Add(entries))); err != nil {
+	if err := s.printer.Print(s.filter.Select(s.joiner.Add(entries))); err != nil {
 		return false, nil, err
 	}
-	s.moved = s.places.Keep(s.reader, s.joiner) || s.moved
+	s.moved = s.places.Advance(s.reader, s.joiner) || s.moved
 	if time.Since(s.saved) >= saveEvery {
 		s.save()
 	}
 	return len(entries) > 0, nil, nil
 }
 
-// begin reads on, of apps that have come, and after Redis was away from the places again.
+// begin adds new apps to the reader. After Redis was away it makes a new one at the places.
 func (s *shipment) begin(ctx context.Context, client *redisconn.Client) error {
 	if s.all {
 		var err error
@@ -163,40 +163,40 @@ func (s *shipment) begin(ctx context.Context, client *redisconn.Client) error {
 	return nil
 }
 
-// save tells of gaps, and then writes the file, so that none is forgotten.
+// save first reports the gaps and then writes the file, so that no gap goes unreported.
 func (s *shipment) save() {
 	s.saved = time.Now()
 	for _, key := range slices.Sorted(maps.Keys(s.gaps)) {
-		s.tell(s.gaps[key])
+		s.reportGap(s.gaps[key])
 	}
 	clear(s.gaps)
 	if !s.moved {
 		return
 	}
-	s.stdout.Sync() // in vain for what is no file
+	s.stdout.Sync() // fails without harm if it is no file
 	if err := s.places.Save(); err != nil {
 		if !s.failed {
-			s.log.Warn("cursor is not kept; what was printed since will come again after a restart", "file", s.cursor, "error", err)
+			s.log.Warn("cursor is not saved; lines printed since then will come again after a restart", "file", s.cursor, "error", err)
 		}
 		s.failed = true
 		return
 	}
 	if s.failed {
-		s.log.Info("cursor is kept again", "file", s.cursor)
+		s.log.Info("cursor is saved again", "file", s.cursor)
 	}
 	s.moved, s.failed = false, false
 }
 
-func (s *shipment) tell(g journal.Gap) {
+func (s *shipment) reportGap(g journal.Gap) {
 	const trimmed = "entries were trimmed before they were read"
 	switch {
 	case g.Denied:
 		if !s.denied {
-			s.log.Warn("user may not XINFO STREAM, so entries that are trimmed before they are read are not noticed; give it +xinfo|stream")
+			s.log.Warn("user may not XINFO STREAM, so nothing warns of entries that are trimmed before they are read; give it +xinfo|stream")
 		}
 		s.denied = true
 	case g.Anew:
-		s.log.Warn("stream was deleted and begun anew; what it had before and was not read is gone", "stream", g.Key)
+		s.log.Warn("stream was deleted and begun anew; its unread entries are gone", "stream", g.Key)
 	case g.Entries == 0:
 		s.log.Warn("entries may have been trimmed before they were read; this Redis does not count them", "stream", g.Key)
 	case g.About:
@@ -206,7 +206,7 @@ func (s *shipment) tell(g journal.Gap) {
 	}
 }
 
-// endLine ends the last line of a file that is appended to, where that was cut off.
+// endLine writes a line end if stdout is a file whose last line was cut off.
 func endLine(stdout *os.File) error {
 	info, err := stdout.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
@@ -217,7 +217,7 @@ func endLine(stdout *os.File) error {
 		defer f.Close()
 		f.ReadAt(last, info.Size()-1)
 	}
-	if last[0] != '\n' { // or it may not be read, and an empty line does no harm
+	if last[0] != '\n' { // also if the file cannot be read: an empty line does no harm
 		_, err = stdout.Write([]byte{'\n'})
 	}
 	return err

@@ -27,7 +27,7 @@ type shipped struct {
 	Msg string `json:"msg"`
 }
 
-// ship runs `wrapp logs --cursor` once and returns what it printed and said.
+// ship runs `wrapp logs --cursor` once and returns its lines and its stderr.
 func ship(t *testing.T, s *redistest.Server, cursor string, args ...string) (lines []shipped, told string) {
 	t.Helper()
 	cmd := wrapp(t, append([]string{"logs", "--redis", s.URL(), "--output", "json", "--cursor", cursor}, args...)...)
@@ -60,8 +60,8 @@ func add(t *testing.T, c redis.Conn, app string, from, n, most int, fields ...an
 	}
 }
 
-// TestCursorKilled kills the reader again and again while apps write. Nothing is left out, and
-// what is repeated is what was printed last.
+// TestCursorKilled kills the reader again and again while apps write. No line is missing, and
+// only the last printed lines come twice.
 func TestCursorKilled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -136,7 +136,7 @@ func TestCursorKilled(t *testing.T) {
 	for row := range strings.Lines(string(text)) {
 		var l shipped
 		if err := json.Unmarshal([]byte(row), &l); err != nil {
-			torn++ // and begun anew behind it
+			torn++ // the next reader begins a new line
 			continue
 		}
 		number, ok := strings.CutPrefix(l.Msg, "line ")
@@ -169,8 +169,8 @@ func TestCursorKilled(t *testing.T) {
 	}
 }
 
-// TestCursorPieces ends between the pieces of a line: it comes whole when its last piece is there,
-// and what stands between its pieces comes again.
+// TestCursorPieces ends the reader between the pieces of a line. The line comes whole with its
+// last piece, and the entries between its pieces come again.
 func TestCursorPieces(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -213,8 +213,8 @@ func counts(t *testing.T, c redis.Conn, key string) bool {
 	return slices.ContainsFunc(state, func(name any) bool { return fmt.Sprintf("%s", name) == "entries-added" })
 }
 
-// TestCursorTrimmed trims before the reader comes, and while it reads too slowly: each entry is
-// printed or counted.
+// TestCursorTrimmed trims the stream before the reader starts, and while it is too slow: each
+// entry is printed or counted.
 func TestCursorTrimmed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -232,7 +232,7 @@ func TestCursorTrimmed(t *testing.T) {
 		}
 		if !counts {
 			want = ""
-			if tt.add >= most { // the entry that was read last is gone, and there may have been others behind it
+			if tt.add >= most { // the last entry that was read is gone, and perhaps others behind it
 				want = "wrapp: warning: entries may have been trimmed before they were read; this Redis does not count them stream=logs:app:a:info\n"
 			}
 		}
@@ -255,7 +255,7 @@ func TestCursorTrimmed(t *testing.T) {
 	if _, err := lines.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	add(t, c, "a", 1, added-1, most) // the pipe is full long before
+	add(t, c, "a", 1, added-1, most) // far more than the pipe holds
 	printed := 1
 	for last := fmt.Sprintf(`"msg":"line %d"`, added-1); ; printed++ {
 		line, err := lines.ReadString('\n')
@@ -284,8 +284,8 @@ func TestCursorTrimmed(t *testing.T) {
 	}
 }
 
-// TestCursorAnew deletes a stream: with an older clock the new one has smaller IDs than the
-// cursor, and else fewer entries than it counted.
+// TestCursorAnew deletes a stream. The new one has smaller IDs than the cursor, with an older
+// clock, or else fewer entries than the cursor counted.
 func TestCursorAnew(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -308,7 +308,7 @@ func TestCursorAnew(t *testing.T) {
 		}
 		lines, told := ship(t, s, cursor, "a")
 		if !counts(t, c, key) && id == "*" {
-			told += anew // which only the count tells
+			told += anew // only the count reveals it
 		}
 		if len(lines) != 1 || lines[0].Msg != "of the new one" || strings.Count(told, anew) != 1 {
 			t.Errorf("%s: %v, told %q", id, lines, told)
@@ -320,7 +320,7 @@ func TestCursorAnew(t *testing.T) {
 	}
 }
 
-// TestCursorRights: without +xinfo|stream all lines come, and what that costs is told once.
+// TestCursorRights: without +xinfo|stream all lines come, and one warning names the loss.
 func TestCursorRights(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -344,8 +344,8 @@ func TestCursorRights(t *testing.T) {
 	}
 }
 
-// TestCursorRedisAway begins before Redis does, and goes on after Redis was away. Credentials
-// that Redis refuses end it.
+// TestCursorRedisAway starts the reader before Redis, and it goes on after Redis was away.
+// Credentials that Redis refuses end it.
 func TestCursorRedisAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t, "--appendonly", "yes")

@@ -19,8 +19,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// lookTimeout is how long Redis may take to tell of every app.
-const lookTimeout = 10 * time.Second
+// readTimeout is how long reading every app may take.
+const readTimeout = 10 * time.Second
 
 func lsCommand(std run.Streams) *cobra.Command {
 	var where whereabouts
@@ -50,7 +50,7 @@ app only: wrapp ls NAME...`,
 	return c
 }
 
-// list prints the apps, once or again and again.
+// list prints the apps, once or repeatedly.
 func list(cfg *config.Config, names, cursors []string, output string, watch time.Duration, std run.Streams) error {
 	write := fleet.WriteTable
 	switch output {
@@ -66,8 +66,8 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 	watcher := watcher{cursors: cursors}
 	defer watcher.hangUp()
 	for {
-		apps, err := watcher.look(ctx, cfg, names)
-		var wrong *usageError // with a cursor
+		apps, err := watcher.read(ctx, cfg, names)
+		var wrong *usageError // of a cursor file
 		switch {
 		case ctx.Err() != nil && watch > 0:
 			return nil
@@ -75,7 +75,7 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 			return err
 		case err != nil:
 			if !away {
-				log.Warn("redis is away; looking goes on when it is back", "error", err)
+				log.Warn("redis is away; output goes on when it is back", "error", err)
 			}
 			away = true
 		default:
@@ -102,14 +102,14 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 	}
 }
 
-// A watcher looks again and again over the same connections.
+// A watcher reads apps repeatedly over the same connections.
 type watcher struct {
 	logs, values *redisconn.Client
-	cursors      []string // files
+	cursors      []string // cursors: cursor files
 }
 
-func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	defer func() {
 		if err != nil {
@@ -124,7 +124,7 @@ func (w *watcher) look(ctx context.Context, cfg *config.Config, names []string) 
 			return nil, err
 		}
 	}
-	all, err := fleet.Look(ctx, w.logs, w.values)
+	all, err := fleet.Read(ctx, w.logs, w.values)
 	for _, file := range w.cursors {
 		if err != nil {
 			break

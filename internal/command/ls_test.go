@@ -9,8 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestWatchApps shows an app that comes and ends, over a Redis that is away in between, until
-// Ctrl-C.
+// TestWatchApps shows an app that starts and ends, with Redis away in between, until Ctrl-C.
 func TestWatchApps(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes")

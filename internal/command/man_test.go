@@ -19,12 +19,12 @@ import (
 
 var update = flag.Bool("update", false, "write docs/man anew")
 
-// tools are the definitions of the tools, the panel's too.
+// tools returns the command lines of the tools, the panel's too.
 func tools() []*cobra.Command {
 	return append(command.Definitions(), command.Prepared(panel.Command(run.Streams{})))
 }
 
-// TestManPages: docs/man is what the definitions say, and groff can set it.
+// TestManPages: docs/man matches the command lines, and groff accepts it.
 func TestManPages(t *testing.T) {
 	t.Parallel()
 	const dir = "../../docs/man"
@@ -62,7 +62,7 @@ func TestManPages(t *testing.T) {
 	}
 }
 
-// manPage is the man page of a command, as man(7) has it.
+// manPage returns the man page of a command, in man(7).
 func manPage(name string, c *cobra.Command) string {
 	roff := strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`)
 	var b strings.Builder
@@ -120,8 +120,7 @@ func manPage(name string, c *cobra.Command) string {
 	return b.String()
 }
 
-// TestHelpIsWhole: every command says what it is for and how it is written, and every flag
-// what it means.
+// TestHelpIsWhole: every command has a purpose and its forms, and every flag a meaning.
 func TestHelpIsWhole(t *testing.T) {
 	t.Parallel()
 	var all []*cobra.Command

@@ -14,8 +14,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestNobodyAbove has who started wrapp take no notifications, or be gone: the app's
-// heartbeats are heard all the same, and that is told once.
+// TestNobodyAbove has a receiver of wrapp's notifications that does not read, or is gone: the
+// app's heartbeats count all the same, and one warning says so.
 func TestNobodyAbove(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -28,8 +28,8 @@ func TestNobodyAbove(t *testing.T) {
 	for name, socket := range map[string]string{"full": above, "gone": above + ".gone"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The kernel holds some 10 unread datagrams, and lets the
-			// 12th wait.
+			// The kernel holds some 10 unread datagrams; the sender of the
+			// 12th has to wait.
 			file := configure(t, s, shell(name, `
 				for i in $(seq 60); do systemd-notify --status="$i"; done
 				systemd-notify WATCHDOG=1
@@ -57,12 +57,11 @@ beat = ["notify"]
 	}
 }
 
-// TestLastWords has an app end at once after a notification: what it said comes
-// before its end.
+// TestLastWords has an app end right after a notification, which is reported before the end.
 func TestLastWords(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	// Of a second status within a second only the last one is told, at the end.
+	// A second status within one second is reported at the end.
 	file := configure(t, s, shell("last", `
 		systemd-notify --status=busy
 		systemd-notify --status=bye
@@ -82,11 +81,11 @@ beat = ["notify"]
 	}
 }
 
-// TestNotify has the app speak sd_notify, with systemd's own client.
+// TestNotify has the app use sd_notify, with systemd's own client.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	// Who started wrapp wants to hear, too.
+	// wrapp has a NOTIFY_SOCKET itself.
 	above := filepath.Join(t.TempDir(), "above")
 	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
 	if err != nil {
@@ -121,7 +120,7 @@ on_depleted = "stop"
 		return p.Beats == 4 && p.Health > 900
 	})
 
-	// A process outside is not heard.
+	// A process outside the app is ignored.
 	at, err := os.ReadFile(socket)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +161,7 @@ on_depleted = "stop"
 	}
 }
 
-// TestNotifyAsUser has an app of another user reach the socket.
+// TestNotifyAsUser: an app of another user reaches the socket.
 func TestNotifyAsUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// past returns what :status says, the last time, of the run before, with its field.
+// past returns the last entry on :status about the run before, and its field run_before.
 func past(s *redistest.Server, name string) (text, how string) {
 	for _, e := range s.Stream("logs:app:" + name + ":status") {
 		if e.Fields["run_before"] != "" {
@@ -27,7 +27,7 @@ func past(s *redistest.Server, name string) (text, how string) {
 	return text, how
 }
 
-// lives waits until an app's run is known, and its beginning has landed.
+// lives waits until an app's run has its hash, and the entry "started" has landed.
 func lives(s *redistest.Server, name string) {
 	key := fleet.RunKey(name, fleet.InstanceOf(fleet.HostName()))
 	s.Wait("a run of "+name, func() bool {
@@ -46,8 +46,8 @@ func ls(t *testing.T, s *redistest.Server, args ...string) string {
 	return string(out)
 }
 
-// TestKilled kills wrapp, and looks what everybody says of the run: while the lease lasts, when it
-// is gone, and once there is another run.
+// TestKilled kills wrapp, and checks what the tools say of the run: while its lease lasts, when
+// it is gone, and once there is another run.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -84,7 +84,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestPastOf has Redis hold what earlier runs have left there, in whatever way they ended.
+// TestPastOf begins with entries in Redis of earlier runs that ended in different ways.
 func TestPastOf(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -124,8 +124,8 @@ func TestPastOf(t *testing.T) {
 	}
 }
 
-// TestPastElsewhere starts a second wrapp of a name while one on another host lives: that one
-// is not lost.
+// TestPastElsewhere starts a second wrapp of a name while one on another host lives: it
+// reports no lost run.
 func TestPastElsewhere(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -148,7 +148,7 @@ func TestPastElsewhere(t *testing.T) {
 	if out := ls(t, s, "both"); !strings.Contains(out, "running (2 instances)") {
 		t.Error(out)
 	}
-	// It has looked at the lease a few times when the lease was renewed.
+	// After three renewals the second wrapp has read the lease a few times.
 	key := "wrapp-run:both:elsewhere"
 	last, renewed := int64(0), 0
 	s.Wait("renewals", func() bool {
@@ -229,7 +229,7 @@ func TestPastInSpool(t *testing.T) {
 				s.Wait("the word", func() bool { _, how := past(s, "away"); return how == fleet.LostKilled })
 				return
 			}
-			// The word would come before the record is there for the second time.
+			// The report of a lost run would come before the second run has its hash.
 			lives(s, "away")
 			if text, how := past(s, "away"); how != "" {
 				t.Errorf("%q, %q", text, how)
@@ -238,7 +238,7 @@ func TestPastInSpool(t *testing.T) {
 	}
 }
 
-// spooled is how many bytes are in a directory.
+// spooled returns the bytes in a directory.
 func spooled(t *testing.T, dir string) (n int64) {
 	t.Helper()
 	if err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
@@ -255,7 +255,7 @@ func spooled(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// TestReaderOfApps proves the rights that docs/operations.md gives a reader.
+// TestReaderOfApps checks the rights that docs/operations.md gives a reader.
 func TestReaderOfApps(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestProbeLeavesOrphans has probes begin and end beside an app whose child is an
-// orphan: it is the app's all the same.
+// TestProbeLeavesOrphans has probes begin and end beside an app with an orphaned child: it
+// still belongs to the app.
 func TestProbeLeavesOrphans(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestWatch prints again and again.
+// TestWatch prints repeatedly.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -35,7 +35,7 @@ func TestWatch(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGINT)
 	if got := code(t, cmd.Wait()); got != 1 {
-		t.Errorf("exit status %d", got) // and not the one of what was last printed
+		t.Errorf("exit status %d", got) // not the status of the last output
 	}
 }
 
@@ -52,8 +52,8 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestOlderReaderACL has the rights that the older jettison_health needed: what it may
-// not read at once it reads one by one, and says what mends that.
+// TestOlderReaderACL has the rights that the older jettison_health needed: it reads the keys
+// one by one, and names the missing right.
 func TestOlderReaderACL(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -84,7 +84,7 @@ func TestOlderReaderACL(t *testing.T) {
 	}
 }
 
-// TestReaderACL proves the rights that docs/health.md gives a reader.
+// TestReaderACL checks the rights that docs/health.md gives a reader.
 func TestReaderACL(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

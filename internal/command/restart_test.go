@@ -22,21 +22,21 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// at is a [restart] section whose delays are short.
+// at returns a [restart] table with short delays.
 func at(policy string) string {
 	return fmt.Sprintf("\n[restart]\npolicy = %q\ndelay = '10ms'\n", policy)
 }
 
-// A ranApp is what a stream has between the markers of one run.
+// A ranApp has the entries of a stream between the markers of one run.
 type ranApp struct {
-	exit  string // as in the marker
+	exit  string // exit status in the marker
 	lines []string
 }
 
 var endOfRun = regexp.MustCompile(`^\{\{__END_RUN_.*_exit_(\d+)\}\}$`)
 
-// runsOf splits a stream at its run markers. Lines outside runs are an error, but for the
-// one that says why no run follows.
+// runsOf splits a stream at its run markers. Lines outside runs are an error, except "not
+// restarted: …".
 func runsOf(t *testing.T, s *redistest.Server, key string) (runs []ranApp) {
 	t.Helper()
 	within := false
@@ -79,7 +79,7 @@ func matching(s *redistest.Server, key, pattern string) (n int) {
 	return n
 }
 
-// TestRestarts has an app end in different ways: each start is a run of its own.
+// TestRestarts has an app end in different ways: each start is a separate run.
 func TestRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -154,13 +154,13 @@ func TestEveryDeathIsReported(t *testing.T) {
 	}
 }
 
-// TestStopIsFinal asks for the end: while the app lives, and in the delay.
+// TestStopIsFinal stops wrapp while the app lives, and in the delay.
 func TestStopIsFinal(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	const hour = "\n[restart]\npolicy = 'always'\ndelay = '1h'\nmax_delay = '1h'\n"
 	for name, test := range map[string]struct {
-		script, settings, wait string // wait: for this on :status
+		script, settings, wait string // wait: pattern to wait for on :status
 		signal                 syscall.Signal
 		exit                   int
 	}{
@@ -180,7 +180,7 @@ func TestStopIsFinal(t *testing.T) {
 			cmd := wrapp(t, file)
 			begin(t, cmd)
 			eventually(t, test.wait, func() bool { return matching(s, "logs:app:"+name+":status", test.wait) > 0 })
-			if !strings.HasPrefix(name, "delay") { // its trap is set
+			if !strings.HasPrefix(name, "delay") {
 				eventually(t, "the trap is set", func() bool {
 					state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", childOf(cmd.Process.Pid)))
 					m := regexp.MustCompile(`SigCgt:\t([0-9a-f]+)`).FindSubmatch(state)
@@ -209,8 +209,8 @@ func TestStopIsFinal(t *testing.T) {
 	}
 }
 
-// TestStopOvertakesRestart asks for the end when another run is to follow
-// already: while a pool has the app stopped, and while the rest of an ended app's tree is.
+// TestStopOvertakesRestart stops wrapp when a restart is already due: while wrapp stops the
+// app for a pool, and while it stops the rest of an ended app's tree.
 func TestStopOvertakesRestart(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -270,7 +270,7 @@ func childOf(pid int) (child int) {
 	return 0
 }
 
-// TestKilledInTheDelay has wrapp killed while it waits: the next one finds nothing amiss.
+// TestKilledInTheDelay kills wrapp in the delay: the next one works as usual.
 func TestKilledInTheDelay(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -291,7 +291,7 @@ func TestKilledInTheDelay(t *testing.T) {
 	}
 }
 
-// TestRestartLimit has an app that fails again and again use up its restarts.
+// TestRestartLimit has an app fail again and again, until its restarts are used up.
 func TestRestartLimit(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -323,7 +323,7 @@ func TestCannotStart(t *testing.T) {
 		t.Errorf("exit status %d: %s", got, out)
 	}
 
-	// It is being replaced when it is to be started again.
+	// The executable is being replaced when the restart is due.
 	dir := t.TempDir()
 	app := filepath.Join(dir, "app")
 	write := func(script string) {
@@ -352,8 +352,7 @@ func TestCannotStart(t *testing.T) {
 	}
 }
 
-// TestHungAppIsRestarted has an app hang twice: its pool has it stopped and started again,
-// under every policy.
+// TestHungAppIsRestarted has an app hang twice: its pool has it restarted, under every policy.
 func TestHungAppIsRestarted(t *testing.T) {
 	t.Parallel()
 	for _, action := range []string{"restart", "dump,restart"} {
@@ -404,7 +403,8 @@ backtrace = 'off'
 	}
 }
 
-// TestPoolsAcrossRestarts looks at the pools of an app while it runs, waits and runs again.
+// TestPoolsAcrossRestarts checks the pools of an app in a run, in the delay and in the next
+// run.
 func TestPoolsAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -451,8 +451,8 @@ limit = 1
 	}
 }
 
-// TestNoLineIsLostBetweenRuns has each run end right after many lines, while Redis comes
-// and goes.
+// TestNoLineIsLostBetweenRuns has each run end right after many lines, while Redis goes away
+// and comes back.
 func TestNoLineIsLostBetweenRuns(t *testing.T) {
 	t.Parallel()
 	for _, full := range []string{"drop_oldest", "block"} {
@@ -496,12 +496,12 @@ func TestNoLineIsLostBetweenRuns(t *testing.T) {
 	}
 }
 
-// TestCopiesAcrossRestarts has who reads the copied output rest for some runs: what comes
-// then is in order, a run behind the other.
+// TestCopiesAcrossRestarts has the reader of the copied output pause for some runs: then it
+// gets all lines in order, run by run.
 func TestCopiesAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	const each, last = 3000, 12 // less than wrapp holds back for a reader
+	const each, last = 3000, 12 // less than wrapp holds for a slow reader
 	count := filepath.Join(t.TempDir(), "count")
 	hold, proceed := fifo(t)
 	cmd := wrapp(t, configure(t, s, shell("copies", fmt.Sprintf(`
@@ -524,14 +524,14 @@ func TestCopiesAcrossRestarts(t *testing.T) {
 			}
 		}
 	}
-	proceed() // only now: at its end wrapp does not wait long for who reads
+	proceed() // only now: at its end wrapp does not wait long for a reader
 	if got := code(t, cmd.Wait()); got != 0 {
 		t.Errorf("exit status %d", got)
 	}
 }
 
-// TestStopsAtAFullSpool has wrapp wait for room for the last lines of a run that another is
-// to follow, with a Redis that is away: a stop ends that.
+// TestStopsAtAFullSpool has wrapp wait for room for the last lines of a run before a restart,
+// while Redis is away: a stop ends the wait.
 func TestStopsAtAFullSpool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -546,8 +546,8 @@ func TestStopsAtAFullSpool(t *testing.T) {
 	s.Down()
 	app := childOf(cmd.Process.Pid)
 	proceed()
-	// The memory takes 4 MiB of entries, and the pipe 1 MiB behind that.
-	eventually(t, "more is written than the memory takes", func() bool {
+	// Memory holds 4 MiB of entries, and the pipe 1 MiB more.
+	eventually(t, "more is written than the memory holds", func() bool {
 		io, _ := os.ReadFile(fmt.Sprintf("/proc/%d/io", app))
 		m := regexp.MustCompile(`wchar: (\d+)`).FindSubmatch(io)
 		if m == nil {
@@ -564,8 +564,8 @@ func TestStopsAtAFullSpool(t *testing.T) {
 	}
 }
 
-// TestRestartStorm has an app that ends at once start 1,000 times: nothing is lost, nothing
-// is left behind, and wrapp does not grow.
+// TestRestartStorm restarts an app that ends at once 1,000 times: no line is lost, no process
+// or file stays behind, and wrapp does not grow.
 func TestRestartStorm(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -591,7 +591,7 @@ core = false
 `)
 	cmd := wrapp(t, file)
 	begin(t, cmd)
-	look := func(n int) (files, threads, rss int) {
+	measure := func(n int) (files, threads, rss int) {
 		t.Helper()
 		eventually(t, fmt.Sprint(n, " starts"), func() bool {
 			return slices.Contains(s.Messages("logs:app:storm:info"), "run "+strconv.Itoa(n))
@@ -611,11 +611,11 @@ core = false
 		}
 		return len(fds), number("Threads"), number("VmRSS")
 	}
-	files, threads, rss := look(warm)
+	files, threads, rss := measure(warm)
 	proceed()
 	var files2, threads2, rss2 int
 	eventually(t, "files are closed", func() bool {
-		files2, threads2, rss2 = look(starts)
+		files2, threads2, rss2 = measure(starts)
 		return files2 <= files+2
 	})
 	if threads2 > threads+4 || rss2 > rss+16<<10 {
@@ -637,8 +637,8 @@ core = false
 	}
 }
 
-// TestNotifyAcrossRestarts has an app say that it is ready, in each of its runs; that it
-// stops reaches who started wrapp only at the end.
+// TestNotifyAcrossRestarts has an app notify READY=1 in each run. STOPPING=1 is relayed only
+// at the end.
 func TestNotifyAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -670,7 +670,7 @@ func TestNotifyAcrossRestarts(t *testing.T) {
 	}
 }
 
-// TestDebuggerAcrossRestarts has each run start paused and within reach of a debugger.
+// TestDebuggerAcrossRestarts: each run starts paused, and a debugger can connect.
 func TestDebuggerAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("gdbserver"); err != nil {
@@ -708,9 +708,8 @@ func TestDebuggerAcrossRestarts(t *testing.T) {
 	}
 }
 
-// TestCtrlC interrupts the app at a terminal, where the signal reaches the app
-// and not wrapp: that is no failure. It does so in the second run, which has the terminal
-// as the first had.
+// TestCtrlC interrupts the app at a terminal, where the signal reaches the app and not wrapp:
+// that is no failure. It does so in the second run, which must have the terminal, too.
 func TestCtrlC(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -728,7 +727,7 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// onTerminal starts a command in a session of its own whose terminal it returns.
+// onTerminal starts a command in a session of its own, and returns the session's terminal.
 func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -755,7 +754,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 	return master
 }
 
-// listenAbove returns a socket for $NOTIFY_SOCKET, and what has come there until now.
+// listenAbove returns a socket for $NOTIFY_SOCKET, and a function for its messages.
 func listenAbove(t *testing.T) (socket string, heard func() []string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "above")
@@ -789,8 +788,8 @@ func listenAbove(t *testing.T) (socket string, heard func() []string) {
 	}
 }
 
-// TestRestartingIsSeen has an app end at once: while wrapp waits for the next run its hash
-// says so, and keeps its lease.
+// TestRestartingIsSeen has an app end at once: in the delay the hash has the state restarting,
+// and keeps its lease.
 func TestRestartingIsSeen(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// beWrapp in the environment makes this test binary wrapp.
+// beWrapp, set in the environment, makes this test binary wrapp.
 const beWrapp = "TEST_BE_WRAPP"
 
 // tools are the commands that this test binary can be.
@@ -39,16 +39,16 @@ func TestMain(m *testing.M) {
 	testscript.Main(prepared{m}, tools)
 }
 
-// shared is a directory for what several tests use.
+// shared is a directory for files that several tests use.
 var shared string
 
-// prepared are the tests, with what they share.
+// prepared runs the tests, with the directory that they share.
 type prepared struct{ m *testing.M }
 
 func (p prepared) Run() int {
 	flag.Parse()
-	// Signals that were ignored when the tests were started, as by nohup, would stay so in
-	// every app.
+	// Signals that were ignored when the tests were started, as by nohup, would stay ignored
+	// in every app.
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		if signal.Ignored(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
@@ -72,9 +72,9 @@ func (p prepared) Run() int {
 	return p.m.Run()
 }
 
-// TestScripts runs the command line as a person would. $REDIS is a server that
-// all scripts share, $UNREADABLE the same for a user who may not read, $LOCKED one
-// that wants a password, $NOWHERE none, and $PAUSED one that pause stops.
+// TestScripts runs testdata/script. All scripts share the server $REDIS. $UNREADABLE is the
+// same for a user who may not read, $LOCKED a server with a password, $NOWHERE no server, and
+// $PAUSED a server that pause stops.
 func TestScripts(t *testing.T) {
 	shared := redistest.Start(t)
 	locked := redistest.Start(t, "--requirepass", "s3same-open")
@@ -85,7 +85,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
-		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", // write what is seen, to be read by a person
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", // write the actual output, for review
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("WRAPP_SPOOL_DIR", env.WorkDir+"/.spool")
@@ -106,8 +106,8 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// stream NAME:STREAM prints the stream's entries, a line each, the
-			// message first, then the other fields.
+			// stream NAME:STREAM prints the stream's entries, one a line: the message, then the
+			// other fields.
 			"stream": func(ts *testscript.TestScript, _ bool, args []string) {
 				var text strings.Builder
 				for _, e := range shared.Stream("logs:app:" + args[0]) {
@@ -121,7 +121,7 @@ func TestScripts(t *testing.T) {
 				}
 				fmt.Fprint(ts.Stdout(), text.String())
 			},
-			// living NAME waits until the app's run says that a line came.
+			// living NAME waits until the hash of the app's run counts one line.
 			"living": func(ts *testscript.TestScript, _ bool, args []string) {
 				shared.Wait("a lease of "+args[0], func() bool {
 					keys, _ := redis.Strings(shared.Dial(2).Do("KEYS", "wrapp-run:"+args[0]+":*"))
@@ -132,7 +132,7 @@ func TestScripts(t *testing.T) {
 					return lines == "1"
 				})
 			},
-			// signature NAME FRAME sets $SIGNATURE to the first digits of that of a report.
+			// signature NAME FRAME sets $SIGNATURE to the first digits of a report's signature.
 			"signature": func(ts *testscript.TestScript, _ bool, args []string) {
 				for _, e := range shared.Stream("logs:app:" + args[0] + ":crash") {
 					if strings.HasPrefix(e.Fields["frame"], args[1]) {
@@ -150,7 +150,7 @@ func TestScripts(t *testing.T) {
 				_, err = c.Do("MSET", redis.Args{}.AddFlat(args)...)
 				ts.Check(err)
 			},
-			// pause and resume the server that PAUSED names.
+			// pause and resume act on the server $PAUSED.
 			"pause":  func(*testscript.TestScript, bool, []string) { pausable.Pause() },
 			"resume": func(*testscript.TestScript, bool, []string) { pausable.Resume() },
 		},

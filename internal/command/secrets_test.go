@@ -14,16 +14,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// secretWord stands in what looks like a password, wherever that is put.
+// secretWord is part of everything that looks like a password in these tests.
 const secretWord = "s3cretPW"
 
-// secretForms are how a password may look, as the value of something else, too.
+// secretForms are values that look like passwords.
 var secretForms = []string{
 	"redis://:" + secretWord + "@127.0.0.1:1/0", "rediss://" + secretWord + "@[::1", "user:" + secretWord, "(" + secretWord + "=1",
 }
 
-// TestFlagsKeepSecrets gives every flag of every command what looks like a password, in
-// every way that a flag can be written, and no tool shows it.
+// TestFlagsKeepSecrets gives every flag of every command values that look like passwords, in
+// every way that a flag can be written: no tool shows them.
 func TestFlagsKeepSecrets(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -34,7 +34,7 @@ func TestFlagsKeepSecrets(t *testing.T) {
 			var flags []*pflag.Flag
 			c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f) })
 			for _, f := range flags {
-				// What these hold is a name, which is shown, or what the app gets.
+				// The values of these are names, which are shown, or are for the app.
 				if f.Name == "help" || f.Name == "version" || f.Name == "name" || f.Name == "user" || f.Name == "dir" || f.Name == "env" || f.Name == "config" || f.Name == "cursor" {
 					continue
 				}
@@ -71,7 +71,7 @@ func TestFlagsKeepSecrets(t *testing.T) {
 	if tried < 25 {
 		t.Errorf("only %d flags are tried", tried)
 	}
-	// Where no flag is.
+	// Values without a flag.
 	for _, args := range [][]string{
 		{"wrapp", "redis://:" + secretWord + "@h"},
 		{"wrapp", "x.toml", "redis://:" + secretWord + "@h"},
@@ -93,18 +93,18 @@ func TestFlagsKeepSecrets(t *testing.T) {
 	}
 }
 
-// TestKeysKeepSecrets gives every key of the configuration what looks like a password, as a
-// text, in a list and in a table, and neither wrapp nor jettison_health shows it in an error.
+// TestKeysKeepSecrets gives every key of the configuration values that look like passwords,
+// as text, in a list and in a table: no error of wrapp or jettison_health shows them.
 func TestKeysKeepSecrets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// What these hold is a name, which a configuration that loads shows.
+	// The values of these are names, which a valid configuration shows.
 	names := map[string]bool{
 		"app.executable": true, "app.dir": true, "app.user": true, "app.stream_name": true, "redis.username": true, "redis.host": true, "redis.socket": true,
 		"redis.secrets_dir": true, "redis.password_file": true, "redis.sentinel.password_file": true, "redis.sentinel.username": true, "redis.sentinel.master": true,
 		"redis.sentinel.addrs": true, "redis.cluster.addrs": true, "redis.tls.ca_file": true, "redis.tls.cert_file": true, "redis.tls.key_file": true,
 		"redis.tls.server_name": true, "spool.dir": true, "debug.host": true, "health.pools.*.ca_file": true,
-		"app.args": true, "app.env": true, // shown by check as they are: docs/configuration.md
+		"app.args": true, "app.env": true, // check shows these unmasked: docs/configuration.md
 	}
 	tried := 0
 	for i, key := range config.Keys() {
@@ -124,7 +124,7 @@ func TestKeysKeepSecrets(t *testing.T) {
 						t.Fatal(err)
 					}
 					shown = written.String()
-					if names[key] || strings.HasSuffix(key, ".beat") { // shown as they are
+					if names[key] || strings.HasSuffix(key, ".beat") { // shown unmasked
 						continue
 					}
 				}

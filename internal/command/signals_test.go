@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestSignalsPassedOn sends wrapp what Go programs do not catch, and what stops those that
-// do nothing about it.
+// TestSignalsPassedOn sends wrapp signals that Go programs do not catch, and signals that stop
+// a program by default.
 func TestSignalsPassedOn(t *testing.T) {
 	t.Parallel()
 	signals := []struct {
@@ -56,7 +56,7 @@ func TestSignalsPassedOn(t *testing.T) {
 	}
 }
 
-// TestNohup starts wrapp as nohup does: it survives the hang-up, and the app does.
+// TestNohup starts wrapp as nohup does: wrapp and the app survive a hang-up.
 func TestNohup(t *testing.T) {
 	t.Parallel()
 	cmd := wrapp(t, "--redis", "redis://127.0.0.1:1", "--passthrough", "always", "--", "sh", "-c", `echo $$; read x; exit 3`)

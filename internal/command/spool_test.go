@@ -14,14 +14,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// spoolIn has a command keep its spool in a directory.
+// spoolIn sets the directory of a command's spool.
 func spoolIn(dir string, cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR="+dir)
 	return cmd
 }
 
-// TestNoRedisAtAll runs an app through without a Redis; the next run delivers
-// what it said, before its own.
+// TestNoRedisAtAll runs an app to its end without a Redis; the next run delivers its lines
+// before its own.
 func TestNoRedisAtAll(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -54,8 +54,8 @@ func TestNoRedisAtAll(t *testing.T) {
 	}
 }
 
-// TestTwoWithOneSpool starts a second wrapp of the same name while the first
-// runs: it says that it has memory only for now, and both deliver.
+// TestTwoWithOneSpool starts a second wrapp of the same name while the first runs: it reports
+// that it uses memory only for now, and both deliver.
 func TestTwoWithOneSpool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -89,8 +89,8 @@ func TestTwoWithOneSpool(t *testing.T) {
 	}
 }
 
-// TestSpoolIsFreed starts a second wrapp of the same name before the first ends, and takes
-// Redis away then: what the second one writes is in the spool in the end.
+// TestSpoolIsFreed starts a second wrapp of the same name, ends the first, and then stops
+// Redis: the second one's lines get into the spool.
 func TestSpoolIsFreed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -132,8 +132,7 @@ func TestSpoolIsFreed(t *testing.T) {
 	}
 }
 
-// TestLittleMemory looks at how much memory wrapp takes while Redis is stopped
-// under an app that writes 300 MB.
+// TestLittleMemory checks wrapp's memory while Redis is stopped and the app writes 300 MB.
 func TestLittleMemory(t *testing.T) {
 	t.Parallel()
 	if raceEnabled {

@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestOpenBlock has a line open a block that nothing closes: what follows arrives while
+// TestOpenBlock has a line open a block that nothing closes: the lines behind it arrive while
 // the app still runs.
 func TestOpenBlock(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ echo last`)+"[logs]\nblock_timeout = '100ms'\n")
 	}
 }
 
-// TestNoGrammar switches markers and blocks off.
+// TestNoGrammar turns markers and blocks off.
 func TestNoGrammar(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -84,8 +84,8 @@ func TestNoGrammar(t *testing.T) {
 	}
 }
 
-// TestStrangersPool has an access log name a pool of the configuration that hears
-// something else.
+// TestStrangersPool has markers in an access log name a pool of the configuration that has
+// another source.
 func TestStrangersPool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -111,7 +111,7 @@ on_depleted = "stop"
 	}
 }
 
-// TestFewKeys has an app name more values than it may.
+// TestFewKeys has an app name more values than logs.max_keys.
 func TestFewKeys(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -127,7 +127,7 @@ func TestFewKeys(t *testing.T) {
 	}
 }
 
-// TestProgress has apps that never end a line live by their output.
+// TestProgress has apps whose output is their heartbeat, but never ends a line.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -155,7 +155,7 @@ on_depleted = "stop"
 	}
 }
 
-// TestSurvivedTracebacks has a run that crashes, and one that writes a traceback a
+// TestSurvivedTracebacks has a run that crashes, and one that writes a traceback every
 // millisecond and goes on.
 func TestSurvivedTracebacks(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestTracebacks has apps end after, or go on after, what their runtimes say.
+// TestTracebacks has apps end or go on after a traceback of their runtime.
 func TestTracebacks(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -11,11 +11,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// crashing are programs that print a few lines and die in the middle, by a signal that
-// leaves a program no time to write what it holds back.
+// crashing are programs that print a few lines and die in the middle, by a signal that leaves
+// no time to write buffered output.
 var crashing = []struct {
 	language, file, text string
-	build                []string // {} is the file, and the program without its extension is made
+	build                []string // makes {} without its extension; {} is the file
 	run                  []string
 }{
 	{
@@ -54,8 +54,8 @@ System.out.print("half"); System.out.println(" a line"); System.err.println("err
 	},
 }
 
-// TestTTY has apps that hold lines back when they write to a pipe die in the middle: on
-// a terminal nothing of what they printed is missing, and it has no carriage returns.
+// TestTTY has apps die in the middle that hold lines back when they write to a pipe: on a
+// terminal no line is missing, and none has a carriage return.
 func TestTTY(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -113,7 +113,7 @@ func TestTTY(t *testing.T) {
 	}
 }
 
-// TestPipeHoldsBack shows what app.tty is for.
+// TestPipeHoldsBack: without app.tty a line is lost.
 func TestPipeHoldsBack(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -127,7 +127,7 @@ func TestPipeHoldsBack(t *testing.T) {
 	}
 }
 
-// TestTTYIs asks what an app on a terminal sees.
+// TestTTYIs checks the terminal that an app sees.
 func TestTTYIs(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -152,8 +152,8 @@ func TestTTYIs(t *testing.T) {
 	}
 }
 
-// TestOpensItsOutput has apps that are not root open their output anew: as the user that
-// they start as, and as one that they become.
+// TestOpensItsOutput has apps that are not root open their output anew: as the user that they
+// start as, and as a user that they change to.
 func TestOpensItsOutput(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestUserNotRoot has a configuration of the older wrapp name a user where wrapp is not
-// root: the app runs as it is, which is told once, and wrapp check says the same.
+// TestUserNotRoot has a configuration of the older wrapp name a user, while wrapp is not root:
+// the app runs as wrapp's user, with one warning, which wrapp check prints, too.
 func TestUserNotRoot(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -42,7 +42,7 @@ func TestUserNotRoot(t *testing.T) {
 	}
 }
 
-// open is a directory that anybody may enter.
+// open returns a directory that every user may use.
 func open(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "wrapp-test-")
@@ -56,8 +56,8 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// asNobody has cmd be run by a user who is not root. A copy of this program is in dir,
-// which is also where it starts and keeps its spool.
+// asNobody makes cmd run as a user who is not root: a copy of this program in dir, with dir as
+// its working directory and spool.
 func asNobody(t *testing.T, dir string, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -16,8 +16,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// everywhere are the ways to have Redis. Each starts its servers and returns the
-// tables of the configuration that reach them, and the servers.
+// everywhere has the ways to run Redis. Each starts its servers, and returns the tables of the
+// configuration that reach them, and the servers.
 var everywhere = map[string]func(*testing.T) (tables string, servers []*redistest.Server){
 	"TLS": func(t *testing.T) (string, []*redistest.Server) {
 		a := redistest.NewAuthority(t)
@@ -54,8 +54,8 @@ for i in 1 2 3 4 5 6 7 8; do
 done
 `
 
-// TestEverywhere runs an app with exactly the rules that `wrapp acl` prints, and
-// reads its lines, values and pools back, wherever Redis is.
+// TestEverywhere runs an app with exactly the rules that `wrapp acl` prints, and reads its
+// lines, values and pools back, with every way to run Redis.
 func TestEverywhere(t *testing.T) {
 	t.Parallel()
 	for mode, start := range everywhere {
@@ -108,12 +108,12 @@ func TestEverywhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			said, err := wrapp(t, "--verbose", file).CombinedOutput()
-			// A connection may be lost on a busy machine, which is a warning, too.
+			// Warnings are no error: a busy machine may lose a connection.
 			if err != nil || strings.Contains(string(said), "error: ") || strings.Contains(string(said), "NOPERM") {
 				t.Fatalf("the rules do not suffice, %v: %s", err, said)
 			}
 
-			// What was followed is what is there.
+			// wrapp logs -f printed the same as wrapp logs does.
 			var followed strings.Builder
 			buf := make([]byte, 4096)
 			for !strings.Contains(followed.String(), "ended: ") {

@@ -1,4 +1,4 @@
-// Package command is the command lines of the tools.
+// Package command has the command lines of the tools.
 package command
 
 import (
@@ -50,8 +50,8 @@ func Wrapp(args []string, std run.Streams) int {
 	return exit
 }
 
-// wrappCommand is the definition of the command line, from which help, completion and the
-// man pages are made. start runs an app.
+// wrappCommand returns the command line, also for help, completion and the man pages. start
+// runs an app.
 func wrappCommand(std run.Streams, args []string, start func(cfg *config.Config, verbose bool) error) *cobra.Command {
 	var verbose, showVersion bool
 	root := &cobra.Command{
@@ -79,7 +79,7 @@ func wrappCommand(std run.Streams, args []string, start func(cfg *config.Config,
 			if near := nearestCommand(root, rest[0]); near != "" {
 				hint = near + " " + hint
 			}
-			return &usageError{"one config file is enough, and more comes behind it", hint}
+			return &usageError{"more than one argument: wrapp takes one config file", hint}
 		default:
 			if cfg, err = config.Load(rest[0]); err != nil {
 				if near := nearestCommand(root, rest[0]); near != "" && missing(rest[0]) {
@@ -87,7 +87,7 @@ func wrappCommand(std run.Streams, args []string, start func(cfg *config.Config,
 				}
 				return err
 			}
-			// The flags were read once to find the file, and are again to win over it.
+			// The first parsing found the file; the second one sets the flags over it.
 			again := pflag.NewFlagSet("wrapp", pflag.ContinueOnError)
 			again.Usage = func() {}
 			runFlags(again, cfg, new(bool))
@@ -115,8 +115,7 @@ func missing(file string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// runFlags are the flags of running an app; each sets one key of the
-// configuration.
+// runFlags adds the flags for running an app; each sets one key of the configuration.
 func runFlags(fs *pflag.FlagSet, cfg *config.Config, verbose *bool) {
 	set := func(name, usage, unset string, f func(string) error) { fs.Var(setting{f, unset}, name, usage) }
 	set("redis", "`URL` of Redis: redis://, rediss:// or unix:// (redis.url)", "", cfg.Redis.SetURL)
@@ -159,11 +158,11 @@ func completeRunFlags(c *cobra.Command) {
 	c.MarkFlagDirname("dir")
 }
 
-// debugSetting is --debug or --debug=HOST:PORT.
+// debugSetting reads --debug or --debug=HOST:PORT.
 func debugSetting(to *config.Debug) func(string) error {
 	return func(s string) error {
 		switch s {
-		case "true", "false": // without =, or as any flag that is either
+		case "true", "false": // --debug alone, or =true and =false as for a boolean flag
 			to.Enabled = s == "true"
 			return nil
 		}
@@ -311,8 +310,8 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// What the build stamps in (-ldflags -X): the version, the commit and its time.
-// Where it does not, Go's own build information tells.
+// Version, Revision (the commit) and Created (its time) are set by the build (-ldflags -X).
+// If empty, Go's own build information replaces them.
 var Version, Revision, Created string
 
 func printVersion(std run.Streams) error {
@@ -320,7 +319,7 @@ func printVersion(std run.Streams) error {
 	return err
 }
 
-// buildVersion is the version alone.
+// buildVersion returns the version alone.
 func buildVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok && Version == "" {
 		return info.Main.Version
@@ -328,7 +327,7 @@ func buildVersion() string {
 	return Version
 }
 
-// VersionOf is what a tool says about the build it comes from.
+// VersionOf returns a tool's name and the description of its build.
 func VersionOf(tool string) string {
 	v, revision, when := buildVersion(), Revision, Created
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -345,8 +344,8 @@ func VersionOf(tool string) string {
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
-// UntilSignal returns a context that ends with the first SIGINT or SIGTERM. From here on
-// these do not end the process, so it is for a command that returns then.
+// UntilSignal returns a context that ends with the first SIGINT or SIGTERM. These no longer
+// end the process: the caller must return when the context ends.
 func UntilSignal() context.Context {
 	ctx, end := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -358,7 +357,7 @@ func UntilSignal() context.Context {
 	return ctx
 }
 
-// stdStreams are this process's own.
+// stdStreams returns this process's own streams.
 func stdStreams() run.Streams {
 	return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 }

@@ -22,13 +22,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// wrapp is a command that runs wrapp, this test binary.
+// wrapp returns a command that runs this test binary as wrapp.
 func wrapp(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	return tool(t, "wrapp", args...)
 }
 
-// tool is a command that runs one of the tools, this test binary.
+// tool returns a command that runs this test binary as one of the tools.
 func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -41,7 +41,7 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// code is the exit status of a command that ended.
+// code returns the exit status of a command that ended.
 func code(t *testing.T, err error) int {
 	t.Helper()
 	var exit *exec.ExitError
@@ -57,8 +57,8 @@ func code(t *testing.T, err error) int {
 	return exit.ExitCode()
 }
 
-// output is what the app wrote, as the stream has it: all but the run markers,
-// the pieces of split lines joined.
+// output returns the app's lines in the stream: without the run markers, and with the pieces
+// of split lines joined.
 func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 	t.Helper()
 	entries := s.Stream("logs:app:" + name + ":info")
@@ -82,7 +82,7 @@ func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 
 var eventually = redistest.Eventually
 
-// TestBytes sends files of difficult bytes through wrapp and compares.
+// TestBytes sends files of difficult bytes through wrapp and compares the streams.
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -109,7 +109,7 @@ func TestBytes(t *testing.T) {
 			var want []string
 			for line := range strings.Lines(string(data)) {
 				line = strings.TrimRight(strings.TrimSuffix(line, "\n"), "\r")
-				line = line[strings.LastIndexByte(line, '\r')+1:] // what a terminal would show
+				line = line[strings.LastIndexByte(line, '\r')+1:] // the text that a terminal would show
 				if line != "" {                                   // an empty line is no entry
 					want = append(want, line)
 				}
@@ -142,7 +142,7 @@ func TestPassthrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := wrapp(t, "--redis", s.URL(), "--passthrough", "always", "--", "cat", file)
-	copied, err := os.Create(filepath.Join(t.TempDir(), "copied")) // a file is never too slow a reader
+	copied, err := os.Create(filepath.Join(t.TempDir(), "copied")) // a file never blocks
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestStoppedReader(t *testing.T) {
 	}
 }
 
-// TestSignals sends wrapp signals; the app tells which came.
+// TestSignals sends wrapp signals; the app prints those that it gets.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -207,8 +207,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestStopsTheTree stops an app with a child in its own session that ignores
-// SIGTERM.
+// TestStopsTheTree stops an app whose child is in a session of its own and ignores SIGTERM.
 func TestStopsTheTree(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -236,8 +235,8 @@ func TestStopsTheTree(t *testing.T) {
 	}
 }
 
-// TestHeldPipe has a process that is not of the app's tree hold the app's pipe
-// open: wrapp ends all the same, and has all that the app wrote.
+// TestHeldPipe has a process outside the app's tree hold the app's pipe open: wrapp ends all
+// the same, and has all that the app wrote.
 func TestHeldPipe(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -279,8 +278,7 @@ print("last words", end="")`
 	}
 }
 
-// TestPID1 runs wrapp as PID 1 of a PID namespace, around an app that leaves
-// 1,000 zombies to it.
+// TestPID1 runs wrapp as PID 1 of a PID namespace, with an app that leaves it 1,000 zombies.
 func TestPID1(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -309,9 +307,8 @@ func TestPID1(t *testing.T) {
 	}
 }
 
-// TestRedisGoneInTheMiddle kills Redis under an app that goes on writing more
-// than the memory holds, without a spool; the streams have the beginning and the end, and :status
-// the number of what is missing.
+// TestRedisGoneInTheMiddle kills Redis while an app writes more than memory holds, without a
+// spool. The streams have the beginning and the end, and :status the number of missing lines.
 func TestRedisGoneInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -356,9 +353,9 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	if lost == 0 || lost+len(numbers) != n {
 		t.Errorf("%d dropped and %d there of %d", lost, len(numbers), n)
 	}
-	// What was on its way when Redis went may have landed, so it is not dropped: there is a
-	// gap at the beginning or just after it. Each further gap is told by an entry of its own:
-	// what the app had written was still in its pipe when Redis came back.
+	// Entries that were on their way when Redis went may have landed, and are then not dropped:
+	// there is a gap at the beginning or just after it. Each further gap has an entry of its own:
+	// the app's last lines were still in its pipe when Redis came back.
 	gaps, before := 0, 0
 	for _, line := range numbers {
 		number, err := strconv.Atoi(line)
@@ -378,7 +375,7 @@ func TestRedisGoneInTheMiddle(t *testing.T) {
 	}
 }
 
-// dropped are the counts of dropped lines that :status tells.
+// dropped returns the counts of dropped lines on :status.
 func dropped(s *redistest.Server, name string) (counts []int) {
 	for _, m := range s.Messages("logs:app:" + name + ":status") {
 		var n int
@@ -420,8 +417,7 @@ func TestRedisComesLater(t *testing.T) {
 	}
 }
 
-// TestFollow has `wrapp logs -f` show a run that comes after it, and go on when
-// Redis has been away.
+// TestFollow has `wrapp logs -f` show a run that begins later, and go on after Redis was away.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	for name, which := range map[string]string{"one app": "followed", "every app": "--all"} {
@@ -432,7 +428,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// follow has `wrapp logs -f` begin when Redis is empty.
+// follow starts `wrapp logs -f` while Redis is empty.
 func follow(t *testing.T, which string) {
 	s := redistest.Start(t)
 	follow := wrapp(t, "logs", "--redis", s.URL(), "-f", which)
@@ -479,8 +475,8 @@ func touch(t *testing.T, file string) {
 	}
 }
 
-// TestACL proves the rules that `wrapp acl` prints: they suffice, and they are
-// the least, since without any one of them something goes wrong.
+// TestACL checks the rules that `wrapp acl` prints: they suffice, and without any one of them
+// something fails.
 func TestACL(t *testing.T) {
 	t.Parallel()
 	out, err := wrapp(t, "acl", "limited").Output()
@@ -525,8 +521,8 @@ func TestACL(t *testing.T) {
 			t.Run(r, func(t *testing.T) {
 				t.Parallel()
 				// XINFO is for a stream with entries of another writer; see the outbox's tests.
-				// Redis before 6.2 wants a right for HELLO. Three are for a run before that was lost; see
-				// TestPastOf, which lacks none.
+				// Redis before 6.2 checks a right for HELLO. The other three are for a lost run; see
+				// TestPastOf.
 				elsewhere := []string{"+xinfo|stream", "+hello", "+hget", "+pttl", "+xrevrange"}
 				if text := try(t, redistest.Start(t), i); text == "" && !slices.Contains(elsewhere, r) {
 					t.Errorf("%s is not needed", r)
@@ -536,7 +532,7 @@ func TestACL(t *testing.T) {
 	}
 }
 
-// TestMarkers has an app count, set and set apart, and looks what is where.
+// TestMarkers has an app write markers and blocks, and checks the results.
 func TestMarkers(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

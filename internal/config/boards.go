@@ -13,9 +13,9 @@ type Board struct {
 }
 
 // LoadBoards reads a file, TOML or JSON, with a table [boards.NAME] for each board, whose keys
-// are those of [redis]; or a file of wrapp, which is one board named after the address. The
-// boards are in the order of their names. The error is an Errors with everything that was
-// found. Files that the configuration names are not looked at.
+// are those of [redis]. A configuration of wrapp is one board named after its address. The
+// boards are sorted by name. The error is an Errors with all mistakes. LoadBoards opens no
+// files that the configuration names.
 func LoadBoards(path string) ([]Board, error) {
 	data, err := readBounded(path, maxFile)
 	if err != nil {
@@ -70,7 +70,7 @@ func LoadBoards(path string) ([]Board, error) {
 	return boards, nil
 }
 
-// board is the document that has the table of a board as its redis.
+// board returns a document whose redis is the table of a board.
 func (d *document) board(key string, table any) *document {
 	lines := make(map[string]int)
 	for k, line := range d.lines {
@@ -81,7 +81,7 @@ func (d *document) board(key string, table any) *document {
 	return &document{root: map[string]any{"redis": table}, lines: lines}
 }
 
-// Where says where Redis is, for people: an address without user and password.
+// Where returns Redis's address for people, without user and password.
 func (r *Redis) Where() string {
 	switch {
 	case r.Sentinel != nil:

@@ -13,18 +13,17 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
-// Check says what is impossible or contradictory in c, as Errors without files
-// and lines, or nil. Load has done so already; what builds or changes a Config by
-// flags calls it afterwards.
+// Check returns the impossible and contradictory settings in c, as Errors without files and
+// lines, or nil. Load calls it. Code that builds or changes a Config by flags calls it
+// afterwards.
 func (c *Config) Check() error {
 	var e Errors
 	c.check(&e)
 	return e.err()
 }
 
-// CheckRun says what c lacks for running an app, as Errors, or nil: an
-// executable, and a name that can stand in Redis keys. Whether the executable
-// exists is found out by starting it.
+// CheckRun checks that c can run an app, and returns Errors or nil: it needs an executable,
+// and a name that can stand in Redis keys. Only the start finds a missing executable.
 func (c *Config) CheckRun() error {
 	var e Errors
 	if c.App.Executable == "" {
@@ -39,8 +38,8 @@ func (c *Config) CheckRun() error {
 	return e.err()
 }
 
-// Warnings returns what is valid and most likely a mistake, one line each. No line shows a
-// value.
+// Warnings returns valid settings that are most likely mistakes, one line each. No line
+// shows a value.
 func (c *Config) Warnings() (warnings []string) {
 	for _, category := range sortedKeys(c.Health.Pools) {
 		for i, source := range c.Health.Pools[category].Beat {
@@ -58,8 +57,8 @@ func (c *Config) Warnings() (warnings []string) {
 	return warnings
 }
 
-// Name returns the name that the app's streams, values and pools go by in Redis:
-// app.stream_name, else the last element of the executable's path.
+// Name returns the name of the app in Redis keys: app.stream_name, else the last element of
+// the executable's path.
 func (c *Config) Name() string {
 	if c.App.StreamName != "" || c.App.Executable == "" {
 		return c.App.StreamName
@@ -133,7 +132,7 @@ func (s *Spool) check(e *Errors) {
 	}
 }
 
-// leastDelay keeps an app that ends at once from keeping the machine busy with its starts.
+// leastDelay keeps an app that ends at once from busying the machine with restarts.
 const leastDelay = 10 * time.Millisecond
 
 func (r *Restart) check(e *Errors) {
@@ -224,17 +223,17 @@ func (p *Pool) check(e *Errors, prefix string) {
 	case p.CAFile != "" && !secure:
 		e.add(prefix+"ca_file", "is for https://… probes, and beat names none", "")
 	case p.CAFile != "" && p.Insecure:
-		e.add(prefix+"ca_file", "is not looked at where insecure is true", "say one of them")
+		e.add(prefix+"ca_file", "is ignored if insecure is true", "say one of them")
 	case p.Insecure && !secure:
 		e.add(prefix+"insecure", "is for https://… probes, and beat names none", "")
 	}
 	oneOfWords(e, prefix+"on_depleted", p.OnDepleted, wordsOf["health.pools.*.on_depleted"])
 }
 
-// WordsOf returns the words of which a key has one, nil for a key that has anything else.
+// WordsOf returns the words that a key accepts, nil if it is no choice of words.
 func WordsOf(key string) []string { return wordsOf[key] }
 
-// wordsOf are the words that a key may have.
+// wordsOf has the keys that accept only some words.
 var wordsOf = map[string][]string{
 	"logs.format":                {"text", "json"},
 	"app.tty":                    {"no", "stdout", "both"},
@@ -245,7 +244,7 @@ var wordsOf = map[string][]string{
 	"health.pools.*.on_depleted": {"none", "stop", "restart", "dump", "dump,stop", "dump,restart"},
 }
 
-// mustBeSaid has the keys without a default, which must be set where their table is.
+// mustBeSaid has the keys without a default, which must be set if their table is.
 var mustBeSaid = map[string]bool{
 	"redis.sentinel.master": true, "redis.sentinel.addrs": true, "redis.cluster.addrs": true, "health.pools.*.cap": true,
 }
@@ -256,14 +255,14 @@ func Either(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// oneOf notes a value that is not among the key's words, and the nearest of them.
+// oneOf records a value that is not among the key's words, with the nearest of them.
 func oneOf(e *Errors, key, value string) { oneOfWords(e, key, value, wordsOf[key]) }
 
 func oneOfWords(e *Errors, key, value string, words []string) {
 	if slices.Contains(words, value) {
 		return
 	}
-	// What is near to a word is no password in the wrong place.
+	// A value near one of the words is no misplaced password.
 	shown, near := "", Nearest(value, words)
 	if near != "" || value == "" {
 		shown = ", not " + strconv.Quote(value)
@@ -271,7 +270,7 @@ func oneOfWords(e *Errors, key, value string, words []string) {
 	e.add(key, "must be "+Either(words)+shown, didYouMean(near))
 }
 
-// noNUL notes text that cannot be handed to the kernel.
+// noNUL records text that the kernel does not accept.
 func noNUL(e *Errors, key, s string) {
 	if strings.Contains(s, "\x00") {
 		e.add(key, "must not have NUL in it", "")
@@ -290,8 +289,8 @@ func checkPort(e *Errors, key string, port int) {
 	}
 }
 
-// nameRule is what isName allows: a name stands in Redis keys and in patterns
-// over them, between the braces of markers, and names the spool's directory.
+// nameRule describes isName: a name is part of Redis keys and patterns over them, stands
+// between the braces of markers, and names the spool's directory.
 const nameRule = `must not be . or .., nor have spaces, control characters, braces, / or any of * ? [ ] \ in it`
 
 func isName(s string) bool {
@@ -300,7 +299,7 @@ func isName(s string) bool {
 	})
 }
 
-// isCategory says whether s may stand in a __healthpool__ marker.
+// isCategory reports whether s may stand in a __healthpool__ marker.
 func isCategory(s string) bool { return isBare(s) && !strings.Contains(s, "-") }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -28,7 +28,7 @@ func (r *Redis) check(e *Errors) {
 	}
 }
 
-// checkAddress wants exactly one kind of address, and that one to be possible.
+// checkAddress checks that exactly one kind of address is set, and is valid.
 func (r *Redis) checkAddress(e *Errors) {
 	first := ""
 	for _, kind := range []struct {
@@ -66,7 +66,7 @@ func (r *Redis) checkAddress(e *Errors) {
 	noNUL(e, "redis.socket", r.Socket)
 }
 
-// checkUser wants at most one source for the user and one for the password.
+// checkUser checks that user and password have one source each at most.
 func (r *Redis) checkUser(e *Errors) {
 	noNUL(e, "redis.password_file", r.PasswordFile)
 	noNUL(e, "redis.secrets_dir", r.SecretsDir)

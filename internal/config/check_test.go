@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each row is a file and everything that is said about it.
+// Each row is a file and all its errors.
 var badFiles = []struct{ name, data, want string }{
 	// The file as a whole.
 	{"x.toml", "a = \xff", "x.toml:1: is not UTF-8 text"},
@@ -131,7 +131,7 @@ var badFiles = []struct{ name, data, want string }{
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = [\"exec:sh -c 'x\"]\n", "x.toml:3: health.pools.a.beat[0]: must be marker, notify, output, http://…, https://…, tcp://host:port or exec:COMMAND"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nca_file = '/x'\n[health.pools.b]\ncap = 1\nbeat = ['http://h']\ninsecure = true\n", "x.toml:3: health.pools.a.ca_file: is for https://… probes, and beat names none\n" +
 		"x.toml:7: health.pools.b.insecure: is for https://… probes, and beat names none"},
-	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = ['https://h']\nca_file = '/x'\ninsecure = true\n", "x.toml:4: health.pools.a.ca_file: is not looked at where insecure is true (say one of them)"},
+	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = ['https://h']\nca_file = '/x'\ninsecure = true\n", "x.toml:4: health.pools.a.ca_file: is ignored if insecure is true (say one of them)"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = []\non_depleted = 'stop,dump'\n", "x.toml:3: health.pools.a.beat: must name at least one source of heartbeats\n" +
 		`x.toml:4: health.pools.a.on_depleted: must be none, stop, restart, dump, dump,stop or dump,restart, not "stop,dump" (did you mean stop?)`},
 	{"x.toml", "[hooks]\ncrash = 's3cret'\ndepleted = 'tcp://h:1'\ngave_up = 'https://u:p@h/'\ndropped = 'exec:'\ntimeout = '0s'\ngaveup = ''\n", "x.toml:2: hooks.crash: must be exec:COMMAND, http://… or https://…\n" +

@@ -1,10 +1,10 @@
 // Package config turns a TOML or JSON file, or command-line flags, into one
-// checked Config. Everything that can be known to be wrong before the app starts
-// is found here, and is told with the file, the line and the key.
+// checked Config. It finds every mistake that can be found before the app starts, and
+// reports it with the file, the line and the key.
 package config
 
-// Config is everything wrapp can be told. A Config that came from Load or
-// Default holds the documented defaults for whatever was not said.
+// Config is the whole configuration. A Config from Load or Default holds the documented
+// defaults for all keys that were not set.
 type Config struct {
 	Redis   Redis   `toml:"redis"`
 	App     App     `toml:"app"`
@@ -17,11 +17,11 @@ type Config struct {
 	Debug   Debug   `toml:"debug"`
 }
 
-// Redis says where Redis is and who we are there. Exactly one of URL, Socket,
+// Redis has the address of Redis and our credentials. Exactly one of URL, Socket,
 // Host (with Port), Sentinel and Cluster is the address; Host is the default.
 //
-// The empty string means that a key was not said. In a checked Redis, Host and
-// Port are empty unless they are the address.
+// An empty string means that the key was not set. In a checked Redis, Host and Port are
+// empty unless they are the address.
 type Redis struct {
 	URL            URL       `toml:"url,omitempty"`
 	Socket         string    `toml:"socket,omitempty"`
@@ -38,10 +38,10 @@ type Redis struct {
 	Sentinel       *Sentinel `toml:"sentinel"`
 	Cluster        *Cluster  `toml:"cluster"`
 
-	addressed bool // a file, flag or environment says where Redis is
+	addressed bool // addressed: a file, flag or environment set the address
 }
 
-// TLS is used when it is there, even if it is empty.
+// TLS turns on TLS, even if it is empty.
 type TLS struct {
 	CAFile     string `toml:"ca_file"`
 	CertFile   string `toml:"cert_file"`
@@ -63,7 +63,7 @@ type Cluster struct {
 	Addrs []string `toml:"addrs"`
 }
 
-// App is what wrapp runs.
+// App says what wrapp runs.
 type App struct {
 	Executable  string            `toml:"executable"`
 	Args        []string          `toml:"args"`
@@ -86,10 +86,10 @@ type Logs struct {
 	Markers      bool     `toml:"markers"` // {{key}} is a marker
 	Blocks       bool     `toml:"blocks"`  // >>| … |<< is one entry
 	BlockTimeout Duration `toml:"block_timeout"`
-	MaxKeys      int      `toml:"max_keys"` // values that markers may name
+	MaxKeys      int      `toml:"max_keys"` // most values that markers may name
 }
 
-// Spool keeps on disk what cannot be delivered yet.
+// Spool keeps entries on disk that cannot be delivered yet.
 type Spool struct {
 	Dir          string   `toml:"dir"`
 	Size         Size     `toml:"size"`      // bytes
@@ -97,7 +97,7 @@ type Spool struct {
 	DrainTimeout Duration `toml:"drain_timeout"`
 }
 
-// Health says what pools wrapp keeps, by category, and how often it publishes.
+// Health says which pools wrapp keeps, by category, and how often it publishes them.
 type Health struct {
 	Interval Duration        `toml:"interval"`
 	Pools    map[string]Pool `toml:"pools"`
@@ -113,7 +113,7 @@ type Pool struct {
 	Beat          []string `toml:"beat"`
 	OnDepleted    string   `toml:"on_depleted"`
 	CAFile        string   `toml:"ca_file"`  // of https:// beats
-	Insecure      bool     `toml:"insecure"` // https:// beats take any certificate
+	Insecure      bool     `toml:"insecure"` // https:// beats accept any certificate
 }
 
 // Restart says whether the app is started again when it has ended.
@@ -122,21 +122,21 @@ type Restart struct {
 	Delay      Duration `toml:"delay"`  // before the first restart; doubles up to MaxDelay
 	MaxDelay   Duration `toml:"max_delay"`
 	ResetAfter Duration `toml:"reset_after"` // a run at least this long goes back to Delay
-	Limit      int      `toml:"limit"`       // restarts within Window; 0: none
+	Limit      int      `toml:"limit"`       // restarts within Window; 0: no limit
 	Window     Duration `toml:"window"`
 }
 
-// Hooks says what is told of what happens to the app: a command, which gets JSON on its
-// standard input, or a URL, to which that is posted. Empty: nothing.
+// Hooks says what to call when something happens to the app: a command, which gets JSON on
+// its standard input, or a URL, to which wrapp posts it. Empty: nothing.
 type Hooks struct {
-	Crash    Hook     `toml:"crash"`    // an entry of :crash
+	Crash    Hook     `toml:"crash"`    // wrapp wrote an entry of :crash
 	Depleted Hook     `toml:"depleted"` // a pool has no health left
-	GaveUp   Hook     `toml:"gave_up"`  // the app is not started again, by restart.limit
+	GaveUp   Hook     `toml:"gave_up"`  // restart.limit forbids another start
 	Dropped  Hook     `toml:"dropped"`  // lines were dropped
 	Timeout  Duration `toml:"timeout"`  // of a call
 }
 
-// Crash says what is done about the app's death.
+// Crash says how wrapp reports the app's crashes.
 type Crash struct {
 	Core         bool     `toml:"core"`
 	Backtrace    string   `toml:"backtrace"` // "auto", "gdb", "builtin" or "off"

@@ -7,9 +7,8 @@ import (
 	"strconv"
 )
 
-// A decoder puts the values of a document into a struct by the toml tags of its
-// fields, and gathers everything that does not fit. What does not fit leaves the
-// field as it was.
+// A decoder puts the values of a document into a struct by the toml tags of its fields. A
+// value that does not fit is recorded in errs and leaves the field unchanged.
 type decoder struct{ errs Errors }
 
 func (d *decoder) decode(c *Config, root map[string]any) {
@@ -46,7 +45,7 @@ func (d *decoder) table(key string, table map[string]any, to reflect.Value) {
 	}
 }
 
-// value sets to, which is a field, or an element of a map or a list.
+// value sets to, a field or an element of a map or a list.
 func (d *decoder) value(key string, v any, to reflect.Value) {
 	if text, ok := to.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.text(key, v, text)
@@ -92,8 +91,7 @@ func (d *decoder) value(key string, v any, to reflect.Value) {
 	}
 }
 
-// text reads a value that has a written form; a plain number is read as its
-// digits, and it is the type that says whether that will do.
+// text reads a value by its UnmarshalText; a whole number is passed as its digits.
 func (d *decoder) text(key string, v any, to encoding.TextUnmarshaler) {
 	var written string
 	switch v := v.(type) {
@@ -110,7 +108,7 @@ func (d *decoder) text(key string, v any, to encoding.TextUnmarshaler) {
 	}
 }
 
-// list sets a list of strings. An empty list is nil, as is one that was not said.
+// list sets a list of strings. An empty list becomes nil, like one that was not set.
 func (d *decoder) list(key string, v any, to reflect.Value) {
 	list, ok := v.([]any)
 	if !ok {
@@ -125,7 +123,7 @@ func (d *decoder) list(key string, v any, to reflect.Value) {
 	}
 }
 
-// mismatch notes a value of the wrong type, without showing it.
+// mismatch records a value of the wrong type, without showing it.
 func (d *decoder) mismatch(key, want string, v any) {
 	is := "a date or time"
 	switch v.(type) {

@@ -8,7 +8,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
-// defaultHost and defaultPort are where Redis is when no address was said.
+// defaultHost and defaultPort are Redis's address if none was set.
 const (
 	defaultHost = "localhost"
 	defaultPort = 6379
@@ -21,8 +21,8 @@ const (
 	defaultValuesDB = 2
 )
 
-// Default returns the configuration of an empty file. It passes Check; it lacks
-// only the executable that CheckRun wants.
+// Default returns the configuration of an empty file. It passes Check, and lacks only the
+// executable for CheckRun.
 func Default() *Config {
 	return &Config{
 		Redis: Redis{
@@ -78,8 +78,8 @@ func Default() *Config {
 	}
 }
 
-// complete fills in what depends on other keys, and so cannot stand in Default.
-// said tells whether a key, given by its whole name, stands in the file.
+// complete sets the defaults that depend on other keys. said reports whether a key, given by
+// its whole name, stands in the file.
 func (c *Config) complete(said func(key string) bool) {
 	r := &c.Redis
 	elsewhere := r.URL != "" || r.Socket != "" || r.Sentinel != nil || r.Cluster != nil

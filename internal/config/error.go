@@ -15,15 +15,15 @@ import (
 // Error is one thing that is wrong with the configuration. It never holds a
 // secret, nor any line of the file.
 type Error struct {
-	File string // as it was given; "" when it is not about a file of ours
-	Line int    // 1 is the first; 0 when it is not known
-	Key  string // the whole name, such as redis.port; "" when it is not about a key
+	File string // as it was given; "": it is not about a configuration file
+	Line int    // counted from 1; 0: not known
+	Key  string // the whole name, such as redis.port; "": it is not about a key
 	Msg  string // what is wrong
 	Hint string // what to do about it; may be ""
 }
 
-// Error returns file, line, key, message and hint on one line, leaving out what
-// is not known.
+// Error returns file, line, key, message and hint on one line, without those that are not
+// known.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.File != "" {
@@ -48,9 +48,8 @@ func (e *Error) Error() string {
 	}, b.String())
 }
 
-// Errors is everything that was found wrong, in the order of the file, up to a
-// limit of which the last one then tells. It is never empty where it is returned
-// as an error; errors.As finds its *Error.
+// Errors is all mistakes in the order of the file, up to maxErrors; the last one then says
+// that there are more. As an error it is never empty. errors.As finds its *Error.
 type Errors []*Error
 
 // Error returns one line for each.
@@ -71,15 +70,15 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// maxErrors bounds how many problems are told: of a file that is something else
-// altogether, more would not help.
+// maxErrors bounds the reported problems: more do not help, for instance with a file that is
+// no configuration at all.
 const maxErrors = 50
 
-// full says that there are enough, and one over to know of more.
+// full reports whether there are maxErrors problems, and one more.
 func (e Errors) full() bool { return len(e) > maxErrors }
 
-// add notes a problem of a key, unless the key already has one, which then is the
-// cause, or there are enough.
+// add records a problem of a key, unless e is full or the key already has one, which then is
+// the cause.
 func (e *Errors) add(key, msg, hint string) {
 	if e.full() {
 		return
@@ -105,7 +104,7 @@ func (e Errors) err() error {
 	return e
 }
 
-// place gives every error the file, and the line of its key where it has none.
+// place sets the file of every error, and the line of those that have none.
 func (e Errors) place(file string, lines map[string]int) {
 	for _, one := range e {
 		one.File = file
@@ -127,8 +126,8 @@ func lineOf(key string, lines map[string]int) int {
 	return 0
 }
 
-// reason returns why a file cannot be had, without its name, which the message
-// around it says already. Of a file that may not be read it says whose it is and who we are.
+// reason returns why a file cannot be opened or read, without its name, which the message
+// around it has already. If the cause is its permissions, reason adds access.Blame.
 func reason(err error) string {
 	path, ok := errors.AsType[*fs.PathError](err)
 	if !ok {

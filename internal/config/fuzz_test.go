@@ -11,8 +11,8 @@ import (
 
 const seedDir = "testdata/fuzz/FuzzLoad"
 
-// FuzzLoad wants that nothing in a file makes Load panic, that every error is of
-// whole lines, and that what loads is written such that it loads again.
+// FuzzLoad: no file makes Load panic, every error consists of whole lines, and a loaded
+// Config loads again after Write.
 func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parse("x", data)
@@ -40,7 +40,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%v\n%s", err, &text)
 		}
 		want := c.masked()
-		want.Redis.addressed = true // by what was written
+		want.Redis.addressed = true // Write writes the address
 		if !reflect.DeepEqual(again, want) {
 			t.Fatalf("%+v\nis read back as\n%+v", c, again)
 		}

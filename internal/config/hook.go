@@ -9,15 +9,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
 
-// Hook is what a hook calls. Of a URL it shows no more than the host in every format, log
-// and encoding, because the path of a webhook is its password; only Reveal gives the text.
+// Hook is a command or URL to call. Every format, log and encoding shows only the host of a
+// URL, because the path of a webhook is its password; only Reveal returns the text.
 type Hook string
 
 // Reveal returns the text itself, with its secrets. The caller must not print it.
 func (h Hook) Reveal() string { return string(h) }
 
-// String returns the text with the path and query of a URL masked. What is neither URL nor
-// command is masked as a whole.
+// String returns the text with the path and query of a URL masked. If it is neither a URL
+// nor a command, all of it is masked.
 func (h Hook) String() string {
 	if h == "" || strings.HasPrefix(string(h), "exec:") {
 		return string(h)

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestHookHidesItsPath shows hooks in every way there is: the path of a webhook is its
-// password.
+// TestHookHidesItsPath prints hooks in every way: the path of a webhook is its password.
 func TestHookHidesItsPath(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[Hook]string{

@@ -11,8 +11,8 @@ import (
 // twice is the message for a key that stands in a table a second time.
 const twice = "is given twice"
 
-// readJSON reads a JSON file. Keys that begin with _ are comments, except among
-// the variables of app.env; null means that a key was not said.
+// readJSON reads a JSON file. Keys that begin with _ are comments, except among the variables
+// of app.env; null means that a key was not set.
 func readJSON(data []byte) document {
 	var whole json.RawMessage
 	if err := json.Unmarshal(data, &whole); err != nil {
@@ -31,8 +31,7 @@ func readJSON(data []byte) document {
 	return document{root: root, lines: j.lines, errs: j.errs}
 }
 
-// jsonReader walks through JSON that is known to be valid, so that no token of
-// it can be an error.
+// jsonReader reads JSON that is known to be valid, so that it needs to check no error.
 type jsonReader struct {
 	decoder *json.Decoder
 	counter lineCounter
@@ -40,7 +39,7 @@ type jsonReader struct {
 	errs    Errors
 }
 
-// value returns the next value, which is that of key.
+// value returns the next value, which belongs to key.
 func (j *jsonReader) value(key string) any {
 	token, _ := j.decoder.Token()
 	if strings.HasSuffix(key, "]") && token != nil {
@@ -51,12 +50,12 @@ func (j *jsonReader) value(key string) any {
 		if i, err := v.Int64(); err == nil {
 			return i
 		}
-		f, _ := v.Float64() // too large is infinite, which no key wants
+		f, _ := v.Float64() // infinite if it is too large; no key accepts a float64
 		return f
 	case json.Delim:
 		switch {
 		case len(key) > maxTable:
-			j.tell(&Error{Line: j.line(), Msg: longTable})
+			j.addError(&Error{Line: j.line(), Msg: longTable})
 			j.skip()
 			return nil
 		case v == '{':
@@ -84,7 +83,7 @@ func (j *jsonReader) object(key string) any {
 			continue
 		}
 		if _, seen := object[name]; seen {
-			j.tell(&Error{Line: line, Key: whole, Msg: twice})
+			j.addError(&Error{Line: line, Key: whole, Msg: twice})
 		}
 		if v := j.value(whole); v != nil {
 			object[name] = v
@@ -95,7 +94,7 @@ func (j *jsonReader) object(key string) any {
 	return object
 }
 
-// skip reads on behind the end of the object or list that has just begun.
+// skip reads to the end of the object or list that has just begun.
 func (j *jsonReader) skip() {
 	for depth := 1; depth > 0; {
 		switch token, _ := j.decoder.Token(); token {
@@ -107,16 +106,16 @@ func (j *jsonReader) skip() {
 	}
 }
 
-func (j *jsonReader) tell(e *Error) {
+func (j *jsonReader) addError(e *Error) {
 	if !j.errs.full() {
 		j.errs = append(j.errs, e)
 	}
 }
 
-// line returns that of the token just read: none goes over several lines.
+// line returns the line of the token just read: no token spans several lines.
 func (j *jsonReader) line() int { return j.counter.at(int(j.decoder.InputOffset())) }
 
-// noJSON says what other formats have at this place of data and JSON has not, or "".
+// noJSON returns a hint about syntax of other formats at this place of data, or "".
 func noJSON(data []byte, at int) string {
 	if at >= len(data) {
 		return ""
@@ -133,8 +132,8 @@ func noJSON(data []byte, at int) string {
 	return ""
 }
 
-// jsonError says where the syntax is wrong. The message of encoding/json names
-// the character, which may be the beginning of a password without quotes.
+// jsonError returns an Error with the place of a syntax error. It removes the character from
+// encoding/json's message, since it may begin a password without quotes.
 func jsonError(data []byte, err error) *Error {
 	e := &Error{Msg: err.Error()}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {

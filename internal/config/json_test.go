@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzJSON compares what is read of a JSON file, and on which line, with what the
-// tokens of encoding/json say.
+// FuzzJSON compares the values and lines that readJSON finds with the tokens of
+// encoding/json.
 func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if utf8.Valid(data) {
@@ -33,7 +33,7 @@ func compareJSON(t *testing.T, data []byte) {
 		return
 	}
 	if len(got.errs) > 0 {
-		return // of a key that is given twice, or a name that is too long
+		return // a key is given twice, or a name is too long
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
@@ -51,7 +51,8 @@ func compareJSON(t *testing.T, data []byte) {
 	}
 }
 
-// said is a tree of encoding/json without what says nothing, with numbers as we have them.
+// said returns a tree of encoding/json without comments and nulls, and with our types of
+// numbers.
 func said(key string, v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -104,8 +105,7 @@ func TestJSONTrees(t *testing.T) {
 	}
 }
 
-// TestDeepJSON: nesting has an end, also where nothing is read, and is told with its
-// place.
+// TestDeepJSON: too deep nesting is an error with its place, even in parts that are skipped.
 func TestDeepJSON(t *testing.T) {
 	t.Parallel()
 	nested := func(key string, depth int) string {
@@ -128,7 +128,7 @@ func TestDeepJSON(t *testing.T) {
 	}
 }
 
-// TestHostileJSON would not end in its time, or fill the memory, if one cost the
+// TestHostileJSON would run into its time limit, or fill the memory, if a file cost the
 // square of its length.
 func TestHostileJSON(t *testing.T) {
 	t.Parallel()

@@ -10,12 +10,11 @@ import (
 // anyName stands in a known key for a name that the user chooses.
 const anyName = "*"
 
-// Keys returns the whole name of every key and table, as the toml tags of Config have them
-// and in their order; "*" stands for a name that the user chooses.
+// Keys returns the whole name of every key and table, from the toml tags of Config and in
+// their order; "*" stands for a name that the user chooses.
 func Keys() []string { return appendKeys(nil, "", reflect.TypeFor[Config]()) }
 
-// keysOf yields the keys of a struct, the fields that have a toml tag, with the indexes of
-// these fields.
+// keysOf yields the index and key of each field of a struct that has a toml tag.
 func keysOf(t reflect.Type) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		for i := range t.NumField() {
@@ -45,9 +44,9 @@ func appendKeys(keys []string, prefix string, t reflect.Type) []string {
 	return keys
 }
 
-// nearestKey returns the known key that name, found in table, most likely was
-// meant to be, or "". A slip in the right table comes first, then the right name
-// in a wrong table, then a slip there.
+// nearestKey returns the known key that the unknown key name in table most likely means, or
+// "". It prefers a misspelt name in the right table, then the right name in another table,
+// then a misspelt name there.
 func nearestKey(table, name string) string {
 	const elsewhere = 3
 	best, bestCost := "", int(^uint(0)>>1)
@@ -75,8 +74,7 @@ func nearestKey(table, name string) string {
 	return best
 }
 
-// inTable returns table if it is one that the pattern, which may hold anyName,
-// stands for, else "".
+// inTable returns table if it matches the pattern, which may end in anyName, else "".
 func inTable(pattern, table string) string {
 	before, ok := strings.CutSuffix(pattern, anyName)
 	if pattern == table || ok && strings.HasPrefix(table, before) {
@@ -85,9 +83,9 @@ func inTable(pattern, table string) string {
 	return ""
 }
 
-// likeness returns how far name is from a known one, and whether they are near
-// enough to be worth a word. A name that is a part of the known one is near, and one that
-// differs in underscores only is nearest.
+// likeness returns the distance between name and a known one, and whether it is small enough
+// for a hint. Names that differ only in underscores have distance 0. If one is part of the
+// other, it is 1 at most.
 func likeness(name, known string) (int, bool) {
 	if strings.ReplaceAll(name, "_", "") == strings.ReplaceAll(known, "_", "") {
 		return 0, true
@@ -99,7 +97,7 @@ func likeness(name, known string) (int, bool) {
 	return d, d <= max(1, len(known)/3)
 }
 
-// Nearest returns the word that s most likely was meant to be, or "".
+// Nearest returns the word that s most likely means, or "".
 func Nearest(s string, words []string) string {
 	best, bestCost := "", int(^uint(0)>>1)
 	for _, word := range words {
@@ -118,9 +116,8 @@ func didYouMean(s string) string {
 	return "did you mean " + s + "?"
 }
 
-// editDistance counts the letters to insert, drop, replace or swap with their
-// neighbour to get from a to b. Beyond any known key's length it does not count
-// on, so that a long key costs no time.
+// editDistance counts the letters to insert, drop, replace or swap with their neighbour to
+// get from a to b. It gives up on names longer than any known key, to save time.
 func editDistance(a, b string) int {
 	const longest = 64
 	if len(a) > longest || len(b) > longest {
@@ -158,11 +155,11 @@ func join(table, name string) string {
 	return table + "." + name
 }
 
-// elementOf returns the whole name of an element of a list, counted from 0. The reader of a
-// file notes its line under it, and an error finds it there.
+// elementOf returns the whole name of an element of a list, counted from 0: its key in
+// document.lines.
 func elementOf(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
-// isBare says whether TOML takes the name without quotes.
+// isBare reports whether TOML accepts the name without quotes.
 func isBare(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {

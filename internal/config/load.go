@@ -9,25 +9,23 @@ import (
 	"unicode/utf8"
 )
 
-// maxFile bounds the size of a configuration file in bytes, so that a wrong
-// path (a log, a device) is an error and not a full memory.
+// maxFile bounds the size of a configuration file in bytes, so that a wrong path (a log, a
+// device) is an error and does not fill the memory.
 const maxFile = 1 << 20
 
-// A document is a file as it stands: its tables as map[string]any, lists as
-// []any, and in them string, bool, int64, float64 or something else that no key
-// wants. TOML and JSON differ no further than this.
+// A document is a parsed file, the same for TOML and JSON: tables are map[string]any, lists
+// []any, other values string, bool, int64, float64 or a type that no key accepts.
 type document struct {
 	root  map[string]any
-	lines map[string]int // by whole key; the elements of a list have theirs
-	errs  Errors         // what is wrong with it, if anything
+	lines map[string]int // lines: line of each key and list element, by its whole name
+	errs  Errors         // errs: mistakes in the file's form
 }
 
-// Load reads the file, TOML or JSON, fills in the defaults and checks it. The
-// error is an Errors with everything that was found, and the Config then nil.
-// The files that the configuration names are not looked at: Credentials and
-// TLSConfig do that.
+// Load reads the file, TOML or JSON, fills in the defaults and checks it. The error is an
+// Errors with all mistakes, and the Config then nil. Load does not open files that the
+// configuration names: Credentials and TLSConfig do.
 func Load(path string) (*Config, error) {
-	if strings.Contains(path, "://") { // which may have a password in it
+	if strings.Contains(path, "://") { // a URL may have a password in it
 		return nil, Errors{{Msg: "a configuration is a file, not a URL; --redis takes a URL"}}
 	}
 	data, err := readBounded(path, maxFile)
@@ -40,7 +38,7 @@ func Load(path string) (*Config, error) {
 	return parse(path, data)
 }
 
-// parse is Load for a file that has been read.
+// parse is Load for the text of a file.
 func parse(file string, data []byte) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	var doc document
@@ -60,7 +58,7 @@ func parse(file string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// isJSON goes by the name, else by what the data begins with.
+// isJSON goes by the extension, else by the first byte.
 func isJSON(file string, data []byte) bool {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".toml":
@@ -71,7 +69,7 @@ func isJSON(file string, data []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
 }
 
-// decode fills a Config with what doc says, completes and checks it.
+// decode fills a Config from doc, completes and checks it.
 func decode(doc *document) (*Config, Errors) {
 	errs := doc.errs
 	if doc.root == nil {
@@ -115,7 +113,7 @@ func badLine(data []byte) int {
 type lineCounter struct {
 	data   []byte
 	offset int
-	line   int // of offset, less one
+	line   int // line: line of offset, counted from 0
 }
 
 func (l *lineCounter) at(offset int) int {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Each of these stands in testdata as TOML and as JSON, and means the same.
+// Each of these is in testdata as TOML and as JSON, with the same meaning.
 var pairs = []string{"contract", "other", "url", "socket", "sentinel", "cluster"}
 
 func mustLoad(t *testing.T, file string) *Config {
@@ -34,7 +34,7 @@ func TestBothFormatsMeanTheSame(t *testing.T) {
 	}
 }
 
-// Every key there is stands in one of the pairs, in both formats.
+// Every key is in one of the pairs, in both formats.
 func TestEveryKeyIsTried(t *testing.T) {
 	t.Parallel()
 	for ext, read := range map[string]func([]byte) document{".toml": readTOML, ".json": readJSON} {
@@ -49,7 +49,7 @@ func TestEveryKeyIsTried(t *testing.T) {
 			}
 		}
 		for _, key := range Keys() {
-			// "password": null means not said; it is said elsewhere.
+			// "password": null means not set; another file sets it.
 			if !said[key] {
 				t.Errorf("no %s file has %s", ext, key)
 			}

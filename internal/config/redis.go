@@ -7,17 +7,16 @@ import (
 	"strconv"
 )
 
-// maxSecret bounds in bytes how much of a password's file is read.
+// maxSecret bounds, in bytes, how much of a password file is read.
 const maxSecret = 64 << 10
 
-// SetURL makes raw, the value of the flag --redis, the address, in place of the
-// one before. A user in it replaces the credentials; without one they stay, as do
-// the files of redis.tls. The error is an *Error that names --redis and shows
-// nothing of raw.
+// SetURL replaces the address by raw, the value of the flag --redis. A user in it replaces the
+// credentials; otherwise they stay, as do the files of redis.tls. The error is an *Error that
+// names --redis and shows nothing of raw.
 func (r *Redis) SetURL(raw string) error { return r.setURL("--redis", raw) }
 
-// UseEnvironment makes REDIS_URL the address if neither a file nor SetURL has said one.
-// The error is an *Error that names REDIS_URL and shows nothing of it.
+// UseEnvironment makes REDIS_URL the address if neither a file nor SetURL has set one. The
+// error is an *Error that names REDIS_URL and shows nothing of its value.
 func (r *Redis) UseEnvironment(getenv func(string) string) error {
 	const name = "REDIS_URL"
 	raw := getenv(name)
@@ -47,9 +46,9 @@ func (r *Redis) setURL(key, raw string) error {
 	return nil
 }
 
-// Address returns what to give net.Dial: "tcp" and host:port, or "unix" and a
-// path. Both are empty for a Sentinel or Cluster, where the address is to be
-// asked for, and for a URL that Check refuses.
+// Address returns the arguments of net.Dial: "tcp" and host:port, or "unix" and a path. Both
+// are empty for a Sentinel or Cluster, whose address must be asked for, and for a URL that
+// Check refuses.
 func (r *Redis) Address() (network, addr string) {
 	switch {
 	case r.URL != "":
@@ -66,9 +65,9 @@ func (r *Redis) Address() (network, addr string) {
 	return "tcp", net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
 }
 
-// Credentials returns the user and password for Redis, each "" where it is not set.
-// Files are read at each call, so that a renewed password is used by the next
-// connection. The error is an *Error that names the key and the file.
+// Credentials returns the user and password for Redis, each "" if it is not set.
+// It reads files at each call, so that the next connection uses a renewed password. The error
+// is an *Error that names the key and the file.
 func (r *Redis) Credentials() (username, password string, err error) {
 	switch {
 	case r.SecretsDir != "":
@@ -92,8 +91,8 @@ func (r *Redis) Credentials() (username, password string, err error) {
 	return r.Username, "", nil
 }
 
-// secretsDir reads the credentials of a directory: it is named after the user,
-// and holds the password in a file of that name.
+// secretsDir reads the credentials of a directory: its base name is the user, its file
+// password holds the password.
 func (r *Redis) secretsDir() (username, password string, err error) {
 	dir, err := filepath.Abs(r.SecretsDir)
 	if err != nil {
@@ -119,8 +118,8 @@ func (s *Sentinel) Credentials() (username, password string, err error) {
 	return s.Username, password, err
 }
 
-// firstLine returns the first line of a file that key names. An empty one is an
-// error: it is no password, but a file not yet written.
+// firstLine returns the first line of a file that key names. An empty line is an error: the
+// file is not written yet.
 func firstLine(key, file string) (string, error) {
 	data, err := readBounded(file, maxSecret)
 	if err != nil {

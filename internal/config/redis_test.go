@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// write makes a file of the test's own and returns its path.
+// write writes a file and returns its path.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	file := filepath.Join(dir, name)
@@ -217,7 +217,7 @@ func TestSentinelCredentials(t *testing.T) {
 	}
 }
 
-// certificate returns a new self-signed one with its key, in PEM form.
+// certificate returns a new self-signed certificate with its key, in PEM form.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -298,7 +298,7 @@ func TestTLSConfigErrors(t *testing.T) {
 	}
 }
 
-// A renewed file counts from the next call on.
+// The next call reads a renewed file.
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -2,8 +2,8 @@ package config
 
 import "github.com/lpportorino/jettison-base-images/internal/health/beat"
 
-// reference says what each key means. A table's row is what stands above its keys.
-// The default comes from Default unless it is given here.
+// reference has the meaning of each key. The row of a table is the text above its keys.
+// byDefault, if set, replaces the value of Default.
 var reference = []struct{ key, meaning, byDefault string }{
 	{"redis", "Where Redis is, and who wrapp is there. Say one address only: `url`, `socket`, `host` with `port`, `redis.sentinel` or `redis.cluster`.", ""},
 	{"redis.url", "The whole address in one: `redis://host:port`, `rediss://host:port` (TLS) or `unix:///path`, with `user:password@`, `:password@` or `password@` before the host where needed. Special characters of a password are written as `%XX`. Databases are not part of it.", "none"},
@@ -58,7 +58,7 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"spool", "What becomes of lines that cannot be delivered yet.", ""},
 	{"spool.dir", "Directory that has the spools, each in a directory named after its app; see [delivery.md](delivery.md).", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp`, else `wrapp` in the user's state directory; if it cannot be written: memory only"},
 	{"spool.size", "How much is kept on disk. 1MiB or more.", ""},
-	{"spool.when_full", "`drop_oldest`: the oldest go, and are counted. `block`: the app waits.", ""},
+	{"spool.when_full", "What happens when the spool is full and Redis is away. `drop_oldest`: the oldest lines go, and are counted. `block`: the app waits. While Redis takes entries, the app waits with both.", ""},
 	{"spool.drain_timeout", "How long the end of wrapp waits for Redis to take another entry; the rest stays for the next run. Up to ten times as long while Redis says that it loads its data. More than 0.", ""},
 
 	{"health", "The health pools that wrapp keeps for the app.", ""},

@@ -21,7 +21,7 @@ const (
 	referenceEnd   = "<!-- end of the generated part -->\n"
 )
 
-// fieldOf returns the type of a known key, and its value in c where it has one.
+// fieldOf returns the type of a known key, and its value in c, if it has one.
 func fieldOf(c *Config, key string) (reflect.Type, reflect.Value) {
 	t, v := reflect.TypeFor[Config](), reflect.ValueOf(c).Elem()
 	for name := range strings.SplitSeq(key, ".") {
@@ -44,7 +44,7 @@ func fieldOf(c *Config, key string) (reflect.Type, reflect.Value) {
 	return t, v
 }
 
-// typeName returns what to write for a field of type t.
+// typeName returns the reference's name for the type t.
 func typeName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
@@ -67,7 +67,7 @@ func typeName(t reflect.Type) string {
 	return "whole number"
 }
 
-// defaultOf writes the default of a key as TOML has it.
+// defaultOf returns the default of a key in TOML.
 func defaultOf(t reflect.Type, v reflect.Value) string {
 	if !v.IsValid() {
 		v = reflect.Zero(t)

@@ -21,8 +21,8 @@ type schema struct {
 	Default     any                `json:"default,omitempty"`
 }
 
-// Schema returns the JSON Schema of the configuration, with what the reference says of
-// each key. It ends with a line end.
+// Schema returns the JSON Schema of the configuration, with each key's meaning from the
+// reference. It ends with a line end.
 func Schema() []byte {
 	means := make(map[string]string)
 	for _, row := range reference {
@@ -38,8 +38,7 @@ func Schema() []byte {
 	return append(text, '\n')
 }
 
-// schemaOf returns the schema of key, which has the type t, and by default the value v if
-// that is valid.
+// schemaOf returns the schema of a key of type t. v is its default value, invalid for none.
 func schemaOf(key string, t reflect.Type, v reflect.Value, means map[string]string) *schema {
 	s := &schema{Description: means[key], Enum: wordsOf[key]}
 	if t.Kind() == reflect.Pointer {
@@ -91,5 +90,5 @@ func schemaOf(key string, t reflect.Type, v reflect.Value, means map[string]stri
 	return s
 }
 
-// comments are the keys that begin with _ in JSON.
+// comments allows keys that begin with _, which are comments.
 var comments = map[string]*schema{"^_": {}}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSchema: the schema has every key with what the reference says of it, its words and
-// its default: a file of all defaults is the configuration of an empty one.
+// TestSchema: the schema has every key with its meaning, words and default. A file of all
+// defaults is the configuration of an empty one.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	var root map[string]any
@@ -70,7 +70,7 @@ func anyList(v any) []any {
 	return list
 }
 
-// TestEnvironment: REDIS_URL says where Redis is only where nothing else does.
+// TestEnvironment: REDIS_URL is the address only if nothing else sets one.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	const url = "redis://:pw@elsewhere:1"

@@ -9,18 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signal is a signal by its number, written by its name: "SIGTERM", "TERM",
-// "SIGRTMIN+3", or the number itself.
+// Signal is a signal's number. It is written as "SIGTERM", "TERM", "SIGRTMIN+3" or the number.
 type Signal syscall.Signal
 
-// rtMin and rtMax bound the real-time signals as `kill -l` counts them: the C
-// library keeps 32 and 33 to itself.
+// rtMin and rtMax bound the real-time signals, as in `kill -l`: the C library uses 32 and 33
+// itself.
 const (
 	rtMin Signal = 34
 	rtMax Signal = 64
 )
 
-// String returns the name with its SIG, or the number where there is no name.
+// String returns the name with its SIG, or the number if it has no name.
 func (s Signal) String() string {
 	if name := unix.SignalName(syscall.Signal(s)); name != "" {
 		return name
@@ -48,7 +47,7 @@ func (s *Signal) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseSignal returns 0 for what is no signal.
+// parseSignal returns 0 if name is no signal.
 func parseSignal(name string) Signal {
 	if n, err := strconv.ParseUint(name, 10, 8); err == nil {
 		return Signal(n)

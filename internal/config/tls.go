@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// UsesTLS says whether connections to Redis are encrypted: redis.tls is there,
-// even if it is empty, or the URL begins with rediss.
+// UsesTLS reports whether connections to Redis are encrypted: redis.tls is set, even if it is
+// empty, or the URL begins with rediss.
 func (r *Redis) UsesTLS() bool {
 	if r.TLS != nil {
 		return true
@@ -16,11 +16,11 @@ func (r *Redis) UsesTLS() bool {
 	return problem == "" && u.tls
 }
 
-// TLSConfig returns what to give tls.Client, or nil without TLS. Certificates
-// and keys are read at each call, so that renewed ones are used by the next
-// connection. ServerName is redis.tls.server_name, else the host of the address;
-// with a Sentinel or Cluster it may be empty, and is then for the caller to set
-// to the host it dials. The error is an *Error that names the key and the file.
+// TLSConfig returns the configuration for tls.Client, or nil without TLS. It reads
+// certificates and keys at each call, so that the next connection uses renewed ones.
+// ServerName is redis.tls.server_name, else the host of the address. With a Sentinel or
+// Cluster it may be empty; the caller then sets it to the host that it dials. The error is
+// an *Error that names the key and the file.
 func (r *Redis) TLSConfig() (*tls.Config, error) {
 	if !r.UsesTLS() {
 		return nil, nil

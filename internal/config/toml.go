@@ -8,16 +8,16 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// maxTable bounds the whole name of a table or list, in bytes. It bounds how deep TOML and
-// JSON nest as well, and keeps the names of their keys, each of which is noted whole, from
-// taking quadratic time.
+// maxTable bounds the whole name of a table or list, in bytes. It also bounds how deep TOML
+// and JSON nest. Each key is recorded by its whole name, which would otherwise take quadratic
+// time.
 const maxTable = 512
 
 const longTable = "the whole name of a table or list is longer than 512 bytes"
 
-// readTOML reads a TOML 1.1 file. The parser of go-toml, run first, says on which line each
-// key is; its decoder says whether the file is valid and what it holds. The decoder is not
-// given our struct: it would stop at the first wrong type, and show values in its messages.
+// readTOML reads a TOML 1.1 file. The parser of go-toml, run first, gives the line of each
+// key; its decoder checks the file and gives the values. The decoder does not get our
+// struct: it would stop at the first wrong type, and show values in its messages.
 func readTOML(data []byte) document {
 	t := tomlLines{counter: lineCounter{data: data}, lines: map[string]int{}}
 	t.parser.Reset(data)
@@ -40,19 +40,19 @@ func readTOML(data []byte) document {
 	return document{root: root, lines: t.lines}
 }
 
-// tomlLines notes the line of each key.
+// tomlLines records the line of each key.
 type tomlLines struct {
 	parser  unstable.Parser
 	counter lineCounter
 	lines   map[string]int
-	err     *Error // the first name that is too long; nothing is noted after it
+	err     *Error // err: the first name that is too long; nothing is recorded after it
 }
 
-// key notes every part of a dotted key below table, and returns the whole.
+// key records every part of a dotted key below table, and returns the whole name.
 func (t *tomlLines) key(table string, node *unstable.Node) string {
 	for it := node.Key(); it.Next() && !t.long(table, it.Node()); {
 		table = join(table, string(it.Node().Data))
-		t.note(table, it.Node())
+		t.record(table, it.Node())
 	}
 	return table
 }
@@ -73,12 +73,12 @@ func (t *tomlLines) value(key string, node *unstable.Node) {
 			continue
 		}
 		element := elementOf(key, i)
-		t.note(element, it.Node())
+		t.record(element, it.Node())
 		t.value(element, it.Node())
 	}
 }
 
-// long tells of a table or list, given by its whole name, that can hold nothing.
+// long reports whether the whole name of a table or list, or of an earlier one, is too long.
 func (t *tomlLines) long(table string, node *unstable.Node) bool {
 	if len(table) > maxTable && t.err == nil {
 		t.err = &Error{Line: t.line(node), Msg: longTable}
@@ -86,21 +86,21 @@ func (t *tomlLines) long(table string, node *unstable.Node) bool {
 	return t.err != nil
 }
 
-// note keeps the first line of a key. Lists and inline tables have no place of
-// their own in the tree; what is in them has.
-func (t *tomlLines) note(key string, node *unstable.Node) {
+// record keeps the first line of a key. The parser gives no place to lists and inline tables,
+// only to their elements.
+func (t *tomlLines) record(key string, node *unstable.Node) {
 	if t.lines[key] == 0 && node.Raw.Length > 0 {
 		t.lines[key] = t.line(node)
 	}
 }
 
-// line returns that of a node. What has no place is taken for being where the last one was.
+// line returns the line of a node. A node without a place gets the line of the last one.
 func (t *tomlLines) line(node *unstable.Node) int {
 	return t.counter.at(max(int(node.Raw.Offset), t.counter.offset))
 }
 
-// tomlError turns an error of go-toml into ours. Its messages are about the form
-// and name no values, but for the two kinds that are cut here.
+// tomlError turns an error of go-toml into ours. Its messages name no values, except for two
+// kinds, which it cuts.
 func tomlError(err error) *Error {
 	e := &Error{Msg: strings.TrimPrefix(err.Error(), "toml: ")}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {

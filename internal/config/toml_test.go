@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each row is a document, and what is said of it: nothing if it is right.
+// Each row is a document and its error, empty if it is valid.
 var tomlForms = []struct{ data, want string }{
 	// Tables.
 	{"[a]\nx = 1\n[a.b]\nx = 1\n[c]\n[a.b.d]", ""},
@@ -100,7 +100,7 @@ func TestTOMLForms(t *testing.T) {
 
 const tomlSeeds = "testdata/fuzz/FuzzTOML"
 
-// FuzzTOML wants every key of the tree to have a line within the file, and every error one.
+// FuzzTOML: every key of the tree and every error has a line within the file.
 func FuzzTOML(f *testing.F) {
 	for _, row := range tomlForms {
 		f.Add([]byte(row.data))
@@ -137,7 +137,7 @@ func TestTOMLSeedsAreThere(t *testing.T) {
 	}
 }
 
-// However deep or long, what is nested is told within bounds of memory and stack.
+// Errors about deep or long nesting need bounded memory and stack.
 func TestTOMLIsBounded(t *testing.T) {
 	t.Parallel()
 	const size = maxFile / 8

@@ -11,16 +11,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/address"
 )
 
-// URL is the text of redis.url. It shows itself with its password masked in every
-// format, log and encoding; only Reveal gives the text.
+// URL is the text of redis.url. Every format, log and encoding shows it with its password
+// masked; only Reveal returns the text.
 type URL string
 
-// Reveal returns the text itself, with the password. The caller hands it to Redis
-// and to nothing else; Redis.Address and Redis.Credentials save most the need.
+// Reveal returns the text itself, with the password. The caller hands it to Redis and to
+// nothing else. Most callers need only Redis.Address and Redis.Credentials.
 func (u URL) Reveal() string { return string(u) }
 
-// String returns the text with the password masked. What is no URL is masked as a
-// whole.
+// String returns the text with the password masked. If it is no URL, all of it is masked.
 func (u URL) String() string { return maskURL(string(u)) }
 
 // GoString is String, so that %#v hides the password as well.
@@ -32,18 +31,17 @@ func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
 // MarshalText is String, so that no encoder writes the password. There is no error.
 func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// A redisURL is what the text of redis.url says.
+// A redisURL is a parsed redis.url.
 type redisURL struct {
 	network string // "tcp" or "unix"
 	address string // for net.Dial
 	host    string // "" for a Unix socket
 	tls     bool
-	user    *url.Userinfo // nil: the URL names no user
+	user    *url.Userinfo // user: nil if the URL names no user
 }
 
-// parseURL returns what raw says, or what is wrong with it. The problem holds
-// nothing of raw, which may have a password in an unexpected place: that is also
-// why the error of url.Parse is not passed on.
+// parseURL parses raw, or returns what is wrong with it. problem quotes nothing of raw, which
+// may have a password in an unexpected place; the error of url.Parse would.
 func parseURL(raw URL) (u redisURL, problem string) {
 	const form = "must be redis://host:port, rediss://host:port or unix:///path"
 	p, err := url.Parse(raw.Reveal())

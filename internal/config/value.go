@@ -10,11 +10,11 @@ import (
 	"unicode"
 )
 
-// mask stands for a secret wherever one would be shown. Its length says nothing.
+// mask replaces a secret wherever one would be shown. Its length is always the same.
 const mask = "********"
 
-// Secret is a string that shows itself as a mask in every format, log and
-// encoding; an empty one shows as empty. Only Reveal gives the text.
+// Secret is a string that every format, log and encoding shows as a mask; an empty one
+// shows as empty. Only Reveal returns the text.
 type Secret string
 
 // Reveal returns the text itself. The caller hands it to Redis and to nothing else.
@@ -37,7 +37,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText is String, so that no encoder writes the text. There is no error.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Duration is a length of time in nanoseconds, written such as "10s" or "1m30s".
+// Duration is a length of time in nanoseconds, written as "10s" or "1m30s".
 type Duration time.Duration
 
 // String returns the shortest text that UnmarshalText reads back.
@@ -46,8 +46,8 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText is String. There is no error.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads a number with a unit (ns, us, ms, s, m, h), or several in
-// a row. The error says what is allowed, as that of the other values does.
+// UnmarshalText reads a number with a unit (ns, us, ms, s, m, h), or several in a row. The
+// error says what is allowed, for this type and the others.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
@@ -57,7 +57,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Size is a number of bytes, written as such or with a unit, such as "64KiB".
+// Size is a number of bytes, written plainly or with a unit, such as "64KiB".
 type Size int64
 
 // sizeUnits are the units of a Size. Those that String uses come largest first.
@@ -107,9 +107,8 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// insteadOf returns ", not" and s in quotes, or "" where s may be a password in the wrong
-// place: it is shown only if it is short, and a number with or without a unit, or a name
-// in capitals.
+// insteadOf returns ", not" and s in quotes, or "" if s may be a password in the wrong
+// place. It shows only short values: numbers with or without a unit, and names in capitals.
 func insteadOf(s string) string {
 	const most = 12 // bytes
 	unit := strings.TrimLeft(s, "+-.0123456789")

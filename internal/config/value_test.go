@@ -101,7 +101,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// TestShown: a value that may be a password is not shown.
+// TestShown: errors do not show a value that may be a password.
 func TestShown(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -114,10 +114,10 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// canary is the secret of these tests: it must not come out anywhere.
+// canary is the secret of these tests: no output may have it.
 const canary = "c4n4ry"
 
-// TestSecretsStayInside prints whole configurations in every way there is.
+// TestSecretsStayInside prints whole configurations in every way.
 func TestSecretsStayInside(t *testing.T) {
 	t.Parallel()
 	c := Default()
@@ -161,7 +161,7 @@ func TestSecretsStayInside(t *testing.T) {
 	}
 }
 
-// TestErrorsShowNoSecret puts the canary where a hurried hand might.
+// TestErrorsShowNoSecret puts the canary into places where a user might by mistake.
 func TestErrorsShowNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{

@@ -6,13 +6,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Write writes c as TOML: every key with its value, in a fixed order, with the
-// addresses and tables left out that were not said, and passwords and paths of hooks masked. Load
-// reads it back as c with masks for passwords. The error is that of w.
+// Write writes c as TOML: every key with its value, in a fixed order. It leaves out addresses
+// and tables that were not set, and masks passwords and the paths of hooks. Load reads it
+// back as c with these masks. The error is that of w.
 func (c *Config) Write(w io.Writer) error { return toml.NewEncoder(w).Encode(c.masked()) }
 
-// masked returns a copy of c with masks in the place of passwords. The encoder
-// of go-toml does not ask a kind of string for its MarshalText.
+// masked returns a copy of c with its secrets masked: the encoder of go-toml ignores
+// MarshalText of types whose kind is string.
 func (c *Config) masked() *Config {
 	m := *c
 	m.Redis.URL = URL(c.Redis.URL.String())

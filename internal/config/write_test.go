@@ -17,7 +17,7 @@ func written(t *testing.T, c *Config) string {
 	return b.String()
 }
 
-// checkWritten wants that what is written of c reads back as c.
+// checkWritten checks that Load reads c back as Write wrote it.
 func checkWritten(t *testing.T, c *Config) {
 	t.Helper()
 	text := written(t, c)
@@ -26,7 +26,7 @@ func checkWritten(t *testing.T, c *Config) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	want := c.masked()
-	want.Redis.addressed = true // by what was written
+	want.Redis.addressed = true // Write writes the address
 	if !reflect.DeepEqual(again, want) {
 		t.Errorf("written and read back\n%+v\nis\n%+v", c, again)
 	}
@@ -40,7 +40,7 @@ func TestWrittenIsReadBack(t *testing.T) {
 	}
 }
 
-// What is hard to write is read back, as a value and as a name.
+// Strings that are hard to write are read back, as values and as names.
 func TestAwkwardStrings(t *testing.T) {
 	t.Parallel()
 	c := Default()
@@ -55,7 +55,7 @@ func TestAwkwardStrings(t *testing.T) {
 	checkWritten(t, c)
 }
 
-// With the true passwords put back, it is equal to what was written.
+// With the true passwords put back, the written configuration equals the original.
 func TestWrittenNeedsOnlyItsSecrets(t *testing.T) {
 	t.Parallel()
 	c := mustLoad(t, "url.toml")
@@ -66,8 +66,7 @@ func TestWrittenNeedsOnlyItsSecrets(t *testing.T) {
 	}
 }
 
-// setSecrets puts the canary into every secret there is, by type, so that a new
-// one cannot be forgotten in masked.
+// setSecrets sets every secret to the canary, by type, so that masked cannot forget a new one.
 func setSecrets(v reflect.Value) (count int) {
 	switch {
 	case v.Type() == reflect.TypeFor[Secret]():

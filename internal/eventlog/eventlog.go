@@ -1,4 +1,4 @@
-// Package eventlog is how wrapp speaks to people: one line an event,
+// Package eventlog writes wrapp's messages to people, one line an event,
 //
 //	wrapp: warning: redis is away: dial tcp 127.0.0.1:6379: connection refused
 //
@@ -27,12 +27,12 @@ func New(w io.Writer, tool string, verbose bool) *slog.Logger {
 }
 
 type handler struct {
-	mu     *sync.Mutex // one Write at a time, of this handler and those made from it
+	mu     *sync.Mutex // mu: one Write at a time, shared with the handlers made from this one
 	w      io.Writer
 	tool   string
 	least  slog.Level
-	attrs  string // of WithAttrs, as they are shown
-	prefix string // of WithGroup: "a.b."
+	attrs  string // attrs: text of the attributes of WithAttrs
+	prefix string // prefix: groups of WithGroup, "a.b."
 }
 
 func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
@@ -76,9 +76,9 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// show appends an attribute. Errors and what has a String method show themselves;
-// any other value outside slog's own kinds shows as "?", because fmt looks into
-// unexported fields and would bring out a secret there.
+// show appends an attribute. Errors and values with a String method show their own text. Any
+// other value outside slog's kinds shows as "?", because fmt prints unexported fields, which
+// may hold a secret.
 func show(line *strings.Builder, prefix string, a slog.Attr) {
 	if a.Equal(slog.Attr{}) {
 		return

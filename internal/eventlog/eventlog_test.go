@@ -44,7 +44,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestGroups: what With and WithGroup add is in every line, with the group's name before it.
+// TestGroups: attributes of With and WithGroup are in every line, after their group's name.
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -66,7 +66,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// canary is the secret: it must not come out, however it is passed.
+// canary is the secret: no way to pass it to the Logger may print it.
 const canary = "c4n4ry"
 
 func TestSecretsStayInside(t *testing.T) {

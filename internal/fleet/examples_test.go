@@ -14,7 +14,7 @@ import (
 
 const examples = "../../examples/prometheus"
 
-// exampleMetrics are the names in a text; each has to be one that we print.
+// exampleMetrics returns the metrics named in a text, and checks that we print each.
 func exampleMetrics(t *testing.T, text string) map[string]bool {
 	t.Helper()
 	var printed bytes.Buffer
@@ -45,7 +45,7 @@ func promtool(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// TestAlerts: the rules name metrics that there are, and do what alerts_test.yaml says.
+// TestAlerts: the rules use existing metrics, and do what alerts_test.yaml says.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(examples, "alerts.yaml"))
@@ -89,8 +89,8 @@ type source struct {
 	UID  string `json:"uid"`
 }
 
-// TestDashboard: panels do not cover each other, and every expression is one that Prometheus
-// takes, of metrics that there are.
+// TestDashboard: panels do not overlap, and every expression is valid and uses existing
+// metrics.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(examples, "dashboard.json"))

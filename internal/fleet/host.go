@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// HostName is the name of this host; in a container often the container's ID.
+// HostName returns the name of this host; in a container often the container's ID.
 func HostName() string {
 	if name, err := os.Hostname(); err == nil && name != "" {
 		return name
@@ -13,7 +13,7 @@ func HostName() string {
 	return "localhost"
 }
 
-// BootID is what the kernel calls the time since it was started; empty where it does not say.
+// BootID returns the kernel's boot ID, new at each start of the machine; empty: not known.
 func BootID() string {
 	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(text))

@@ -10,24 +10,24 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
 
-// A marker is the newest run marker of an app's :status, and what stands behind it.
+// A marker is the newest run marker of an app's :status, and what newer entries say.
 type marker struct {
-	begins bool // a run, which has no end yet; else it ends one
+	begins bool // begins: the marker begins a run, which has no end yet; otherwise it ends one
 	stamp  string
-	exit   int // of an end
+	exit   int // exit: exit status in an end marker
 	at     time.Time
-	// host, pid and boot are of the wrapp that began the run, if it has said so.
+	// host, pid and boot are of the wrapp that began the run; zero if it wrote none.
 	host, boot string
 	pid        int
 
-	noLease  bool // Redis does not take this run's hash
-	stopping bool // wrapp was asked to stop
+	noLease  bool // noLease: Redis refuses this run's hash
+	stopping bool // stopping: wrapp was asked to stop
 }
 
-// stopping is how what wrapp says on :status begins when it was asked to stop.
+// stopping is the beginning of wrapp's entry on :status when it was asked to stop.
 const stopping = "stopping: wrapp received "
 
-// read takes the next older entry of :status. It returns true with the newest marker.
+// read reads the next older entry of :status. It returns true if that is the marker.
 func (m *marker) read(e rueidis.XRangeEntry) bool {
 	message := e.FieldValues["message"]
 	m.noLease = m.noLease || e.FieldValues[NoLease] == "1"

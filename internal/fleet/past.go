@@ -11,25 +11,26 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A Past is what Redis held of an app before a wrapp said anything of its own.
+// A Past is what Redis held of an app's earlier run before this wrapp wrote anything.
 type Past struct {
-	marker *marker // the newest; nil: the stream has no marker, or it may not be read
-	pid    int     // of the wrapp whose lease this instance's hash still has; 0: it is gone
-	more   bool    // the marker is further back than was read
+	marker *marker // marker: the newest; nil: the stream has none, or the user may not read it
+	pid    int     // pid: of the wrapp in this instance's hash; 0: the hash is gone
+	more   bool    // more: the marker is further back than the entries that were read
 }
 
-// pastPage is how many entries of :status are read before the app is started: an end is the
-// last of them, and a beginning not far behind.
+// pastPage is how many entries of :status are read before the app is started: an end marker
+// is the last of them, a begin marker not far behind.
 const pastPage = 8
 
-// AskPast returns the commands that read a Past: there is for the database of values, here
-// for that of logs.
+// AskPast returns the commands that read a Past: there for the database of values, here for
+// the database of logs.
 func AskPast(client *redisconn.Client, name, instance string) (there, here []rueidis.Completed) {
 	return []rueidis.Completed{client.B().Hget().Key(RunKey(name, instance)).Field("pid").Build()},
 		[]rueidis.Completed{client.B().Xrevrange().Key(logstream.Keys(name)[logstream.Status]).End("+").Start("-").Count(pastPage).Build()}
 }
 
-// ReadPast reads the answers to AskPast. What the user may not read is not known.
+// ReadPast reads the answers to AskPast. Answers that the user may not read count as not
+// known.
 func ReadPast(there, here []rueidis.RedisResult) (p Past) {
 	if pid, err := there[0].AsInt64(); err == nil {
 		p.pid = int(pid)
@@ -43,7 +44,7 @@ func ReadPast(there, here []rueidis.RedisResult) (p Past) {
 	return p
 }
 
-// markerIn returns the newest marker among entries, the newest of which comes first.
+// markerIn returns the newest marker among entries, which begin with the newest.
 func markerIn(entries []rueidis.XRangeEntry) *marker {
 	m := new(marker)
 	for _, e := range entries {
@@ -54,10 +55,10 @@ func markerIn(entries []rueidis.XRangeEntry) *marker {
 	return nil
 }
 
-// Unknown says that more of :status has to be read.
+// Unknown reports whether more of :status has to be read.
 func (p *Past) Unknown() bool { return p.more }
 
-// Open says whether the newest run has no end.
+// Open reports whether the newest run has no end marker.
 func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
 
 // A Host tells what this machine knows of processes that were on it.
@@ -69,18 +70,18 @@ type Host struct {
 	OOM func(pid int, since time.Time) bool
 }
 
-// How a run ended that has no end marker.
+// How a run without an end marker ended.
 const (
-	LostKilled  = "killed"   // wrapp was, by a signal, and the kernel does not say by whom
+	LostKilled  = "killed"   // a signal killed wrapp; the kernel does not say whose
 	LostOOM     = "oom"      // the kernel killed wrapp for lack of memory
 	LostRestart = "restart"  // the machine was restarted while wrapp was stopping
 	LostPower   = "power"    // the machine went down without stopping wrapp
-	LostUnknown = "unknown"  // of an older wrapp, or one on another machine
-	stillThere  = "is there" // it has not ended: another wrapp of this name
+	LostUnknown = "unknown"  // the run's wrapp is an older one, or was on another machine
+	stillThere  = "is there" // it has not ended: another wrapp of this name runs
 )
 
-// Lost returns how the run before own's ended, if that has no end marker, in a word and for
-// people; empty if it has one, or if it goes on in another wrapp.
+// Lost returns how the run before own ended without an end marker, in a word and for people.
+// Both are empty if it has a marker, or goes on in another wrapp.
 func (p *Past) Lost(own *Run, host Host) (how, text string) {
 	if !p.Open() {
 		return "", ""
@@ -139,9 +140,9 @@ func (p *Past) Elsewhere(own *Run) string {
 	return RunKey(own.Name, InstanceOf(p.marker.host))
 }
 
-// ReadPastAgain reads what came before own's first marker, which has the time first, once
-// that is there: what an earlier run had left in the spool comes before it. ok is false as
-// long as it is not.
+// ReadPastAgain reads the Past before own's first marker, which has the time first. Entries
+// that an earlier run left in the spool come before that marker. ok is false until the
+// marker is in the stream.
 func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Run, first string) (p Past, ok bool, err error) {
 	key := logstream.Keys(own.Name)[logstream.Status]
 	entries, err := logs.Do(ctx, logs.B().Xrevrange().Key(key).End("+").Start("-").Count(statusMost).Build()).AsXRange()
@@ -157,8 +158,8 @@ func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Run, first 
 	return p, false, nil
 }
 
-// LeaseEnds waits until the lease of a run's hash has run out, and returns false if it was
-// renewed instead, so that its wrapp lives.
+// LeaseEnds waits until the lease of a run's hash has run out, or returns false as soon as it
+// is renewed, because then its wrapp lives.
 func LeaseEnds(ctx context.Context, values *redisconn.Client, key string) (bool, error) {
 	last := int64(-1)
 	for {
@@ -167,7 +168,7 @@ func LeaseEnds(ctx context.Context, values *redisconn.Client, key string) (bool,
 		case err != nil:
 			return false, err
 		case left < 0:
-			return true, nil // it is gone, or has none, which no wrapp leaves
+			return true, nil // the key is gone, or has no lease and so is not wrapp's
 		case last >= 0 && left > last:
 			return false, nil
 		}
@@ -175,10 +176,10 @@ func LeaseEnds(ctx context.Context, values *redisconn.Client, key string) (bool,
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(leaseLook):
+		case <-time.After(leasePoll):
 		}
 	}
 }
 
-// leaseLook is how often a lease is looked at; it is renewed less often.
-const leaseLook = 250 * time.Millisecond
+// leasePoll is the pause between two readings of a lease; wrapp renews it less often.
+const leasePoll = 250 * time.Millisecond

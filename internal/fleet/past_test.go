@@ -9,7 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestLost says how a run ended that has no end marker.
+// TestLost checks how runs without an end marker ended.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	own := &Run{Name: "app", Host: "h", PID: 100, Boot: "b"}
@@ -86,13 +86,13 @@ func TestLeaseEnds(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Each look finds more than the last one could leave.
+		// Each poll finds more time left than the one before.
 		for ms := 6000; ; ms += 1000 {
 			set(ms)
 			select {
 			case <-seen:
 				return
-			case <-time.After(leaseLook / 4):
+			case <-time.After(leasePoll / 4):
 			}
 		}
 	}()

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A sample is one value of a metric, with the labels besides `app`.
+// A sample is one value of a metric, with its labels other than `app`.
 type sample struct {
-	labels string // `,name="value"` each
+	labels string // labels: `,name="value"` each
 	value  float64
 }
 
-// metrics are the Prometheus metrics of an app. What is not known has no sample.
+// metrics are the Prometheus metrics of an app. An unknown value has no sample.
 var metrics = []struct {
 	name, kind, help string
 	of               func(a *App) []sample
@@ -99,7 +99,7 @@ func WritePrometheus(w io.Writer, apps []App) error {
 	return err
 }
 
-// label is a label's value, which has to be UTF-8.
+// label escapes a label's value, which has to be UTF-8.
 func label(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
 	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)

@@ -1,5 +1,5 @@
-// Package fleet is every app that a Redis knows of, and how it is: what wrapp writes of a
-// run while the run lasts, and what is read of all of them.
+// Package fleet has the state of every app of a Redis: the hash that wrapp publishes while a
+// run lasts, and the readers of all hashes and streams.
 package fleet
 
 import (
@@ -12,48 +12,47 @@ import (
 const (
 	Running    = "running"
 	Restarting = "restarting" // between two runs of the app
-	Ending     = "ending"     // the app has ended, and so will wrapp
+	Ending     = "ending"     // the app has ended, and wrapp is about to
 )
 
-// A Run is what a wrapp says of itself and of the app that it runs: the fields of the hash
-// wrapp-run:<name>:<instance> in the values' database. The hash has a lease, so one that is
-// there is of a wrapp that lives.
+// A Run describes a wrapp and the app that it runs: the fields of the hash
+// wrapp-run:<name>:<instance> in the values' database. The hash has a lease, so it exists
+// only while its wrapp lives.
 type Run struct {
-	Name, Instance string // the key's; not among the fields
+	Name, Instance string // from the key; not among the fields
 
 	Host        string
 	PID         int // of wrapp, in its own namespace
-	AppPID      int // 0: there is no process now
+	AppPID      int // 0: the app has no process now
 	Started     time.Time
 	Stamp       string // the time in the run markers
 	State       string
 	Restarts    int
-	LastExit    string    // exit status of the run before, by this wrapp; empty: there was none
+	LastExit    string    // exit status of this wrapp's previous run; empty: there was none
 	Updated     time.Time // when the fields were written
-	Lines       uint64    // that the app wrote, of all runs of this wrapp, as all that follow
-	Errors      uint64    // of them those that say that they are an error or worse
+	Lines       uint64    // lines that the app wrote; like all counts below, of all runs of this wrapp
+	Errors      uint64    // lines whose level is ERROR or worse
 	Dropped     uint64    // entries that found no room
 	Spooled     int       // entries that wait for Redis behind others
 	DeadLetters int       // entries that Redis refused for good
-	Crashes     int       // reports
+	Crashes     int       // crash reports
 	Wrapp       string    // wrapp's version
 	Boot        string    // the kernel's boot ID
-	Before      string    // how the run before ended, if it has no end marker: LostKilled and its like
+	Before      string    // how the previous run ended without an end marker; see LostKilled
 }
 
-// NoLease is the field of an entry on :status that says that this run has no hash, because
-// Redis does not take it.
+// NoLease is a field of an entry on :status: this run has no hash, because Redis refuses it.
 const NoLease = "no_lease"
 
 const runPrefix = "wrapp-run:"
 
-// InstanceOf returns the instance of a wrapp on a host of that name.
+// InstanceOf returns the instance name of a wrapp on a host of that name.
 func InstanceOf(host string) string { return strings.ReplaceAll(host, ":", "_") }
 
-// RunKey is the key of a Run's hash.
+// RunKey returns the key of a Run's hash.
 func RunKey(name, instance string) string { return runPrefix + name + ":" + instance }
 
-// cutRunKey returns what is in a key; an instance has no colon.
+// cutRunKey splits a Run's key; an instance has no colon.
 func cutRunKey(key string) (name, instance string, ok bool) {
 	rest, ok := strings.CutPrefix(key, runPrefix)
 	i := strings.LastIndexByte(rest, ':')
@@ -63,10 +62,10 @@ func cutRunKey(key string) (name, instance string, ok bool) {
 	return rest[:i], rest[i+1:], true
 }
 
-// stampLayout is how times stand in the hash: RFC 3339 in UTC, with milliseconds.
+// stampLayout is the format of times in the hash: RFC 3339 in UTC, with milliseconds.
 const stampLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// Fields are the names and values, in turn, of the hash's fields.
+// Fields returns the names and values, in turn, of the hash's fields.
 func (r *Run) Fields() []string {
 	return []string{
 		"version", r.Wrapp,
@@ -90,10 +89,11 @@ func (r *Run) Fields() []string {
 	}
 }
 
-// IsRunKey says whether a key is that of a Run's hash.
+// IsRunKey reports whether a key is of a Run's hash.
 func IsRunKey(key string) bool { return strings.HasPrefix(key, runPrefix) }
 
-// ParseRun reads the hash at a key; ok is false if the key is not there or not one of a Run.
+// ParseRun parses the hash at a key; ok is false if the hash is empty or the key is not of a
+// Run.
 func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
 	name, instance, ok := cutRunKey(key)
 	if !ok || len(fields) == 0 {
@@ -102,7 +102,7 @@ func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
 	return parseRun(name, instance, fields), true
 }
 
-// parseRun reads a hash. Anybody may write one: what makes no sense is zero.
+// parseRun parses a hash. Other programs may have written it: invalid values become zero.
 func parseRun(name, instance string, fields map[string]string) Run {
 	number := func(field string) int {
 		n, _ := strconv.Atoi(fields[field])

@@ -12,8 +12,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/health"
 )
 
-// Told is how the app is, in a few words.
-func (a *App) Told() string {
+// Summary returns the app's state in a few words.
+func (a *App) Summary() string {
 	switch a.State {
 	case IsEnded:
 		return "ended " + strconv.Itoa(a.Exit)
@@ -36,7 +36,7 @@ func (a *App) Told() string {
 	return a.State.String() + " (" + strings.Join(more, "; ") + ")"
 }
 
-// WriteTable writes a line for each app, for people. What is not known is "-".
+// WriteTable writes a line for each app. An unknown value is "-".
 func WriteTable(w io.Writer, apps []App) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := []string{"APP", "STATE", "SINCE", "RESTARTS", "WORST POOL", "ERRORS", "LAST CRASH", "WAITING"}
@@ -48,7 +48,7 @@ func WriteTable(w io.Writer, apps []App) error {
 	WriteRow(table, head...)
 	for i := range apps {
 		a := &apps[i]
-		cells := []string{a.Name, a.Told(), when(a.Since), "", poolTold(a.Pool), strconv.Itoa(a.Errors), "", ""}
+		cells := []string{a.Name, a.Summary(), when(a.Since), "", poolSummary(a.Pool), strconv.Itoa(a.Errors), "", ""}
 		if len(a.Runs) > 0 {
 			cells[3], cells[7] = strconv.Itoa(a.Restarts), strconv.Itoa(a.Waiting)
 		}
@@ -71,8 +71,8 @@ func WriteTable(w io.Writer, apps []App) error {
 }
 
 // WriteRow writes the cells of one row of a table, with tabs between them. A cell shows "-"
-// for no text, and nothing that controls a terminal: anybody who can write to Redis can name
-// an app. An error stays in the table until it is flushed.
+// for no text, and "?" for characters that could control a terminal: every writer of this
+// Redis can name an app. Flush returns any error.
 func WriteRow(table *tabwriter.Writer, cells ...string) {
 	shown := make([]string, len(cells))
 	for i, text := range cells {
@@ -100,7 +100,7 @@ func cell(text string) string {
 	}, text)
 }
 
-func poolTold(r *health.Reading) string {
+func poolSummary(r *health.Reading) string {
 	if r == nil {
 		return ""
 	}
@@ -113,7 +113,7 @@ func poolTold(r *health.Reading) string {
 	return r.Category + " " + strconv.FormatFloat(100*share(r), 'f', 0, 64) + "%"
 }
 
-// WriteJSON writes {"apps": [{…}]}. What is not known is not there.
+// WriteJSON writes {"apps": [{…}]}. An unknown value is left out.
 func WriteJSON(w io.Writer, apps []App) error {
 	type pool struct {
 		Category string `json:"category"`

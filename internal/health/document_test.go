@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestDocument: the form that scripts rely on, to the blank.
+// TestDocument compares the documents that scripts rely on, blank for blank.
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	none := make([]*string, len(properties))
@@ -17,7 +17,7 @@ func TestDocument(t *testing.T) {
 		{
 			[]Reading{
 				reading(Pair{"z", "<&>\"\\é\u2028"}, none),
-				reading(Pair{"a", "b:c"}, none), // counts less than the next, which has the same name
+				reading(Pair{"a", "b:c"}, none), // the next one has the same name and replaces it
 				reading(Pair{"a:b", "c"}, []*string{
 					new("1523"), new("-9223372036854775808"), new("100"), new("1500"), new("15"), new("1"), new("0"), new("856"),
 				}),

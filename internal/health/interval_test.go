@@ -12,8 +12,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// TestLongInterval: what has nothing to do with how often the pools are published
-// is not slower or coarser where that is seldom.
+// TestLongInterval: a long publishing interval makes nothing else slower or coarser.
 func TestLongInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -38,7 +37,7 @@ func TestLongInterval(t *testing.T) {
 		if n := dials.Load(); n != 11 {
 			t.Errorf("Redis was looked for %d times in 10 s", n)
 		}
-		stuck.Store(int64(5 * time.Second)) // the look after a minute is late
+		stuck.Store(int64(5 * time.Second)) // the check after a minute is late
 		time.Sleep(55 * time.Second)
 		synctest.Wait()
 		wantHealth(t, k, "api", 300)

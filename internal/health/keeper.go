@@ -1,8 +1,8 @@
 // Package health keeps heartbeat health pools and shows them. A pool is a level
 // that time depletes and heartbeats replenish; at 0 the app counts as dead.
 //
-// The Keeper does it for the app that wrapp runs, and publishes the pools in
-// Redis; the reader is for jettison_health.
+// The Keeper keeps the pools of the app that wrapp runs, and publishes them in Redis; Read
+// and All read them for jettison_health.
 package health
 
 import (
@@ -20,70 +20,70 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// Options say what a Keeper keeps, and where it publishes that.
+// Options say which pools a Keeper keeps, and where it publishes them.
 type Options struct {
 	Service  string // before the colon of the pools' keys
 	Interval time.Duration
 	Pools    map[string]config.Pool // by category; output may declare more
 
-	Record *Record // nil: pools only
+	Record *Record // nil: publish pools only
 
 	Dial func(context.Context) (*redisconn.Client, error)
 	Log  *slog.Logger
 }
 
-// App is what a Keeper needs of the run of an app that it judges. The functions are called
-// between Start and End, Drain and Depleted by one goroutine only.
+// App is what a Keeper needs from one run of the app. The Keeper calls the functions between
+// Start and End, and Drain and Depleted from one goroutine only.
 type App struct {
-	// Drain takes in what the app has written until now, waiting no longer than
-	// limit: its silence is judged only after that. It returns false if nothing can
-	// be taken in now: then there is nothing to judge.
+	// Drain reads what the app has written until now, for no longer than limit; the Keeper
+	// judges the app's silence afterwards. Drain returns false if it cannot read now: then
+	// the silence does not count.
 	Drain func(limit time.Duration) bool
-	// Depleted hears that a pool has reached 0.
+	// Depleted is called when a pool has reached 0.
 	Depleted func(category string)
-	// Exec runs the command of an exec: source and returns nil if it ends with
-	// exit status 0. When Exec returns, which is soon after ctx is done, the
-	// command has ended, and all that it started.
+	// Exec runs the command of an exec: source and returns nil if it ends with exit
+	// status 0. It returns soon after ctx is done. By then the command and all processes
+	// that it started have ended.
 	Exec func(ctx context.Context, command []string) error
 }
 
 // A Keeper keeps the pools of an app, over one run or several: Start and End in turns,
-// with Renew before each further Start. Between New and Close it takes heartbeats
-// and parameters from any goroutine; the pools live from Start to End.
+// with Renew before each further Start. Between New and Close any goroutine may pass in
+// heartbeats and parameters. The pools deplete between Start and End only.
 type Keeper struct {
 	opts  Options
 	app   App
-	lease time.Duration // how long health lasts in Redis without us
+	lease time.Duration // lease: lifetime of a pool's health in Redis unless it is renewed
 
 	mu      sync.Mutex
-	pools   []*kept          // in the order in which they were declared
-	by      map[string]*kept // category
-	wrong   map[string]bool  // parameters that were refused, by category and property
+	pools   []*kept          // pools: in the order in which they were declared
+	by      map[string]*kept // by: pools by category
+	wrong   map[string]bool  // wrong: refused parameters, by category and property
 	running bool
-	lingers bool      // another run will follow
-	paused  int       // who holds the app
-	deaf    bool      // nothing of the app can be taken in
-	due     time.Time // when the loop is to look next; zero: when it is told
+	lingers bool      // lingers: another run will follow
+	paused  int       // paused: calls of Pause without their Resume
+	deaf    bool      // deaf: Drain cannot read
+	due     time.Time // due: when watch judges next; zero: only on rearm
 
-	rearm chan struct{} // the loop is to look at once
+	rearm chan struct{} // rearm: watch is to judge at once
 	end   context.CancelFunc
-	loops sync.WaitGroup // what ends with the app
+	loops sync.WaitGroup // loops: goroutines that end with the run
 	pub   publisher
 }
 
-// kept is a pool and what the Keeper does about it.
+// kept is a pool with the Keeper's own state of it.
 type kept struct {
 	pool
 	category string
-	sources  []string // what counts as its heartbeat
-	depleted bool     // the level was 0 when it was looked at last
-	told     bool     // that it takes no markers
-	exit     int      // exit status of the last run that had it
-	former   bool     // an earlier run declared it, and this one has not
+	sources  []string // sources: what counts as its heartbeat
+	depleted bool     // depleted: the level was 0 when it was judged last
+	told     bool     // told: the user was told that it takes no markers
+	exit     int      // exit: exit status of the last run that had it
+	former   bool     // former: an earlier run declared it, this one has not
 }
 
-// New returns a Keeper whose pools are at their start, and publishes nothing
-// yet. Close ends it.
+// New returns a Keeper with its pools at their start. It publishes nothing before Start.
+// Close ends it.
 func New(opts Options) *Keeper {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	k := &Keeper{
@@ -128,8 +128,8 @@ func (k *Keeper) add(p *kept) {
 	k.by[p.category] = p
 }
 
-// Start begins the run: the app is there. What it has said before, which is not
-// much, counts.
+// Start begins a run, right after the app has started. Earlier heartbeats and parameters
+// count.
 func (k *Keeper) Start(app App) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
@@ -148,13 +148,13 @@ func (k *Keeper) Start(app App) {
 	if first {
 		go k.pub.run()
 	}
-	k.loops.Go(func() { k.look(ctx) })
+	k.loops.Go(func() { k.watch(ctx) })
 	k.probeAll(ctx)
 }
 
-// Renew puts the pools at the start of another run, of which nothing has come yet. Those
-// of the configuration are as it says. Those that only the app has declared stay
-// published as they ended, until it declares them again.
+// Renew prepares the pools for another run, before any of its output. Pools of the
+// configuration start anew. Pools that only the app has declared stay published as they
+// ended, until it declares them again.
 func (k *Keeper) Renew() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -169,25 +169,25 @@ func (k *Keeper) Renew() {
 	}
 }
 
-// Beat counts a heartbeat that the app's output gave a pool at the instant now. That the
-// pool takes no markers is an error, but only the first time.
+// Beat counts a heartbeat marker that the app wrote at the instant now. It returns an error
+// the first time that the pool takes no markers.
 func (k *Keeper) Beat(category []byte, now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.settle(now)
+	k.excludeLostTime(now)
 	p := k.declared(category, now)
 	switch {
 	case p == nil:
 	case p.hears(beat.Marker):
 		k.beat(p, 1, now)
 	default:
-		return p.deaf()
+		return p.refuseMarker()
 	}
 	return nil
 }
 
-// deaf returns, the first time only, the error that the pool takes no markers.
-func (p *kept) deaf() error {
+// refuseMarker returns, the first time only, the error that the pool takes no markers.
+func (p *kept) refuseMarker() error {
 	if p.told {
 		return nil
 	}
@@ -213,7 +213,7 @@ func (k *Keeper) each(which func(*kept) bool, n int64, now time.Time) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.settle(now)
+	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if which(p) {
 			k.beat(p, n, now)
@@ -225,15 +225,14 @@ func (k *Keeper) beat(p *kept, n int64, now time.Time) {
 	p.beat(n, now)
 	if p.depleted && !p.level.isZero() {
 		p.depleted = false
-		ring(k.rearm) // it may be empty again before the next look
+		ring(k.rearm) // it may be empty again before the loop is due
 	}
 }
 
-// Trigger empties the pools of the app's notifications: the app says itself
-// that it hangs.
+// Trigger empties the pools that notifications feed: the app itself reports a hang.
 func (k *Keeper) Trigger(now time.Time) {
 	k.mu.Lock()
-	k.settle(now)
+	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if p.hears(beat.Notify) {
 			p.empty(now)
@@ -243,10 +242,10 @@ func (k *Keeper) Trigger(now time.Time) {
 	ring(k.rearm)
 }
 
-// Hold stops the depletion of the pools of the app's notifications for d.
+// Hold stops the depletion of the pools that notifications feed for d.
 func (k *Keeper) Hold(d time.Duration, now time.Time) {
 	k.mu.Lock()
-	k.settle(now)
+	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if p.hears(beat.Notify) {
 			p.advance(now)
@@ -256,9 +255,9 @@ func (k *Keeper) Hold(d time.Duration, now time.Time) {
 	k.mu.Unlock()
 }
 
-// Set changes a parameter of a pool, as the app has said in its output. It declares a pool
-// of a new name. One of the configuration takes that only if its beat
-// names marker. A value that cannot be is an error, but only the first time.
+// Set changes a parameter of a pool, as a marker asks. A new name declares a pool. A pool
+// of the configuration accepts markers only if its beat names marker. Set returns an error
+// only the first time that it refuses a parameter.
 func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil {
@@ -266,13 +265,13 @@ func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.settle(now)
+	k.excludeLostTime(now)
 	p := k.declared(category, now)
 	switch {
 	case p == nil:
 		err = fmt.Errorf("there are %d pools already", mostPools)
 	case !p.hears(beat.Marker):
-		return p.deaf()
+		return p.refuseMarker()
 	case err == nil:
 		shown := p.complete()
 		if err = p.set(string(property), n, now); !p.level.isZero() {
@@ -291,12 +290,11 @@ func (k *Keeper) Set(category, property, value []byte, now time.Time) error {
 	return fmt.Errorf("health pool %s stays as it is: %v", category, err)
 }
 
-// mostPools is how many pools an app can have: what it writes must not fill our
-// memory.
+// mostPools bounds the pools of an app: its output must not fill our memory.
 const mostPools = 1000
 
-// declared returns the pool of that name, which it makes where it is new, or nil if there
-// are too many.
+// declared returns the pool of that name and makes it if it is new. It returns nil if
+// there are too many.
 func (k *Keeper) declared(category []byte, now time.Time) *kept {
 	if p := k.by[string(category)]; p != nil {
 		if p.former {
@@ -314,45 +312,44 @@ func (k *Keeper) declared(category []byte, now time.Time) *kept {
 	return p
 }
 
-// Pause stops the pools' time, as while a debugger holds the app; Resume lets it
-// go on once each that has paused it has called it.
+// Pause stops the pools' time, for instance while a debugger holds the app. It goes on
+// after as many calls of Resume.
 func (k *Keeper) Pause()  { k.pause(1) }
 func (k *Keeper) Resume() { k.pause(-1) }
 
 func (k *Keeper) pause(more int) {
 	k.mu.Lock()
 	now := time.Now()
-	k.settle(now)
+	k.excludeLostTime(now)
 	k.advance(now)
 	k.paused += more
 	k.mu.Unlock()
 	ring(k.rearm)
 }
 
-// setDeaf says whether nothing of the app can be taken in now. The time since the last
-// look is then left out, too.
+// setDeaf records whether Drain cannot read. A change also excludes the time since the last
+// judgement from depletion.
 func (k *Keeper) setDeaf(deaf bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if deaf != k.deaf {
 		k.deaf = true
-		k.settle(time.Now())
+		k.excludeLostTime(time.Now())
 		k.deaf = deaf
 	}
 }
 
-// advance brings every pool to the instant now, to which settle has seen.
+// advance brings every pool to the instant now. Call excludeLostTime first.
 func (k *Keeper) advance(now time.Time) {
 	for _, p := range k.pools {
 		p.advance(now)
 	}
 }
 
-// settle leaves out of the pools' time what is not the app's silence: time in
-// which the app is held, not heard or not there, and wrapp's own lateness, which is the time
-// since a look that is overdue. Every method that brings pools to an instant
-// calls it first.
-func (k *Keeper) settle(now time.Time) {
+// excludeLostTime excludes from depletion the time in which the app could not beat: it was
+// paused, not read or not running, or watch is overdue. Every method that brings pools to an
+// instant calls it first.
+func (k *Keeper) excludeLostTime(now time.Time) {
 	if k.paused > 0 || k.deaf || !k.running {
 		for _, p := range k.pools {
 			p.at = now
@@ -367,12 +364,12 @@ func (k *Keeper) settle(now time.Time) {
 	}
 }
 
-// grace is the lateness that is nothing unusual on a busy machine.
+// grace returns the lateness that is usual on a busy machine.
 func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time.Millisecond) }
 
-// look judges the pools every interval, and when one of them may be empty.
-func (k *Keeper) look(ctx context.Context) {
-	next := time.Now() // of the looks that happen every interval
+// watch judges the pools every interval, and when one of them may be empty.
+func (k *Keeper) watch(ctx context.Context) {
+	next := time.Now() // of the regular times, one every interval
 	if !k.judging() {
 		next = next.Add(recordDelay)
 	}
@@ -403,14 +400,14 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 }
 
-// judge brings the pools to this instant, returns which of them have just become
-// empty, and whether there is something to publish, and says in k.due when to
-// judge again. next is the next of the regular times.
+// judge brings the pools to this instant. It returns the pools that have just become empty
+// and whether there is something to publish, and sets k.due to the next time to judge. next
+// is the next of the regular times.
 func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
-	k.settle(now)
+	k.excludeLostTime(now)
 	k.advance(now)
 	if !next.After(now) {
 		news = true
@@ -444,32 +441,31 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	return depleted, news
 }
 
-// judging says whether there is a pool, or nothing else to do but to look for one.
+// judging reports whether there is a pool, or no record and so only pools to wait for.
 func (k *Keeper) judging() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.opts.Record == nil || k.shows()
 }
 
-// shows says whether there is a pool that is published. The caller holds mu.
+// shows reports whether any pool is published. The caller holds mu.
 func (k *Keeper) shows() bool {
 	return slices.ContainsFunc(k.pools, func(p *kept) bool { return p.complete() })
 }
 
-// isRunning says whether the app is there now, and whether another run will follow.
+// isRunning reports whether the app runs now, and whether another run will follow.
 func (k *Keeper) isRunning() (now, again bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.running, k.lingers
 }
 
-// End says that the app has ended with this exit status, or could not be
-// started. Nothing is asked of it any more; heartbeats that it has left behind
-// are still counted.
+// End ends the run with the app's exit status; the app may also have failed to start. After
+// End the Keeper calls none of App's functions, but still counts heartbeats that come late.
 func (k *Keeper) End(exit int) {
 	k.mu.Lock()
 	now := time.Now()
-	k.settle(now)
+	k.excludeLostTime(now)
 	k.advance(now)
 	k.running = false
 	for _, p := range k.pools {
@@ -483,12 +479,12 @@ func (k *Keeper) End(exit int) {
 	k.loops.Wait()
 }
 
-// recordPause is the time between two publications of a record without pools.
+// recordPause returns the time between two publications of a record without pools.
 func (k *Keeper) recordPause() time.Duration {
 	return time.Duration(float64(k.lease) / recordShare)
 }
 
-// Linger keeps the lease of the record while there is no app, until stop is called.
+// Linger renews the record's lease between two runs, until stop is called.
 func (k *Keeper) Linger() (stop func()) {
 	lingers := func(l bool) {
 		k.mu.Lock()
@@ -515,8 +511,8 @@ func (k *Keeper) Linger() (stop func()) {
 	}
 }
 
-// Close publishes the end of the run, and returns when that is done or cannot be
-// done within patience. Where Redis was never reached it tries once.
+// Close publishes the end of the run and waits for that, for patience at most. If Redis was
+// never reached it tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
 	started := k.app.Drain != nil
@@ -527,7 +523,7 @@ func (k *Keeper) Close(patience time.Duration) error {
 	return k.pub.close(patience)
 }
 
-// ring wakes the receiver of c, or the next one.
+// ring wakes the receiver of c, now or at its next receive.
 func ring(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

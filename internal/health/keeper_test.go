@@ -16,14 +16,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// contract is the pool that the contract has as its example.
+// contract returns the contract's example pool.
 func contract(beat ...string) config.Pool {
 	return config.Pool{Init: 1500, Cap: 1000, DepletionRate: 100, ReplenishRate: 15, Beat: beat}
 }
 
-// keep starts a Keeper, with a clock that the test moves and a Redis that is
-// away. What app lacks does nothing.
-func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
+// startKeeper starts a Keeper, with a clock that the test moves and a Redis that is
+// away. Functions that app lacks do nothing.
+func startKeeper(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
 	t.Helper()
 	k := New(Options{
 		Service: "s", Interval: time.Second, Pools: pools,
@@ -46,7 +46,7 @@ func keep(t *testing.T, pools map[string]config.Pool, app App) *Keeper {
 	return k
 }
 
-// value is a property of a pool as it would be published.
+// value returns a property of a pool as it would be published.
 func value(t *testing.T, k *Keeper, category, property string) int64 {
 	t.Helper()
 	for _, s := range k.state() {
@@ -70,7 +70,7 @@ func TestKeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		depleted := make(chan string, 10)
 		began := time.Now()
-		k := keep(t, map[string]config.Pool{"api": contract("marker"), "io": contract("output")}, App{
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker"), "io": contract("output")}, App{
 			Depleted: func(category string) {
 				depleted <- fmt.Sprint(category, " ", time.Since(began))
 			},
@@ -87,7 +87,7 @@ func TestKeeper(t *testing.T) {
 		if n := value(t, k, "io", "beats"); n != 2 {
 			t.Errorf("%d beats", n)
 		}
-		// At the very instant, between two regular looks, and once.
+		// It is depleted at the very instant, between two regular checks, and once.
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(depleted) != 2 || <-depleted != "api 15.15s" || <-depleted != "io 15.3s" {
@@ -110,7 +110,7 @@ func TestKeeper(t *testing.T) {
 	})
 }
 
-// TestLeases says which keys last how long.
+// TestLeases checks the lease of each key.
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	for interval, want := range map[time.Duration]time.Duration{time.Second: 5 * time.Second, 2 * time.Second: 6 * time.Second} {
@@ -130,22 +130,22 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-// TestLateness has wrapp be late in each way: its lateness is not charged.
+// TestLateness has wrapp be late in each way: no pool depletes meanwhile.
 func TestLateness(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var stuck atomic.Int64 // nanoseconds
 		var depleted atomic.Bool
-		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker")}, App{
 			Drain:    func(time.Duration) bool { time.Sleep(time.Duration(stuck.Load())); return true },
 			Depleted: func(string) { depleted.Store(true) },
 		})
 		stuck.Store(int64(time.Hour))
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		// The look of the first second hangs, so the second one is not charged.
+		// The check of the first second hangs, so the second one does not count.
 		wantHealth(t, k, "api", 1400)
-		// Neither is it to what comes in first, before the look.
+		// Nor does lateness count when a heartbeat comes before the check.
 		time.Sleep(30 * time.Minute)
 		k.Beat([]byte("api"), time.Now())
 		wantHealth(t, k, "api", 1400)
@@ -158,14 +158,13 @@ func TestLateness(t *testing.T) {
 	})
 }
 
-// TestDeaf has wrapp wait for Redis, and so the app for wrapp: the app's silence is not
-// its own.
+// TestDeaf has wrapp wait for Redis, and so the app for wrapp: its silence does not count.
 func TestDeaf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var deaf atomic.Bool
 		var depleted atomic.Int64
-		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker")}, App{
 			Drain: func(limit time.Duration) bool {
 				if deaf.Load() {
 					time.Sleep(limit)
@@ -180,7 +179,7 @@ func TestDeaf(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		wantHealth(t, k, "api", 1000)
-		// What comes in at last counts for the time in which it was not heard.
+		// A heartbeat does not charge the time in which nothing was read.
 		k.Beat([]byte("api"), time.Now())
 		wantHealth(t, k, "api", 1000)
 		deaf.Store(false)
@@ -201,13 +200,13 @@ func TestPauseHoldTrigger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var depleted atomic.Int64
-		k := keep(t, map[string]config.Pool{"api": contract("marker"), "sd": contract("notify")}, App{
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker"), "sd": contract("notify")}, App{
 			Depleted: func(string) { depleted.Add(1) },
 		})
 		time.Sleep(2 * time.Second)
 		k.Pause()
 		time.Sleep(time.Hour)
-		k.Pause() // by another who holds the app
+		k.Pause() // by a second debugger
 		time.Sleep(time.Hour)
 		k.Resume()
 		time.Sleep(time.Hour)
@@ -237,7 +236,7 @@ func TestDeclared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var depleted atomic.Int64
-		k := keep(t, map[string]config.Pool{"api": contract("marker")}, App{Depleted: func(string) { depleted.Add(1) }})
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker")}, App{Depleted: func(string) { depleted.Add(1) }})
 		set := func(category, property, value string) error {
 			return k.Set([]byte(category), []byte(property), []byte(value), time.Now())
 		}
@@ -268,7 +267,7 @@ func TestDeclared(t *testing.T) {
 			{"own", "replenish_rate", "9223372036854775808", "replenish_rate must be a whole number"},
 			{"own", "depletion_rate", "1.5", "depletion_rate must be a whole number"},
 			{"api", "cap", "0", "health pool api stays as it is"},
-			{"own", "cap", "-7", "<nil>"}, // it was told before
+			{"own", "cap", "-7", "<nil>"}, // the error came before
 		} {
 			if err := set(test.category, test.property, test.value); !strings.Contains(fmt.Sprint(err), test.want) {
 				t.Errorf("%v: %v", test, err)
@@ -280,8 +279,8 @@ func TestDeclared(t *testing.T) {
 	})
 }
 
-// TestRenewed has a second run of the app: its pools begin anew, and what only the first
-// run declared stays as that left it until it is declared again.
+// TestRenewed has a second run of the app: its pools begin anew. A pool that only the first
+// run declared stays as it ended until it is declared again.
 func TestRenewed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -290,7 +289,7 @@ func TestRenewed(t *testing.T) {
 			Drain:    func(time.Duration) bool { return true },
 			Depleted: func(category string) { depleted <- category },
 		}
-		k := keep(t, map[string]config.Pool{"api": contract("marker")}, app)
+		k := startKeeper(t, map[string]config.Pool{"api": contract("marker")}, app)
 		declare := func(category string) {
 			k.Set([]byte(category), []byte("cap"), []byte("50"), time.Now())
 			k.Set([]byte(category), []byte("depletion_rate"), []byte("1"), time.Now())
@@ -303,14 +302,14 @@ func TestRenewed(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		wantHealth(t, k, "api", 900)
 		k.End(134)
-		time.Sleep(4 * time.Second) // the delay
+		time.Sleep(4 * time.Second) // the delay before the restart
 		for _, category := range []string{"api", "own", "gone"} {
 			if value(t, k, category, "running") != 0 || value(t, k, category, "exit") != 134 {
 				t.Errorf("%s in the delay: %+v", category, k.state())
 			}
 		}
 		k.Renew()
-		declare("own") // before Start, as the intake may be quicker
+		declare("own") // before Start: the intake may be quicker
 		k.Start(app)
 		synctest.Wait()
 		for _, want := range []struct {
@@ -370,7 +369,7 @@ func TestProbes(t *testing.T) {
 		pool := func(command string) config.Pool {
 			return config.Pool{Init: 0, Cap: 100, ReplenishRate: 1, Beat: []string{command}}
 		}
-		k := keep(t, map[string]config.Pool{
+		k := startKeeper(t, map[string]config.Pool{
 			"ok": pool("exec:ok"), "bad": pool("exec:bad"), "hang": pool("exec:hang 'a b'"),
 		}, App{Exec: func(ctx context.Context, words []string) error {
 			count := func(n int) {
@@ -432,8 +431,8 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// TestSaidBeforeStart has an app that is faster than wrapp: what it says before
-// wrapp has got to Start counts.
+// TestSaidBeforeStart has an app that is faster than wrapp: markers that come before Start
+// count.
 func TestSaidBeforeStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -445,7 +444,7 @@ func TestSaidBeforeStart(t *testing.T) {
 		if err := k.Set([]byte("other"), []byte("cap"), []byte("2000"), time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second) // it is not there yet, and not silent
+		time.Sleep(10 * time.Second) // before Start silence does not count
 		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) {}})
 		t.Cleanup(func() {
 			k.End(0)

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// billion is what one unit of health is made of: a rate per second times
+// billion is how many billionths make one unit of health: a rate per second times
 // nanoseconds gives billionths, exactly.
 const billion = 1_000_000_000
 
-// A level is an amount of health in billionths, of 128 bits, so that no
-// parameter of 63 bits and no duration can overflow it.
+// A level is an amount of health in billionths. It has 128 bits, so that the product of
+// a parameter (63 bits) and a duration fits.
 type level struct{ hi, lo uint64 }
 
-// units is n whole units; n is not negative.
+// units returns n whole units; n is not negative.
 func units(n int64) level { return times(n, billion) }
 
-// times is a × b; neither is negative.
+// times returns a × b; neither is negative.
 func times(a, b int64) level {
 	hi, lo := bits.Mul64(uint64(a), uint64(b))
 	return level{hi, lo}
@@ -33,7 +33,7 @@ func (l level) plus(m level) level {
 	return level{hi, lo}
 }
 
-// minus is l − m, and nothing where that would be less.
+// minus returns l − m, but 0 at the least.
 func (l level) minus(m level) level {
 	if l.less(m) {
 		return level{}
@@ -43,11 +43,11 @@ func (l level) minus(m level) level {
 	return level{hi, lo}
 }
 
-// roundUp is the level in whole units: 0 for nothing, and only for that.
+// roundUp returns the level in whole units, rounded up: 0 only for an empty level.
 func (l level) roundUp() int64 { return int64(l.over(billion)) }
 
-// lasts is how long the level takes to be used up at rate units a second; very
-// long is the longest Duration.
+// lasts returns how long the level lasts at rate units a second, at most the longest
+// Duration.
 func (l level) lasts(rate int64) time.Duration {
 	if rate == 0 {
 		return math.MaxInt64
@@ -55,7 +55,7 @@ func (l level) lasts(rate int64) time.Duration {
 	return time.Duration(min(l.over(uint64(rate)), math.MaxInt64))
 }
 
-// over is l / n, rounded up, and at most the largest uint64.
+// over returns l / n, rounded up, and at most the largest uint64.
 func (l level) over(n uint64) uint64 {
 	if l.hi >= n {
 		return math.MaxUint64

@@ -20,47 +20,46 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
 
-// A Notifier hears what the app says by sd_notify(3): lines of NAME=VALUE in
-// datagrams to the socket that $NOTIFY_SOCKET names. A nil one hears nothing.
+// A Notifier receives the app's sd_notify(3) messages: lines of NAME=VALUE in datagrams to
+// the socket that $NOTIFY_SOCKET names. A nil Notifier receives nothing.
 type Notifier struct {
 	dir  string
 	conn *net.UnixConn
 	raw  syscall.RawConn
 
-	keep  *Keeper
-	opts  NotifyOptions
-	relay *relay
-	done  chan struct{}
+	keeper *Keeper
+	opts   NotifyOptions
+	relay  *relay
+	done   chan struct{}
 
 	closing sync.Once
 
-	mu            sync.Mutex // held while datagrams are taken in, so that they stay in order
-	text, control []byte     // to read into
+	mu            sync.Mutex // mu: held while datagrams are handled, so that they stay in order
+	text, control []byte     // text, control: buffers for one datagram
 
-	status   string // the last STATUS=
-	said     string // what of it was told
+	status   string // status: the last STATUS=
+	said     string // said: the last status that was reported
 	saidAt   time.Time
 	refusals int
 }
 
-// NotifyOptions say who may speak to a Notifier, and who hears of it.
+// NotifyOptions say whose messages a Notifier accepts, and where it passes them on.
 type NotifyOptions struct {
-	Member func(pid int) bool // whether it is a process of the app
-	Status func(text string)  // for what the app says about itself
+	Member func(pid int) bool // Member reports whether pid is a process of the app
+	Status func(text string)  // Status writes to :status
 	Log    *slog.Logger
 	// Relay is the NOTIFY_SOCKET that wrapp itself was given, if any.
 	Relay string
-	// Watched says that the one behind Relay wants to hear WATCHDOG= as well.
+	// Watched says to relay WATCHDOG= as well.
 	Watched bool
-	// Last, if there is one, says whether wrapp ends with the app. Where it may not, the
-	// app's STOPPING=1 is not relayed: systemd would take it for the service's and kill it.
+	// Last reports whether wrapp ends with the app; nil: it does. If not, STOPPING=1 is not
+	// relayed: systemd would take it for the service's and kill it.
 	Last func() bool
 }
 
-// Watchdog is how often, at least, the app has to send WATCHDOG=1 for the pools
-// that want its notifications not to be depleted in the long run; that is what
-// $WATCHDOG_USEC says. A pool that no heartbeat replenishes has no such period; it is 0
-// if none has.
+// Watchdog returns the value of $WATCHDOG_USEC: the longest period between two WATCHDOG=1
+// that keeps every pool with the source notify from running empty. Pools that heartbeats
+// do not replenish are left out; without any other it is 0.
 func Watchdog(pools map[string]config.Pool) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for _, p := range pools {
@@ -74,8 +73,7 @@ func Watchdog(pools map[string]config.Pool) time.Duration {
 	return shortest.Truncate(time.Microsecond)
 }
 
-// NewNotifier makes the socket, which the user uid can write to. Nothing is heard
-// before Listen.
+// NewNotifier makes the socket, which the user uid can write to. Listen begins to receive.
 func NewNotifier(uid, gid int) (*Notifier, error) {
 	var errs []error
 	// The directory keeps other users out. A path of a socket ends at 107 bytes.
@@ -132,8 +130,8 @@ func newNotifier(base string, uid, gid int) (_ *Notifier, err error) {
 	return n, errors.Join(err, failed)
 }
 
-// remove removes the socket and its directory, which nothing else is to be in. The
-// directory may be the app's user's, who can have put a link in its place.
+// remove removes the socket and its directory, unless that holds other files. The directory
+// may belong to the app's user, who may have put a link in its place.
 func (n *Notifier) remove() {
 	if dir, err := syscall.Open(n.dir, syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0); err == nil {
 		syscall.Unlinkat(dir, "notify")
@@ -142,34 +140,34 @@ func (n *Notifier) remove() {
 	os.Remove(n.dir)
 }
 
-// Socket is what $NOTIFY_SOCKET is to be.
+// Socket returns the socket's path, for $NOTIFY_SOCKET.
 func (n *Notifier) Socket() string { return filepath.Join(n.dir, "notify") }
 
-// Listen begins to hear. Heartbeats go to k.
+// Listen begins to receive. Heartbeats go to k.
 func (n *Notifier) Listen(k *Keeper, opts NotifyOptions) {
 	if n == nil {
 		return
 	}
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
-	n.keep, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
+	n.keeper, n.opts, n.relay = k, opts, newRelay(opts.Relay, opts.Log)
 	go func() {
 		defer close(n.done)
 		n.raw.Read(func(fd uintptr) bool {
-			n.take(int(fd))
+			n.receive(int(fd))
 			return false // wait for more, until the socket is closed
 		})
 	}()
 }
 
-// Drain takes in what has been said until now.
+// Drain handles all datagrams that have come until now.
 func (n *Notifier) Drain() {
 	if n == nil {
 		return
 	}
-	n.raw.Control(func(fd uintptr) { n.take(int(fd)) })
+	n.raw.Control(func(fd uintptr) { n.receive(int(fd)) })
 }
 
-// Close takes in what is there, and ends the hearing, the first time it is called.
+// Close handles the datagrams that have come and ends the Notifier, once.
 func (n *Notifier) Close() {
 	if n == nil {
 		return
@@ -178,26 +176,26 @@ func (n *Notifier) Close() {
 }
 
 func (n *Notifier) close() {
-	if n.keep != nil {
+	if n.keeper != nil {
 		n.Drain()
 	}
 	n.conn.Close()
-	if n.keep != nil {
+	if n.keeper != nil {
 		<-n.done
-		n.tell(true)
+		n.reportStatus(true)
 		n.relay.close()
 	}
 	n.remove()
 }
 
-// longestNotice is more than any sender's datagram: systemd takes 4096 bytes.
+// longestNotice is more than a datagram may have: systemd accepts 4096 bytes.
 const longestNotice = 8 << 10
 
 // mostFiles is how many file descriptors one message can carry (SCM_MAX_FD).
 const mostFiles = 253
 
-// take handles the datagrams that are there.
-func (n *Notifier) take(fd int) {
+// receive handles the datagrams that have come.
+func (n *Notifier) receive(fd int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
@@ -217,17 +215,15 @@ func (n *Notifier) take(fd int) {
 		default:
 			n.handle(string(n.text[:size]), time.Now())
 		}
-		// To close the files is the answer to BARRIER=1, and nothing else is
-		// wanted of them.
+		// Closing the files is the answer to BARRIER=1; they serve no other purpose.
 		for _, file := range files {
 			syscall.Close(file)
 		}
 	}
-	n.tell(false)
+	n.reportStatus(false)
 }
 
-// openControl returns the sender's pid, 0 if it is not known here, and the files
-// that came along.
+// openControl returns the sender's pid, 0 if it is not known here, and the files that came.
 func openControl(control []byte) (pid int, files []int) {
 	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
@@ -249,8 +245,7 @@ func (n *Notifier) refuse(what string, pid int) {
 	}
 }
 
-// handle acts on one notification, which has the assignments of sd_notify(3), a
-// line each.
+// handle acts on one notification: assignments of sd_notify(3), one a line.
 func (n *Notifier) handle(text string, now time.Time) {
 	var relay []string
 	for line := range strings.Lines(text) {
@@ -258,10 +253,10 @@ func (n *Notifier) handle(text string, now time.Time) {
 		name, value, _ := strings.Cut(line, "=")
 		switch line {
 		case "WATCHDOG=1":
-			n.keep.Heard(beat.Notify, 1, now)
+			n.keeper.Heard(beat.Notify, 1, now)
 		case "WATCHDOG=trigger":
 			n.opts.Status("the app triggers its watchdog")
-			n.keep.Trigger(now)
+			n.keeper.Trigger(now)
 		case "READY=1":
 			n.opts.Status("the app is ready")
 		case "STOPPING=1":
@@ -274,7 +269,7 @@ func (n *Notifier) handle(text string, now time.Time) {
 			n.status = value
 		case "EXTEND_TIMEOUT_USEC":
 			if us, err := strconv.ParseUint(value, 10, 64); err == nil {
-				n.keep.Hold(time.Duration(min(us, longestHold))*time.Microsecond, now)
+				n.keeper.Hold(time.Duration(min(us, longestHold))*time.Microsecond, now)
 			}
 		}
 		switch name {
@@ -295,11 +290,11 @@ func (n *Notifier) handle(text string, now time.Time) {
 	}
 }
 
-// longestHold is the most that one notification extends, in µs: a day.
+// longestHold bounds one EXTEND_TIMEOUT_USEC=, in µs: a day.
 const longestHold = 24 * 60 * 60 * 1_000_000
 
-// tell passes the app's STATUS= on, at most once a second.
-func (n *Notifier) tell(last bool) {
+// reportStatus writes the app's STATUS= to :status, at most once a second.
+func (n *Notifier) reportStatus(last bool) {
 	if n.status == n.said || !last && time.Since(n.saidAt) < time.Second {
 		return
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNoRoomForSocket has a directory whose path is too long for a socket in it: the next
-// one is taken, and nothing is left in the first. Nor is there in the other at the end.
+// TestNoRoomForSocket has a directory whose path is too long for a socket: NewNotifier uses
+// the next one. Both are empty at the end.
 func TestNoRoomForSocket(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("d", 107))
 	if err := os.Mkdir(long, 0o700); err != nil {
@@ -29,7 +29,7 @@ func TestNoRoomForSocket(t *testing.T) {
 	}
 }
 
-// TestNotForThatUser has a user to whom the socket cannot be given.
+// TestNotForThatUser has a socket whose owner cannot be changed to the user.
 func TestNotForThatUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 {
@@ -37,7 +37,7 @@ func TestNotForThatUser(t *testing.T) {
 	}
 	base := t.TempDir()
 	if _, err := newNotifier(base, os.Geteuid()+1, -1); err == nil {
-		t.Error("it was given")
+		t.Error("the owner was changed")
 	}
 	if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)
@@ -45,7 +45,7 @@ func TestNotForThatUser(t *testing.T) {
 }
 
 // TestLinkForDirectory has the app put a link in the place of the socket's directory:
-// nothing is removed where it leads.
+// nothing is removed from the link's target.
 func TestLinkForDirectory(t *testing.T) {
 	t.Parallel()
 	base, other := t.TempDir(), filepath.Join(t.TempDir(), "notify")

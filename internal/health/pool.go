@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// params are what a pool is told: whole units, whole units a second, and whole
-// units a heartbeat. None is negative.
+// params are a pool's parameters: init and cap in whole units, depletionRate in units a
+// second, replenishRate in units a heartbeat. None is negative.
 type params struct {
 	init, cap, depletionRate, replenishRate int64
 }
 
-// A pool is one health pool, the arithmetic of it: nothing here knows a clock or
-// Redis. Instants come from outside and do not go back.
+// A pool is the arithmetic of one health pool. It knows neither a clock nor Redis: the
+// caller passes in each instant, and instants never go back.
 type pool struct {
 	params
-	initSaid bool // else init is the first cap
+	initSaid bool // initSaid: init was set; otherwise it is the first cap
 
 	level level
-	at    time.Time // the instant that level holds for
-	hold  time.Time // there is no depletion until then
+	at    time.Time // at: instant at which level is right
+	hold  time.Time // hold: the level does not deplete before it
 	beats int64
-	begun bool // a heartbeat has come since the pool is complete
+	begun bool // begun: a heartbeat has come since the pool was complete
 }
 
 // start begins a run.
@@ -30,8 +30,7 @@ func (p *pool) start(now time.Time) {
 	p.level, p.at, p.beats, p.begun, p.hold = units(p.init), now, 0, false, time.Time{}
 }
 
-// complete says whether the pool is one: without a cap it is only being
-// declared.
+// complete reports whether the pool counts: one without a cap is still being declared.
 func (p *pool) complete() bool { return p.cap > 0 }
 
 // advance brings the level to the instant now.
@@ -49,7 +48,7 @@ func (p *pool) advance(now time.Time) {
 	}
 }
 
-// shift leaves excess, which ends at the instant now, out of the pool's time.
+// shift excludes from depletion a period as long as excess that ends at the instant now.
 func (p *pool) shift(excess time.Duration, now time.Time) {
 	p.at = p.at.Add(excess)
 	if p.at.After(now) {
@@ -111,14 +110,14 @@ func (p *pool) set(property string, value int64, now time.Time) error {
 	return nil
 }
 
-// empty takes all that is left.
+// empty sets the level to 0.
 func (p *pool) empty(now time.Time) {
 	p.advance(now)
 	p.level = level{}
 }
 
-// emptyAt is when the level reaches 0 if no heartbeat comes; ok is false if it
-// is 0 or never will be.
+// emptyAt returns when the level reaches 0 without heartbeats. ok is false if it is 0 or
+// never reaches it.
 func (p *pool) emptyAt() (at time.Time, ok bool) {
 	if p.level.isZero() || p.depletionRate == 0 {
 		return time.Time{}, false

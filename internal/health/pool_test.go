@@ -12,8 +12,8 @@ import (
 
 var epoch = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 
-// TestPool runs small scripts: "+1.5s" lets time go by, "beat", "beat*3",
-// "cap=5" do that, "7" expects that health, "7/2" and that number of beats.
+// TestPool runs small scripts: "+1.5s" lets time pass, "beat", "beat*3" and "cap=5" do what
+// they say, "7" expects that health, "7/2" also that number of beats.
 func TestPool(t *testing.T) {
 	t.Parallel()
 	contract := params{init: 1500, cap: 1000, depletionRate: 100, replenishRate: 15}
@@ -97,7 +97,7 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// A model is the pool in big.Int, word for word as the contract has it.
+// A model is the pool in big.Int, literally as the contract states it.
 type model struct {
 	level, cap, replenish, depletion *big.Int
 	at                               time.Time
@@ -126,8 +126,8 @@ func (l level) big() *big.Int {
 	return n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(l.lo))
 }
 
-// TestProperties runs random histories of pools of all magnitudes and compares
-// with the model: with every step taken, and with only those that must be.
+// TestProperties runs random histories of pools of all magnitudes and compares them with the
+// model: one pool advances at every step, one only when it must.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 14))
@@ -150,7 +150,7 @@ func TestProperties(t *testing.T) {
 				before.advance(at.Add(-1))
 				after.advance(at)
 				if before.level.isZero() || !after.level.isZero() {
-					// Durations end at 292 years.
+					// A Duration holds 292 years at most.
 					if at.Sub(now) < math.MaxInt64 {
 						t.Fatalf("%+v: said to be empty at %v", steps, at)
 					}

@@ -9,7 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
 
-// probeAll starts a goroutine for each source that asks.
+// probeAll starts a goroutine for each source that has a probe.
 func (k *Keeper) probeAll(ctx context.Context) {
 	for category, p := range k.opts.Pools {
 		app := beat.App{Exec: k.app.Exec, CAFile: p.CAFile, Insecure: p.Insecure}
@@ -23,8 +23,7 @@ func (k *Keeper) probeAll(ctx context.Context) {
 	}
 }
 
-// probe asks a source every interval, one question at a time, and gives up on an
-// answer in time for the next.
+// probe asks a source every interval. Each question times out before the next is due.
 func (k *Keeper) probe(ctx context.Context, category, source string, ask func(context.Context) error) {
 	ticker := time.NewTicker(k.opts.Interval)
 	defer ticker.Stop()

@@ -11,17 +11,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// properties are the names of a pool's keys, in the order in which they are
-// shown.
+// properties are the names of a pool's keys, in the order of every output.
 var properties = [...]string{"beats", "cap", "depletion_rate", "init", "replenish_rate", "running", "exit", "health"}
 
-// healthProperty is the place of "health" in properties.
+// healthProperty is the index of "health" in properties.
 const healthProperty = len(properties) - 1
 
-// poolInfix follows the service and its colon in the keys of pools.
+// poolInfix follows the service and its colon in a pool's keys.
 const poolInfix = "__healthpool__"
 
-// key is the Redis key of a property of service's pool.
+// key returns the Redis key of a property of service's pool.
 func key(service, category, property string) string {
 	return service + ":" + poolInfix + category + "_" + property
 }
@@ -30,16 +29,16 @@ func key(service, category, property string) string {
 type setting struct {
 	key   string
 	value int64
-	lease time.Duration // 0: for ever
+	lease time.Duration // lease: how long the key lives; 0: for ever
 }
 
-// state is what to publish now: eight settings a pool. A pool whose cap is not
-// known is not shown.
+// state returns the settings to publish now: eight a pool. A pool that has no cap yet is
+// not published.
 func (k *Keeper) state() []setting {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
-	k.settle(now)
+	k.excludeLostTime(now)
 	k.advance(now)
 	var settings []setting
 	for _, p := range k.pools {
@@ -65,31 +64,30 @@ func (k *Keeper) state() []setting {
 // publishTimeout is how long Redis may take to answer a publication.
 const publishTimeout = 2 * time.Second
 
-// A publisher writes settings to Redis. Where Redis is away it tries again with
-// the next ones.
+// A publisher writes settings to Redis. When that fails it tries again with the next ones.
 type publisher struct {
 	dial    func(context.Context) (*redisconn.Client, error)
 	log     *slog.Logger
 	state   func() []setting
-	running func() (now, again bool) // the app is there; it will be
+	running func() (now, again bool) // running: Keeper.isRunning
 	record  recorder
 
-	news chan struct{} // there is something new to publish
-	quit chan struct{} // closed by close
-	done chan struct{} // closed when run has returned
+	news chan struct{} // news: there is something new to publish
+	quit chan struct{} // quit: closed by close
+	done chan struct{} // done: closed when run has returned
 
 	client *redisconn.Client
-	failed int // publications in a row
-	ever   bool
+	failed int  // failed: publications in a row that failed
+	ever   bool // ever: at least one publication has succeeded
 }
 
-// retryAfter is when a publication that Redis did not take is made up for, if
-// there is nothing new before.
+// retryAfter is how long after a failed publication it is repeated, unless there is
+// something new before.
 const retryAfter = time.Second
 
-// run publishes the state each time there is something new. A publication that
-// has begun is seen to its end: Redis might otherwise take it after a later one,
-// from another connection.
+// run publishes the state each time there is something new. It always waits for the
+// answers: otherwise Redis might carry out an abandoned publication after a later one from
+// another connection.
 func (p *publisher) run() {
 	defer close(p.done)
 	var settings []setting
@@ -101,26 +99,26 @@ func (p *publisher) run() {
 			return
 		case <-p.news:
 			settings, record = p.state(), p.recorded()
-		case <-retry: // the same again: between looks nothing is known of the app
+		case <-retry: // the same settings: the app was not judged since
 		}
 		retry = nil
 		if len(settings) == 0 {
 			if record != nil {
 				ctx, cancel := untilQuit(p.quit)
-				p.publish(ctx, nil, record) // the next one makes up for it
+				p.publish(ctx, nil, record) // after a failure the next record replaces it
 				cancel()
 			}
 			continue
 		}
 		err := p.publish(context.Background(), settings, record)
-		if p.tell(err); err != nil {
+		if p.logOutcome(err); err != nil {
 			retry = time.After(retryAfter)
 		}
 	}
 }
 
-// recorded returns the fields of the record that are to be published now. An app that has
-// ended before its record was published for the first time needs none.
+// recorded returns the record's fields to publish now; nil for none. An app that ended
+// before its first publication needs no record.
 func (p *publisher) recorded() []string {
 	now, again := p.running()
 	if !now && !again && !p.ever {
@@ -129,8 +127,8 @@ func (p *publisher) recorded() []string {
 	return p.record.fields(now)
 }
 
-// tell says once that Redis does not take the pools, and once that it does.
-func (p *publisher) tell(err error) {
+// logOutcome logs the first failure of a row of them, and their end.
+func (p *publisher) logOutcome(err error) {
 	switch {
 	case err == nil && p.failed > 0:
 		p.log.Info("health pools are published again", "failures", p.failed)
@@ -142,8 +140,8 @@ func (p *publisher) tell(err error) {
 	}
 }
 
-// close ends run and publishes the last state. It is told by an error that this
-// did not work within patience.
+// close ends run and publishes the last state. It returns an error if that fails until
+// patience is over.
 func (p *publisher) close(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -170,7 +168,7 @@ func (p *publisher) close(patience time.Duration) error {
 	}
 }
 
-// publish writes the settings and the record in one pipeline, and reads the answers.
+// publish writes the settings and the record in one pipeline, and checks the answers.
 func (p *publisher) publish(ctx context.Context, settings []setting, record []string) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -207,7 +205,7 @@ func (p *publisher) exchange(ctx context.Context, settings []setting, record []s
 			return err
 		}
 	}
-	return p.record.heard(answers[len(settings):])
+	return p.record.check(answers[len(settings):])
 }
 
 func (p *publisher) hangUp() {

@@ -29,29 +29,29 @@ func ParsePair(s string) (Pair, error) {
 	return Pair{s[:i], s[i+1:]}, nil
 }
 
-// IsURL says whether s looks like a URL, which may have a password in it.
+// IsURL reports whether s looks like a URL, which may have a password in it.
 func IsURL(s string) bool { return strings.Contains(s, "://") }
 
-// A Reading is what Redis holds of one pool.
+// A Reading is one pool as read from Redis.
 type Reading struct {
 	Pair
 	values  [len(properties)]int64
 	has     [len(properties)]bool
-	invalid map[string]string // what holds no integer, by property
+	invalid map[string]string // invalid: text of the keys that hold no integer, by property
 }
 
-// Get returns a property by its name; ok is false if its key is not there or holds no integer.
+// Get returns a property by its name; ok is false if its key is missing or holds no integer.
 func (r *Reading) Get(property string) (value int64, ok bool) {
 	i := slices.Index(properties[:], property)
 	return r.values[i], r.has[i]
 }
 
-// Exists says whether every key of the pool is there and holds an integer.
+// Exists reports whether every key of the pool exists and holds an integer.
 func (r *Reading) Exists() bool {
 	return r.has == [len(properties)]bool{true, true, true, true, true, true, true, true}
 }
 
-// missing are the properties whose keys are not there.
+// missing returns the properties whose keys do not exist.
 func (r *Reading) missing() (names []string) {
 	for i, property := range properties {
 		if _, invalid := r.invalid[property]; !r.has[i] && !invalid {
@@ -79,7 +79,7 @@ func (t *Threshold) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Above says whether a pool exists and has at least that health.
+// Above reports whether a pool exists and has at least that health.
 func (r *Reading) Above(t Threshold) bool {
 	health, capacity := r.values[healthProperty], r.values[1]
 	switch {
@@ -134,9 +134,9 @@ func reading(p Pair, values []*string) Reading {
 	return r
 }
 
-// All finds every pool of which there is a key, sorted. The values that markers of
-// a pool wrote, wrapp:<service>:__healthpool__<category>_<property>, are none of
-// their own if there is the pool itself.
+// All returns every pool that has a key, sorted. The markers of a pool also write values,
+// wrapp:<service>:__healthpool__<category>_<property>. These make no further pool if the
+// pool itself has a key.
 func All(ctx context.Context, client *redisconn.Client) ([]Pair, error) {
 	found := make(map[Pair]bool)
 	err := client.Scan(ctx, "*:"+poolInfix+"*", func(key string) {

@@ -9,20 +9,19 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A Record is a hash about the run that is published in the pools' pipeline, with a lease as
-// long as theirs. Unlike them it only tells: where Redis refuses it the pools are published
-// all the same.
+// A Record is a hash about the run, published in the pools' pipeline and with a lease as
+// long as theirs. If Redis refuses it, the pools are published all the same.
 type Record struct {
 	Key string
-	// Fields are names and values, in turn; running says whether the app is there.
+	// Fields returns names and values, in turn; running says whether the app runs.
 	Fields func(running bool) []string
-	// Refused hears, once, why Redis does not take the hash. It is not written again.
+	// Refused is called once, with Redis's reason to refuse the hash. It is not written again.
 	Refused func(reply string)
 }
 
 const (
-	// recordDelay is how long an app without pools has run when its record is published
-	// first: one that ends sooner costs no connection.
+	// recordDelay is how long after its start the record of an app without pools is first
+	// published: an app that ends sooner costs no connection.
 	recordDelay = 300 * time.Millisecond
 
 	// recordShare is how often a record without pools is published within its lease.
@@ -36,7 +35,7 @@ type recorder struct {
 	refused bool
 }
 
-// fields returns what to publish; nil if nothing is.
+// fields returns the fields to publish; nil for none.
 func (r *recorder) fields(running bool) []string {
 	if r.Record == nil || r.refused {
 		return nil
@@ -44,7 +43,7 @@ func (r *recorder) fields(running bool) []string {
 	return r.Record.Fields(running)
 }
 
-// commands are two more for the pipeline: they belong to one key.
+// commands returns the record's commands for the pipeline, both on one key.
 func (r *recorder) commands(client *redisconn.Client, fields []string) []rueidis.Completed {
 	if fields == nil {
 		return nil
@@ -56,8 +55,8 @@ func (r *recorder) commands(client *redisconn.Client, fields []string) []rueidis
 	return []rueidis.Completed{set.Build(), client.B().Pexpire().Key(r.Key).Milliseconds(r.lease.Milliseconds()).Build()}
 }
 
-// heard takes the answers to commands. A refusal for good is no error of the publication.
-func (r *recorder) heard(answers []rueidis.RedisResult) error {
+// check checks the answers to commands. A refusal for good is no error of the publication.
+func (r *recorder) check(answers []rueidis.RedisResult) error {
 	for _, answer := range answers {
 		err := answer.Error()
 		reply := redisconn.Reply(err)
@@ -73,8 +72,7 @@ func (r *recorder) heard(answers []rueidis.RedisResult) error {
 	return nil
 }
 
-// untilQuit returns a context for a publication of a record alone, which is not worth
-// waiting for at the end.
+// untilQuit returns a context for publishing a record alone: the end does not wait for that.
 func untilQuit(quit <-chan struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {

@@ -45,8 +45,8 @@ func recorded(t *testing.T, s *redistest.Server, user string, pools map[string]c
 	return k
 }
 
-// TestRecord publishes a record with a pool and without one, and has it outlive the end by
-// its lease only.
+// TestRecord publishes a record with a pool and without one. It outlives the end by its
+// lease.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	for name, pools := range map[string]map[string]config.Pool{"with a pool": {"api": contract("marker")}, "alone": nil} {
@@ -81,7 +81,7 @@ func TestRecord(t *testing.T) {
 }
 
 // TestRecordRefused has a user with the rights of an older wrapp: the pools are published,
-// and the refusal is told once.
+// and Refused is called once.
 func TestRecordRefused(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -111,8 +111,8 @@ func TestRecordRefused(t *testing.T) {
 	}
 }
 
-// TestRecordCosts counts how often a Keeper without pools looks for Redis: not at all for an
-// app that ends soon, and then as its lease wants it, which is more seldom than the interval.
+// TestRecordCosts counts the dials of a Keeper without pools: none for an app that ends
+// soon, later only as many as renew the lease, fewer than one an interval.
 func TestRecordCosts(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// A relay passes on what the app notified to who started wrapp, in order, without
-// ever making the one wait who has it to pass on. A nil one passes nothing on.
+// A relay forwards the app's sd_notify messages to wrapp's own NOTIFY_SOCKET, in order,
+// and never blocks the caller. A nil relay forwards nothing.
 type relay struct {
-	socket string // a leading "@" is an abstract one
+	socket string // socket: its path; with a leading "@" an abstract one
 	log    *slog.Logger
 	queue  chan string
 	done   chan struct{}
-	left   int // what found no room
+	left   int // left: messages that found no room in queue
 
 	mu  sync.Mutex
-	end time.Time // when it gives up; zero while there is no end in sight
+	end time.Time // end: when run gives up on the rest; zero before close
 }
 
 const (
-	mostRelayed  = 256         // notifications that may wait to be passed on
-	relayTimeout = time.Second // for one of them, and for all that wait at the end
+	mostRelayed  = 256         // mostRelayed: messages that may wait
+	relayTimeout = time.Second // relayTimeout: for one message, and for all that wait at the end
 )
 
 func newRelay(socket string, log *slog.Logger) *relay {
@@ -34,7 +34,7 @@ func newRelay(socket string, log *slog.Logger) *relay {
 	return r
 }
 
-// pass has text passed on. One goroutine at a time may call it.
+// pass queues text. One goroutine at a time may call it.
 func (r *relay) pass(text string) {
 	if r == nil {
 		return
@@ -48,7 +48,7 @@ func (r *relay) pass(text string) {
 	}
 }
 
-// close passes on what waits, and ends the relay.
+// close sends the queued messages, and ends the relay.
 func (r *relay) close() {
 	if r == nil {
 		return

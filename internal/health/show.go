@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// A document is a pool as scripts read it; what Redis does not hold is not there.
+// A document is a pool as scripts read it; a property that Redis lacks is left out.
 type document struct {
 	Beats         *int64            `json:"beats,omitempty"`
 	Cap           *int64            `json:"cap,omitempty"`
@@ -36,9 +36,9 @@ func (r *Reading) document() document {
 	return d
 }
 
-// WriteJSON writes the one document that jettison_health prints when it could
-// read: {"data": {"<service>:<category>": {…}}}, with the pools sorted. Of two pairs
-// with one name the last counts.
+// WriteJSON writes the document of a successful read:
+// {"data": {"<service>:<category>": {…}}}, with the pools sorted. Of two pairs with one
+// name the last counts.
 func WriteJSON(w io.Writer, readings []Reading) error {
 	data := make(map[string]document, len(readings))
 	for i := range readings {
@@ -47,8 +47,7 @@ func WriteJSON(w io.Writer, readings []Reading) error {
 	return encode(w, map[string]any{"data": data})
 }
 
-// WriteFailure writes the document that it prints when it could not. args are the
-// pairs that were asked for.
+// WriteFailure writes the document of a failure. args are the pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
 	return encode(w, struct {
 		Error   string   `json:"error"`
@@ -64,7 +63,7 @@ func encode(w io.Writer, document any) error {
 	return e.Encode(document)
 }
 
-// WriteTable writes a line for each pool, for people.
+// WriteTable writes a line for each pool.
 func WriteTable(w io.Writer, readings []Reading) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "POOL\tHEALTH\tCAP\t%\tSTATE\tBEATS\tDEPLETION/s\tREPLENISH/beat\tINIT")
@@ -81,7 +80,7 @@ func WriteTable(w io.Writer, readings []Reading) error {
 	return table.Flush()
 }
 
-// cell is what the table says of a property.
+// cell returns the table's text for a property.
 func (r *Reading) cell(property int) string {
 	if text, ok := r.invalid[properties[property]]; ok {
 		return strconv.Quote(text)
@@ -92,8 +91,8 @@ func (r *Reading) cell(property int) string {
 	return strconv.FormatInt(r.values[property], 10)
 }
 
-// shown is a pool's name, quoted if it has something in it that is not shown
-// as it is, or spoils a terminal: anybody who can write to Redis can name a pool.
+// shown returns a pool's name, quoted if it has characters that need escaping or would
+// control a terminal: every writer of this Redis can name a pool.
 func shown(p Pair) string {
 	name := p.String()
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
@@ -102,7 +101,7 @@ func shown(p Pair) string {
 	return name
 }
 
-// state says in a word or two how the pool's app is.
+// state returns the state of the pool's app in a word or two.
 func (r *Reading) state() string {
 	const running, exit = 5, 6
 	switch {
@@ -137,7 +136,7 @@ var metrics = []struct{ name, kind, help string }{
 }
 
 // WritePrometheus writes the pools in Prometheus's text format (version 0.0.4).
-// A value that is missing or no integer has no sample.
+// A missing value, or one that is no integer, has no sample.
 func WritePrometheus(w io.Writer, readings []Reading) error {
 	var b strings.Builder
 	for i, m := range metrics {
@@ -161,7 +160,7 @@ func WritePrometheus(w io.Writer, readings []Reading) error {
 	return err
 }
 
-// label is a label's value, which has to be UTF-8.
+// label escapes a label's value, which has to be UTF-8.
 func label(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
 	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)

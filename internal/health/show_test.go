@@ -103,13 +103,12 @@ func TestThreshold(t *testing.T) {
 	}
 	for _, text := range []string{"", "%", "-1", "x", "1.5", "5 %", "99999999999999999999"} {
 		if new(Threshold).UnmarshalText([]byte(text)) == nil {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	}
 }
 
-// TestTableOfStrangers shows pools whose names are made to spoil the table or the
-// terminal.
+// TestTableOfStrangers shows pools whose names try to spoil the table or the terminal.
 func TestTableOfStrangers(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer

@@ -1,5 +1,5 @@
-// Package hook tells other programs, or servers, what happens to the app: in the
-// background, one call at a time, and no more often than anybody could bear.
+// Package hook calls commands and web servers when something happens to the app: in the
+// background, one call at a time, and for each kind once a second at most.
 package hook
 
 import (
@@ -15,26 +15,26 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/health/beat"
 )
 
-// A Kind is what a hook is called for, and its key in [hooks].
+// A Kind is a kind of event, named as its key in [hooks].
 type Kind string
 
 // The kinds.
 const (
-	Crash    Kind = "crash"    // an entry of :crash
+	Crash    Kind = "crash"    // wrapp wrote an entry of :crash
 	Depleted Kind = "depleted" // a health pool has reached 0
-	GaveUp   Kind = "gave_up"  // the app is not started again because of restart.limit
+	GaveUp   Kind = "gave_up"  // restart.limit forbids another start
 	Dropped  Kind = "dropped"  // lines were dropped
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{Crash, Depleted, GaveUp, Dropped}
 
-// Version is the version of the JSON. It changes when a field goes or means something else;
-// further fields do not change it.
+// Version is the version of the JSON. It changes when a field is removed or changes its
+// meaning, not when a field is added.
 const Version = 1
 
-// An Event is what a hook is told, as one JSON object; docs/hooks.md describes it. Fire
-// sets the fields above Run.
+// An Event is passed to a hook as one JSON object; docs/hooks.md describes it. Fire sets the
+// fields above Run.
 type Event struct {
 	Version int       `json:"version"`
 	Kind    Kind      `json:"event"`
@@ -42,11 +42,11 @@ type Event struct {
 	App     string    `json:"app"`
 	Host    string    `json:"host"`
 
-	Run  string `json:"run"` // when the run began, as its marker says it
+	Run  string `json:"run"` // the time in the run's marker
 	Text string `json:"text"`
 
-	// Stream and ID are where the report is. The ID is as wrapp gave it; Redis has another
-	// one where the stream had newer ones already.
+	// Stream and ID say where the report is. The ID is the one that wrapp chose; Redis has a
+	// later one if the stream already had newer entries.
 	Stream string `json:"stream,omitempty"`
 	ID     string `json:"id,omitempty"`
 
@@ -54,67 +54,66 @@ type Event struct {
 	Signature string `json:"signature"` // of a crash
 	PID       int    `json:"pid,omitempty"`
 	Signal    string `json:"signal,omitempty"`
-	Exit      *int   `json:"exit_code,omitempty"` // nil: not ended, or not known
+	Exit      *int   `json:"exit_code,omitempty"` // nil: the app still runs, or not known
 
 	Pool     string `json:"pool,omitempty"`
 	Restarts int    `json:"restarts,omitempty"` // starts after the first
 	Dropped  int    `json:"dropped,omitempty"`  // lines
 
-	// Skipped is how many events of this kind there were since the last call that no call
-	// was made for.
+	// Skipped counts the events of this kind since the last call that got no call.
 	Skipped int `json:"skipped,omitempty"`
 }
 
 // Bounds.
 const (
-	mostWaiting = 16          // events of a kind
-	mostText    = 1 << 10     // bytes of Event.Text, and of Event.Pool
-	leastPause  = time.Second // between the starts of two calls of a kind
-	tellPause   = time.Minute // between two words about failures of a kind
+	mostWaiting = 16          // mostWaiting: events of a kind
+	mostText    = 1 << 10     // mostText: bytes of Event.Text, and of Event.Pool
+	leastPause  = time.Second // leastPause: between the starts of two calls of a kind
+	reportPause = time.Minute // reportPause: between two reports of failures of a kind
 )
 
-// Options say what a Hooks calls and who hears of it.
+// Options say what a Hooks calls, and where it reports failures.
 type Options struct {
 	App, Host string
-	Targets   map[Kind]string // exec:COMMAND, http:// or https:// URL; none: not called
+	Targets   map[Kind]string // exec:COMMAND, or an http or https URL; a kind without one is not called
 	Timeout   time.Duration   // of a call
-	// Exec runs a command with a text on its standard input and returns nil if it ends
-	// with exit status 0. When it returns, which is soon after ctx is done, the command has
-	// ended, and all that it started.
+	// Exec runs a command with a text on its standard input and returns nil if it ends with
+	// exit status 0. It returns soon after ctx is done. By then the command and all
+	// processes that it started have ended.
 	Exec func(ctx context.Context, command []string, stdin []byte) error
-	// Say tells the user, on :error, what a hook did not do.
+	// Say writes to :error.
 	Say func(text string)
 	Log *slog.Logger
 }
 
-// A Hooks calls hooks. A nil one calls none.
+// A Hooks calls hooks. A nil Hooks calls none.
 type Hooks struct {
 	opts   Options
-	ctx    context.Context // ends when Close gives up
+	ctx    context.Context // ctx: ends when Close gives up
 	cancel context.CancelFunc
-	wake   chan struct{} // something waits, or closing changed
+	wake   chan struct{} // wake: an event waits, or closing changed
 	done   chan struct{}
 
 	mu      sync.Mutex
-	lanes   []*lane // of the kinds that have a target
+	lanes   []*lane // lanes: of the kinds that have a target
 	closing bool
 }
 
-// A lane is the events of one kind.
+// A lane has the waiting events of one kind.
 type lane struct {
 	kind    Kind
 	target  string
-	waiting []Event // the oldest first; those that find no room are only counted
-	skipped int     // since the last call
-	called  time.Time
+	waiting []Event   // waiting: oldest first, mostWaiting at most
+	skipped int       // skipped: events since the last call that found no room
+	called  time.Time // called: start of the last call
 
 	// Used by run only.
-	flooded  bool      // that events are skipped was told
-	failures int       // in a row
-	told     time.Time // of a failure
+	flooded  bool      // flooded: the user was told that events are skipped
+	failures int       // failures: in a row
+	told     time.Time // told: when a failure was last reported
 }
 
-// New returns a Hooks, nil if there is no target. Close ends it.
+// New returns a Hooks, or nil without any target. Close ends it.
 func New(opts Options) *Hooks {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	h := &Hooks{opts: opts, wake: make(chan struct{}, 1), done: make(chan struct{})}
@@ -131,8 +130,8 @@ func New(opts Options) *Hooks {
 	return h
 }
 
-// Fire has the hook of the event's kind be called, soon. It waits for nothing and calls
-// no other code, so that any goroutine may call it with any lock held.
+// Fire queues a call of the hook of the event's kind. It never blocks and calls no other
+// code, so any goroutine may call it with any lock held.
 func (h *Hooks) Fire(e Event) {
 	if h == nil {
 		return
@@ -153,7 +152,7 @@ func (h *Hooks) Fire(e Event) {
 	h.ring()
 }
 
-// bounded cuts a text that is too long, at the end of a character.
+// bounded cuts a text that is longer than mostText, between two characters.
 func bounded(text string) string {
 	if len(text) <= mostText {
 		return text
@@ -172,8 +171,8 @@ func (h *Hooks) ring() {
 	}
 }
 
-// Close calls the hooks for what waits, for as long as patience allows, then ends the call
-// that is being made. No Fire follows.
+// Close calls the hooks for the waiting events, for patience at most, and then aborts the
+// call that runs. Do not call Fire afterwards.
 func (h *Hooks) Close(patience time.Duration) {
 	if h == nil {
 		return
@@ -188,7 +187,7 @@ func (h *Hooks) Close(patience time.Duration) {
 	h.cancel()
 	for _, l := range h.lanes {
 		if n := len(l.waiting) + l.skipped; n > 0 {
-			h.opts.Log.Warn("a hook was not called for everything", "hook", l.kind, "events", n)
+			h.opts.Log.Warn("a hook was not called for all events", "hook", l.kind, "events", n)
 		}
 	}
 }
@@ -217,9 +216,9 @@ func (h *Hooks) run() {
 	}
 }
 
-// next takes the event that a hook is to be called for now: of those that are due the one
-// that has waited longest. Without one it returns how long it is until one will be due, 0
-// if none waits, less than 0 if none will come any more.
+// next removes and returns the event to call a hook for now: of the due ones the one that
+// has waited longest. If none is due, pause is the time until one will be; 0 if no event
+// waits, less than 0 if none will come any more.
 func (h *Hooks) next(now time.Time) (due *lane, e Event, pause time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -250,7 +249,7 @@ func (h *Hooks) next(now time.Time) (due *lane, e Event, pause time.Duration) {
 	return due, e, 0
 }
 
-// call makes one call, and tells what is new about the hook.
+// call makes one call, and reports the first failure and its end.
 func (h *Hooks) call(l *lane, e Event) {
 	text, err := json.Marshal(e)
 	if err == nil {
@@ -272,7 +271,7 @@ func (h *Hooks) call(l *lane, e Event) {
 		h.opts.Log.Info("the hook succeeds again", "hook", l.kind, "failures", l.failures)
 		l.failures = 0
 	case err != nil:
-		if l.failures++; l.failures == 1 && (l.told.IsZero() || time.Since(l.told) >= tellPause) {
+		if l.failures++; l.failures == 1 && (l.told.IsZero() || time.Since(l.told) >= reportPause) {
 			l.told = time.Now()
 			h.opts.Log.Warn("a hook failed", "hook", l.kind, "error", err)
 			h.opts.Say(fmt.Sprintf("the hook hooks.%s failed: %v", l.kind, err))

@@ -20,19 +20,19 @@ import (
 	"time"
 )
 
-// calls are the calls of a command, as Options.Exec gets them.
+// calls records the calls of Options.Exec.
 type calls struct {
 	mu     sync.Mutex
 	events []Event
 	begun  []time.Time
-	now    int // are being made
+	now    int // now: calls that are running
 	most   int
 	said   []string
 	log    bytes.Buffer
 }
 
-// options have every hook call a command that takes a while, in the bubble's time, and then
-// ends with err.
+// options returns Options in which every hook calls a command. It takes that long in the
+// bubble's time and ends with err.
 func (c *calls) options(takes time.Duration, err func() error) Options {
 	targets := make(map[Kind]string)
 	for _, kind := range Kinds {
@@ -79,8 +79,8 @@ func TestNone(t *testing.T) {
 	}
 }
 
-// TestFlood fires much more than may be called: one call at a time, one a second of a kind,
-// and what finds no room is counted.
+// TestFlood fires more events than may be called: one call at a time, one a second of a
+// kind, and events that find no room are counted.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestFlood(t *testing.T) {
 		if c.most != 1 {
 			t.Errorf("%d calls at a time", c.most)
 		}
-		// One may have left the queue before the last was fired.
+		// One event may have left the queue before the last was fired.
 		for _, kind := range []Kind{Crash, Depleted} {
 			want := 100
 			if kind == Crash {
@@ -127,8 +127,8 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// TestHangs has a command that does not end: it is ended after the timeout, and Fire and
-// the end of wrapp do not wait for it for long.
+// TestHangs has a command that does not end: the timeout ends it, and neither Fire nor Close
+// waits long.
 func TestHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,13 +154,13 @@ func TestHangs(t *testing.T) {
 		if len(c.said) != 1 || c.said[0] != "the hook hooks.gave_up failed: it did not end within 5s" {
 			t.Errorf("%q", c.said)
 		}
-		if !strings.Contains(c.log.String(), "not called for everything") || !strings.Contains(c.log.String(), "events=7") {
+		if !strings.Contains(c.log.String(), "not called for all events") || !strings.Contains(c.log.String(), "events=7") {
 			t.Error(c.log.String())
 		}
 	})
 }
 
-// TestFails has failures told once, and their end.
+// TestFails: failures are reported once, and so is their end.
 func TestFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestFails(t *testing.T) {
 	})
 }
 
-// TestClosingCalls has what was fired just before the end be called for.
+// TestClosingCalls: events that were fired just before the end still get their calls.
 func TestClosingCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestClosingCalls(t *testing.T) {
 	})
 }
 
-// TestPosts has a real server get the JSON.
+// TestPosts posts the JSON to a real server.
 func TestPosts(t *testing.T) {
 	t.Parallel()
 	got := make(chan string, 10)
@@ -245,7 +245,7 @@ func TestPosts(t *testing.T) {
 	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e["time"])); err != nil {
 		t.Error(err)
 	}
-	// A redirection is not followed, and what it says is not shown.
+	// A redirection is not followed, and its target is not shown.
 	status <- 302
 	h.Fire(Event{Kind: Crash})
 	if text := <-said; text != "the hook hooks.crash failed: HTTP status 302" {
@@ -255,7 +255,7 @@ func TestPosts(t *testing.T) {
 	h.Close(10 * time.Second)
 }
 
-// TestServerHangs has a server that takes the request and does not answer.
+// TestServerHangs has a server that reads the request and does not answer.
 func TestServerHangs(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -281,7 +281,7 @@ func TestServerHangs(t *testing.T) {
 	h.Close(10 * time.Second)
 }
 
-// TestNobodyListens has a port without a listener: what is told of it has no path.
+// TestNobodyListens has a port without a listener: the error shows no path.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

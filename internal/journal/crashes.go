@@ -17,27 +17,27 @@ import (
 // Crashes are the reports of one app that have the same signature.
 type Crashes struct {
 	App       string
-	Signature string // empty: of an older wrapp, which wrote none
+	Signature string // empty: reports of an older wrapp, which wrote none
 	Kind      string // signal, traceback, hang, core
-	What      string // the signal's name, or what the newest report says
-	Times     int    // deaths, with those that were counted only
+	What      string // WhatHappened in the newest report
+	Times     int    // deaths, also those that were only counted
 	First     time.Time
 	Last      time.Time
-	Builds    []string // of the program, oldest first; the last mostBuilds of them
+	Builds    []string // the program's last mostBuilds builds, oldest first
 	Frame     string   // the app's own topmost function in the newest report; empty: not known
 	Newest    entry.ID // the newest report
 }
 
 const (
-	// reportsAtOnce bounds what is held while reports are read: one may have 256 KiB.
+	// reportsAtOnce bounds memory while reports are read: one may have 256 KiB.
 	reportsAtOnce = 16
 
 	mostBuilds = 8
 	mostWhat   = 80 // bytes
 )
 
-// GroupCrashes reads the reports of an app, a page at a time, and groups them by signature;
-// the group of the newest report comes first.
+// GroupCrashes reads the reports of an app and groups them by signature. The group with the
+// newest report comes first.
 func GroupCrashes(ctx context.Context, client *redisconn.Client, app string) ([]Crashes, error) {
 	groups := make(map[string]*Crashes)
 	s := source{app: app, stream: logstream.Crash, key: logstream.Keys(app)[logstream.Crash]}
@@ -75,7 +75,7 @@ func GroupCrashes(ctx context.Context, client *redisconn.Client, app string) ([]
 	return list, nil
 }
 
-// add takes the next entry of the group.
+// add counts the next report of the group.
 func (g *Crashes) add(e *Entry) {
 	g.Last = e.Time()
 	count, err := strconv.Atoi(e.Field("count"))
@@ -95,8 +95,8 @@ func (g *Crashes) add(e *Entry) {
 	}
 }
 
-// WhatHappened returns a report's signal, or else what its first line says of the traceback
-// or hang, in a few words.
+// WhatHappened returns a report's signal, or else the cause in its first line, shortened to
+// mostWhat bytes.
 func WhatHappened(signal, message string) string {
 	if signal != "" {
 		return signal
@@ -114,7 +114,7 @@ func WhatHappened(signal, message string) string {
 	return line
 }
 
-// Field is the value of one of the entry's other fields; empty if it has none of that name.
+// Field returns the value of one of the entry's Fields; empty if it has none of that name.
 func (e *Entry) Field(name string) string {
 	for i := 0; i+1 < len(e.Fields); i += 2 {
 		if e.Fields[i] == name {
@@ -124,7 +124,7 @@ func (e *Entry) Field(name string) string {
 	return ""
 }
 
-// Report reads one report of an app, and returns nil if it is gone.
+// Report returns one report of an app, or nil if it is gone.
 func Report(ctx context.Context, client *redisconn.Client, app string, id entry.ID) (*Entry, error) {
 	s := source{app: app, stream: logstream.Crash, key: logstream.Keys(app)[logstream.Crash]}
 	entries, err := s.parse(client.Do(ctx, client.B().Xrange().Key(s.key).Start(id.String()).End(id.String()).Build()).AsXRange)
@@ -137,5 +137,5 @@ func Report(ctx context.Context, client *redisconn.Client, app string, id entry.
 	return &entries[0], nil
 }
 
-// Harmless returns text of a stream for a terminal, without what might control it.
+// Harmless returns text without sequences that could command a terminal.
 func Harmless(text []byte) []byte { return harmless(text) }

@@ -8,16 +8,16 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A Cursor is a place in the sequence of entries, as a program that ships them on keeps
-// it: behind the entry of this ID, app and stream. Without an app it is behind all entries
-// of the ID. The zero Cursor is before everything.
+// A Cursor is a place in the sequence of entries, for programs that ship them on: behind the
+// entry of this ID, app and stream. Without an app it is behind all entries of the ID. The
+// zero Cursor is before everything.
 type Cursor struct {
 	ID     entry.ID
 	App    string
 	Stream logstream.Stream
 }
 
-// String is what ParseCursor reads: ID/app/stream.
+// String returns ID/app/stream, which ParseCursor reads.
 func (c Cursor) String() string {
 	if c.App == "" {
 		return c.ID.String()
@@ -34,7 +34,7 @@ func ParseCursor(s string) (c Cursor, err error) {
 	if !placed {
 		return c, nil
 	}
-	last := max(strings.LastIndexByte(place, '/'), 0) // anybody who writes to Redis may name an app a/b
+	last := max(strings.LastIndexByte(place, '/'), 0) // an app's name may have slashes
 	app, stream := place[:last], strings.TrimPrefix(place[last:], "/")
 	for s := range logstream.Count {
 		if app != "" && s.String() == stream {
@@ -55,7 +55,7 @@ func (c Cursor) before(s *source) entry.ID {
 	return c.ID.Previous()
 }
 
-// end returns the last ID of a source that is before the Cursor, or "" without one.
+// end returns the last ID of a source that is before the Cursor, or "" for the zero Cursor.
 func (c Cursor) end(s *source) string {
 	switch {
 	case c.App != "" && (s.app < c.App || s.app == c.App && s.stream < c.Stream):

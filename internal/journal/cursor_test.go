@@ -12,7 +12,7 @@ import (
 )
 
 // TestCursor begins anew behind each entry of two apps, several of which have the same ID:
-// none is given twice, and none is left out.
+// each entry comes exactly once.
 func TestCursor(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -11,17 +11,17 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A Filter says which lines a person wants. The zero Filter wants all.
+// A Filter selects lines. The zero Filter selects all.
 type Filter struct {
 	Level loglevel.Level // this or worse; a line that states none counts as INFO
-	Grep  *regexp.Regexp // found in the line as it is printed, without its first columns
+	Grep  *regexp.Regexp // matches the line as printed, without its first columns
 
-	Source string // "stdout" or "stderr": only what the app wrote there; "" is both, and what wrapp says
+	Source string // "stdout" or "stderr": only the app's lines there; "": both, and wrapp's own
 
-	body []byte // room for a line
+	body []byte // body: scratch buffer for a line
 }
 
-// Wants reports whether the line is wanted.
+// Wants reports whether the Filter selects the line.
 func (f *Filter) Wants(l *Line) bool {
 	if f.Source != "" && (l.Stream != logstream.Info || l.source() != f.Source) {
 		return false
@@ -37,8 +37,8 @@ func (f *Filter) Wants(l *Line) bool {
 	return f.Grep.Match(f.body)
 }
 
-// Keep keeps the lines that are wanted, in place.
-func (f *Filter) Keep(lines []Line) []Line {
+// Select removes unwanted lines, in place.
+func (f *Filter) Select(lines []Line) []Line {
 	kept := lines[:0]
 	for i := range lines {
 		if f.Wants(&lines[i]) {
@@ -48,14 +48,13 @@ func (f *Filter) Keep(lines []Line) []Line {
 	return kept
 }
 
-// All reports whether every line is wanted.
+// All reports whether the Filter selects every line.
 func (f *Filter) All() bool { return f.Level == loglevel.None && f.Grep == nil && f.Source == "" }
 
-// layouts are how a person writes a time.
+// layouts are the accepted forms of a time with its date.
 var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"}
 
-// ParseTime reads a time, or a time of today, or how long ago it was: 90s, 10m,
-// 1h30m, 2d.
+// ParseTime parses a time, a time of today, or a time before now: 90s, 10m, 1h30m, 2d.
 func ParseTime(s string, now time.Time) (time.Time, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 15); err == nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A Gap says what a stream no longer had when it was read.
+// A Gap reports entries that a stream had lost before they were read.
 type Gap struct {
 	Key     string
-	Entries int64 // how many were trimmed or deleted; 0: not known (Redis before 7 does not count)
+	Entries int64 // trimmed or deleted entries; 0: not known (Redis before 7 does not count)
 	About   bool  // Entries is approximate, since entries were deleted by hand
-	Anew    bool  // the stream was deleted and begun anew; what it had had before is not known
-	Denied  bool  // the user may not XINFO, so it is not known whether there is a gap
+	Anew    bool  // the stream was deleted and begun anew; its earlier entries are not known
+	Denied  bool  // the user may not XINFO, so a gap would not be seen
 }
 
-// A state is what XINFO STREAM says of a stream.
+// A state is the answer to XINFO STREAM.
 type state struct {
 	exists, denied bool
-	first, last    entry.ID // last: that was ever added
+	first, last    entry.ID // last: newest entry ever added, even if it is gone
 	length         int64
-	added          int64 // entries that were ever added; -1: this Redis does not count them
-	deleted        bool  // entries were deleted by hand
+	added          int64 // added: entries ever added; -1: this Redis does not count them
+	deleted        bool  // deleted: entries were deleted by hand
 }
 
 // inspect returns the states of the reader's streams.
@@ -88,8 +88,8 @@ func parseState(about map[string]rueidis.RedisMessage) (s state, err error) {
 	return s, err
 }
 
-// Number gives each entry its place among all that were ever added to its stream, and returns
-// the gaps before these entries. Call it right after Next.
+// Number sets each entry's place among all entries ever added to its stream, and returns the
+// gaps before these entries. Call it right after Next.
 func (r *Reader) Number(ctx context.Context, client *redisconn.Client, entries []Entry) ([]Gap, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -122,9 +122,9 @@ func (r *Reader) source(e *Entry) *source {
 	return &r.sources[slices.IndexFunc(r.sources, func(s source) bool { return s.app == e.App && s.stream == e.Stream })]
 }
 
-// number numbers entries: all that came after s.numbered until the read. The state is newer:
-// Redis may since have added entries and trimmed these. Entries that came since and are
-// trimmed already count as missing here, and no more at the next read.
+// number numbers entries, which are all that were read behind s.numbered. The state is newer
+// than the read: Redis may since have added entries and trimmed these. Entries that were
+// both added and trimmed since count as missing here, and not at the next read.
 func (s *source) number(entries []*Entry, state *state) (gap Gap, is bool) {
 	was, n := s.numbered, int64(len(entries))
 	count := int64(-1) // number of the newest entry
@@ -136,7 +136,7 @@ func (s *source) number(entries []*Entry, state *state) (gap Gap, is bool) {
 	case state.denied:
 		gap.Denied, is = true, true
 	case !state.exists || state.length > 0 && !was.ID.Less(state.first):
-		// Nothing behind the entry that was read last is gone.
+		// No entry is missing: the stream still reaches back to was.
 	case state.added < 0:
 		is = was.ID != entry.ID{}
 	default:

@@ -27,22 +27,22 @@ type Entry struct {
 	Message []byte
 	Stderr  bool
 	Partial bool
-	Level   loglevel.Level // as the field `level` says it
+	Level   loglevel.Level // of the field `level`
 	App     string
-	Fields  []string // the other fields, name and value in turn, by name
+	Fields  []string // the other fields, name and value in turn, sorted by name
 
-	number int64 // of those added to the stream, from 1 on; 0: not known
+	number int64 // number: place among all entries ever added to the stream, from 1; 0: not known
 }
 
-// Time is when the entry's line was read.
+// Time returns when wrapp read the entry's line.
 func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 
-// A Reader reads the streams of apps, each entry once, in the order of their IDs; of the
-// same ID by the app's name and the stream.
+// A Reader reads the streams of apps, each entry once, in the order of their IDs, then of the
+// app's name, then of the stream.
 type Reader struct {
-	Until  time.Time     // Last gives nothing that came later; zero: all
-	After  Cursor        // Last gives only what comes behind it
-	Before Cursor        // Last gives only what comes before it; zero: all
+	Until  time.Time     // Last returns no later entry; zero: all
+	After  Cursor        // Last returns only entries behind it
+	Before Cursor        // Last returns only entries before it; zero: all
 	Wait   time.Duration // how long Next waits for an entry; 0: 2 s
 	Places *Places       // where Add begins; nil: before the first entries
 
@@ -54,9 +54,9 @@ type source struct {
 	app    string
 	stream logstream.Stream
 	key    string
-	seen   entry.ID // the last entry given out
+	seen   entry.ID // seen: the last entry that was returned
 
-	numbered Place // of the last entry that has its number
+	numbered Place // numbered: place of the last entry that got its number
 }
 
 // NewReader returns a Reader of the apps called names.
@@ -66,8 +66,8 @@ func NewReader(names ...string) *Reader {
 	return r
 }
 
-// Add has the Reader read the apps called names, too. Next gives of those that are new to it
-// all there is behind the Places.
+// Add adds the apps called names. Of those that are new, Next returns all entries behind
+// the Places.
 func (r *Reader) Add(names ...string) {
 	for _, name := range r.Unknown(names) {
 		for s, key := range logstream.Keys(name) {
@@ -77,7 +77,7 @@ func (r *Reader) Add(names ...string) {
 	}
 }
 
-// Unknown returns those of names that were not added.
+// Unknown returns the names that were not added yet.
 func (r *Reader) Unknown(names []string) (unknown []string) {
 	for _, name := range names {
 		if !slices.ContainsFunc(r.sources, func(s source) bool { return s.app == name }) {
@@ -87,24 +87,24 @@ func (r *Reader) Unknown(names []string) (unknown []string) {
 	return unknown
 }
 
-// Follow adds the streams of an app, of which Next gives what comes behind the ID after.
+// Follow adds the streams of an app. Next returns their entries behind the ID after.
 func (r *Reader) Follow(name string, after entry.ID) {
 	for s, key := range logstream.Keys(name) {
 		r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key, seen: after})
 	}
 }
 
-// Forget leaves the streams of an app out from here on.
+// Forget removes the streams of an app.
 func (r *Reader) Forget(name string) {
 	r.sources = slices.DeleteFunc(r.sources, func(s source) bool { return s.app == name })
 }
 
-// Only leaves out all streams but these.
+// Only removes all streams but these.
 func (r *Reader) Only(streams ...logstream.Stream) {
 	r.sources = slices.DeleteFunc(r.sources, func(s source) bool { return !slices.Contains(streams, s.stream) })
 }
 
-// Following returns for how many streams Next would wait.
+// Following returns the number of streams that Next waits for.
 func (r *Reader) Following() int { return len(r.sources) }
 
 // First returns the first n entries of all streams together behind After, without waiting.
@@ -144,8 +144,8 @@ func (r *Reader) Newest(ctx context.Context, client *redisconn.Client) (newest e
 	return newest, nil
 }
 
-// Last returns the last n entries of all streams together that came at since or
-// later, or all of these if n is negative. What comes after them is for Next.
+// Last returns the last n entries of all streams together that came at since or later, or
+// all of these if n is negative. Next goes on behind them.
 func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, since time.Time) ([]Entry, error) {
 	var all []Entry
 	var start entry.ID
@@ -156,7 +156,7 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 	if !r.Until.IsZero() {
 		end = strconv.FormatInt(max(0, r.Until.UnixMilli()), 10)
 	}
-	most := max(n, 1) // of a stream
+	most := max(n, 1) // entries of one stream
 	if n < 0 {
 		most = math.MaxInt
 	}
@@ -199,14 +199,13 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 }
 
 const (
-	wait      = 2 * time.Second        // how long Next waits in Redis for an entry
-	pollEvery = 100 * time.Millisecond // how long it waits where it looks now and then
+	wait      = 2 * time.Second        // wait: how long Next blocks in Redis
+	pollEvery = 100 * time.Millisecond // pollEvery: pause after a poll without entries
 
-	atOnce = 1000 // entries of a stream that are asked for in one command
+	atOnce = 1000 // atOnce: most entries of a stream in one command
 )
 
-// Next waits a while for entries that have not been given out, and returns none
-// if none came.
+// Next waits a while for further entries, and returns none if none came.
 func (r *Reader) Next(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
 	if client.InCluster() || len(r.sources) == 0 {
 		return r.poll(ctx, client)
@@ -215,13 +214,13 @@ func (r *Reader) Next(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	for i := range r.sources {
 		keys[i], ids[i] = r.sources[i].key, r.sources[i].seen.String()
 	}
-	all, err := r.take(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, wait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
+	all, err := r.parseRead(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, wait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
 	order(all)
 	return all, err
 }
 
-// poll is Next for streams on several servers: it looks at each now and then, and does not
-// wait in Redis for all of them.
+// poll is Next for streams on several servers: one command cannot block on all of them, so
+// it asks for each and pauses.
 func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {
@@ -231,7 +230,7 @@ func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	var all []Entry
 	var first error
 	for _, result := range client.DoMulti(ctx, reads...) {
-		entries, err := r.take(result)
+		entries, err := r.parseRead(result)
 		if first == nil {
 			first = err
 		}
@@ -250,8 +249,8 @@ func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	return nil, first
 }
 
-// take takes the answer to XREAD.
-func (r *Reader) take(result rueidis.RedisResult) ([]Entry, error) {
+// parseRead returns the entries in an answer to XREAD.
+func (r *Reader) parseRead(result rueidis.RedisResult) ([]Entry, error) {
 	streams, err := result.AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil
@@ -280,7 +279,7 @@ func order(entries []Entry) {
 	})
 }
 
-// parse reads entries.
+// parse returns the entries in an answer.
 func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, error) {
 	stored, err := list()
 	if err != nil {
@@ -316,8 +315,8 @@ func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, err
 	return entries, nil
 }
 
-// Parse reads the answer to XRANGE or XREVRANGE on a stream of an app. The entries are in the
-// order of their IDs.
+// Parse returns the entries in an answer to XRANGE or XREVRANGE on a stream of an app, in
+// the order of their IDs.
 func Parse(app string, stream logstream.Stream, answer rueidis.RedisResult) ([]Entry, error) {
 	s := source{app: app, stream: stream}
 	entries, err := s.parse(answer.AsXRange)
@@ -325,7 +324,7 @@ func Parse(app string, stream logstream.Stream, answer rueidis.RedisResult) ([]E
 	return entries, err
 }
 
-// Names returns the apps that have streams here, sorted.
+// Names returns the apps that have streams in this database, sorted.
 func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
 	found := make(map[string]bool)
 	for _, key := range logstream.Keys("*") {
@@ -339,8 +338,8 @@ func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// Run keeps the entries of one run of each app: of the last that has its beginning here,
-// or of the one whose marker has this time.
+// Run returns the entries of one run of each app: the run whose marker has this time, or the
+// newest one that begins among entries (LastRun).
 func Run(entries []Entry, run string) []Entry {
 	begin, end := make(map[string]entry.ID), make(map[string]entry.ID)
 	for i := range entries {
@@ -364,5 +363,5 @@ func Run(entries []Entry, run string) []Entry {
 	})
 }
 
-// LastRun is the newest run, for Run.
+// LastRun, as an argument of Run, is the newest run.
 const LastRun = "last"

@@ -11,7 +11,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A Line is what a person reads as one: an entry, or the pieces of a line that
+// A Line is one line of text for a reader: an entry, or the joined pieces of a line that
 // was split.
 type Line struct {
 	Stream logstream.Stream
@@ -20,29 +20,29 @@ type Line struct {
 	Level  loglevel.Level // loglevel.None if the line states none
 	Text   []byte
 	JSON   bool          // the entry is in the JSON format
-	Fields []entry.Field // the app's own, of an entry in the JSON format
-	Raw    []byte        // the message as it is; of the pieces of a line, the last one's
+	Fields []entry.Field // the app's fields in the JSON format
+	Raw    []byte        // the message unchanged; of a joined line, its last piece
 
 	App    string
-	ID     entry.ID // of the pieces of a line, the last one's
-	Joined bool     // of pieces
-	More   []string // the entry's own fields, name and value in turn
+	ID     entry.ID // of a joined line, its last piece's
+	Joined bool     // made of pieces
+	More   []string // further fields of the stream entry, name and value in turn
 
-	before Place // the one before the entry, or before the first piece
+	before Place // before: the Place before the entry, or before the first piece
 }
 
 // Cursor is the place behind the line.
 func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
 
-// A Joiner makes lines of entries. The pieces of a line that was split come out
-// with the last of them, or with the end of the run if that did not come: where wrapp was
-// killed, the beginning of the next one.
+// A Joiner makes lines of entries. It holds the pieces of a split line until the last one
+// comes, or else until the run's end. If wrapp was killed, the run ends where the next one
+// begins.
 type Joiner struct {
 	Pieces bool                 // each piece is a line of its own
-	held   map[string]*[2]*Line // by app, a line whose last piece has not come; stdout, stderr
+	held   map[string]*[2]*Line // held: lines whose last piece has not come, by app; stdout, stderr
 }
 
-// Add makes lines of entries and of what is held of earlier ones.
+// Add makes lines of entries and of the pieces that it holds.
 func (j *Joiner) Add(entries []Entry) (lines []Line) {
 	for i := range entries {
 		e := &entries[i]
@@ -77,9 +77,8 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 	return lines
 }
 
-// Whole reports whether lines has n lines, and the last n have all of their pieces
-// although the entries before those of lines are not known: the first line of a
-// pipe of an app may lack some.
+// Whole reports whether lines has n lines and the last n are complete. Older entries were
+// not read: so the first line of each pipe of an app may lack pieces.
 func Whole(lines []Line, n int) bool {
 	type pipe struct {
 		app    string
@@ -101,7 +100,7 @@ func Whole(lines []Line, n int) bool {
 	return len(lines) >= n
 }
 
-// pipe is 0 for a line of standard output and 1 for one of standard error.
+// pipe returns 0 for a line of standard output and 1 for one of standard error.
 func (l *Line) pipe() int {
 	if l.Stderr {
 		return 1
@@ -109,7 +108,7 @@ func (l *Line) pipe() int {
 	return 0
 }
 
-// What the run markers begin with.
+// Prefixes of the run markers.
 const (
 	newRun = "{{__NEW_RUN_"
 	endRun = "{{__END_RUN_"
@@ -122,7 +121,7 @@ func isRunMarker(e *Entry) bool {
 		(bytes.HasPrefix(e.Message, []byte(newRun)) || bytes.HasPrefix(e.Message, []byte(endRun)))
 }
 
-// Rest is what there is of lines whose last piece did not come.
+// Rest returns the lines whose last piece did not come.
 func (j *Joiner) Rest() (lines []Line) {
 	for _, app := range slices.Sorted(maps.Keys(j.held)) {
 		lines = append(lines, j.rest(app)...)
@@ -142,7 +141,7 @@ func (j *Joiner) rest(app string) (lines []Line) {
 	return lines
 }
 
-// before returns the Place before the first piece that is held of a stream.
+// before returns the Place before the first piece that the Joiner holds of a stream.
 func (j *Joiner) before(s *source) (place Place, held bool) {
 	of := j.held[s.app]
 	if of == nil || s.stream != logstream.Info {
@@ -156,10 +155,10 @@ func (j *Joiner) before(s *source) (place Place, held bool) {
 	return place, held
 }
 
-// Forget leaves out what is held of an app.
+// Forget drops the pieces of an app.
 func (j *Joiner) Forget(app string) { delete(j.held, app) }
 
-// read makes a line of an entry.
+// read makes a Line of an entry.
 func read(e *Entry) Line {
 	line := Line{
 		Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message,

@@ -17,11 +17,11 @@ import (
 // A Place is how far a reader has come in a stream.
 type Place struct {
 	ID    entry.ID // the last entry that was read
-	Count int64    // entries added to the stream until then, that one included; -1: not known
+	Count int64    // entries ever added to the stream, up to and with ID; -1: not known
 }
 
-// Places is the content of a cursor file: the Place in each stream, by the stream's key. The
-// Place in a stream that is not there is before its first entry.
+// Places is the content of a cursor file: the Place in each stream, by the stream's key. A
+// stream without a Place is read from its first entry.
 type Places struct {
 	file string
 	lock *os.File
@@ -75,8 +75,8 @@ func ReadPlaces(file string) (*Places, error) {
 	return p, nil
 }
 
-// OpenPlaces reads a cursor file, or begins one, for this process alone until Close. Before
-// it returns it has written the file once.
+// OpenPlaces reads or begins a cursor file and locks it until Close. It writes the file once,
+// to show that it can.
 func OpenPlaces(file string) (*Places, error) {
 	lock, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -106,7 +106,7 @@ func OpenPlaces(file string) (*Places, error) {
 	return p, nil
 }
 
-// Close lets other processes use the file.
+// Close unlocks the file.
 func (p *Places) Close() { p.lock.Close() }
 
 // Save replaces the file. After a failure the old one is still there.
@@ -114,7 +114,7 @@ func (p *Places) Save() error {
 	saved := savedPlaces{placesVersion, make(map[string]savedPlace)}
 	for key, place := range p.at {
 		if !utf8.ValidString(key) {
-			continue // JSON would change it: such a stream is read again
+			continue // JSON would change the key; such a stream is read again
 		}
 		s := savedPlace{ID: place.ID.String()}
 		if place.Count >= 0 {
@@ -145,8 +145,8 @@ func (p *Places) of(key string) Place {
 	return p.at[key]
 }
 
-// Check forgets the Places in those streams of the reader's that have never had the entry:
-// they were deleted and begun anew. It returns them.
+// Check forgets the Places whose entry the stream has never had: the stream was deleted and
+// begun anew. It returns a Gap for each.
 func (p *Places) Check(ctx context.Context, client *redisconn.Client, names ...string) ([]Gap, error) {
 	r := NewReader(names...)
 	states, err := r.inspect(ctx, client)
@@ -164,9 +164,9 @@ func (p *Places) Check(ctx context.Context, client *redisconn.Client, names ...s
 	return gaps, nil
 }
 
-// Keep moves the Places behind what the reader has given out and numbered, but not behind a
-// line of which the joiner holds pieces. It reports whether one has moved.
-func (p *Places) Keep(r *Reader, j *Joiner) (moved bool) {
+// Advance moves the Places behind the entries that the reader returned and numbered, but not
+// behind a line whose pieces the joiner holds. It reports whether a Place has moved.
+func (p *Places) Advance(r *Reader, j *Joiner) (moved bool) {
 	for i := range r.sources {
 		s := &r.sources[i]
 		place := s.numbered
@@ -182,7 +182,7 @@ func (p *Places) Keep(r *Reader, j *Joiner) (moved bool) {
 }
 
 // Lag returns for each of the apps called names how many entries of its streams are behind
-// the Places; -1 if Redis does not tell.
+// the Places; -1: not known.
 func (p *Places) Lag(ctx context.Context, client *redisconn.Client, names ...string) (map[string]int64, error) {
 	r := NewReader(names...)
 	states, err := r.inspect(ctx, client)

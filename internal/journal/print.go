@@ -26,15 +26,15 @@ type Printer struct {
 type Style struct {
 	Output   string // Text, JSON or Raw; "" is Text
 	Colour   bool
-	Harmless bool // for a terminal: no control characters but tabs and colours; else the bytes as they are
-	Apps     bool // text: with the app's name
+	Harmless bool // for a terminal: no control characters but tabs and colours; else bytes unchanged
+	Apps     bool // Text: with the app's name
 }
 
-// What may be printed.
+// Values of Style.Output.
 const (
 	Text = "text"
-	JSON = "json" // one object a line, whatever the entry is
-	Raw  = "raw"  // the entries' messages as they are and nothing else
+	JSON = "json" // one object a line, whatever the entry's format
+	Raw  = "raw"  // the entries' messages unchanged, and nothing else
 )
 
 // NewPrinter returns a Printer.
@@ -69,7 +69,7 @@ func (p *Printer) line(l *Line) {
 		p.w.WriteByte('\n')
 		return
 	}
-	label, colour := look(l)
+	label, colour := labelOf(l)
 	stamp := l.Time.Format("2006-01-02 15:04:05.000 ")
 	if p.style.Apps {
 		stamp += l.App + " "
@@ -92,7 +92,7 @@ func (p *Printer) shown(text []byte) []byte {
 	return text
 }
 
-// source is where the app wrote the line.
+// source returns the pipe that the app wrote to.
 func (l *Line) source() string {
 	if l.Stderr {
 		return "stderr"
@@ -100,9 +100,8 @@ func (l *Line) source() string {
 	return "stdout"
 }
 
-// appendJSON appends the line as one JSON object on one line. The keys are those of the
-// JSON format of entries (docs/logs.md), and before them _id, the line's Cursor, and
-// _stream.
+// appendJSON appends the line as one JSON object on one line. Its keys are _id (the line's
+// Cursor), _stream, and those of the JSON format of entries (docs/logs.md).
 func (l *Line) appendJSON(dst []byte) []byte {
 	member := func(key string, value []byte) {
 		dst = append(dst, ',')
@@ -143,8 +142,8 @@ func (l *Line) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendBody appends what a line says: its text, and in the JSON format its
-// level before and its fields behind, their keys between two sequences.
+// appendBody appends a line's text; in the JSON format its level before and its fields behind.
+// key and value are colours for the fields.
 func (l *Line) appendBody(dst []byte, key, value string) []byte {
 	if l.JSON {
 		level := l.Level.String()
@@ -164,8 +163,8 @@ func (l *Line) appendBody(dst []byte, key, value string) []byte {
 	return dst
 }
 
-// look is a line's label and colour.
-func look(l *Line) (label, colour string) {
+// labelOf returns a line's label and colour.
+func labelOf(l *Line) (label, colour string) {
 	switch l.Stream {
 	case logstream.Status:
 		return "status ", cyan
@@ -189,8 +188,8 @@ func look(l *Line) (label, colour string) {
 	return label, colour
 }
 
-// harmless is text without what could command a terminal: of the control
-// characters only tabs, line ends and colour sequences stay.
+// harmless returns text without control characters, except tabs, line ends and colour
+// sequences: the others could command a terminal.
 func harmless(text []byte) []byte {
 	clean := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
@@ -215,8 +214,7 @@ func harmless(text []byte) []byte {
 	return clean
 }
 
-// sgr is the length of the colour sequence that text begins with, 0 if it does
-// not begin with one.
+// sgr returns the length of the colour sequence at the beginning of text, 0 for none.
 func sgr(text []byte) int {
 	if len(text) < 3 || text[1] != '[' {
 		return 0

@@ -9,7 +9,7 @@ import (
 )
 
 // TestKilled has a wrapp that was killed in the middle of two lines: the next run's line
-// is not taken for one of their pieces.
+// does not become a piece of theirs.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	piece, _ := entry.NewJSON(entry.Context{}).Append(nil, []byte("err"), entry.Meta{Stderr: true, Partial: true})
@@ -25,7 +25,7 @@ func TestKilled(t *testing.T) {
 		{Message: []byte("{{__END_RUN_2026-11-23_20-15-02_exit_0}}")},
 	})
 	for _, l := range append(lines, j.Rest()...) {
-		label, _ := look(&l)
+		label, _ := labelOf(&l)
 		text.WriteString(label + string(l.Text) + "\n")
 	}
 	want := "out    out\nerr    err\nout    {{__NEW_RUN_2026-11-23_20-15-01}}\nerr    {{__NEW_RUN_of the app\nout    cut\nout    {{__END_RUN_2026-11-23_20-15-02_exit_0}}\n"
@@ -62,7 +62,7 @@ func TestPrint(t *testing.T) {
 			var text strings.Builder
 			p := NewPrinter(&text, Style{Colour: tt.terminal, Harmless: tt.terminal})
 			var j Joiner
-			// Entries may come in any portions.
+			// The entries come one at a time.
 			for i := range entries {
 				if err := p.Print(j.Add(entries[i : i+1])); err != nil {
 					t.Fatal(err)

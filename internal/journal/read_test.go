@@ -66,7 +66,7 @@ func grep(t *testing.T, s string) *regexp.Regexp {
 	return p
 }
 
-// TestRead: what a person reads back, from a real Redis.
+// TestRead reads and prints lines from a real Redis.
 func TestRead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -91,9 +91,9 @@ func TestRead(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		since  time.Duration // after start; 0 is not said
+		since  time.Duration // after start; 0: not set
 		filter Filter
-		want   []int // of all
+		want   []int // indexes of all
 	}{
 		{"all", 0, Filter{}, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
 		{"debug", 0, Filter{Level: loglevel.Debug}, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}},
@@ -154,7 +154,7 @@ func TestRead(t *testing.T) {
 
 	t.Run("next", func(t *testing.T) {
 		r := NewReader("camera")
-		// Nothing is there since then, and what is older does not come.
+		// There are no entries since then, and older ones do not come.
 		if entries, err := r.Last(t.Context(), conn, -1, start.Add(20*time.Second)); err != nil || len(entries) > 0 {
 			t.Fatal(entries, err)
 		}
@@ -208,8 +208,8 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// TestLastOfMany: more than one command asks for, with IDs of one millisecond on both
-// sides of where they end.
+// TestLastOfMany needs several commands. IDs of one millisecond stand on both sides of their
+// boundaries.
 func TestLastOfMany(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

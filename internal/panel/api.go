@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// api adds what programs read; docs/panel.md describes it.
+// api adds the handlers of the API, which docs/panel.md describes.
 func (s *Server) api(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/boards", func(w http.ResponseWriter, r *http.Request) {
 		s.json(w, r, map[string]any{"boards": s.boardViews()})
@@ -22,7 +22,7 @@ func (s *Server) api(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/apps/{app}/history", s.apiHistory)
 	mux.HandleFunc("GET /api/v1/apps/{app}/log", s.apiLog)
 	mux.HandleFunc("GET /api/v1/apps/{app}/crashes", func(w http.ResponseWriter, r *http.Request) {
-		if b, v, ok := s.whose(w, r, 1); ok {
+		if b, v, ok := s.findApp(w, r, 1); ok {
 			s.json(w, r, map[string]any{"groups": s.groups(b.name, v.Name)})
 		}
 	})
@@ -42,7 +42,7 @@ func (s *Server) json(w http.ResponseWriter, r *http.Request, v any) {
 }
 
 func (s *Server) apiApp(w http.ResponseWriter, r *http.Request) {
-	b, view, ok := s.whose(w, r, 1)
+	b, view, ok := s.findApp(w, r, 1)
 	if !ok {
 		return
 	}
@@ -63,9 +63,9 @@ func (s *Server) apiApp(w http.ResponseWriter, r *http.Request) {
 	}{view, named, more, append([]Event{}, view.events...)})
 }
 
-// apiHistory is the last hour in 360 steps of 10 s; what is not known is null.
+// apiHistory answers with the last hour in 360 steps of 10 s; an unknown value is null.
 func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
-	_, view, ok := s.whose(w, r, 360)
+	_, view, ok := s.findApp(w, r, 360)
 	if !ok {
 		return
 	}
@@ -79,7 +79,7 @@ func (s *Server) apiHistory(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// nullable is values with nil for those that JSON cannot say.
+// nullable returns values with nil for those that JSON cannot express.
 func nullable(values []float32) []*float32 {
 	out := make([]*float32, len(values))
 	for i, v := range values {
@@ -91,7 +91,7 @@ func nullable(values []float32) []*float32 {
 }
 
 func (s *Server) apiLog(w http.ResponseWriter, r *http.Request) {
-	q, b, view, ok := s.whoseLog(w, r)
+	q, b, view, ok := s.findLog(w, r)
 	if !ok {
 		return
 	}
@@ -108,7 +108,7 @@ func (s *Server) apiLog(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) apiCrash(w http.ResponseWriter, r *http.Request) {
-	b, view, ok := s.whose(w, r, 1)
+	b, view, ok := s.findApp(w, r, 1)
 	if !ok {
 		return
 	}

@@ -16,35 +16,35 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// Bounds of what is kept of one app.
+// Bounds of one app.
 const (
-	maxCrashes = 100    // reports that are known, the newest
-	maxEvents  = 200    // marks on the time axis
+	maxCrashes = 100    // newest reports
+	maxEvents  = 200    // events on the time axis
 	maxPools   = 32     // pools
 	maxValues  = 10_000 // names of values
 	maxText    = 200    // bytes of a headline
 )
 
-// An app is what is known of one name on one board. Its board's lock guards it.
+// An app is the panel's state of one app of one board. Its board's lock guards it.
 type app struct {
 	name    string
 	pools   map[string]*pool
-	runs    []fleet.Run  // by instance
-	newest  fleet.Newest // run
-	leased  bool         // a lease has been seen since the newest run marker
+	runs    []fleet.Run  // runs: one for each instance
+	newest  fleet.Newest // newest: the newest run
+	leased  bool         // leased: a lease was seen since the newest run marker
 	mark    mark
-	values  []string // names, sorted
-	crashes []Crash  // the oldest first
-	events  []Event  // the oldest first
+	values  []string // values: names, sorted
+	crashes []Crash  // crashes: oldest first
+	events  []Event  // events: oldest first
 
-	seen   [logstream.Count]entry.ID
-	behind bool // the crashes of before the panel's start are still to be read
-	counts int  // entries of :info to ask for at once, so that an answer stays small
+	seen   [logstream.Count]entry.ID // seen: last entry read of each stream
+	behind bool                      // behind: the older reports are still to be read
+	counts int                       // counts: entries of :info to ask for at once
 
-	tallies     map[string]*tally // by instance
-	counted     bool              // all runs count, so the rates are of the tallies
-	rate, wrong float32           // lines and errors a second
-	estimated   bool              // the rates are no counts
+	tallies     map[string]*tally // tallies: by instance
+	counted     bool              // counted: all runs count, so the rates come from the tallies
+	rate, wrong float32           // rate, wrong: lines and errors a second
+	estimated   bool              // estimated: the rates are estimates of tip
 	lines       ring
 	errors      ring
 }
@@ -52,17 +52,17 @@ type app struct {
 // A mark is the newest run marker.
 type mark struct {
 	known bool
-	run   string // the time in it
+	run   string // run: the time in the marker
 	at    time.Time
 }
 
-// A pool is a health pool with its history, the health as a share of the cap.
+// A pool is a health pool with the history of its share.
 type pool struct {
 	health.Reading
 	history ring
 }
 
-// share is the health as a share of the cap, from 0 to 1, or NaN.
+// share returns the health as a share of the cap, from 0 to 1, or NaN.
 func (p *pool) share() float32 {
 	h, ok := p.Get("health")
 	c, _ := p.Get("cap")
@@ -72,21 +72,21 @@ func (p *pool) share() float32 {
 	return min(max(float32(h)/float32(c), 0), 1)
 }
 
-// An Event is a mark on the time axis.
+// An Event is a point on the time axis.
 type Event struct {
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"` // start, end or crash
 	Text string    `json:"text"`
 	ID   string    `json:"id,omitempty"` // of the crash
 
-	run string // that began
+	run string // run: of a start, the time in the marker
 }
 
 // A Crash is a report without its text.
 type Crash struct {
 	ID        string    `json:"id"`
 	Time      time.Time `json:"time"`
-	Signature string    `json:"signature"` // the entry's own, or "~" and the group that the headline makes
+	Signature string    `json:"signature"` // of the entry; without one "~" and the headline without numbers
 	Headline  string    `json:"headline"`
 	Where     string    `json:"where,omitempty"` // the first frame
 	Kind      string    `json:"kind"`
@@ -103,14 +103,14 @@ var (
 	volatile  = regexp.MustCompile(`0x[0-9a-fA-F]+|\([^)]*\)|\d+`)
 )
 
-// take notes what entries of a stream say.
-func (a *app) take(entries []journal.Entry) {
+// addEntries updates the app from new entries of a stream.
+func (a *app) addEntries(entries []journal.Entry) {
 	for i := range entries {
 		e := &entries[i]
 		a.seen[e.Stream] = e.ID
 		switch e.Stream {
 		case logstream.Status:
-			a.newest.Take(rueidis.XRangeEntry{ID: e.ID.String(), FieldValues: fieldsOf(e)})
+			a.newest.Add(rueidis.XRangeEntry{ID: e.ID.String(), FieldValues: fieldsOf(e)})
 			a.marker(e)
 		case logstream.Crash:
 			a.crash(e)
@@ -161,7 +161,7 @@ func (a *app) crash(e *journal.Entry) {
 
 func compareIDs(x, y entry.ID) int { return cmp.Or(cmp.Compare(x.Ms, y.Ms), cmp.Compare(x.Seq, y.Seq)) }
 
-// crashOf is what a list of crashes shows of an entry.
+// crashOf returns the Crash that an entry reports.
 func crashOf(e *journal.Entry) Crash {
 	c := Crash{ID: e.ID.String(), Time: e.Time(), id: e.ID}
 	for i := 0; i+1 < len(e.Fields); i += 2 {
@@ -189,11 +189,11 @@ func crashOf(e *journal.Entry) Crash {
 	return c
 }
 
-// short is the beginning of a text, as it is shown: a copy, which does not keep the rest in
-// memory.
+// short returns the beginning of a text, made visible: a copy, so that the rest does not stay
+// in memory.
 func short(text string) string { return cut(visible(strings.Clone(cut(text, maxText))), maxText) }
 
-// cut is the first n bytes of a text, with whole characters.
+// cut returns the first n bytes of a text, in whole characters.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

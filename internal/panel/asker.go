@@ -8,20 +8,20 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// An asker is the one connection by which requests read a board's streams, one at a time, so
-// that viewers never ask Redis for more than that at once.
+// An asker has the connections over which requests read a board, one request at a time. So
+// viewers never burden Redis with more than one request.
 type asker struct {
 	cfg  *config.Redis
-	free chan struct{} // has room for the one who asks
+	free chan struct{} // free: full while a request uses the connections
 
 	logs, values *redisconn.Client
 }
 
-// errBusy says that other requests keep the connection.
+// errBusy says that other requests use the connections.
 var errBusy = errors.New("the board is busy with other requests; try again")
 
 // do calls f with connections to the logs and the values. After an error that is no reply
-// the next one dials anew.
+// the next call dials anew.
 func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()

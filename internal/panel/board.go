@@ -21,19 +21,19 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// Times and bounds of looking at a board.
+// Times and bounds of polling a board.
 const (
 	pollEvery    = time.Second
-	pollTimeout  = 5 * time.Second // a Redis that is slower is away
+	pollTimeout  = 5 * time.Second // a slower Redis counts as away
 	retryAfter   = time.Second
-	findEvery    = 3 * time.Second // new apps, pools and values are looked for
-	findShare    = 100             // but at most this part of the time goes into it
-	maxApps      = 1000            // of a board
+	findEvery    = 3 * time.Second // least pause between two searches for new apps, pools and values
+	findShare    = 100             // searches take at most 1/findShare of the time
+	maxApps      = 1000            // apps of a board
 	statusBehind = 200             // entries of :status that are searched for a run marker
 	crashChunk   = 10              // reports that are read at once, up to 256 KiB each
 )
 
-// A board is one Redis that is looked at: once a second however many viewers there are.
+// A board is one Redis. The panel polls it once a second, however many viewers there are.
 type board struct {
 	name string
 	cfg  *config.Redis
@@ -43,19 +43,19 @@ type board struct {
 
 	mu    sync.Mutex
 	state boardState
-	since time.Time // when state became so
+	since time.Time // since: when state last changed
 	why   string    // why it is away
 	apps  map[string]*app
 
-	polls uint64 // how many there have been
+	polls uint64 // polls: successful polls
 }
 
-// A boardState is whether a board answers.
+// A boardState says whether a board answers.
 type boardState int
 
 // The states of a board.
 const (
-	connecting boardState = iota // it was not reached yet
+	connecting boardState = iota // not reached yet
 	there
 	away
 )
@@ -70,10 +70,10 @@ func newBoard(b config.Board, log *slog.Logger) *board {
 	return one
 }
 
-// run looks at the board until ctx ends.
+// run polls the board until ctx ends.
 func (b *board) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := b.look(ctx)
+		err := b.pollUntilFailure(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -88,8 +88,8 @@ func (b *board) run(ctx context.Context) {
 	}
 }
 
-// look polls over one pair of connections until that fails.
-func (b *board) look(ctx context.Context) error {
+// pollUntilFailure polls over one pair of connections until that fails.
+func (b *board) pollUntilFailure(ctx context.Context) error {
 	values, err := redisconn.Dial(ctx, b.cfg, b.cfg.ValuesDB)
 	if err != nil {
 		return err
@@ -129,8 +129,8 @@ type visit struct {
 	*board
 	values, logs *redisconn.Client
 
-	found  time.Time     // when things were last looked for
-	took   time.Duration // how long that took
+	found  time.Time     // found: when find last ended
+	took   time.Duration // took: how long find took
 	pairs  []health.Pair
 	hashes []string // wrapp-run:…
 }
@@ -167,11 +167,11 @@ func (v *visit) poll(ctx context.Context) error {
 			runs = append(runs, r)
 		}
 	}
-	v.note(readings, runs)
+	v.store(readings, runs)
 	return nil
 }
 
-// keysOfRuns returns those that were found, and those of runs that have begun since.
+// keysOfRuns returns the keys that find has found, and those of runs that have begun since.
 func (v *visit) keysOfRuns() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -185,8 +185,8 @@ func (v *visit) keysOfRuns() []string {
 	return slices.Compact(keys)
 }
 
-// find looks for apps, pools, runs and values that were not there before. fleet.Look would
-// look for all of them each time, and read the streams anew: too much for once a second.
+// find searches for new apps, pools, runs and values. fleet.Read would search for all of them
+// each time, and read the streams anew: too much for once a second.
 func (v *visit) find(ctx context.Context) error {
 	names, err := journal.Names(ctx, v.logs)
 	if err != nil {
@@ -227,7 +227,7 @@ func (v *visit) find(ctx context.Context) error {
 	}
 	for name, a := range v.apps {
 		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.runs) == 0 {
-			delete(v.apps, name) // nothing of it is left in Redis
+			delete(v.apps, name) // Redis holds nothing of it any more
 		}
 	}
 	for name, set := range values {
@@ -238,14 +238,14 @@ func (v *visit) find(ctx context.Context) error {
 	return nil
 }
 
-// notInName says that no marker names a value with r in it.
+// notInName reports whether r is not allowed in a value's name.
 func notInName(r rune) bool {
 	return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
 func sortedKeys(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// app returns the app of that name, a new one if there is room, else nil.
+// app returns the app of that name, new if there is room, else nil.
 func (b *board) app(name string) *app {
 	a := b.apps[name]
 	if a == nil && len(b.apps) < maxApps {
@@ -255,8 +255,8 @@ func (b *board) app(name string) *app {
 	return a
 }
 
-// note keeps what was read of pools and runs.
-func (v *visit) note(readings []health.Reading, runs []fleet.Run) {
+// store sets the apps' pools and runs.
+func (v *visit) store(readings []health.Reading, runs []fleet.Run) {
 	now := time.Now().Unix()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -294,8 +294,8 @@ func (v *visit) note(readings []health.Reading, runs []fleet.Run) {
 	}
 }
 
-// streams reads what came on the streams of all apps since the last poll: all of :status,
-// :error and :crash, and the end of :info if wrapp does not count for us.
+// streams reads the new entries of all apps since the last poll: all of :status, :error and
+// :crash, and the end of :info if wrapp does not count its lines.
 func (v *visit) streams(ctx context.Context) error {
 	v.mu.Lock()
 	apps := make([]*app, 0, len(v.apps))
@@ -303,7 +303,7 @@ func (v *visit) streams(ctx context.Context) error {
 		apps = append(apps, a)
 	}
 	v.mu.Unlock()
-	var fresh *app // one at a time, since what is behind may be much
+	var fresh *app // one at a time: its history may be long
 	type question struct {
 		app    *app
 		stream logstream.Stream
@@ -341,15 +341,15 @@ func (v *visit) streams(ctx context.Context) error {
 		entries, err := journal.Parse(a.name, q.stream, answers[i])
 		if err != nil {
 			if redisconn.Reply(err) != "" {
-				continue // a key of another type is not ours
+				continue // the key is of another type, and not wrapp's
 			}
 			return err
 		}
 		known := a.seen[q.stream] != entry.ID{}
-		a.take(entries)
+		a.addEntries(entries)
 		if q.stream == logstream.Info {
 			if !known {
-				entries = nil // written before anybody looked
+				entries = nil // written before the panel's first poll
 			}
 			a.tip(now, entries)
 		}
@@ -364,7 +364,7 @@ func (v *visit) streams(ctx context.Context) error {
 	return err
 }
 
-// history reads the reports of before the panel looked, in small pieces.
+// history reads the reports from before the panel's first poll, in small pieces.
 func (v *visit) history(ctx context.Context, a *app) error {
 	key := logstream.Keys(a.name)[logstream.Crash]
 	end := "+"

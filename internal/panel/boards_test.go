@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// wrappOf runs an app called camera, whose Redis these lines of [redis] say.
+// wrappOf runs an app called camera; redis is the content of its table [redis].
 func wrappOf(t *testing.T, redis string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,7 +35,7 @@ func wrappOf(t *testing.T, redis string) {
 	})
 }
 
-// boardsFile starts a panel for a file of boards.
+// boardsFile starts a panel for a file of boards with this text.
 func boardsFile(t *testing.T, text string) *testPanel {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "boards.toml")
@@ -49,7 +49,7 @@ func boardsFile(t *testing.T, text string) *testPanel {
 	return start(t, func(o *Options) { o.Boards = boards })
 }
 
-// shows: the camera's state, its log live, and its values come from the board of that name.
+// shows checks that the panel shows the camera's state, live log and values of a board.
 func (p *testPanel) shows(board string) {
 	p.t.Helper()
 	p.await("camera", "depleted")
@@ -70,7 +70,7 @@ func TestCluster(t *testing.T) {
 	boardsFile(t, "[boards.three]\n"+addrs).shows("three")
 }
 
-// TestSentinel: a board may be what sentinels know, and the panel follows the master.
+// TestSentinel: sentinels may name a board's master, and the panel follows it.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -92,8 +92,8 @@ func TestSentinel(t *testing.T) {
 	p.await("camera", "depleted")
 }
 
-// TestBoardTLS: a board may speak TLS only and want a certificate and a password, which stand
-// in files. One whose certificate is not trusted is away, and the page says why.
+// TestBoardTLS: a board may speak only TLS, and ask for a certificate and a password from
+// files. A board with an untrusted certificate is away, and the page says why.
 func TestBoardTLS(t *testing.T) {
 	t.Parallel()
 	a := redistest.NewAuthority(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is one browser for all tests of this process, whose tabs they use.
+// chromium is the browser of all tests of this process.
 var chromium struct {
 	once sync.Once
 	ctx  context.Context
@@ -53,7 +53,7 @@ func stopBrowser() {
 	}
 }
 
-// A tab is a page in the browser. What its scripts complain about fails the test.
+// A tab is a page in the browser. Errors of its scripts fail the test.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -79,7 +79,7 @@ func (p *testPanel) open(path string, width, height int64, scheme string) *tab {
 				return
 			}
 			b.mu.Lock()
-			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") { // which the page tells
+			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") { // the page shows it
 				b.wrongs = append(b.wrongs, m.Text)
 			}
 			b.mu.Unlock()
@@ -105,7 +105,7 @@ func (b *tab) visit(p *testPanel, path string) {
 	b.do(chromedp.Navigate(strings.TrimSuffix(p.url, "/") + path))
 }
 
-// call carries out a command of the browser.
+// call has the browser run a command.
 func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	result, err := chromedp.Call(b.ctx, c, params)
@@ -124,7 +124,7 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval is the value of an expression in the page.
+// eval returns the value of an expression in the page.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -134,7 +134,7 @@ func eval[T any](b *tab, expression string) T {
 	return value
 }
 
-// js carries out statements in the page.
+// js runs statements in the page.
 func (b *tab) js(statements string) {
 	b.t.Helper()
 	eval[bool](b, "(() => {"+statements+"; return true})()")
@@ -151,7 +151,7 @@ func (b *tab) wait(expression string) {
 			text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("location.href + document.body.innerText.slice(0, 1500)"))
 			b.t.Fatalf("%s: %v; the page says:\n%s", expression, err, text)
 		}
-		if ok { // an error may come of what is not there yet
+		if ok { // an expression may fail while the page is incomplete
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -164,7 +164,7 @@ func (b *tab) key(keys string) {
 	b.do(chromedp.KeyEvent(keys))
 }
 
-// picture writes a screenshot to where PANEL_PICTURES says, if it says something.
+// picture writes a screenshot to the directory PANEL_PICTURES, if that is set.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	dir := os.Getenv("PANEL_PICTURES")

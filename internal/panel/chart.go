@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A lane is one row of the chart of an app: a curve over the last hour, and the events on
-// the same axis. Its SVG is 1000 wide and 100 high, stretched to the room there is.
+// A lane is one row of an app's chart: a curve over the last hour, and the events on the same
+// axis. Its SVG is 1000 wide and 100 high, and stretches to the page.
 type lane struct {
 	Name, Unit string
 	Now        string
-	Top        string // what the upper edge stands for
+	Top        string // value at the upper edge
 	Class      string
 	Line, Area string // paths
 	Marks      []chartMark
@@ -25,7 +25,7 @@ type chartMark struct {
 	Time time.Time
 }
 
-// lanes are the chart of an app.
+// lanes returns the chart of an app.
 func (v *AppView) lanes() []lane {
 	var marks []chartMark
 	for _, e := range v.events {
@@ -68,8 +68,8 @@ func (v *AppView) lanes() []lane {
 	return all
 }
 
-// curve is an SVG path through values from 0 to top, in a box of w by h; where a value is
-// unknown it has a gap. Closed, it is the area below.
+// curve returns an SVG path through values from 0 to top, in a box of w by h, with gaps for
+// unknown values. If closed, it is the outline of the area below.
 func curve(values []float32, top float32, w, h int, closed bool) string {
 	var b strings.Builder
 	point := func(command byte, x, y float64) {
@@ -111,7 +111,7 @@ func curve(values []float32, top float32, w, h int, closed bool) string {
 	return b.String()
 }
 
-// number is a rate for people: three digits or so.
+// number returns a rate for people: three digits or so.
 func number(v float32) string {
 	switch {
 	case isUnknown(v):

@@ -22,7 +22,7 @@ file of wrapp. The panel reads only: wrapp acl --panel prints a Redis user that 
 // the exit status.
 func Main(args []string, std run.Streams) int { return command.Execute(Command(std), args, std) }
 
-// Command is the definition of the command line.
+// Command returns the command line.
 func Command(std run.Streams) *cobra.Command {
 	o := Options{}
 	var urls, files []string
@@ -46,7 +46,7 @@ func Command(std run.Streams) *cobra.Command {
 			return err
 		}
 		if len(args) > 0 {
-			return fmt.Errorf("jettison_panel takes flags only, and there is something else: see jettison_panel --help")
+			return fmt.Errorf("jettison_panel takes flags only, no other arguments: see jettison_panel --help")
 		}
 		if o.Boards, err = boardsOf(urls, files, os.Getenv); err != nil {
 			return err
@@ -64,7 +64,7 @@ func Command(std run.Streams) *cobra.Command {
 	return c
 }
 
-// boardsOf are the boards that flags or environment name.
+// boardsOf returns the boards that flags or the environment name.
 func boardsOf(urls, files []string, getenv func(string) string) (boards []config.Board, err error) {
 	for _, file := range files {
 		some, err := config.LoadBoards(file)

@@ -17,8 +17,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestFilters goes through the filters of a log of two runs, an hour apart, back to its
-// beginning, and takes what is shown away.
+// TestFilters tries the filters on a log of two runs, an hour apart, scrolls to its
+// beginning, and downloads and copies lines.
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -49,7 +49,7 @@ func TestFilters(t *testing.T) {
 	texts := `[...document.querySelectorAll("#lines .m")].map(m => m.textContent)`
 	b.wait(texts + `.at(-1) == "b499"`)
 
-	// Back to the beginning, nothing missing and nothing twice.
+	// Scrolled to the beginning, each line is there once.
 	b.wait(`(document.getElementById("log").scrollTop = 0, document.getElementById("older").textContent == "the beginning")`)
 	var want []string
 	for run, name := range []string{"a", "b"} {
@@ -81,7 +81,7 @@ func TestFilters(t *testing.T) {
 	only("until", "1h", "a300", "a499", 200)
 	only("q", "B49", "b49", "b499", 11)
 
-	// Away with it.
+	// Download and copy.
 	b.js(`const q = document.getElementById("query"); q.q.value = "b49"; q.requestSubmit()`)
 	b.wait(texts + `.length == 11`)
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
@@ -106,7 +106,7 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-// TestTheme: the pages are as dark as the system says, until a person says otherwise.
+// TestTheme: the pages follow the system's theme, until the user chooses one.
 func TestTheme(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, redistest.Start(t))

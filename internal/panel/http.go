@@ -24,12 +24,12 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// policy lets a page use what comes from here in files of their own, and nothing else: no
-// inline script or style, no other server, no frame around it.
+// policy lets a page use only the panel's own files: no inline script or style, no other
+// server, no frame around it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types panel"
 
-// pages are the templates, and the files that pages use, compressed.
+// pages has the templates, and the static files, compressed.
 type pages struct {
 	templates *template.Template
 	static    map[string]static
@@ -67,12 +67,12 @@ func loadPages() (*pages, error) {
 	})
 }
 
-// functions are what templates call.
+// functions are the functions that templates call.
 var functions = template.FuncMap{
 	"line": func(values []float32) string { return curve(values, 1, 60, 16, false) },
 	"area": func(values []float32) string { return curve(values, 1, 60, 16, true) },
 	"num":  number,
-	// A count that is not known is nil.
+	// nil is an unknown count.
 	"positive": func(n *int64) bool { return n != nil && *n > 0 },
 	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
@@ -89,7 +89,7 @@ var functions = template.FuncMap{
 	"known": func(s string) bool { return s != "" && !strings.HasPrefix(s, "~") },
 }
 
-// handler answers requests.
+// handler returns the panel's handler.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.overviewPage)
@@ -126,20 +126,20 @@ func (s *Server) handler() http.Handler {
 				return
 			}
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "the token is wanted: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			http.Error(w, "the token is missing or wrong: Authorization: Bearer TOKEN", http.StatusUnauthorized)
 		default:
 			own.ServeHTTP(w, r)
 		}
 	})
 }
 
-// open says which pages need no login.
+// open reports whether a page needs no login.
 func open(path string) bool {
 	return path == "/healthz" || path == "/login" || strings.HasPrefix(path, "/static/")
 }
 
-// isOurs says whether a request was meant for us. A page elsewhere can make a name of its own
-// lead here (DNS rebinding), but not an IP address.
+// isOurs reports whether a request's Host is the panel's. Another site can make its own name
+// resolve to the panel (DNS rebinding), but not an IP address.
 func (s *Server) isOurs(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -148,12 +148,12 @@ func (s *Server) isOurs(host string) bool {
 	return net.ParseIP(host) != nil || s.hosts[host]
 }
 
-// A shell is what all pages have.
+// A shell has the data that all pages need.
 type shell struct {
 	Title  string
-	Page   string // which entry of the navigation it is
+	Page   string // entry of the navigation
 	Boards []BoardView
-	Login  bool // there is a session to end
+	Login  bool // offer to end the session
 	Body   any
 }
 
@@ -170,7 +170,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, 
 	s.send(w, r, status, "text/html; charset=utf-8", b.Bytes())
 }
 
-// send writes a body, compressed if the browser takes that.
+// send writes a body, compressed if the browser accepts that.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Vary", "Accept-Encoding")
@@ -186,7 +186,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, status int, kind s
 	z.Close()
 }
 
-// problem tells an error as the one who asks reads it.
+// problem answers with an error: JSON for the API, else a page.
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		body, _ := json.Marshal(map[string]string{"error": text})
@@ -196,7 +196,7 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, status int, tex
 	s.show(w, r, status, "problem", "Not shown", text)
 }
 
-// failed tells what became of a question to Redis.
+// failed answers with the error of a question to Redis.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, b *board, err error) {
 	switch {
 	case errors.Is(err, errNoRun):
@@ -226,8 +226,8 @@ func (s *Server) staticFile(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// whose returns the board and the app that a request is about, or tells that there are none.
-func (s *Server) whose(w http.ResponseWriter, r *http.Request, points int) (*board, AppView, bool) {
+// findApp returns the board and the app that a request names, or answers with an error.
+func (s *Server) findApp(w http.ResponseWriter, r *http.Request, points int) (*board, AppView, bool) {
 	name := r.PathValue("app")
 	b := s.board(r.URL.Query().Get("board"), name)
 	if b != nil {
@@ -245,14 +245,14 @@ func (s *Server) whose(w http.ResponseWriter, r *http.Request, points int) (*boa
 	return nil, AppView{}, false
 }
 
-// whoseLog returns what a request asks of the log of an app, or tells what is wrong with it.
-func (s *Server) whoseLog(w http.ResponseWriter, r *http.Request) (*logQuery, *board, AppView, bool) {
+// findLog returns the log query and the app of a request, or answers with an error.
+func (s *Server) findLog(w http.ResponseWriter, r *http.Request) (*logQuery, *board, AppView, bool) {
 	q, err := parseLogQuery(r.URL.Query())
 	if err != nil {
 		s.problem(w, r, http.StatusBadRequest, err.Error())
 		return nil, nil, AppView{}, false
 	}
-	b, view, ok := s.whose(w, r, 1)
+	b, view, ok := s.findApp(w, r, 1)
 	return q, b, view, ok
 }
 

@@ -17,29 +17,30 @@ import (
 
 // Times and bounds of live views.
 const (
-	sendWithin  = 5 * time.Second       // a browser that takes longer is dropped
-	linesEvery  = 50 * time.Millisecond // how often lines are sent at most
-	linesAtOnce = 40                    // of them, the newest; what is more is counted
-	catchUp     = 2000                  // lines that a browser may have missed before it loads the page anew
+	sendWithin  = 5 * time.Second       // a browser that reads more slowly is dropped
+	linesEvery  = 50 * time.Millisecond // least time between two batches of lines
+	linesAtOnce = 40                    // newest lines in a batch; older ones are only counted
+	catchUp     = 2000                  // a browser that has missed more lines loads the page anew
 	sparkPoints = 60
 	chartPoints = 240
 	chartEvery  = 5 // seconds
 	shownValues = 500
 )
 
-// events is an answer of server-sent events (HTML standard, chapter 9.2).
+// events writes server-sent events (HTML standard, chapter 9.2).
 type events struct {
 	w    http.ResponseWriter
 	ctrl *http.ResponseController
 	buf  bytes.Buffer
 }
 
-// stream begins server-sent events, or tells why there are none. The caller calls done.
+// stream begins server-sent events, or answers with an error. If ok, the caller must call
+// done.
 func (s *Server) stream(w http.ResponseWriter) (e *events, done func(), ok bool) {
 	select {
 	case s.viewers <- struct{}{}:
 	default:
-		http.Error(w, fmt.Sprintf("%d live views are open, which is all there may be", maxViewers), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("%d live views are open, and no more are allowed", maxViewers), http.StatusServiceUnavailable)
 		return nil, nil, false
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -52,8 +53,8 @@ func (s *Server) stream(w http.ResponseWriter) (e *events, done func(), ok bool)
 	return e, func() { <-s.viewers }, true
 }
 
-// send sends an event whose data is JSON, which has no line ends. id, if there is one, is
-// what the browser says when it comes again.
+// send sends an event with data as JSON, which has no line ends. A browser that reconnects
+// sends the last id in Last-Event-ID.
 func (e *events) send(name, id string, data any) error {
 	body, err := json.Marshal(data)
 	if err != nil {
@@ -79,15 +80,15 @@ func (e *events) write(text string) error {
 	return e.ctrl.Flush()
 }
 
-// An overview is the table of all apps as HTML, as it is in one second.
+// An overview is the table of all apps as HTML, at one instant.
 type overview struct {
 	at    time.Time
 	Top   template.HTML            // the summary and the boards
-	Order []string                 // ids of the rows
+	Order []string                 // ids of the rows, in order
 	Rows  map[string]template.HTML // by id
 }
 
-// overview makes the table once a second for all who look.
+// overview returns the table. It makes one a second, for all viewers.
 func (s *Server) overview() (*overview, error) {
 	s.table.Lock()
 	defer s.table.Unlock()
@@ -118,12 +119,12 @@ func (s *Server) overview() (*overview, error) {
 	return o, nil
 }
 
-// A topView is what stands above the table.
+// A topView is the part above the table.
 type topView struct {
 	Boards []BoardView
 	Apps   int
 	States []stateCount // the worst first
-	Recent int          // crashes of the last hour
+	Recent int          // crashes in the last hour
 }
 
 type stateCount struct {
@@ -133,7 +134,7 @@ type stateCount struct {
 
 func summary(boards []BoardView, apps []AppView) topView {
 	top := topView{Boards: boards, Apps: len(apps)}
-	for i := range apps { // which are sorted by state
+	for i := range apps { // sorted by state
 		if n := len(top.States); n == 0 || top.States[n-1].State != apps[i].State {
 			top.States = append(top.States, stateCount{apps[i].State, 0})
 		}
@@ -157,7 +158,7 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "overview", "Overview", o)
 }
 
-// overviewLive sends what has changed in the table.
+// overviewLive sends the changed rows of the table.
 func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
 	e, done, ok := s.stream(w)
 	if !ok {
@@ -188,7 +189,7 @@ func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pause waits for the next tick; false says that the view has ended.
+// pause waits for the next tick; it returns false if the view ends.
 func (s *Server) pause(ctx context.Context, tick <-chan time.Time) bool {
 	select {
 	case <-ctx.Done():
@@ -200,7 +201,7 @@ func (s *Server) pause(ctx context.Context, tick <-chan time.Time) bool {
 	}
 }
 
-// An appBody is what the page of an app shows above its log.
+// An appBody is the part of an app's page above its log.
 type appBody struct {
 	*AppView
 	Lanes  []lane
@@ -217,13 +218,13 @@ func (s *Server) appBody(ctx context.Context, b *board, name string) (*appBody, 
 	body := &appBody{AppView: &view, Lanes: view.lanes(), Groups: s.groups(b.name, name)}
 	values, more, err := b.readValues(ctx, name)
 	if err != nil {
-		values = nil // the state of the board tells
+		values = nil // the state of the board says why
 	}
 	body.Values, body.More = values, more
 	return body, true
 }
 
-// readValues reads the values that markers have set, the first by name.
+// readValues reads the values that markers have set, the first by name; more counts the rest.
 func (b *board) readValues(ctx context.Context, name string) (values [][2]string, more int, err error) {
 	b.mu.Lock()
 	var names []string
@@ -254,7 +255,7 @@ func (b *board) readValues(ctx context.Context, name string) (values [][2]string
 }
 
 func (s *Server) appPage(w http.ResponseWriter, r *http.Request) {
-	b, view, ok := s.whose(w, r, 1)
+	b, view, ok := s.findApp(w, r, 1)
 	if !ok {
 		return
 	}
@@ -273,7 +274,7 @@ func (s *Server) appPage(w http.ResponseWriter, r *http.Request) {
 
 // appLive sends the head of an app's page each second, and its log as it comes.
 func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
-	q, b, view, ok := s.whoseLog(w, r)
+	q, b, view, ok := s.findLog(w, r)
 	if !ok {
 		return
 	}
@@ -297,7 +298,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("log") != "" {
 		v, err := l.begin(ctx, b, view.Name, after)
 		if err != nil {
-			return // the browser comes again
+			return // the browser reconnects
 		}
 		defer b.tail.drop(v)
 		lines, slow = v.lines, v.slow
@@ -308,7 +309,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	defer flush.Stop()
 	sent, heads := "", 0
 	for {
-		// Lines that come now and then leave at once, many in batches.
+		// Single lines are sent at once, many in batches.
 		var gather <-chan time.Time
 		if len(l.waiting)+l.skipped > 0 {
 			gather = flush.C
@@ -346,7 +347,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// appHead is the parts of an app's page that change, with or without the chart.
+// appHead returns the parts of an app's page that change, with or without the chart.
 func (s *Server) appHead(ctx context.Context, b *board, name string, chart bool) (string, error) {
 	body, ok := s.appBody(ctx, b, name)
 	if !ok {

@@ -11,27 +11,27 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A liveLog is the log that one browser looks at.
+// A liveLog is the live log of one browser.
 type liveLog struct {
 	*events
 	q *logQuery
 
-	seen    [logstream.Count]entry.ID // what was given out
+	seen    [logstream.Count]entry.ID // seen: last line of each stream that add has read
 	waiting []LineView
-	id      string // of the last line that was looked at
+	id      string // id: cursor of the last line that add has read
 	skipped int
-	last    time.Time // when lines were sent
+	last    time.Time // last: when lines were sent
 }
 
-// begin sends what has come behind after, and has the rest sent to the viewer it returns.
+// begin sends the lines behind after, and returns a viewer that gets the later ones.
 func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal.Cursor) (*viewer, error) {
-	// The viewer is there before it is looked what has come, so that nothing comes in between.
-	// What both have is left out by add.
+	// The viewer begins before the lines are read, so that no line is lost in between. add
+	// drops the lines that come both ways.
 	var v *viewer
 	var lines []journal.Line
 	more := false
 	err := b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
-		from := after.ID // behind a whole line
+		from := after.ID // a line ends there
 		if l.q.streams != nil && !l.q.wantsStream(logstream.Info) {
 			var err error
 			if from, err = journal.NewReader(app).Newest(ctx, logs); err != nil {
@@ -64,10 +64,11 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal
 	return v, err
 }
 
-// errReset says that the browser has missed more than is sent, and asks for a page anew.
+// errReset says that the browser has missed more than catchUp lines and must load the page
+// anew.
 var errReset = errors.New("too much has come since")
 
-// add takes lines that have not been given out.
+// add queues the wanted lines that were not sent yet.
 func (l *liveLog) add(lines []journal.Line) {
 	for i := range lines {
 		line := &lines[i]
@@ -79,7 +80,7 @@ func (l *liveLog) add(lines []journal.Line) {
 		if l.q.streams != nil && !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
 			continue
 		}
-		if len(l.waiting) == linesAtOnce { // the newest are what one looks at
+		if len(l.waiting) == linesAtOnce { // the newest lines matter most
 			copy(l.waiting, l.waiting[1:])
 			l.waiting = l.waiting[:linesAtOnce-1]
 			l.skipped++
@@ -97,7 +98,7 @@ func (q *logQuery) wantsStream(s logstream.Stream) bool {
 	return false
 }
 
-// flush sends what waits.
+// flush sends the waiting lines.
 func (l *liveLog) flush() error {
 	if len(l.waiting) == 0 && l.skipped == 0 {
 		return nil

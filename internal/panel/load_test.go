@@ -26,11 +26,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// long says whether LONG asks for the long forms of these tests:
+// long reports whether LONG asks for the long forms of these tests:
 // LONG=1 go test -v -timeout 1h -run 'Flood|LongStream' ./internal/panel.
 func long() bool { return os.Getenv("LONG") != "" }
 
-// flood is an app that writes 5,000 lines a second for so many seconds once it reads a line.
+// flood is an app that waits for a line, then writes 5,000 lines a second for %d seconds.
 const flood = `import sys, time
 sys.stdin.readline()
 begin = time.monotonic()
@@ -42,8 +42,8 @@ print("over after %%.1f s" %% (time.monotonic() - begin), flush=True)
 sys.stdin.readline()
 `
 
-// TestFloodInBrowser: an app that writes 5,000 lines a second does not fill the tab, which
-// still does what a click says. In the long form it does so for a minute.
+// TestFloodInBrowser: an app that writes 5,000 lines a second does not fill the tab's memory,
+// and the tab still obeys clicks. The long form lasts a minute.
 func TestFloodInBrowser(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -65,7 +65,7 @@ func TestFloodInBrowser(t *testing.T) {
 	app.say(t, "go")
 	b.wait(`document.getElementById("lines").innerText.includes("came too fast to be shown")`)
 	for i := range clicks {
-		// By its place: to look for a node has the browser tell of every line that comes.
+		// Click at a position: to search for a node, chromedp would need an event for every line.
 		at := eval[[]float64](b, `(r => [r.x + r.width / 2, r.y + r.height / 2])(document.getElementById("pause").getBoundingClientRect())`)
 		b.do(chromedp.MouseClickXY(at[0], at[1]))
 		b.wait(fmt.Sprintf(`took.length > %d`, i))
@@ -88,7 +88,7 @@ func TestFloodInBrowser(t *testing.T) {
 	}
 }
 
-// largestTab returns the private memory of that process of the browser's tabs that has most.
+// largestTab returns the private memory of the browser's largest tab process.
 func largestTab(t *testing.T) (most int) {
 	t.Helper()
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -113,7 +113,7 @@ func largestTab(t *testing.T) (most int) {
 	return most
 }
 
-// descends says whether a process, by its directory in /proc, has this one among its parents.
+// descends reports whether a process, by its directory in /proc, descends from this one.
 func descends(dir string) bool {
 	for pid := filepath.Base(dir); pid != "0" && pid != ""; {
 		if pid == strconv.Itoa(os.Getpid()) {
@@ -130,7 +130,7 @@ func descends(dir string) bool {
 	return false
 }
 
-// TestFifty: 50 apps with two pools each are shown.
+// TestFifty: the panel shows 50 apps with two pools each.
 func TestFifty(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -154,8 +154,8 @@ func TestFifty(t *testing.T) {
 	b.wait(`document.querySelectorAll("#rows tr").length == 50 && document.querySelectorAll("#rows .pool").length == 100`)
 }
 
-// TestHistoryIsBounded: all that is kept of 50 apps, with as many pools, events and reports as
-// are kept at most, takes 64 MB or less after more than an hour.
+// TestHistoryIsBounded: the state of 50 apps, with the most pools, events and reports, takes
+// 64 MB or less after more than an hour.
 func TestHistoryIsBounded(t *testing.T) {
 	t.Parallel()
 	self, _ := os.Executable()
@@ -171,8 +171,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-// keepHistory fills the history of 50 apps and prints how many bytes it takes.
-func keepHistory() {
+// fillHistory fills the history of 50 apps and prints how many bytes it takes.
+func fillHistory() {
 	pools, _ := strconv.Atoi(os.Getenv("TEST_POOLS"))
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -183,7 +183,7 @@ func keepHistory() {
 		a := b.app(fmt.Sprintf("app-%d", i))
 		for j := range maxCrashes + 10 {
 			id := entry.ID{Ms: uint64(1_800_000_000_000 + 1000*j)}
-			a.take([]journal.Entry{
+			a.addEntries([]journal.Entry{
 				{Stream: logstream.Status, ID: id, Message: []byte("{{__NEW_RUN_2026-11-29_01-02-03}}"), Fields: []string{"host", "h", "boot", "b"}},
 				{Stream: logstream.Crash, ID: id, Message: report, Fields: []string{"signature", "0123456789abcdef"}},
 			})
@@ -204,7 +204,7 @@ func keepHistory() {
 	runtime.KeepAlive(b)
 }
 
-// TestSlowBrowser: one that takes nothing of what comes is dropped, and nothing waits for it.
+// TestSlowBrowser: a browser that does not read is dropped, and nothing waits for it.
 func TestSlowBrowser(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -231,8 +231,8 @@ func TestSlowBrowser(t *testing.T) {
 	}
 }
 
-// TestLongStream: a stream of many entries is paged, whatever is searched for in it, and one
-// request reads a bounded part of it.
+// TestLongStream: a stream of many entries is paged, whatever the filter, and one request
+// reads a bounded part of it.
 func TestLongStream(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -251,7 +251,7 @@ func TestLongStream(t *testing.T) {
 	p := start(t, nil, s)
 	eventually(t, "the app is known", func() bool { return p.apps()["long"] != nil })
 	next, want, requests := "", entries-1, 0
-	for range 3 { // page by page, none missing, none twice
+	for range 3 { // page by page, each line once
 		var page Page
 		p.read("/apps/long/log?n=500&before="+next, &page)
 		if len(page.Lines) != 500 {

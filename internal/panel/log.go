@@ -18,22 +18,22 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// Bounds of what one request reads of the streams.
+// Bounds of one request's reading of the streams.
 const (
 	pageLines   = 200      // lines, unless another number is asked for
 	pageMost    = 1000     // lines
 	scanEntries = 20_000   // entries that are searched
-	scanBytes   = 16 << 20 // bytes of them
+	scanBytes   = 16 << 20 // bytes that are searched
 	scanTime    = 2 * time.Second
 	chunkFirst  = 64         // entries in the first command
 	chunkMost   = 1000       // entries in one command
-	chunkBytes  = 1 << 20    // about, in one command
-	shownText   = 2 << 10    // bytes of a line that are shown at first
-	wholeText   = 10<<20 + 1 // and when the whole line is asked for
-	patternMost = 1000       // bytes of what is searched for
+	chunkBytes  = 1 << 20    // bytes in one command, about
+	shownText   = 2 << 10    // bytes of a line, unless the whole line is asked for
+	wholeText   = 10<<20 + 1 // bytes of a whole line
+	patternMost = 1000       // bytes of the search pattern
 )
 
-// A LineView is a line as it is shown.
+// A LineView is a line as pages and the API show it.
 type LineView struct {
 	ID     string      `json:"id"`     // a place in the log: the parameters before, after, at
 	Time   int64       `json:"time"`   // milliseconds since 1970
@@ -41,18 +41,18 @@ type LineView struct {
 	Level  string      `json:"level,omitempty"`
 	Text   string      `json:"text"`
 	Fields [][2]string `json:"fields,omitempty"`
-	More   int         `json:"more,omitempty"` // bytes of the text that are left out
+	More   int         `json:"more,omitempty"` // bytes of the text that Text lacks
 }
 
 // A Page is a part of an app's log.
 type Page struct {
 	Lines  []LineView `json:"lines"`
-	Before string     `json:"before,omitempty"` // what comes before is to be asked for with this; "": there is no more
-	After  string     `json:"after,omitempty"`  // what comes behind
+	Before string     `json:"before,omitempty"` // parameter before of the page before; "": there is none
+	After  string     `json:"after,omitempty"`  // parameter after of the page behind
 	Read   int        `json:"read"`             // entries that were searched
 }
 
-// A logQuery is what is wanted of an app's log, as the URL says it.
+// A logQuery is a request for a part of an app's log, from the parameters of a URL.
 type logQuery struct {
 	filter  journal.Filter
 	streams []logstream.Stream
@@ -63,7 +63,7 @@ type logQuery struct {
 	after   journal.Cursor
 	at      journal.Cursor
 	n       int
-	text    int // bytes of a line
+	text    int // text: most bytes of a line
 }
 
 // parseLogQuery reads the parameters of a URL. Its errors name the parameter.
@@ -132,7 +132,7 @@ func parseLogQuery(p url.Values) (*logQuery, error) {
 	return q, nil
 }
 
-// reader is a reader of the streams that are wanted.
+// reader returns a reader of the requested streams.
 func (q *logQuery) reader(app string) *journal.Reader {
 	r := journal.NewReader(app)
 	if q.streams != nil {
@@ -142,10 +142,10 @@ func (q *logQuery) reader(app string) *journal.Reader {
 	return r
 }
 
-// errNoRun says that a run is not known.
+// errNoRun says that :status lacks the run's marker.
 var errNoRun = errors.New("run: :status has no such run of this app any more")
 
-// bound makes times of the run that is wanted.
+// bound sets since and until to the run's times.
 func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string) error {
 	if q.run == "" {
 		return nil
@@ -178,7 +178,7 @@ func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string
 	return nil
 }
 
-// page reads a page: what is around at, behind after, or the last lines before before.
+// page reads a page: the lines around at, behind after, or the last lines before before.
 func (q *logQuery) page(ctx context.Context, logs *redisconn.Client, app string) (*Page, error) {
 	if err := q.bound(ctx, logs, app); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (q *logQuery) page(ctx context.Context, logs *redisconn.Client, app string)
 		if err != nil {
 			return nil, err
 		}
-		q.after = journal.Cursor{ID: q.at.ID.Previous()} // with the line itself
+		q.after = journal.Cursor{ID: q.at.ID.Previous()} // includes the line itself
 		newer, err := q.newer(ctx, logs, app, q.n/2+1)
 		if err != nil {
 			return nil, err
@@ -205,7 +205,7 @@ func (q *logQuery) page(ctx context.Context, logs *redisconn.Client, app string)
 	return q.older(ctx, logs, app, q.n)
 }
 
-// older reads the last n lines before q.before that are wanted.
+// older reads the last n matching lines before q.before.
 func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string, n int) (*Page, error) {
 	r := q.reader(app)
 	r.Before = q.before
@@ -220,7 +220,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	}
 	pieces := journal.Joiner{Pieces: true}
 	chunk, bytes, wanted, start := chunkFirst, 0, 0, false
-	// More than n, so that the first of a line's pieces are there.
+	// Read more than n, so that the first line has all its pieces.
 	for begin := time.Now(); wanted < n+8 && page.Read < scanEntries && bytes < scanBytes && time.Since(begin) < scanTime; {
 		entries, err := r.Last(ctx, logs, chunk, q.since)
 		if err != nil {
@@ -252,7 +252,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	if len(lines) > 0 {
 		page.After = lines[len(lines)-1].Cursor().String()
 	}
-	lines = q.filter.Keep(lines)
+	lines = q.filter.Select(lines)
 	if !start {
 		page.Before = r.Before.String()
 	}
@@ -266,7 +266,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	return page, nil
 }
 
-// newer reads the first n lines behind q.after that are wanted.
+// newer reads the first n matching lines behind q.after.
 func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string, n int) (*Page, error) {
 	r := q.reader(app)
 	r.After = q.after
@@ -309,7 +309,7 @@ func cursorOf(e *journal.Entry) journal.Cursor {
 	return journal.Cursor{ID: e.ID, App: e.App, Stream: e.Stream}
 }
 
-// view is a line as it is shown.
+// view returns a LineView.
 func (q *logQuery) view(l *journal.Line) LineView {
 	v := LineView{ID: l.Cursor().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
 	if l.Stream == logstream.Info {

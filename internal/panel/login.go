@@ -18,18 +18,18 @@ const (
 	cookieName   = "jettison_panel"
 	sessionLasts = 7 * 24 * time.Hour
 	maxSessions  = 1000
-	leastToken   = 16              // characters
-	afterWrong   = 2 * time.Second // how long a wrong token closes the door for everybody
+	leastToken   = 16              // leastToken: characters
+	afterWrong   = 2 * time.Second // afterWrong: how long all tokens are refused after a wrong one
 )
 
-// A login is who may see the panel: everybody, or who knows the token.
+// A login decides who may see the panel: every user, or only those with the token.
 type login struct {
-	token  []byte // its SHA-256; nil: everybody
-	secure bool   // the cookie is for TLS only
+	token  []byte // token: its SHA-256; nil: every user may
+	secure bool   // secure: the cookie is for TLS only
 
 	mu       sync.Mutex
-	sessions map[string]time.Time // until when
-	closed   time.Time            // until then no token is looked at
+	sessions map[string]time.Time // sessions: when they end
+	closed   time.Time            // closed: until then all tokens are refused
 }
 
 // newLogin reads the token, the first line of a file.
@@ -57,8 +57,8 @@ func newLogin(file string, secure bool) (*login, error) {
 	return l, nil
 }
 
-// right says whether text is the token. After a wrong one it says no for a while, so that
-// guessing takes longer than anybody lives.
+// right reports whether text is the token. After a wrong one it returns false for a while,
+// so that guessing is hopeless.
 func (l *login) right(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,8 +73,8 @@ func (l *login) right(text string) bool {
 	return false
 }
 
-// permits says whether a request may be answered: it has a session's cookie, or the token as
-// a bearer, as Prometheus sends it.
+// permits reports whether a request has a session's cookie, or the token as a bearer, as
+// Prometheus sends it.
 func (l *login) permits(r *http.Request) bool {
 	if l.token == nil {
 		return true
@@ -91,7 +91,7 @@ func (l *login) permits(r *http.Request) bool {
 	return time.Now().Before(l.sessions[cookie.Value])
 }
 
-// begin gives the browser a session.
+// begin begins a session and sets its cookie.
 func (l *login) begin(w http.ResponseWriter) {
 	id := rand.Text()
 	l.mu.Lock()
@@ -112,7 +112,7 @@ func (l *login) cookie(w http.ResponseWriter, value string, seconds int) {
 	})
 }
 
-// end takes a session away.
+// end ends a session and clears its cookie.
 func (l *login) end(w http.ResponseWriter, r *http.Request) {
 	if cookie, err := r.Cookie(cookieName); err == nil {
 		l.mu.Lock()

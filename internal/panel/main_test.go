@@ -23,7 +23,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// be in the environment makes this test binary another program.
+// be, set in the environment, makes this test binary another program.
 const be = "TEST_BE"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(be)
 		command.Main(Main)
 	case "history":
-		keepHistory()
+		fillHistory()
 		os.Exit(0)
 	}
 	// Most tests wait for other processes.
@@ -61,7 +61,7 @@ type testPanel struct {
 	token string
 }
 
-// start starts a panel for boards; with fills in further options.
+// start starts a panel for boards; with sets further options.
 func start(t *testing.T, with func(*Options), servers ...*redistest.Server) *testPanel {
 	t.Helper()
 	o := Options{Listen: "127.0.0.1:0", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
@@ -95,10 +95,10 @@ func start(t *testing.T, with func(*Options), servers ...*redistest.Server) *tes
 	return p
 }
 
-// as is the panel for a subtest.
+// as returns the panel for a subtest.
 func (p *testPanel) as(t *testing.T) *testPanel { return &testPanel{p.Server, t, p.url, p.token} }
 
-// get asks for a page and returns its status and body.
+// get requests a page and returns its status and body.
 func (p *testPanel) get(path string, header ...string) (int, string) {
 	p.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, strings.TrimSuffix(p.url, "/")+path, nil)
@@ -127,7 +127,7 @@ func (p *testPanel) get(path string, header ...string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// read asks the API and reads the answer into to.
+// read requests a page of the API and decodes the answer into to.
 func (p *testPanel) read(path string, to any) {
 	p.t.Helper()
 	status, body := p.get("/api/v1" + path)
@@ -139,7 +139,7 @@ func (p *testPanel) read(path string, to any) {
 	}
 }
 
-// apps are the apps that the API lists, by name.
+// apps returns the apps that the API lists, by name.
 func (p *testPanel) apps() map[string]map[string]any {
 	var all struct{ Apps []map[string]any }
 	p.read("/apps", &all)
@@ -162,7 +162,7 @@ type wrapped struct {
 	in  *os.File // the app's standard input
 }
 
-// run runs a shell script as an app under wrapp. Its standard input is a pipe.
+// runApp runs a shell script as an app under wrapp. Its standard input is a pipe.
 func runApp(t *testing.T, s *redistest.Server, name, toml, script string) *wrapped {
 	t.Helper()
 	dir := t.TempDir()
@@ -195,7 +195,7 @@ func runApp(t *testing.T, s *redistest.Server, name, toml, script string) *wrapp
 	return &wrapped{cmd, w}
 }
 
-// say has an app that reads lines and does them do one.
+// say sends a line to the app's standard input.
 func (w *wrapped) say(t *testing.T, line string) {
 	t.Helper()
 	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
@@ -203,5 +203,5 @@ func (w *wrapped) say(t *testing.T, line string) {
 	}
 }
 
-// obeys is the script of an app that does what its standard input says.
+// obeys is the script of an app that carries out the lines of its standard input.
 const obeys = `while IFS= read -r line; do eval "$line"; done`

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// A gatherer makes metrics of what is known when it is asked.
+// A gatherer makes metrics of the panel's state at each scrape.
 type gatherer struct {
 	s *Server
 }
@@ -16,11 +16,11 @@ type gatherer struct {
 // The metrics, with their labels.
 var (
 	boardUp   = desc("jettison_board_up", "1 if the board's Redis answers.", "board")
-	boardApps = desc("jettison_board_apps", "Apps of which the board's Redis holds something.", "board")
+	boardApps = desc("jettison_board_apps", "Apps that the board's Redis knows.", "board")
 	appState  = desc("jettison_app_state", "1 for the state that the app is in.", "board", "app", "state")
 	appLines  = desc("jettison_app_lines_per_second", "Lines of the app's output in the last second.", "board", "app")
-	appErrors = desc("jettison_app_errors_per_second", "Lines among them that say that they are errors.", "board", "app")
-	appDeaths = desc("jettison_app_crash_reports", "Crash reports that are known, 100 at most.", "board", "app")
+	appErrors = desc("jettison_app_errors_per_second", "Lines of level ERROR in the last second.", "board", "app")
+	appDeaths = desc("jettison_app_crash_reports", "Crash reports that the panel has read, 100 at most.", "board", "app")
 	appStarts = desc("jettison_app_restarts", "Restarts in the runs that hold a lease.", "board", "app")
 	appSpool  = desc("jettison_app_spooled_entries", "Entries that wait for Redis.", "board", "app")
 	poolUnits = desc("jettison_app_pool_health", "Health that is left; 0 means dead.", "board", "app", "pool")
@@ -63,7 +63,7 @@ func (g *gatherer) Collect(to chan<- prometheus.Metric) {
 		gauge(appState, 1, a.Board, a.Name, a.State.String())
 		gauge(appDeaths, float64(a.Crashes), a.Board, a.Name)
 		if !up[a.Board] {
-			continue // the last values are no values
+			continue // the last values are outdated
 		}
 		gauge(appLines, float64(a.Lines), a.Board, a.Name)
 		gauge(appErrors, float64(a.Errors), a.Board, a.Name)
@@ -76,7 +76,7 @@ func (g *gatherer) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// metrics answers Prometheus.
+// metrics returns the handler of /metrics.
 func (s *Server) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&gatherer{s})

@@ -9,7 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// scene is boards with apps in every state, and an hour of history that was not waited for.
+// scene starts a panel of boards with apps in every state, and an invented hour of history.
 func scene(t *testing.T) *testPanel {
 	t.Helper()
 	left, right, gone := redistest.Start(t), redistest.Start(t), redistest.Prepare(t)
@@ -57,7 +57,7 @@ main()'; echo "next goal"; sleep 3; done; read -r line`)
 				put(&a.errors, math.Max(0, math.Sin(3*x)-.97)*40)
 				for _, pool := range a.pools {
 					if s > 900 && s < 1000 {
-						continue // it was not there
+						continue // leave a gap
 					}
 					put(&pool.history, math.Min(1, .75+.2*math.Sin(x)+.2*math.Sin(4*x)))
 				}
@@ -70,8 +70,8 @@ main()'; echo "next goal"; sleep 3; done; read -r line`)
 	return p
 }
 
-// TestPictures takes the pictures of docs/img, if PANEL_PICTURES says where to, and looks at
-// each page whether anything is wider than the window.
+// TestPictures takes the pictures of docs/img, if PANEL_PICTURES is set, and checks that no
+// page has anything wider than the window.
 func TestPictures(t *testing.T) {
 	t.Parallel()
 	shown := scene(t)
@@ -94,7 +94,7 @@ func TestPictures(t *testing.T) {
 	b.picture("panel-empty")
 }
 
-// pictures takes those of every page, at a width and in a scheme.
+// pictures takes the pictures of every page, at a width and in a scheme.
 func (p *testPanel) pictures(name string, width, height int64, scheme string) {
 	fits := func(b *tab, page string) {
 		p.t.Helper()

@@ -9,19 +9,20 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A tally is what a run's hash counts, and how fast that grew between its last two writings.
+// A tally has the counts of a run's hash, and how fast they grew between its last two
+// updates.
 type tally struct {
-	pid           int // of the wrapp that counts
+	pid           int // pid: of the wrapp that counts
 	at            time.Time
 	lines, errors uint64
-	known         bool // rate and wrong are
-	rate, wrong   float32
+	known         bool    // known: rate and wrong are valid
+	rate, wrong   float32 // rate, wrong: lines and errors a second
 }
 
-func (t *tally) take(r *fleet.Run) {
+func (t *tally) update(r *fleet.Run) {
 	apart := r.Updated.Sub(t.at)
 	if apart == 0 {
-		return // it was not written anew
+		return // the hash was not updated
 	}
 	t.known = !t.at.IsZero() && apart > 0 && r.PID == t.pid && r.Lines >= t.lines && r.Errors >= t.errors
 	if t.known {
@@ -31,8 +32,8 @@ func (t *tally) take(r *fleet.Run) {
 	t.pid, t.at, t.lines, t.errors = r.PID, r.Updated, r.Lines, r.Errors
 }
 
-// count takes what the app's runs have counted. If all of them count, the stream need not
-// be read for it.
+// count updates the rates from the counts of the app's runs. If all runs count, streams need
+// not read :info.
 func (a *app) count(now int64) {
 	before := a.tallies
 	a.tallies, a.counted = make(map[string]*tally, len(a.runs)), len(a.runs) > 0
@@ -43,7 +44,7 @@ func (a *app) count(now int64) {
 		if t == nil {
 			t = new(tally)
 		}
-		t.take(r)
+		t.update(r)
 		a.tallies[r.Instance] = t
 		a.counted = a.counted && t.known
 		lines, wrong = lines+t.rate, wrong+t.wrong
@@ -60,14 +61,15 @@ func (a *app) rates(now int64, lines, wrong float32, estimated bool) {
 	a.errors.put(now, wrong)
 }
 
-// Bounds of what is read of :info of one app in a second to count its lines and errors.
+// Bounds of the entries of :info that are read of one app in a second, to count its lines
+// and errors.
 const (
 	tipMost  = 25       // entries
-	tipBytes = 64 << 10 // about
+	tipBytes = 64 << 10 // bytes, about
 )
 
-// tip counts the entries that came to :info in the last second. If there were more than are
-// read, the times of these say how fast they came.
+// tip counts the entries that came to :info in the last second. If there were more than it
+// reads, it estimates the rate from the times of those it has.
 func (a *app) tip(now int64, entries []journal.Entry) {
 	n, wrong, size := len(entries), 0, 0
 	for i := range entries {
@@ -88,7 +90,7 @@ func (a *app) tip(now int64, entries []journal.Entry) {
 	a.rates(now, rate, rate*float32(wrong)/float32(max(n, 1)), full)
 }
 
-// severe says whether an entry of :info is an error of the app.
+// severe reports whether an entry of :info has the level ERROR.
 func severe(e *journal.Entry) bool {
 	j := journal.Joiner{Pieces: true}
 	lines := j.Add([]journal.Entry{*e})

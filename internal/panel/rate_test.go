@@ -8,7 +8,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestTally: a rate is what was counted between two writings of a hash, by one wrapp.
+// TestTally: a rate is the growth of a count between two updates of a hash by one wrapp.
 func TestTally(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -28,14 +28,14 @@ func TestTally(t *testing.T) {
 		{8, 5500, 5, 1, false, 100, 0}, // another writer
 		{8, 5000, 9, 2, false, 100, 0}, // the clock went back
 	} {
-		got.take(&fleet.Run{PID: row.pid, Updated: noon.Add(time.Duration(row.after) * time.Millisecond), Lines: row.lines, Errors: row.errors})
+		got.update(&fleet.Run{PID: row.pid, Updated: noon.Add(time.Duration(row.after) * time.Millisecond), Lines: row.lines, Errors: row.errors})
 		if got.known != row.known || row.known && (got.rate != row.rate || got.wrong != row.wrong) {
 			t.Errorf("%d: %+v, want %+v", i, got, row)
 		}
 	}
 }
 
-// TestRates: more lines than the panel reads in a second are counted all the same, by wrapp.
+// TestRates: the panel shows more lines a second than it reads, as wrapp counts them.
 func TestRates(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

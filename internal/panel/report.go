@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A report is a crash with its text in parts.
+// A report is a crash with its text, split into parts.
 type report struct {
 	Crash
 	Board, App string
@@ -23,17 +23,17 @@ type report struct {
 	Cut        bool
 }
 
-// A part of a report is what stands below one "--- title ---".
+// A part is the text of a report below one "--- title ---".
 type part struct {
 	Title string
 	Lines []diffLine
-	Open  bool // it is what one looks at first
+	Open  bool // shown unfolded
 }
 
-// A diffLine is a line of a report, and whether the other report lacks it.
+// A diffLine is a line of a report.
 type diffLine struct {
 	Text string
-	Only bool
+	Only bool // the report it is compared with lacks the line
 }
 
 // readReport reads one report.
@@ -69,7 +69,7 @@ func (b *board) readReport(ctx context.Context, app, id string) (*report, error)
 		title, closed := strings.CutSuffix(title, " ---")
 		switch {
 		case isTitle && closed:
-			r.Parts = append(r.Parts, part{Title: title, Open: r.first(title)})
+			r.Parts = append(r.Parts, part{Title: title, Open: r.opens(title)})
 		case len(r.Parts) > 0:
 			p := &r.Parts[len(r.Parts)-1]
 			p.Lines = append(p.Lines, diffLine{Text: line})
@@ -80,18 +80,18 @@ func (b *board) readReport(ctx context.Context, app, id string) (*report, error)
 	return r, nil
 }
 
-// first says whether a part is what one looks at first: where the app was, and what it said.
-func (r *report) first(title string) bool {
+// opens reports whether a part is shown unfolded: where the app was, and its last output.
+func (r *report) opens(title string) bool {
 	return r.Kind == "hang" && title == "all threads" ||
 		strings.Contains(title, "backtrace") || strings.Contains(title, "traceback") || strings.Contains(title, "output")
 }
 
 var errNoReport = errors.New("there is no such report any more: the stream keeps the newest only")
 
-// address is what differs from run to run.
+// address matches addresses, which differ from run to run.
 var address = regexp.MustCompile(`0x[0-9a-fA-F]+`)
 
-// compare marks what only one of two reports has, whatever the addresses.
+// compare marks the lines that only one of two reports has, apart from addresses.
 func compare(x, y *report) {
 	bare := func(text string) string { return address.ReplaceAllString(text, "0x") }
 	lines := func(r *report) map[string]bool {
@@ -116,7 +116,7 @@ func (r *report) each(f func(*diffLine)) {
 }
 
 func (s *Server) crashPage(w http.ResponseWriter, r *http.Request) {
-	b, view, ok := s.whose(w, r, 1)
+	b, view, ok := s.findApp(w, r, 1)
 	if !ok {
 		return
 	}

@@ -2,17 +2,17 @@ package panel
 
 import "math"
 
-// span is how much history is kept, in seconds.
+// span is the length of the history, in seconds.
 const span = 3600
 
-// A ring holds a value for each second of the last hour: 14,400 bytes. A second of which
-// nothing is known is NaN. The zero ring knows nothing.
+// A ring holds a value for each second of the last hour: 14,400 bytes. An unknown value is
+// NaN. In the zero ring all values are unknown.
 type ring struct {
 	newest int64 // Unix time of the newest value, in seconds; 0: empty
 	values []float32
 }
 
-// put sets the value of a second; seconds that were left out are unknown.
+// put sets the value of a second; skipped seconds become unknown.
 func (r *ring) put(second int64, value float32) {
 	if r.values == nil {
 		r.values = make([]float32, span)
@@ -30,8 +30,8 @@ func (r *ring) put(second int64, value float32) {
 	r.newest = max(r.newest, second)
 }
 
-// window returns n values for the last seconds before and at now, the oldest first; each is
-// what join makes of the known values of its seconds, NaN if there are none.
+// window returns n values for the seconds up to now, the oldest first. Each joins the known
+// values of its share of the seconds, and is NaN if there are none.
 func (r *ring) window(now int64, seconds, n int, join func(a, b float32) float32) []float32 {
 	out := make([]float32, n)
 	for i := range out {

@@ -12,7 +12,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestRuns: the hash of a run says how an app is, and when its lease is gone, so is the app.
+// TestRuns: the hash of a run gives an app's state; once its lease is gone, so is the app.
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -60,14 +60,14 @@ func TestRuns(t *testing.T) {
 	p.await("a", "running")
 }
 
-// TestSlowViewer: a viewer that does not take what comes is dropped, and no other waits for it.
+// TestSlowViewer: a viewer that does not receive is dropped, and no other waits for it.
 func TestSlowViewer(t *testing.T) {
 	t.Parallel()
 	tail := newTail(nil, nil)
 	slow, quick := tail.add("a", entry.ID{}), tail.add("a", entry.ID{})
 	line := []journal.Line{{App: "a"}}
 	for range backlog + 1 {
-		tail.give(line, map[string]entry.ID{})
+		tail.distribute(line, map[string]entry.ID{})
 		<-quick.lines
 	}
 	select {
@@ -85,7 +85,7 @@ func TestSlowViewer(t *testing.T) {
 	}
 }
 
-// TestViewersAreBounded: there are so many live views and no more, and who leaves makes room.
+// TestViewersAreBounded: live views are limited, and one that ends makes room for another.
 func TestViewersAreBounded(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, redistest.Start(t))

@@ -42,7 +42,7 @@ func tokenFile(t *testing.T, text string) string {
 	return file
 }
 
-// TestRefusals: what is not safe is refused with the way out.
+// TestRefusals: requests that are not safe are refused, with a way out.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	board := []config.Board{{Name: "x", Redis: config.Default().Redis}}
@@ -66,7 +66,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestLogin: without the token nothing is shown; with it a session begins and ends.
+// TestLogin: without the token the panel shows nothing; with it a session begins and ends.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	p := start(t, func(o *Options) { o.TokenFile = tokenFile(t, token) }, redistest.Start(t))
@@ -124,8 +124,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestConnections opens as many connections as there may be: another one is served once one
-// of these ends.
+// TestConnections opens the most connections: a further one is served when one of them ends.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, redistest.Start(t))
@@ -161,7 +160,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestHeaders: names that are not the panel's are turned away, and pages bind the browser.
+// TestHeaders: wrong host names are refused, and pages send their security headers.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	p := start(t, func(o *Options) { o.Hosts = []string{"Panel.Robot"} }, redistest.Start(t))
@@ -189,7 +188,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestSize: all that a browser loads is small, and the script is short.
+// TestSize: the files that a browser loads are small, and the script is short.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	pages, err := loadPages()
@@ -210,7 +209,7 @@ func TestSize(t *testing.T) {
 	t.Logf("%d bytes compressed", sum)
 }
 
-// TestNotInBase: what the base images ship has nothing of the panel in it.
+// TestNotInBase: the binary of the base images contains nothing of the panel.
 func TestNotInBase(t *testing.T) {
 	t.Parallel()
 	list, err := exec.Command("go", "list", "-deps", "../../cmd/jettison").CombinedOutput()
@@ -224,7 +223,7 @@ func TestNotInBase(t *testing.T) {
 	}
 }
 
-// hostile are lines that try to do more than be read.
+// hostile are texts that try to do harm when they are shown.
 var hostile = []string{
 	`<script>window.hit = 1</script>`, `<img src=x onerror="window.hit = 1">`, `"><svg/onload=window.hit=1>`, `</li></ol><h1>mine</h1>`,
 	`<a href="javascript:window.hit=1">click</a>`, `{{.}} {{printf "%s" .}} ${window.hit=1}`, `<style>body{display:none}</style>`, `<base href="http://evil.example/">`,
@@ -233,7 +232,7 @@ var hostile = []string{
 	`{"time":"2026-11-29T00:00:00Z","level":"INFO","msg":"<img src=x onerror=window.hit=1>","service":"x","source":"stdout","run":"r","pid":1,"seq":1,"<script>window.hit=1</script>":"</script>"}`,
 }
 
-// TestHostile: nothing that stands in Redis has any effect but to be shown.
+// TestHostile: text from Redis is shown and has no other effect.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -301,8 +300,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestLeastRights: with the user that wrapp acl --panel prints, and no right more, everything
-// is shown; and that user can write nothing.
+// TestLeastRights: the rights that wrapp acl --panel prints suffice to show everything, and
+// allow no writing.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -347,7 +346,7 @@ func TestLeastRights(t *testing.T) {
 	}
 }
 
-// TestMetrics: the format is clean by Prometheus's own rules.
+// TestMetrics: the format passes Prometheus's own linter.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -369,7 +368,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestAway: a board that goes is shown as away, its apps as unknown, and comes back by itself.
+// TestAway: a board without Redis is shown as away, its apps as unknown. It comes back by
+// itself.
 func TestAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -390,7 +390,7 @@ func TestAway(t *testing.T) {
 	b.wait(`!document.querySelector(".board.down") && document.getElementById("rows").innerText.includes("depleted")`)
 }
 
-// TestTLS: with a certificate the panel speaks TLS only, and says so to the cookie.
+// TestTLS: with a certificate the panel speaks only TLS, and its cookie is Secure.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -420,7 +420,7 @@ func TestTLS(t *testing.T) {
 	answer.Body.Close()
 }
 
-// TestCommand: the program itself, from its flags to its end by a signal.
+// TestCommand runs the program itself, from its flags to its end by a signal.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

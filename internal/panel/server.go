@@ -1,5 +1,5 @@
-// Package panel shows in a browser what apps say, how they feel and what they died of. It
-// reads the Redis of one board or of many, and writes nothing.
+// Package panel shows the logs, health and crashes of apps in a browser. It reads the Redis
+// of one board or of many, and writes nothing.
 package panel
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 )
 
-// Bounds of what browsers may take.
+// Bounds of what browsers may use.
 const (
 	maxConns   = 256 // connections
-	maxViewers = 100 // of them live views
+	maxViewers = 100 // live views
 	maxHeader  = 32 << 10
 )
 
@@ -31,8 +31,8 @@ const (
 type Options struct {
 	Boards    []config.Board
 	Listen    string   // host:port
-	Hosts     []string // names that a browser may know us by, besides IP addresses and our own
-	TokenFile string   // with the token that is asked for; "": none is
+	Hosts     []string // further names of this machine for browsers, besides its own and IP addresses
+	TokenFile string   // its first line is the token that users need; "": none
 	CertFile  string   // with KeyFile: TLS
 	KeyFile   string
 	Log       *slog.Logger
@@ -45,14 +45,14 @@ type Server struct {
 	pages   *pages
 	login   *login
 	hosts   map[string]bool
-	viewers chan struct{} // has one for each live view
-	ending  context.Context
+	viewers chan struct{}   // viewers: holds one element for each live view
+	ending  context.Context // ending: done when the Server ends
 
-	table sync.Mutex // of the overview, made once a second for all who look
+	table sync.Mutex // table: guards rows
 	rows  *overview
 }
 
-// New checks the options. Its errors say what to change.
+// New checks the options. Its errors say which option to change.
 func New(o Options) (*Server, error) {
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -94,7 +94,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Run serves until ctx ends. listening is called with the address once there is one.
+// Run serves until ctx ends. It calls listening with the address as soon as it listens.
 func (s *Server) Run(ctx context.Context, listening func(url string)) error {
 	var cert *tls.Config
 	if s.opts.CertFile != "" {

@@ -2,7 +2,7 @@ package panel
 
 import "github.com/lpportorino/jettison-base-images/internal/fleet"
 
-// A State is how an app is, the worst first.
+// A State is the state of an app, the worst first.
 type State int
 
 // The states.
@@ -12,13 +12,13 @@ const (
 	Failed                  // it ended with a status other than 0
 	Restarting              // it ended, and wrapp is about to start it again
 	Low                     // it runs, and a pool is below a third of its cap
-	Unknown                 // the board is away, or nothing says how it is
+	Unknown                 // the board is away, or Redis does not have its state
 	Ending                  // it was asked to stop
 	Running                 // it runs, and its pools are well
 	Ended                   // it ended with status 0
 )
 
-// looks are a state's word, the shape that stands before it, and its class in panel.css.
+// looks has each state's word, the shape before it, and its class in panel.css.
 var looks = [...]struct{ word, shape, class string }{
 	Gone:       {"gone", "✕", "bad"},
 	Depleted:   {"depleted", "▼", "bad"},
@@ -33,10 +33,10 @@ var looks = [...]struct{ word, shape, class string }{
 
 func (s State) String() string { return looks[s].word }
 
-// Shape is a sign that tells the state without colour.
+// Shape returns a sign that shows the state without colour.
 func (s State) Shape() string { return looks[s].shape }
 
-// Class is the state's class in panel.css.
+// Class returns the state's class in panel.css.
 func (s State) Class() string { return looks[s].class }
 
 // MarshalText is String, for the API.
@@ -45,7 +45,7 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // lowBelow is the share of a pool's cap below which the app's state is Low.
 const lowBelow = 1. / 3
 
-// state says how the app is, by what its runs say and by its pools.
+// state returns the app's state, by its runs and its pools.
 func (a *app) state(now *fleet.App) State {
 	state := Unknown
 	switch now.State {

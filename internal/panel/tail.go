@@ -12,22 +12,22 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// A tail reads the streams that have viewers, each once however many these are.
+// A tail reads the streams that have viewers, each once for all its viewers.
 type tail struct {
 	cfg *config.Redis
 	log *slog.Logger
 
 	mu      sync.Mutex
 	viewers map[*viewer]bool
-	wake    chan struct{} // has something in it when the viewers have changed
+	wake    chan struct{} // wake: full when viewers has changed
 }
 
 // A viewer is one open log of one app.
 type viewer struct {
 	app   string
-	after entry.ID            // where reading begins if the app has no other viewer
-	lines chan []journal.Line // shared by all viewers of the app: not to be changed
-	slow  chan struct{}       // closed when lines was full: the viewer is dropped
+	after entry.ID            // after: reading begins here if the app has no other viewer
+	lines chan []journal.Line // lines: read only, since all viewers of the app share them
+	slow  chan struct{}       // slow: closed when lines was full and the viewer was dropped
 }
 
 // backlog is how many batches wait for a slow viewer.
@@ -37,7 +37,7 @@ func newTail(cfg *config.Redis, log *slog.Logger) *tail {
 	return &tail{cfg: cfg, log: log, viewers: make(map[*viewer]bool), wake: make(chan struct{}, 1)}
 }
 
-// add has lines of an app sent to a new viewer. The caller calls drop.
+// add returns a new viewer that gets the lines of an app. The caller must call drop.
 func (t *tail) add(app string, after entry.ID) *viewer {
 	v := &viewer{app: app, after: after, lines: make(chan []journal.Line, backlog), slow: make(chan struct{})}
 	t.mu.Lock()
@@ -61,7 +61,7 @@ func (t *tail) poke() {
 	}
 }
 
-// wanted returns the apps that have viewers, and from where on to read.
+// wanted returns the apps that have viewers, and the entry behind which to read.
 func (t *tail) wanted() map[string]entry.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,7 +76,7 @@ func (t *tail) wanted() map[string]entry.ID {
 
 // run reads until ctx ends. Without viewers it has no connection.
 func (t *tail) run(ctx context.Context) {
-	at := make(map[string]entry.ID) // the last whole line of each app that was given out
+	at := make(map[string]entry.ID) // last whole line of each app that was distributed
 	for ctx.Err() == nil {
 		if len(t.wanted()) == 0 {
 			clear(at)
@@ -92,7 +92,7 @@ func (t *tail) run(ctx context.Context) {
 	}
 }
 
-// read is run over one connection, while anybody looks.
+// read is run over one connection, until it fails or no viewer is left.
 func (t *tail) read(ctx context.Context, at map[string]entry.ID) error {
 	client, err := redisconn.Dial(ctx, t.cfg, t.cfg.LogsDB)
 	if err != nil {
@@ -131,16 +131,15 @@ func (t *tail) read(ctx context.Context, at map[string]entry.ID) error {
 		if err != nil {
 			return err
 		}
-		t.give(joiner.Add(entries), at)
+		t.distribute(joiner.Add(entries), at)
 	}
 }
 
-// blockFor is how long Redis is waited in for an entry, which is how long a new viewer waits
-// to be live at most.
+// blockFor is how long a read blocks in Redis, and so how long a new viewer waits at most.
 const blockFor = 200 * time.Millisecond
 
-// give sends lines to the viewers of their apps.
-func (t *tail) give(lines []journal.Line, at map[string]entry.ID) {
+// distribute sends lines to the viewers of their apps; it drops slow viewers.
+func (t *tail) distribute(lines []journal.Line, at map[string]entry.ID) {
 	if len(lines) == 0 {
 		return
 	}

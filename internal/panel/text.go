@@ -7,10 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// visible is text that anybody may have written, as it is shown: colour sequences (ECMA-48
-// SGR) are taken out, other control characters become their pictures (U+2400), and characters
-// that turn the direction of text or show nothing become their numbers, so that none has
-// effect. Tabs and line ends stay.
+// visible makes untrusted text safe to show: it removes colour sequences (ECMA-48 SGR),
+// replaces other control characters by their pictures (U+2400), and characters that are
+// invisible or turn the direction of text by their numbers. Tabs and line ends stay.
 func visible(s string) string {
 	if !suspicious(s) {
 		return s
@@ -40,7 +39,7 @@ func visible(s string) string {
 	return b.String()
 }
 
-// suspicious is a quick look whether there is anything to change.
+// suspicious is a quick test whether visible may have to change s.
 func suspicious(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c >= 0x7f {
@@ -50,7 +49,7 @@ func suspicious(s string) bool {
 	return false
 }
 
-// colour is the length of the colour sequence that s begins with, or 0.
+// colour returns the length of the colour sequence that s begins with, or 0.
 func colour(s string) int {
 	if !strings.HasPrefix(s, "\x1b[") {
 		return 0

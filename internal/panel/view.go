@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A BoardView is a board as it is shown.
+// A BoardView is a board as pages and the API show it.
 type BoardView struct {
 	Name  string    `json:"name"`
 	Where string    `json:"address"`
@@ -20,8 +20,8 @@ type BoardView struct {
 	Apps  int       `json:"apps"`
 }
 
-// A PoolView is a pool as it is shown; what Redis does not hold is nil. jettison_health's
-// document, which leaves that out, has neither a state nor a past.
+// A PoolView is a pool as pages and the API show it; a property that Redis lacks is nil.
+// jettison_health's document leaves it out, and has neither a state nor a history.
 type PoolView struct {
 	Category  string    `json:"category"`
 	Health    *int64    `json:"health"`
@@ -32,35 +32,35 @@ type PoolView struct {
 	Replenish *int64    `json:"replenish_rate"`
 	Percent   *int      `json:"percent"`
 	State     string    `json:"state"` // alive, low, dead, ended, gone, unknown
-	history   []float32 // shares of the last hour
+	history   []float32 // history: shares of the cap in the last hour
 }
 
-// An AppView is an app as it is shown.
+// An AppView is an app as pages and the API show it.
 type AppView struct {
 	Board     string              `json:"board"`
 	Name      string              `json:"name"`
 	State     State               `json:"state"`
 	Note      string              `json:"note,omitempty"` // more about the state
-	Since     *time.Time          `json:"since"`          // the newest run marker
+	Since     *time.Time          `json:"since"`          // time of the newest run marker
 	Run       string              `json:"run,omitempty"`
 	Pools     []PoolView          `json:"pools"`
 	Lines     float32             `json:"lines_per_second"`
 	Errors    float32             `json:"errors_per_second"`
-	Estimated bool                `json:"rates_estimated"` // no wrapp counts, and there were too many to count here
+	Estimated bool                `json:"rates_estimated"` // wrapp does not count, and the panel could not read all lines
 	Restarts  *int64              `json:"restarts"`
 	Spooled   *int64              `json:"spooled"`
 	Dropped   *int64              `json:"dropped"`
 	Dead      *int64              `json:"dead_letters"`
-	Crashes   int                 `json:"crashes"` // of which the panel knows
+	Crashes   int                 `json:"crashes"` // reports that the panel has read, maxCrashes at most
 	LastCrash *Crash              `json:"last_crash"`
 	Instances []map[string]string `json:"instances"`
 
-	lines, errors []float32 // of the last hour
+	lines, errors []float32 // lines, errors: rates of the last hour
 	events        []Event
 	now           time.Time
 }
 
-// views are what the boards show, a copy.
+// boardViews returns a view of every board.
 func (s *Server) boardViews() []BoardView {
 	var all []BoardView
 	for _, b := range s.boards {
@@ -71,7 +71,7 @@ func (s *Server) boardViews() []BoardView {
 	return all
 }
 
-// appViews are all apps, the worst first. points is how many values of history they get.
+// appViews returns a view of every app, the worst first, each with points values of history.
 func (s *Server) appViews(points int) []AppView {
 	var all []AppView
 	for _, b := range s.boards {
@@ -98,7 +98,7 @@ func (s *Server) appView(b *board, name string, points int) (view AppView, ok bo
 	return b.view(a, points), true
 }
 
-// view makes a view of an app. The board's lock is held.
+// view returns a view of an app. The caller holds the board's lock.
 func (b *board) view(a *app, points int) AppView {
 	now := time.Now()
 	stands := a.newest.Assess(a.name, a.runs, now)
@@ -143,7 +143,7 @@ func (b *board) view(a *app, points int) AppView {
 	return v
 }
 
-// add adds a number that a run says.
+// add adds a number of a run to a sum.
 func add(to **int64, n int) {
 	if *to == nil {
 		*to = new(int64)
@@ -203,13 +203,13 @@ type Group struct {
 	Reports   []Crash   `json:"reports"` // the newest first
 }
 
-// A Day is how many crashes there were on one day.
+// A Day counts the crashes of one day.
 type Day struct {
 	Date  string `json:"date"`
 	Count int    `json:"count"`
 }
 
-// groups are the crashes of all apps, or of one, by signature; the newest first.
+// groups returns the crashes by signature, newest first; empty names choose all.
 func (s *Server) groups(board, name string) []Group {
 	groups := []Group{}
 	for _, b := range s.boards {
@@ -254,7 +254,7 @@ func (a *app) groups(board string) []Group {
 	return all
 }
 
-// Worst are the three pools that are worst, for where there is little room.
+// Worst returns the three worst pools, for pages with little room.
 func (v *AppView) Worst() []PoolView {
 	rank := map[string]int{"gone": 0, "dead": 1, "low": 2, "unknown": 3, "alive": 4, "ended": 5}
 	pools := slices.Clone(v.Pools)
@@ -262,10 +262,10 @@ func (v *AppView) Worst() []PoolView {
 	return pools[:min(len(pools), 3)]
 }
 
-// Others is how many pools Worst leaves out.
+// Others returns how many pools Worst leaves out.
 func (v *AppView) Others() int { return max(0, len(v.Pools)-3) }
 
-// Events are the marks of the last hour, the newest first.
+// Events returns the events of the last hour, the newest first.
 func (v *AppView) Events() []Event {
 	var recent []Event
 	for _, e := range slices.Backward(v.events) {
@@ -276,10 +276,10 @@ func (v *AppView) Events() []Event {
 	return recent
 }
 
-// History is the pool's health in the last hour, as shares of the cap.
+// History returns the pool's health in the last hour, as shares of the cap.
 func (p *PoolView) History() []float32 { return p.history }
 
-// Fill is how wide a bar of 100 is.
+// Fill returns the width of the pool's bar, of 100.
 func (p *PoolView) Fill() int {
 	if p.Percent == nil {
 		return 0

@@ -23,7 +23,7 @@ depletion_rate = 20
 replenish_rate = 1
 `
 
-// TestViews goes through every view as a person would, with real apps.
+// TestViews visits every view as a user would, with real apps.
 func TestViews(t *testing.T) {
 	t.Parallel()
 	s, other := redistest.Start(t), redistest.Start(t)
@@ -42,7 +42,7 @@ func TestViews(t *testing.T) {
 	over.wait(`document.getElementById("live").textContent.includes("live")`)
 	lidar.say(t, `echo "{{count:7}}"; echo '{"level":"warn","msg":"low points","points":12,"tag":"<b>x</b>"}'; echo "plain error: no" >&2`)
 
-	// By keys to the app: the filter, the first row, its page.
+	// Keys lead to the app: the filter, the first row, its page.
 	over.key("/")
 	over.wait(`document.activeElement.id == "filter"`)
 	over.js(`document.activeElement.value = ""`) // the protocol types the / all the same
@@ -59,7 +59,7 @@ func TestViews(t *testing.T) {
 	over.wait(`document.querySelector("#lines li.WARN dl").innerText.includes("<b>x</b>")`)
 	over.wait(`document.querySelector("#lines li.err").innerText.includes("plain error")`)
 
-	// Live, with filters that stand in the URL.
+	// A live log, with filters in the URL.
 	app := p.open("/app/camera?board=left&q=FRAME&stream=err", 1280, 720, "dark")
 	app.wait(`document.getElementById("live").textContent.includes("live")`)
 	camera.say(t, `echo frame 1; echo frame 2 >&2; echo other >&2; echo '{{fps:30}}{{__healthpool__lock_beats}}'`)
@@ -71,11 +71,11 @@ func TestViews(t *testing.T) {
 	app.wait(`document.querySelector("[data-part=values]").innerText.match(/fps\s+30/)`)
 	app.wait(`document.querySelectorAll(".lane").length == 4 && document.querySelector(".mark.start")`)
 
-	// From a line to its neighbours.
+	// A line leads to its neighbours.
 	app.do(chromedp.Click("#lines li a.w"))
 	app.wait(`location.search.includes("at=") && document.querySelector("#lines li.at .m").textContent == "frame 1" && document.querySelectorAll("#lines li").length > 3`)
 
-	// Paused, nothing moves; afterwards all is there.
+	// While paused, nothing moves; afterwards all lines are there.
 	all := p.open("/app/camera?board=left", 1280, 720, "light")
 	all.wait(`document.querySelectorAll("#lines li").length > 3 && document.getElementById("live").textContent.includes("live")`)
 	all.key("p")
@@ -90,12 +90,12 @@ func TestViews(t *testing.T) {
 	all.key("?")
 	all.wait(`document.getElementById("keys").open`)
 
-	// A broken regular expression is told, and nothing else breaks.
+	// The page reports a broken regular expression, and works on.
 	wrong := p.open("/app/camera?board=left&q=(&re=1", 1280, 720, "light")
 	wrong.wait(`document.getElementById("note").textContent.includes("q: error parsing regexp")`)
 }
 
-// TestHang: an app that hangs is shown with what it did meanwhile, and goes on being shown.
+// TestHang: an app that hangs shows as depleted, and its page links to the hang's report.
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -12,24 +12,24 @@ import (
 // Slots is how many slots a cluster has.
 const Slots = 16384
 
-// nodeTimeout is the silence after which nodes take a node for dead. A busy machine keeps a
-// process waiting for more than a second, and a master that a shorter time-out deposes by
-// mistake loses what its replica does not have yet.
+// nodeTimeout is the silence after which a node counts as dead. A busy machine keeps a
+// process waiting for more than a second. A shorter time-out would depose a living master,
+// and lose the writes that its replica does not have yet.
 const nodeTimeout = 4 * time.Second
 
-// busDistance is how far a node's cluster bus is above its port.
+// busDistance is the distance from a node's port to the port of its cluster bus.
 const busDistance = 10000
 
 // A Cluster is a Redis Cluster of servers of its own.
 type Cluster struct {
 	t        testing.TB
 	Masters  []*Server
-	Replicas []*Server // Replicas[i] is of Masters[i]; there are as many, or none
+	Replicas []*Server // Replicas[i] follows Masters[i]; as many as Masters, or none
 	ids      map[*Server]string
 }
 
-// StartCluster starts a cluster of n masters, which have equal shares of the
-// slots, and of a replica for each if replicas says so.
+// StartCluster starts a cluster of n masters with equal shares of the slots, and with
+// replicas one for each.
 func StartCluster(t testing.TB, n int, replicas bool, args ...string) *Cluster {
 	t.Helper()
 	return StartClusterTLS(t, nil, n, replicas, args...)
@@ -100,7 +100,7 @@ func (c *Cluster) wait() {
 	}
 }
 
-// do carries out a command whose answer is text, and fails the test if it fails.
+// do carries out a command whose answer is text. If that fails, the test does.
 func (s *Server) do(command string, args ...any) string {
 	s.t.Helper()
 	c := s.Dial(0)
@@ -112,7 +112,7 @@ func (s *Server) do(command string, args ...any) string {
 	return answer
 }
 
-// Slot is the slot of a key.
+// Slot returns the slot of a key.
 func (c *Cluster) Slot(key string) int {
 	c.t.Helper()
 	conn := c.Masters[0].Dial(0)
@@ -124,8 +124,7 @@ func (c *Cluster) Slot(key string) int {
 	return slot
 }
 
-// Owner is the master that has a slot, as it says itself. It waits for one while
-// none does.
+// Owner returns the master that claims a slot. It waits until there is one.
 func (c *Cluster) Owner(slot int) (owner *Server) {
 	c.t.Helper()
 	c.Masters[0].Wait(fmt.Sprint("an owner of slot ", slot), func() bool {
@@ -157,7 +156,7 @@ func (c *Cluster) tryOwner(slot int) *Server {
 	return nil
 }
 
-// tryText is the text that a command answers, empty if the server is away.
+// tryText returns the text that a command answers, empty if the server is away.
 func (s *Server) tryText(command string, args ...any) string {
 	c, err := redis.Dial("tcp", s.Addr(), s.options()...)
 	if err != nil {
@@ -168,15 +167,15 @@ func (s *Server) tryText(command string, args ...any) string {
 	return text
 }
 
-// Migrate lets two masters know that a slot is to move from one to the other.
+// Migrate announces to two masters that a slot moves from one to the other.
 func (c *Cluster) Migrate(slot int, from, to *Server) {
 	c.t.Helper()
 	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
 	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to])
 }
 
-// Move moves a slot with its keys from one master to another, as resharding does.
-// between, if it is not nil, is called when both know of it and no key has moved.
+// Move moves a slot with its keys from one master to another, as resharding does. It calls
+// between, unless that is nil, when both know of the move and no key has moved.
 func (c *Cluster) Move(slot int, from, to *Server, between func()) {
 	c.t.Helper()
 	c.Migrate(slot, from, to)
@@ -194,7 +193,7 @@ func (c *Cluster) Move(slot int, from, to *Server, between func()) {
 			break
 		}
 		for _, key := range keys {
-			// A node that was late to answer another is down for it, until it answers.
+			// A node counts another that answered late as down until it answers.
 			from.Wait("MIGRATE "+key, func() bool {
 				_, err := conn.Do("MIGRATE", "127.0.0.1", to.Port, key, 0, 20000)
 				if err != nil && !strings.Contains(err.Error(), "CLUSTERDOWN") {

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// A Cutter is a proxy before a server that cuts connections.
+// A Cutter is a proxy that cuts connections to a server.
 type Cutter struct {
 	Addr string
-	left atomic.Int64 // bytes of replies that still pass; then the connection is cut
+	left atomic.Int64 // left: bytes of replies that still pass before the cut
 	cuts atomic.Int64
 }
 
@@ -39,7 +39,7 @@ func StartCutter(t testing.TB, to string) *Cutter {
 			}
 			go func() {
 				io.Copy(server, client)
-				server.(*net.TCPConn).CloseWrite() // and the server goes on with what it has read
+				server.(*net.TCPConn).CloseWrite() // the server still carries out what it has read
 			}()
 			go c.replies(server, client)
 		}
@@ -66,9 +66,8 @@ func (c *Cutter) replies(server, client net.Conn) {
 	}
 }
 
-// After has the connection that replies come on cut when so many more bytes of them have
-// come.
+// After cuts a connection after so many more bytes of replies.
 func (c *Cutter) After(bytes int) { c.left.Store(int64(bytes)) }
 
-// Cuts is how many connections were cut.
+// Cuts returns how many connections were cut.
 func (c *Cutter) Cuts() int { return int(c.cuts.Load()) }

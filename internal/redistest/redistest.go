@@ -28,8 +28,8 @@ type Server struct {
 	Port int
 	Dir  string
 	args []string
-	file []string    // in place of args: a configuration file and what comes behind it
-	tls  *tls.Config // nil without TLS
+	file []string    // file: replaces args by a configuration file and further arguments
+	tls  *tls.Config // tls: nil without TLS
 	cmd  *exec.Cmd
 }
 
@@ -42,7 +42,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Prepare chooses a port for a server that is not there yet; Up starts it.
+// Prepare returns a Server with a port of its own; Up starts it.
 func Prepare(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, Port: FreePort(t), Dir: t.TempDir(), args: args}
@@ -50,14 +50,14 @@ func Prepare(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// FreePort reserves a port of the loopback address until the test ends. It is below those
-// that Linux gives to outgoing connections, and no other test process reserves it.
+// FreePort reserves a port of the loopback address until the test ends. It is below the ports
+// of outgoing connections on Linux, and no other test process gets it.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return freePort(t, 0)
 }
 
-// freePort is FreePort for a port whose neighbour at that distance is reserved, too.
+// freePort is FreePort, and also reserves the port at that distance.
 func freePort(t testing.TB, distance int) int {
 	t.Helper()
 	const first, end = 10000, 32000
@@ -71,8 +71,8 @@ func freePort(t testing.TB, distance int) int {
 	return 0
 }
 
-// reserve reserves a port until the test ends, by a socket without a file, and reports
-// whether it could.
+// reserve reserves a port until the test ends, by an abstract socket, and reports whether it
+// could.
 func reserve(t testing.TB, port int) bool {
 	mark, err := net.Listen("unix", fmt.Sprintf("@redistest-port-%d", port))
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Server) Up() {
 			_, err = c.Do("PING")
 			c.Close()
 			if err == nil || !strings.HasPrefix(err.Error(), "LOADING") {
-				return // an answer, be it that it wants a password
+				return // an answer, even if it asks for a password
 			}
 		}
 		if time.Now().After(until) {
@@ -127,8 +127,8 @@ func (s *Server) Up() {
 	}
 }
 
-// starts has commands started by a thread that lives as long as the process does:
-// Pdeathsig is about the thread.
+// starts runs functions on a thread that lives as long as the process: Pdeathsig is about
+// the starting thread.
 var starts = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
 	go func() {
@@ -160,7 +160,7 @@ func (s *Server) Down() {
 func (s *Server) Pause()  { s.cmd.Process.Signal(syscall.SIGSTOP) }
 func (s *Server) Resume() { s.cmd.Process.Signal(syscall.SIGCONT) }
 
-// options are what redis.Dial needs to reach the server.
+// options returns the options that redis.Dial needs to reach the server.
 func (s *Server) options() []redis.DialOption {
 	if s.tls == nil {
 		return nil
@@ -168,13 +168,13 @@ func (s *Server) options() []redis.DialOption {
 	return []redis.DialOption{redis.DialUseTLS(true), redis.DialTLSConfig(s.tls)}
 }
 
-// Addr is host:port.
+// Addr returns host:port.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
 
-// URL is the server's address as --redis takes it.
+// URL returns the server's address for --redis.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// Config is a configuration that reaches the server, but for TLS.
+// Config returns a configuration that reaches the server, without TLS.
 func (s *Server) Config() *config.Config {
 	c := config.Default()
 	c.Redis.Host, c.Redis.Port = "127.0.0.1", s.Port
@@ -198,10 +198,10 @@ type Entry struct {
 	Fields map[string]string
 }
 
-// Message is the entry's message.
+// Message returns the field message.
 func (e Entry) Message() string { return e.Fields["message"] }
 
-// Stream reads a whole stream of database 1.
+// Stream returns a whole stream of database 1.
 func (s *Server) Stream(key string) []Entry {
 	s.t.Helper()
 	c := s.Dial(1)
@@ -219,7 +219,7 @@ func (s *Server) Stream(key string) []Entry {
 	return entries
 }
 
-// Messages are the messages of a stream of database 1.
+// Messages returns the messages of a stream of database 1.
 func (s *Server) Messages(key string) []string {
 	s.t.Helper()
 	entries := s.Stream(key)

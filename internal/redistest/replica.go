@@ -11,8 +11,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// Eventually waits until done says true, two minutes at most. It leaves four fifths of the
-// time to what it waits for, however much done itself takes.
+// Eventually waits until done returns true, two minutes at most. It sleeps four times as
+// long as a call of done took, to leave the processors to the code under test.
 func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for until := time.Now().Add(2 * time.Minute); ; {
@@ -27,13 +27,13 @@ func Eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// Wait waits until done says true of the server.
+// Wait waits until done returns true.
 func (s *Server) Wait(what string, done func() bool) {
 	s.t.Helper()
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// Info is a section of INFO.
+// Info returns a section of INFO.
 func (s *Server) Info(section string) string {
 	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(time.Second))...)
 	if err != nil {
@@ -44,13 +44,13 @@ func (s *Server) Info(section string) string {
 	return text
 }
 
-// IsMaster says whether the server is there and says that it is a master.
+// IsMaster reports whether the server answers and is a master.
 func (s *Server) IsMaster() bool { return strings.Contains(s.Info("replication"), "role:master") }
 
-// HasReplica says whether a replica follows the server and has caught up.
+// HasReplica reports whether the server has a replica that has caught up.
 func (s *Server) HasReplica() bool { return strings.Contains(s.Info("replication"), "state=online") }
 
-// StartReplica starts a replica of master and waits until it has its data.
+// StartReplica starts a replica of master and waits until it has the data.
 func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	t.Helper()
 	s := Prepare(t, append([]string{"--replicaof", "127.0.0.1", fmt.Sprint(master.Port), "--repl-diskless-sync-delay", "0"}, args...)...)
@@ -59,9 +59,8 @@ func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	return s
 }
 
-// StartSentinels starts n sentinels that watch master, which has one replica,
-// under the name "mymaster". They take half a second to find that it is down.
-// Each line of more goes into their configuration.
+// StartSentinels starts n sentinels that watch master, which has one replica, under the
+// name "mymaster". more are further lines of their configuration.
 func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Server {
 	t.Helper()
 	var all []*Server
@@ -87,7 +86,7 @@ func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Serv
 	return all
 }
 
-// Addrs are the addresses of servers.
+// Addrs returns the addresses of servers.
 func Addrs(servers []*Server) (addrs []string) {
 	for _, s := range servers {
 		addrs = append(addrs, s.Addr())

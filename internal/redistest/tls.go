@@ -25,7 +25,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority of its own.
+// NewAuthority makes an authority with a new key.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, File: filepath.Join(t.TempDir(), "ca.pem")}
@@ -38,8 +38,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue writes a certificate for hosts, valid until then, and its key to two
-// files with that name. Issued again under a name it takes the old one's place.
+// Issue writes a certificate for hosts, valid until then, and its key to name.pem and
+// name.key. It replaces an earlier certificate of that name.
 func (a *Authority) Issue(name string, until time.Time, hosts ...string) (certFile, keyFile string) {
 	a.t.Helper()
 	cert := template(name, until)
@@ -90,8 +90,8 @@ func (a *Authority) write(file, kind string, der []byte, err error) {
 	}
 }
 
-// Args are the arguments of a server that speaks TLS only, on that port, and
-// shows a certificate for hosts. It wants certificates of clients if mutual.
+// Args returns the arguments of a server that speaks only TLS, on that port, with a
+// certificate for hosts. If mutual, clients must show certificates, too.
 func (a *Authority) Args(port string, mutual bool, until time.Time, hosts ...string) []string {
 	cert, key := a.Issue("server", until, hosts...)
 	clients := "no"
@@ -105,7 +105,7 @@ func (a *Authority) Args(port string, mutual bool, until time.Time, hosts ...str
 	}
 }
 
-// Client is the TLS configuration of a test's own connections.
+// Client returns the TLS configuration of a test's own connections.
 func (a *Authority) Client() *tls.Config {
 	cert, key := a.Issue("test-client", time.Now().Add(time.Hour))
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -117,11 +117,11 @@ func (a *Authority) Client() *tls.Config {
 	if err != nil || !pool.AppendCertsFromPEM(pem) {
 		a.t.Fatalf("the authority's certificate: %v", err)
 	}
-	// The name is for the code under test to check.
+	// Checking the name is left to the code under test.
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true}
 }
 
-// StartTLS starts a server that speaks TLS only; see Authority.Args.
+// StartTLS starts a server that speaks only TLS; see Authority.Args.
 func StartTLS(t testing.TB, a *Authority, mutual bool, until time.Time, hosts ...string) *Server {
 	t.Helper()
 	s := Prepare(t)

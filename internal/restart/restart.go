@@ -1,5 +1,5 @@
-// Package restart decides whether an app that has ended is started again, and when.
-// It starts nothing and waits for nothing itself.
+// Package restart decides whether an app that has ended is started again, and when. The
+// caller starts it and waits.
 package restart
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The policies: which ends of a run are followed by another one.
+// The policies: after which ends the app is started again.
 const (
 	Never     = "no"
 	OnFailure = "on-failure" // an exit status other than 0, a signal, or an app that could not be started
@@ -21,7 +21,7 @@ type Options struct {
 	Delay      time.Duration // before the first restart; doubles with each further one
 	MaxDelay   time.Duration
 	ResetAfter time.Duration // a run at least this long goes back to Delay
-	Limit      int           // restarts within Window; 0: as many as there are
+	Limit      int           // restarts within Window; 0: no limit
 	Window     time.Duration
 	// Random returns a number in [0, 1), for the jitter.
 	Random func() float64
@@ -44,25 +44,24 @@ func (s State) String() string { return [...]string{"running", "restarting", "en
 // An End is how a run ended.
 type End struct {
 	Exit int // the run's exit status; 125 to 127 if the app could not be started
-	// Stopped says that the end was asked for: no run follows.
+	// Stopped says that the end was requested: no run follows.
 	Stopped bool
-	// Wanted says that a run is to follow whatever the policy says, as after
-	// on_depleted = "restart".
+	// Wanted overrides the policy: a run is to follow, as with on_depleted = "restart".
 	Wanted bool
 }
 
-// A Verdict is what follows the end of a run.
+// A Verdict is the decision after the end of a run.
 type Verdict struct {
-	Again bool
-	Delay time.Duration // from the end to the next start, if Again
-	Times int           // how many restarts there are within Span, this one too, if Again
-	Span  time.Duration // since the first of them
-	// GaveUp says that only the limit forbids another run. Times and Span are of the
+	Again bool          // start the app again
+	Delay time.Duration // with Again: from the end to the next start
+	Times int           // with Again: restarts within Span, including this one
+	Span  time.Duration // since the first of these restarts
+	// GaveUp says that only the limit forbids another run. Times and Span then count the
 	// restarts that reached it.
 	GaveUp bool
 }
 
-// String returns the verdict for :status, "" if there is nothing to say.
+// String returns the verdict for :status, "" for an end without a restart.
 func (v Verdict) String() string {
 	switch {
 	case v.GaveUp:
@@ -75,11 +74,11 @@ func (v Verdict) String() string {
 	return ""
 }
 
-// A Summary is what others may know of a Machine.
+// A Summary is the public state of a Machine.
 type Summary struct {
 	State    State
 	Restarts int // starts after the first
-	LastExit int // exit status of the last run that has ended; 0 before there is one
+	LastExit int // exit status of the last run that has ended; 0: none has
 }
 
 // mostRemembered bounds the restarts that count for Limit and Verdict.Times.
@@ -88,24 +87,24 @@ const mostRemembered = 1000
 // MostLimit is the highest Limit that a Machine can obey.
 const MostLimit = mostRemembered
 
-// A Machine follows one app through its runs. One goroutine drives it, by Started,
-// Ended and Stop; Summary may be called from any.
+// A Machine follows one app through its runs. One goroutine calls Started, Ended and Stop;
+// any may call Summary.
 type Machine struct {
 	opts Options
 
-	began  time.Time     // the run
-	delay  time.Duration // before the next restart, without jitter
-	recent []time.Time   // restarts within the window, oldest first
+	began  time.Time     // began: start of the run
+	delay  time.Duration // delay: before the next restart, without jitter
+	recent []time.Time   // recent: restarts within the window, oldest first
 
 	mu      sync.Mutex
 	summary Summary
-	started bool // at least once
+	started bool // started: at least one run has begun
 }
 
 // New returns a Machine whose app is about to be started.
 func New(opts Options) *Machine { return &Machine{opts: opts, delay: opts.Delay} }
 
-// Started notes that a run begins at the instant now.
+// Started records that a run begins at the instant now.
 func (m *Machine) Started(now time.Time) {
 	m.began = now
 	m.mu.Lock()
@@ -152,27 +151,27 @@ func (m *Machine) decide(now time.Time, end End) (v Verdict) {
 	return v
 }
 
-// jittered takes up to a quarter off a delay, so that apps that fail together do not
-// start together each time.
+// jittered shortens a delay by up to a quarter, so that apps that fail together do not
+// restart together each time.
 func (m *Machine) jittered(d time.Duration) time.Duration {
 	return d - time.Duration(m.opts.Random()*float64(d)/4)
 }
 
-// Stop notes that the end was asked for: no run follows.
+// Stop records that the end was requested: no run follows.
 func (m *Machine) Stop() {
 	m.mu.Lock()
 	m.summary.State = Ended
 	m.mu.Unlock()
 }
 
-// Summary returns where the app is now.
+// Summary returns the state now.
 func (m *Machine) Summary() Summary {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.summary
 }
 
-// roughly returns d with no more digits than matter.
+// roughly returns d rounded to few digits.
 func roughly(d time.Duration) string {
 	unit := time.Millisecond
 	switch {

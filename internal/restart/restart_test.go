@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// options are the defaults with a policy, without jitter.
+// options returns the defaults with a policy, without jitter.
 func options(policy string) Options {
 	return Options{
 		Policy: policy, Delay: time.Second, MaxDelay: time.Minute, ResetAfter: time.Minute, Window: 10 * time.Minute,
@@ -16,7 +16,7 @@ func options(policy string) Options {
 	}
 }
 
-// lives has a run begin, last for d and end.
+// lives begins a run, lets it last for d and ends it.
 func lives(m *Machine, d time.Duration, end End) Verdict {
 	m.Started(time.Now())
 	time.Sleep(d)
@@ -59,8 +59,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestBackOff has an app end at once, again and again: the delay doubles up to its most,
-// and begins anew after a run that was long enough.
+// TestBackOff has an app end at once, again and again: the delay doubles up to MaxDelay, and
+// goes back to Delay after a run that was long enough.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// TestLimit has the limit count the restarts of the window only.
+// TestLimit: the limit counts only the restarts of the window.
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestLimit(t *testing.T) {
 				t.Fatalf("%+v", v)
 			}
 		}
-		// The first restart was 4 minutes ago; in 6 more it does not count any longer.
+		// The first restart was 4 minutes ago; after 6 more it no longer counts.
 		if v := lives(m, 6*time.Minute, End{Exit: 3}); !v.Again || v.Times != 3 || v.Span != 8*time.Minute {
 			t.Fatalf("%+v", v)
 		}
@@ -136,7 +136,7 @@ func TestLimit(t *testing.T) {
 	})
 }
 
-// TestWantedIsBounded has a pool that wants restarts obey the limit and the delay, too.
+// TestWantedIsBounded: a restart that a pool wants also obeys the limit and the delay.
 func TestWantedIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestWantedIsBounded(t *testing.T) {
 	})
 }
 
-// TestStorm has the memory stay bounded, and what is told stay true.
+// TestStorm restarts 5,000 times: memory stays bounded, and the numbers stay true.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

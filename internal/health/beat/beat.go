@@ -1,8 +1,8 @@
-// Package beat is the table of where a pool's heartbeats come from: what `beat` may say,
-// how that is checked, and what asks for it.
+// Package beat is the table of the sources of heartbeats: what `beat` may name, how that is
+// checked, and the probe, if the source has one.
 //
-// A new source is a row of the table and a file. A source that asks has a probe; one that
-// hears calls Keeper.Heard for each heartbeat.
+// A new source is a row of the table and a file. A source either has a probe, which asks,
+// or it hears: then it calls Keeper.Heard for each heartbeat.
 package beat
 
 import (
@@ -14,17 +14,16 @@ import (
 const (
 	Marker = "marker" // {{__healthpool__<category>_beats}} in the output
 	Notify = "notify" // sd_notify
-	Output = "output" // any line, or what comes without a line end
+	Output = "output" // any line, or output without a line end
 )
 
 // A Probe asks a target once: nil is a heartbeat.
 type Probe func(ctx context.Context, target string, app App) error
 
-// App is what a probe needs of the app.
+// App has what a probe needs.
 type App struct {
-	// Exec runs a command and returns nil if it ends with exit status 0. When Exec
-	// returns, which is soon after ctx is done, the command has ended, and all that it
-	// started.
+	// Exec runs a command and returns nil if it ends with exit status 0. It returns soon
+	// after ctx is done. By then the command and all processes that it started have ended.
 	Exec func(ctx context.Context, command []string) error
 	// CAFile and Insecure are the pool's, for https.
 	CAFile   string
@@ -33,9 +32,9 @@ type App struct {
 
 // sources are in the order in which a message and the reference list them.
 var sources = []struct {
-	name    string // the whole of it, or a prefix if there is a probe
-	form    string // how it is written
-	meaning string // what is a heartbeat
+	name    string // name: the whole source, or its prefix if there is a probe
+	form    string // form: how users write it
+	meaning string // meaning: what counts as a heartbeat
 	valid   func(target string) bool
 	probe   Probe
 }{
@@ -48,7 +47,7 @@ var sources = []struct {
 	{"exec:", "exec:COMMAND", "exit status 0; words as in a shell, quotes too, but no shell", validExec, probeExec},
 }
 
-// Valid says whether s names a source.
+// Valid reports whether s names a source.
 func Valid(s string) bool {
 	for _, source := range sources {
 		if source.probe == nil && s == source.name || source.probe != nil && strings.HasPrefix(s, source.name) && source.valid(s) {
@@ -58,7 +57,7 @@ func Valid(s string) bool {
 	return false
 }
 
-// ProbeOf returns what asks a source that is valid, nil for one that hears.
+// ProbeOf returns the probe of a valid source, nil for one that hears.
 func ProbeOf(s string) Probe {
 	for _, source := range sources {
 		if source.probe != nil && strings.HasPrefix(s, source.name) {
@@ -68,17 +67,17 @@ func ProbeOf(s string) Probe {
 	return nil
 }
 
-// Callable says whether something may be told to s: a command or a URL of HTTP.
+// Callable reports whether a hook can call s: a command or an HTTP URL.
 func Callable(s string) bool {
 	return Valid(s) && (strings.HasPrefix(s, "exec:") || IsHTTP(s))
 }
 
-// IsHTTP says whether s is an http or https URL.
+// IsHTTP reports whether s is an http or https URL.
 func IsHTTP(s string) bool {
 	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
 }
 
-// Words are the names of the sources that are a word.
+// Words returns the names of the sources that hear, which are words.
 func Words() (words []string) {
 	for _, source := range sources {
 		if source.probe == nil {
@@ -88,7 +87,7 @@ func Words() (words []string) {
 	return words
 }
 
-// Forms lists how sources are written: "a, b or c".
+// Forms lists the forms of the sources: "a, b or c".
 func Forms() string {
 	text := ""
 	for i, source := range sources {

@@ -25,7 +25,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestTable: every row has what its kind needs, and its form leads to it.
+// TestTable: every row has the functions that its kind needs, and its form selects it.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/health.md")
@@ -34,13 +34,13 @@ func TestTable(t *testing.T) {
 	}
 	for _, s := range sources {
 		if (s.valid == nil) != (s.probe == nil) || s.meaning == "" || !strings.HasPrefix(s.form, s.name) {
-			t.Errorf("%s: the row is not whole", s.name)
+			t.Errorf("%s: the row is incomplete", s.name)
 		}
 		if !strings.Contains(Forms(), s.form) || !strings.Contains(Reference(), "`"+s.form+"` ("+s.meaning+")") {
-			t.Errorf("%s is not told of", s.form)
+			t.Errorf("Forms or Reference lacks %s", s.form)
 		}
 		if !strings.Contains(string(page), "`\""+s.name) {
-			t.Errorf("docs/health.md does not tell of %s", s.form)
+			t.Errorf("docs/health.md lacks %s", s.form)
 		}
 	}
 }

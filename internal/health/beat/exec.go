@@ -39,27 +39,27 @@ func ShellSign(source string) string {
 	return sign
 }
 
-// shells are programs that read the signs themselves.
+// shells are programs that obey the signs themselves.
 var shells = []string{"sh", "ash", "bash", "dash", "zsh", "ksh", "busybox", "fish"}
 
 // words splits a command line into words by blanks, quotes and backslashes, as a shell
-// would: '…' is as it stands, in "…" and outside a backslash
-// takes the next character as it is. There are no variables and no patterns: sign is the
-// first character that would begin one in a shell, or stand for another of its operators.
+// would: '…' is literal; in "…" and outside quotes a backslash makes the next character
+// literal. There are no variables, patterns or operators: sign is the first character that
+// would begin one in a shell.
 func words(line string) (all []string, sign string, err error) {
 	var (
-		word  strings.Builder
-		in    bool // in a word, which may be empty: ''
-		quote rune // the quotes we are in, or 0
-		taken bool // behind a backslash
+		word    strings.Builder
+		in      bool // in: inside a word, which may be empty: ''
+		quote   rune // quote: the quotes that are open, or 0
+		escaped bool // escaped: a backslash came before
 	)
 	for _, c := range line {
 		switch {
-		case taken:
+		case escaped:
 			word.WriteRune(c)
-			taken = false
+			escaped = false
 		case c == '\\' && quote != '\'':
-			taken, in = true, true
+			escaped, in = true, true
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == '\'' || c == '"'):
@@ -80,8 +80,8 @@ func words(line string) (all []string, sign string, err error) {
 			in = true
 		}
 	}
-	if quote != 0 || taken {
-		return nil, "", errors.New("a quote or a backslash has nothing to end it")
+	if quote != 0 || escaped {
+		return nil, "", errors.New("a quote is not closed, or a backslash ends the command")
 	}
 	if in {
 		all = append(all, word.String())

@@ -33,8 +33,8 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestShellSign: what only a shell would obey is named, unless one is there or quotes
-// keep it from meaning anything.
+// TestShellSign: signs that only a shell obeys are found, unless the command is a shell or
+// quotes protect them.
 func TestShellSign(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{

@@ -17,15 +17,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/address"
 )
 
-// validHTTP says whether target can be asked over HTTP. It must not hold a password: the
-// beats of a pool are shown as they are.
+// validHTTP reports whether target can be asked over HTTP. It must not hold a password:
+// wrapp shows the beats of a pool as they are.
 func validHTTP(target string) bool {
 	u, err := url.Parse(target)
 	return err == nil && u.User == nil && address.IsHost(u.Hostname()) && (u.Port() == "" || address.IsPort(u.Port()))
 }
 
-// longestStatus is how much of an answer is looked at for its status line, in
-// bytes.
+// longestStatus is how much of an answer may be read to find its status line, in bytes.
 const longestStatus = 4 << 10
 
 // probeHTTP succeeds when a GET is answered with a status from 200 to 399; it
@@ -50,7 +49,7 @@ func Post(ctx context.Context, target string, text []byte) error {
 }
 
 // exchange sends a request and returns the status of the answer. It speaks HTTP/1.1 (RFC
-// 9112) up to the status line: package net/http would add 1.1 MB to the binary for it.
+// 9112) up to the status line itself: package net/http would add 1.1 MB to the binary.
 func exchange(ctx context.Context, target string, app App, method, header string, body []byte) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -89,7 +88,7 @@ func exchange(ctx context.Context, target string, app App, method, header string
 	}
 }
 
-// tls returns how to speak TLS with a host. The authorities are read anew each time.
+// tls returns the TLS configuration for a host. It reads CAFile anew each time.
 func (a *App) tls(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, InsecureSkipVerify: a.Insecure}
 	if a.CAFile == "" || a.Insecure {
@@ -106,8 +105,8 @@ func (a *App) tls(host string) (*tls.Config, error) {
 	return c, nil
 }
 
-// statusOf reads the head of one response and returns its status code. The head
-// of a final response is read no further than its first line.
+// statusOf reads the head of one response and returns its status code. Of a final
+// response it reads only the first line.
 func statusOf(answer *bufio.Reader) (int, error) {
 	line, err := answer.ReadSlice('\n')
 	if err != nil {

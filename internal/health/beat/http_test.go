@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// TestHTTPS asks a server of which the certificate is known, and names it otherwise. No
-// other test of the package may look at a certificate before it: the known ones are read
+// TestHTTPS asks a server with a trusted certificate, also under a wrong name. No other
+// test of the package may check a certificate before it: the system's authorities are read
 // once.
 func TestHTTPS(t *testing.T) {
 	over := make(chan struct{})
@@ -57,7 +57,7 @@ func TestHTTPS(t *testing.T) {
 			t.Errorf("%s: %v, want %q", target, err, want)
 		}
 	}
-	// An authority of the pool's own; any certificate; and neither.
+	// With the pool's own authority; with any certificate; with neither.
 	t.Setenv("SSL_CERT_FILE", "/dev/null")
 	other := httptest.NewUnstartedServer(http.NotFoundHandler())
 	other.TLS = &tls.Config{Certificates: []tls.Certificate{ownCertificate(t)}}
@@ -90,7 +90,7 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// ownCertificate makes a certificate for 127.0.0.1 that no other certificate has signed.
+// ownCertificate makes a self-signed certificate for 127.0.0.1.
 func ownCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)

@@ -1,10 +1,10 @@
-// The panel's only script: it shows what server-sent events bring, and takes keys and
-// filters. Text of the log goes into text nodes only.
+// The panel's only script: it shows server-sent events, and handles keys and filters. Text
+// of the log goes into text nodes only.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const page = document.body.dataset.page;
-// HTML comes from the panel's own templates, which escape what they show.
+// HTML comes only from the panel's own templates, which escape all text.
 const ours = window.trustedTypes ? trustedTypes.createPolicy("panel", { createHTML: (s) => s }) : { createHTML: (s) => s };
 
 function make(name, cls, text) {
@@ -20,7 +20,7 @@ function fragment(html) {
   return t.content;
 }
 
-// Times: the server says UTC, the reader sees the zone of the browser.
+// Times: the server sends UTC, the page shows the zone of the browser.
 const two = (n) => String(n).padStart(2, "0");
 const day = (d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
 const clock = (d) => `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
@@ -43,7 +43,7 @@ function localise(root) {
   }
 }
 
-// A connection that closes while nobody looks at the tab and comes back by itself.
+// connect keeps a connection that closes while the tab is hidden, and reconnects by itself.
 function connect(url, handlers) {
   let source = null, timer = 0, over = false;
   const say = (cls, text) => { $("live").className = "live " + cls; $("live").textContent = text; };
@@ -69,7 +69,7 @@ function connect(url, handlers) {
   return { close() { over = true; close(); } };
 }
 
-// Rows that j and k go through.
+// Rows that j and k select.
 let chosen = null;
 const rowsOf = { overview: "#rows > tr:not([hidden])", app: "#lines > li", crashes: "[data-row]" };
 
@@ -85,15 +85,15 @@ function choose(step) {
   chosen.scrollIntoView({ block: "nearest" });
 }
 
-// The theme: the system's, until a person says otherwise.
+// The theme: the system's, until the user chooses one.
 function theme(set) {
   const root = document.documentElement;
   if (set) {
-    try { localStorage.setItem("theme", set); } catch { /* it lasts for this page then */ }
+    try { localStorage.setItem("theme", set); } catch { /* no storage: it lasts for this page */ }
     root.dataset.theme = set;
     return;
   }
-  try { if (localStorage.getItem("theme")) root.dataset.theme = localStorage.getItem("theme"); } catch { /* none is kept */ }
+  try { if (localStorage.getItem("theme")) root.dataset.theme = localStorage.getItem("theme"); } catch { /* no storage */ }
 }
 function otherTheme() {
   const dark = document.documentElement.dataset.theme
@@ -151,11 +151,11 @@ function overview() {
   });
 }
 
-// An app: its head, and its log.
+// The page of an app: its head, and its log.
 function app() {
   const form = $("query"), list = $("lines"), log = $("log"), base = location.pathname;
   const names = ["q", "re", "level", "stream", "run", "since", "until", "at"];
-  const most = 1000, mostScrolled = 5000; // lines that are kept: at the end, and scrolled up
+  const most = 1000, mostScrolled = 5000; // most lines on the page: at its end, and scrolled up
   let params = new URLSearchParams(location.search);
   let before = "", after = "", loading = false, paused = false, live = null, held = [], heldMore = 0, generation = 0;
 
@@ -169,7 +169,7 @@ function app() {
   };
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 30;
   const toEnd = () => { log.scrollTop = log.scrollHeight; };
-  const note = (text) => { $("note").hidden = !text; $("note").textContent = text || ""; };
+  const notice = (text) => { $("note").hidden = !text; $("note").textContent = text || ""; };
 
   async function read(more) {
     const answer = await fetch("/api/v1/apps/" + encodeURIComponent(form.dataset.app) + "/log?" + query(more));
@@ -194,7 +194,7 @@ function app() {
         try {
           const all = await read({ at: l.id, whole: "1", q: "", level: "", stream: "", run: "", since: "", until: "" });
           if (all.lines.length) text.textContent = all.lines[0].text;
-        } catch (e) { note(e.message); }
+        } catch (e) { notice(e.message); }
       });
       text.append(whole);
     }
@@ -274,7 +274,7 @@ function app() {
     try {
       const first = await read(params.get("at") ? { n: "100" } : {});
       if (mine !== generation) return;
-      note("");
+      notice("");
       list.replaceChildren(batch(first.lines));
       before = first.before || "";
       after = first.after || "";
@@ -288,7 +288,7 @@ function app() {
       }
     } catch (e) {
       if (mine !== generation) return;
-      note(e.message);
+      notice(e.message);
       list.replaceChildren();
       before = after = "";
     }
@@ -321,7 +321,7 @@ function app() {
       list.prepend(batch(more.lines));
       before = more.before || "";
       log.scrollTop = top + log.scrollHeight - height;
-    } catch (e) { note(e.message); }
+    } catch (e) { notice(e.message); }
     loading = false;
     empty();
   }
@@ -353,7 +353,7 @@ function app() {
       await navigator.clipboard.writeText(shown());
       $("copy").textContent = "Copied";
       setTimeout(() => { $("copy").textContent = "Copy"; }, 1500);
-    } catch { note("This browser copies over TLS or from localhost only; Download works."); }
+    } catch { notice("This browser copies over TLS or from localhost only; Download works."); }
   });
   $("save").addEventListener("click", () => {
     const a = make("a");

@@ -19,7 +19,7 @@ import (
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
-// TestAssess says how an app is by its hashes and its newest marker.
+// TestAssess checks an app's state by its hashes and its newest marker.
 func TestAssess(t *testing.T) {
 	t.Parallel()
 	begun := func(ago time.Duration) *marker {
@@ -61,8 +61,8 @@ func TestAssess(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			a := assess("app", row.runs, row.m, nil, row.here, noon)
-			if a.Told() != row.want {
-				t.Errorf("%s, want %s", a.Told(), row.want)
+			if a.Summary() != row.want {
+				t.Errorf("%s, want %s", a.Summary(), row.want)
 			}
 			if row.since >= 0 && !a.Since.Equal(noon.Add(-row.since)) {
 				t.Errorf("since %v, want %v ago", a.Since, row.since)
@@ -74,7 +74,7 @@ func TestAssess(t *testing.T) {
 	}
 }
 
-// TestRunFields: what is written is what is read.
+// TestRunFields: ParseRun returns the Run whose fields were written.
 func TestRunFields(t *testing.T) {
 	t.Parallel()
 	want := Run{
@@ -99,8 +99,8 @@ func TestRunFields(t *testing.T) {
 	}
 }
 
-// looked looks over connections of its own.
-func looked(t *testing.T, r *config.Redis) []App {
+// readApps calls Read over connections of its own.
+func readApps(t *testing.T, r *config.Redis) []App {
 	t.Helper()
 	var clients [2]*redisconn.Client
 	for i, db := range []int{r.LogsDB, r.ValuesDB} {
@@ -111,7 +111,7 @@ func looked(t *testing.T, r *config.Redis) []App {
 		defer client.Close()
 		clients[i] = client
 	}
-	apps, err := Look(context.Background(), clients[0], clients[1])
+	apps, err := Read(context.Background(), clients[0], clients[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func fill(t *testing.T, logs, values doer) {
 	}
 	now := time.Now()
 	id := func(ago time.Duration) string { return fmt.Sprint(now.Add(-ago).UnixMilli()) }
-	// A marker that is far behind, of a wrapp that is gone.
+	// A wrapp that is gone; its marker is far back.
 	do(logs, "XADD", "logs:app:gone:status", id(2*time.Hour), "message", "{{__NEW_RUN_2026-11-29_10-00-00}}", "host", "h", "boot", "b")
 	for i := range 3 * statusPage {
 		do(logs, "XADD", "logs:app:gone:status", id(time.Hour-time.Duration(i)*time.Second), "message", "{{__NEW_RUN_nonsense}}")
@@ -160,19 +160,19 @@ func check(t *testing.T, apps []App) {
 		t.Fatalf("%+v", apps)
 	}
 	gone, lives := apps[0], apps[1]
-	if gone.Told() != "killed: lease gone" || gone.Errors != 10 || gone.Crash == nil || gone.Crash.What != "Go: panic: x" || gone.Crash.Frame != "main.f" {
+	if gone.Summary() != "killed: lease gone" || gone.Errors != 10 || gone.Crash == nil || gone.Crash.What != "Go: panic: x" || gone.Crash.Frame != "main.f" {
 		t.Errorf("%+v, %+v", gone, gone.Crash)
 	}
-	if lives.Told() != "running (2 instances)" || lives.Waiting != 18 || lives.Pool == nil || lives.Pool.Category != "bad" || time.Since(lives.Since) < 90*time.Minute {
+	if lives.Summary() != "running (2 instances)" || lives.Waiting != 18 || lives.Pool == nil || lives.Pool.Category != "bad" || time.Since(lives.Since) < 90*time.Minute {
 		t.Errorf("%+v", lives)
 	}
 }
 
-func TestLook(t *testing.T) {
+func TestRead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	fill(t, s.Dial(1), s.Dial(2))
-	apps := looked(t, &s.Config().Redis)
+	apps := readApps(t, &s.Config().Redis)
 	check(t, apps)
 
 	var text bytes.Buffer
@@ -186,8 +186,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestLookInCluster has the keys on several servers.
-func TestLookInCluster(t *testing.T) {
+// TestReadInCluster has the keys on several servers.
+func TestReadInCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, false)
 	r := config.Default().Redis
@@ -195,7 +195,7 @@ func TestLookInCluster(t *testing.T) {
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
 	c := inCluster{t, cluster}
 	fill(t, c, c)
-	check(t, looked(t, &r))
+	check(t, readApps(t, &r))
 }
 
 // inCluster sends each command to the owner of its key, which is its first argument.
@@ -208,7 +208,7 @@ func (c inCluster) Do(command string, args ...any) (any, error) {
 	return c.c.Owner(c.c.Slot(fmt.Sprint(args[0]))).Dial(0).Do(command, args...)
 }
 
-// TestPromlint applies the rules of `promtool check metrics`, to names that are none, too.
+// TestPromlint applies the rules of `promtool check metrics` to names that need escaping.
 func TestPromlint(t *testing.T) {
 	t.Parallel()
 	apps := []App{

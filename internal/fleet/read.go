@@ -19,21 +19,21 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// An App is an app as Redis knows it now.
+// An App is the state of an app as read from Redis.
 type App struct {
 	Name     string
 	State    State
 	Exit     int       // of State Ended
-	Since    time.Time // since when it runs, or when it ended, or was last heard of; zero: not known
-	Runs     []Run     // of the wrapps that live
+	Since    time.Time // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
+	Runs     []Run     // one for each living wrapp
 	Restarts int
-	Pool     *health.Reading // the one with the least health, as a share of its cap; nil: none
+	Pool     *health.Reading // the pool with the least health as a share of its cap; nil: none
 	Errors   int             // entries on :error in the last ErrorSpan, mostErrors at most
-	Crash    *Crash          // the last one; nil: none is known
+	Crash    *Crash          // the last one; nil: not known
 	Waiting  int             // entries that wait for Redis
-	Before   string          // how the run before this one ended, where it had no end marker; see LostKilled
+	Before   string          // how the previous run ended without an end marker; see LostKilled
 	Down     bool            // of State IsKilled: this machine was started anew since
-	Lags     []Lag           // of the cursors that were asked for
+	Lags     []Lag           // added by AddLags
 }
 
 // A Lag is how many entries of an app's streams are behind a cursor of `wrapp logs`; -1: not
@@ -49,40 +49,40 @@ type Crash struct {
 	Signature, What, Frame string
 }
 
-// A State is how an app is.
+// A State is the state of an app.
 type State int
 
-// The states of an app. One of which wrapp does not say how it is, because it is an older
-// one or Redis does not take it, is Unknown.
+// The states of an app. An app is unknown if its wrapp is too old to publish a state, or
+// Redis refuses it.
 const (
 	IsUnknown State = iota
 	IsRunning
 	IsRestarting
 	IsEnding
 	IsEnded
-	IsKilled // there is neither a lease nor an end
+	IsKilled // the run has neither a lease nor an end marker
 )
 
 var stateNames = [...]string{"unknown", Running, Restarting, Ending, "ended", "killed"}
 
 func (s State) String() string { return stateNames[s] }
 
-// ErrorSpan is how long errors count.
+// ErrorSpan is how long errors count for App.Errors.
 const ErrorSpan = 10 * time.Minute
 
 const (
 	mostErrors = 1000
-	statusPage = 50   // entries of :status that are read at once, in search of a marker
-	statusMost = 1000 // that are read at most
-	appsAtOnce = 16   // a report may have 256 KiB
+	statusPage = 50   // statusPage: entries of :status read at once, in search of a marker
+	statusMost = 1000 // statusMost: entries of :status read in all
+	appsAtOnce = 16   // appsAtOnce: bounds memory, since a report may have 256 KiB
 
-	// silence is how long after its beginning a run may have no lease.
+	// silence is how long a run may last before it has a lease.
 	silence = 5 * time.Second
 )
 
-// Look reads how every app is, sorted by name. logs and values are connections to the
+// Read returns every app, sorted by name. logs and values are connections to the
 // databases of logs and values.
-func Look(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
+func Read(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 	runs, err := readRuns(ctx, values)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func Look(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 	}
 	var apps []App
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(names)), appsAtOnce) {
-		more, err := look(ctx, logs, some, runs, pools)
+		more, err := readStreams(ctx, logs, some, runs, pools)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func Look(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 	return apps, nil
 }
 
-// AddLags adds to each app how far a cursor is behind.
+// AddLags adds to each app its lag behind a cursor.
 func AddLags(ctx context.Context, logs *redisconn.Client, apps []App, cursor string, places *journal.Places) error {
 	for some := range slices.Chunk(apps, appsAtOnce) {
 		names := make([]string, len(some))
@@ -131,7 +131,7 @@ func AddLags(ctx context.Context, logs *redisconn.Client, apps []App, cursor str
 	return nil
 }
 
-// readRuns reads the hashes there are, by the app's name.
+// readRuns returns all runs that have a hash, by the app's name.
 func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, error) {
 	keys := make(map[string]bool)
 	if err := client.Scan(ctx, runPrefix+"*", func(key string) { keys[key] = true }); err != nil {
@@ -148,14 +148,14 @@ func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, 
 		if err != nil && redisconn.Reply(err) == "" || redisconn.Denied(redisconn.Reply(err)) {
 			return nil, fmt.Errorf("read %s: %w", sorted[i], err)
 		}
-		if r, ok := ParseRun(sorted[i], fields); ok { // it may have gone meanwhile, or hold something else
+		if r, ok := ParseRun(sorted[i], fields); ok { // the key may be gone by now, or hold something else
 			runs[r.Name] = append(runs[r.Name], r)
 		}
 	}
 	return runs, nil
 }
 
-// worstPools returns the pool of each service that has the least health.
+// worstPools returns of each service the pool with the least health.
 func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
 	pairs, err := health.All(ctx, client)
 	if err != nil {
@@ -175,7 +175,7 @@ func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*heal
 	return worst, nil
 }
 
-// share is a pool's health as a share of its cap; 0 where it has no lease.
+// share returns a pool's health as a share of its cap; 0 without a lease.
 func share(r *health.Reading) float64 {
 	level, _ := r.Get("health")
 	most, ok := r.Get("cap")
@@ -185,8 +185,8 @@ func share(r *health.Reading) float64 {
 	return float64(level) / float64(most)
 }
 
-// look reads the streams of apps.
-func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
+// readStreams reads the streams of apps and assesses them.
+func readStreams(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
 	now := time.Now()
 	const each = 3
 	reads := make([]rueidis.Completed, 0, each*len(names))
@@ -222,7 +222,8 @@ func look(ctx context.Context, logs *redisconn.Client, names []string, runs map[
 	return apps, nil
 }
 
-// newestMarker returns the newest run marker: from the page, or from the pages behind it.
+// newestMarker returns the newest run marker, from the newest page of :status or from older
+// ones; nil without any.
 func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page []rueidis.XRangeEntry) (*marker, error) {
 	m := new(marker)
 	for n := 0; ; {
@@ -247,15 +248,15 @@ func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page
 	}
 }
 
-// here has the name and the boot ID of this host.
+// here returns a Run with the name and the boot ID of this host.
 var here = sync.OnceValue(func() Run { return Run{Host: HostName(), Boot: BootID()} })
 
-// A Newest is what the entries of an app's :status say of its newest run, for a reader that
-// takes them as they come. The zero Newest knows of no run.
+// A Newest follows an app's newest run, for a reader that gets the entries of :status as
+// they come. The zero Newest knows of no run.
 type Newest struct{ marker *marker }
 
-// Take takes the next newer entry.
-func (n *Newest) Take(e rueidis.XRangeEntry) {
+// Add adds the next newer entry.
+func (n *Newest) Add(e rueidis.XRangeEntry) {
 	m := new(marker)
 	switch {
 	case m.read(e):
@@ -266,8 +267,8 @@ func (n *Newest) Take(e rueidis.XRangeEntry) {
 	}
 }
 
-// Key returns the key of the newest run's hash; empty if that run has ended, or is of an older
-// wrapp.
+// Key returns the key of the newest run's hash; empty if that run has ended or belongs to an
+// older wrapp.
 func (n *Newest) Key(name string) string {
 	if n.marker == nil || !n.marker.begins || n.marker.host == "" {
 		return ""
@@ -275,18 +276,18 @@ func (n *Newest) Key(name string) string {
 	return RunKey(name, InstanceOf(n.marker.host))
 }
 
-// Assess says how the app is that has these hashes, its pools left aside.
+// Assess returns the app's state from the hashes of its runs, without its pools.
 func (n *Newest) Assess(name string, runs []Run, now time.Time) App {
 	return assess(name, runs, n.marker, nil, here(), now)
 }
 
-// assess says how an app is. m is nil if there is no marker. here has the host and boot ID of
-// who asks.
+// assess returns the state of an app. m is nil without a marker. here has the host and boot
+// ID of this machine.
 func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, now time.Time) App {
 	a := App{Name: name, Pool: pool}
 	for _, r := range runs {
 		if r.State == Ending && m != nil && !m.begins && !m.at.Before(r.Started) {
-			continue // it has ended, and its lease lasts on for a moment
+			continue // the run has ended; its lease has not run out yet
 		}
 		a.Runs = append(a.Runs, r)
 		a.Restarts += r.Restarts
