@@ -30,7 +30,7 @@ func TestNoAllocations(t *testing.T) {
 		add.End()
 		for {
 			b.reset()
-			if o.q.take(&b, 0); b.records == 0 {
+			if o.q.nextBatch(&b, 0); b.records == 0 {
 				return
 			}
 			b.finish()

@@ -82,9 +82,9 @@ func (o *Outbox) lastWords() (closed bool) {
 	if !q.drained() {
 		return false
 	}
-	q.tellEpisode()
+	q.reportEpisode()
 	for stream := range logstream.Count {
-		q.tellRefused(stream)
+		q.reportRefused(stream)
 	}
 	q.closed = q.drained()
 	q.signal()
@@ -108,10 +108,10 @@ func (o *Outbox) Refused() (all, aside int) {
 // returns how many it could not keep.
 func (o *Outbox) putAway(n int) (lost int) {
 	if n > 0 {
-		lost = o.keep()
+		lost = o.spoolUndelivered()
 	}
 	close(o.stop)
-	o.keepers.Wait()
+	o.workers.Wait()
 	store := o.q.spool()
 	if store == nil {
 		return lost
@@ -124,16 +124,16 @@ func (o *Outbox) putAway(n int) (lost int) {
 		o.q.mu.Unlock()
 		o.spillOnce() // removes what is not needed any more
 	}
-	o.noteSoon()
+	o.tryWriteJournal()
 	if err := store.Close(); err != nil {
 		o.opts.Log.Warn("close the spool", "error", err)
 	}
 	return lost
 }
 
-// keep writes everything that was not delivered to the spool and makes it
+// spoolUndelivered writes everything that was not delivered to the spool and makes it
 // durable. It returns how many entries it could not write.
-func (o *Outbox) keep() (lost int) {
+func (o *Outbox) spoolUndelivered() (lost int) {
 	q := o.q
 	store := q.spool()
 	if store == nil {
@@ -169,7 +169,7 @@ func (o *Outbox) keep() (lost int) {
 		})
 	}
 	q.mu.Unlock()
-	if err := errors.Join(store.Sync(), o.note(true)); err != nil {
+	if err := errors.Join(store.Sync(), o.writeJournal(true)); err != nil {
 		o.opts.Log.Warn("what is kept in the spool may not outlive a power cut", "error", err)
 	}
 	return lost

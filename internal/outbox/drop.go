@@ -49,7 +49,7 @@ func (o *Outbox) dropSegment() bool {
 	if err := q.store.Remove(seg); err != nil {
 		o.opts.Log.Warn("cannot make room in the spool as it should be", "error", err)
 	}
-	o.noteSoon()
+	o.tryWriteJournal()
 	q.room.Broadcast()
 	return true
 }

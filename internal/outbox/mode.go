@@ -73,7 +73,7 @@ func (q *queue) become(m mode, why string) {
 	case broken:
 		q.retryAt = time.Now().Add(retryDisk)
 	case memory:
-		q.tellEpisode()
+		q.reportEpisode()
 	}
 	q.watched()
 	poke(q.spill)
@@ -106,14 +106,14 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 			}
 			pause = watchEvery
 		case now := <-tick.C:
-			pause = o.q.look(&w, now)
+			pause = o.q.checkProgress(&w, now)
 			o.q.room.Broadcast()
 		}
 		tick.Reset(pause)
 	}
 }
 
-// A watcher is what look remembers.
+// A watcher is what checkProgress remembers.
 type watcher struct {
 	head   position
 	moved  time.Time // when head was last seen to move, or the queue to be empty
@@ -122,9 +122,9 @@ type watcher struct {
 	age    time.Duration // how long the last probe took to land
 }
 
-// look changes the mode where Redis has become slow or has caught up. It returns when
+// checkProgress changes the mode where Redis has become slow or has caught up. It returns when
 // to look again if nothing calls before.
-func (q *queue) look(w *watcher, now time.Time) time.Duration {
+func (q *queue) checkProgress(w *watcher, now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	head := q.headOrdinal()

@@ -68,12 +68,12 @@ type Outbox struct {
 	reached chan struct{} // closed at the first connection that worked
 	closing chan struct{} // closed by Close
 
-	keepers  sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
-	stop     chan struct{}  // ends them
-	chunk    []byte         // spillAll's: what is being written to the spool
-	noted    spool.Notes    // what the spool's journal says; the queue's lock guards it
-	diskTold time.Time      // that the spool cannot be written; likewise
-	loading  atomic.Int64   // how often Redis has said that it reads its data
+	workers      sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
+	stop         chan struct{}  // ends them
+	chunk        []byte         // spillAll's: what is being written to the spool
+	journaled    spool.Notes    // what the spool's journal says; the queue's lock guards it
+	diskReported time.Time      // that the spool cannot be written; likewise
+	loading      atomic.Int64   // how often Redis has said that it reads its data
 }
 
 // New returns an Outbox that delivers, beginning with the client if it is not nil.
@@ -96,11 +96,11 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 	} else if opts.OpenSpool != nil {
 		// What another process leaves in the spool has lower ordinals.
 		o.q.ordinal = ordinalAt(time.Now())
-		o.keepers.Go(func() { o.openSpool(o.stop) })
+		o.workers.Go(func() { o.openSpool(o.stop) })
 	}
-	o.keepers.Go(func() { o.spillAll(o.stop) })
-	o.keepers.Go(func() { o.syncAll(o.stop) })
-	o.keepers.Go(func() { o.watchAll(o.stop) })
+	o.workers.Go(func() { o.spillAll(o.stop) })
+	o.workers.Go(func() { o.syncAll(o.stop) })
+	o.workers.Go(func() { o.watchAll(o.stop) })
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go newSender(o).run(client)
 	return o
@@ -118,7 +118,7 @@ func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 	for _, found := range left.Found {
 		o.opts.Log.Warn(found)
 	}
-	o.noted = left.Notes
+	o.journaled = left.Notes
 	if records := q.adopt(store, o.opts.SpoolSize, left); records > 0 {
 		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", store.Dir())
 	}
@@ -245,7 +245,7 @@ func (o *Outbox) welcome(away time.Time, told bool) {
 	}
 	o.q.setAway(false)
 	o.q.mu.Lock()
-	dropped := o.q.tellDropped(why)
+	dropped := o.q.reportDropped(why)
 	o.q.mu.Unlock()
 	if told {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)

@@ -49,10 +49,10 @@ func (s *sender) exchangePlain(b *batch) error {
 		reply := redisconn.Reply(err)
 		switch {
 		case err == nil && short[stream]:
-			s.o.q.settle(r) // ahead of one that was not taken
+			s.o.q.markSettled(r) // ahead of one that was not taken
 		case err == nil:
 			s.landed[stream] = r.Ordinal()
-			s.o.q.tells(func(q *queue) { q.takes(stream) })
+			s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
 		case reply == "":
 			return fmt.Errorf("send to redis: %w", err)
 		case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
@@ -65,8 +65,8 @@ func (s *sender) exchangePlain(b *batch) error {
 	return refused
 }
 
-// settle marks a record that is not to be sent again although its turn has not come.
-func (q *queue) settle(r record) {
+// markSettled marks a record that is not to be sent again although its turn has not come.
+func (q *queue) markSettled(r record) {
 	q.mu.Lock() // it may just be being copied to the spool
 	r.Set(spool.Settled)
 	q.mu.Unlock()

@@ -80,13 +80,13 @@ type queue struct {
 	away     bool // Redis is not taking entries
 	closed   bool // the sender takes no more from the queue
 
-	lines        uint64       // of the app that came
-	drops        spool.Counts // dropped for want of room, and not told yet
-	droppedTold  uint64       // how many drops were told
-	whatWasFull  string
-	dropped      func(lines int, text string) // Options.Dropped
-	refusals     [logstream.Count]refusal     // not told yet
-	refusedInAll refusal                      // told
+	lines           uint64       // of the app that came
+	drops           spool.Counts // dropped for want of room, and not told yet
+	droppedReported uint64       // how many drops were told
+	whatWasFull     string
+	dropped         func(lines int, text string) // Options.Dropped
+	refusals        [logstream.Count]refusal     // not told yet
+	refusedInAll    refusal                      // told
 
 	ordinal uint64   // of the next record
 	last    entry.ID // of the newest record
@@ -328,9 +328,9 @@ func (q *queue) end() position {
 	return position{q.first, 0}
 }
 
-// take fills b with the next records, all of one writer, if at least so many slabs wait. If
-// the next slab is in the spool only, take returns it.
-func (q *queue) take(b *batch, least int) (missing *slab) {
+// nextBatch fills b with the next records, all of one writer, if at least so many slabs wait. If
+// the next slab is in the spool only, nextBatch returns it.
+func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.first+uint64(len(q.slabs))-q.next.slab < uint64(least) {
@@ -562,8 +562,8 @@ func (q *queue) ended() bool {
 	return q.closed && q.drained()
 }
 
-// tells calls f under the lock.
-func (q *queue) tells(f func(*queue)) {
+// withLock calls f under the lock.
+func (q *queue) withLock(f func(*queue)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f(q)

@@ -144,7 +144,7 @@ func (s *sender) fill(b *batch) {
 		if s.narrow > 0 {
 			b.limit = 1
 		}
-		missing := s.o.q.take(b, 0)
+		missing := s.o.q.nextBatch(b, 0)
 		if missing == nil {
 			break
 		}
@@ -176,7 +176,7 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	}
 	filling.Go(func() {
 		next.reset()
-		if missing := s.o.q.take(next, aheadSlabs); missing != nil {
+		if missing := s.o.q.nextBatch(next, aheadSlabs); missing != nil {
 			s.o.load(missing)
 		} else if next.records > 0 {
 			s.finish(next, known)
@@ -249,7 +249,7 @@ func (s *sender) exchange(b *batch) error {
 			}
 			continue
 		}
-		short[c.stream] = !s.take(c, a)
+		short[c.stream] = !s.acceptAnswer(c, a)
 		if redisconn.Passing(a.failure) {
 			return &refusedError{a.failure}
 		}
@@ -258,16 +258,16 @@ func (s *sender) exchange(b *batch) error {
 	return nil
 }
 
-// take takes what the script answered to a call, and reports whether all of its
+// acceptAnswer takes what the script answered to a call, and reports whether all of its
 // entries are settled.
-func (s *sender) take(c *call, a answer) bool {
+func (s *sender) acceptAnswer(c *call, a answer) bool {
 	stream := c.stream
 	if a.outcome == behind {
 		s.lost(stream, a)
 		return false
 	}
 	if a.ordinal > s.landed[stream] {
-		s.o.q.tells(func(q *queue) { q.takes(stream) })
+		s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
 	}
 	s.landed[stream], s.counts[stream] = a.ordinal, a.count
 	if a.moved > 0 && !s.foreign[stream] {

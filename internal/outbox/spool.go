@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	syncEvery   = 100 * time.Millisecond // what was written is made durable so often
-	tellDisk    = time.Hour              // an error of the disk is told again
-	closingDisk = 10 * time.Second       // what the end of wrapp waits for the disk
+	syncEvery       = 100 * time.Millisecond // what was written is made durable so often
+	diskReportEvery = time.Hour              // an error of the disk is told again
+	closingDisk     = 10 * time.Second       // what the end of wrapp waits for the disk
 )
 
 // disk is the part of a queue that keeps slabs in a spool; see mode. What has been
@@ -165,7 +165,7 @@ func (o *Outbox) load(s *slab) {
 		q.unread.records += s.counts.Sum()
 		q.unread.why = err
 		if first {
-			q.tellUnread()
+			q.reportUnread()
 		}
 		q.unsave(s)
 		s.size, s.counts = 0, spool.Counts{}
@@ -184,7 +184,7 @@ func (o *Outbox) load(s *slab) {
 
 // spillAll runs spillOnce as long as there is something to do, until stop.
 func (o *Outbox) spillAll(stop <-chan struct{}) {
-	var noted time.Time
+	var written time.Time
 	for {
 		select {
 		case <-o.q.spill:
@@ -193,9 +193,9 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 		}
 		for more := true; more; {
 			more = o.spillOnce()
-			if time.Since(noted) > syncEvery {
-				noted = time.Now()
-				o.noteSoon()
+			if time.Since(written) > syncEvery {
+				written = time.Now()
+				o.tryWriteJournal()
 			}
 		}
 	}
@@ -208,7 +208,7 @@ func (o *Outbox) spillOnce() bool {
 	if q.spool() == nil {
 		return false
 	}
-	o.settle()
+	o.finishDraining()
 	q.mu.Lock()
 	obsolete := q.obsolete
 	q.obsolete = nil
@@ -297,8 +297,8 @@ func (o *Outbox) spillOnce() bool {
 func (o *Outbox) diskFailed(err error) {
 	o.q.diskError = err
 	o.q.become(broken, "")
-	if time.Since(o.diskTold) > tellDisk {
-		o.diskTold = time.Now()
+	if time.Since(o.diskReported) > diskReportEvery {
+		o.diskReported = time.Now()
 		o.opts.Log.Error("the spool cannot be written; entries wait in memory only", "error", err)
 		o.q.say(fmt.Sprintf(sayBroken, err))
 	}
@@ -328,15 +328,15 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	return nil, chunk, false
 }
 
-// settle lets go of the spool when everything in it has landed.
-func (o *Outbox) settle() {
+// finishDraining lets go of the spool when everything in it has landed.
+func (o *Outbox) finishDraining() {
 	q := o.q
 	q.mu.Lock()
 	over := q.onDisk() && q.unloaded == 0 && (q.drained() || !q.head.before(q.written))
 	done := q.headOrdinal()
 	q.mu.Unlock()
 	if over {
-		if err := q.store.Note(false, func(n *spool.Notes) { n.Done = done }); err != nil {
+		if err := q.store.UpdateJournal(false, func(n *spool.Notes) { n.Done = done }); err != nil {
 			o.opts.Log.Debug("note", "error", err)
 		}
 	}
@@ -353,28 +353,28 @@ func (o *Outbox) settle() {
 	}
 }
 
-// note tells the spool's journal how far Redis has taken what the spool has, and what was
+// writeJournal tells the spool's journal how far Redis has taken what the spool has, and what was
 // dropped and is not told yet. With durable it also has the disk keep the journal.
-func (o *Outbox) note(durable bool) error {
+func (o *Outbox) writeJournal(durable bool) error {
 	q := o.q
 	q.mu.Lock()
-	notes := o.noted
+	notes := o.journaled
 	if len(q.refs) > 0 {
 		notes.Done = q.headOrdinal()
 	}
 	notes.Dropped = q.drops
-	store, news := q.store, notes != o.noted
-	o.noted = notes
+	store, news := q.store, notes != o.journaled
+	o.journaled = notes
 	q.mu.Unlock()
 	if store == nil || !news && !durable {
 		return nil
 	}
-	return store.Note(durable, func(n *spool.Notes) { *n = notes })
+	return store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes })
 }
 
-// noteSoon is note where a failure is no loss: what it says is noted again.
-func (o *Outbox) noteSoon() {
-	if err := o.note(false); err != nil {
+// tryWriteJournal is writeJournal where a failure is no loss: what it says is written again.
+func (o *Outbox) tryWriteJournal() {
+	if err := o.writeJournal(false); err != nil {
 		o.opts.Log.Debug("note", "error", err)
 	}
 }

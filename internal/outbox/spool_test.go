@@ -295,7 +295,7 @@ func TestFullButTaken(t *testing.T) {
 	full := false
 	for i := 0; i < n; i += 1000 {
 		number(o, i, i+1000)
-		o.q.tells(func(q *queue) { full = full || q.full })
+		o.q.withLock(func(q *queue) { full = full || q.full })
 	}
 	if !full {
 		t.Error("the spool was never full")

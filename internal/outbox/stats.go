@@ -12,7 +12,7 @@ type Stats struct {
 func (o *Outbox) Stats() Stats {
 	q := o.q
 	q.mu.Lock()
-	s := Stats{Lines: q.lines, Dropped: q.droppedTold + uint64(q.drops.Sum()), Refused: q.refusedInAll.entries}
+	s := Stats{Lines: q.lines, Dropped: q.droppedReported + uint64(q.drops.Sum()), Refused: q.refusedInAll.entries}
 	for _, r := range q.refusals {
 		s.Refused += r.entries
 	}

@@ -20,7 +20,7 @@ func FuzzFlipped(f *testing.F) {
 		const n = 60
 		fill(t, s, 1, n)
 		fill(t, s, n, 2*n)
-		if err := s.Note(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
+		if err := s.UpdateJournal(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()

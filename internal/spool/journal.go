@@ -130,10 +130,10 @@ func (s *Spool) openJournal() error {
 	return nil
 }
 
-// Note changes what the journal says and makes that durable if durable is true.
-func (s *Spool) Note(durable bool, change func(*Notes)) error {
-	s.noting.Lock()
-	defer s.noting.Unlock()
+// UpdateJournal changes what the journal says and makes that durable if durable is true.
+func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
+	s.journalMu.Lock()
+	defer s.journalMu.Unlock()
 	before := s.notes
 	change(&s.notes)
 	if s.journal == nil || s.journalSize > maxJournal {
@@ -167,7 +167,7 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 	return err
 }
 
-// rewriteJournal writes the whole journal anew. The caller holds noting.
+// rewriteJournal writes the whole journal anew. The caller holds journalMu.
 func (s *Spool) rewriteJournal() error {
 	header := newHeader(journalMagic, 0)
 	salt, _, err := readHeader(header, journalMagic)

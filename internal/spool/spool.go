@@ -88,7 +88,7 @@ type Spool struct {
 	size     int64      // bytes of all segments
 	reading  *segment   // whose file was read last; its file stays open
 
-	noting      sync.Mutex // guards the journal, so that reading need not wait for its disk
+	journalMu   sync.Mutex // guards the journal, so that reading need not wait for its disk
 	journal     *os.File
 	journalSalt uint32
 	journalSize int64
@@ -359,8 +359,8 @@ func (s *Spool) Present() error {
 // goes too, unless it holds files of others.
 func (s *Spool) Close() error {
 	err := s.Sync()
-	s.noting.Lock()
-	defer s.noting.Unlock()
+	s.journalMu.Lock()
+	defer s.journalMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})

@@ -118,7 +118,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
-	err := s.Note(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
+	err := s.UpdateJournal(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("notes: %+v", left.Notes)
 	}
 	// What is done is not left any more, and goes on where it ended.
-	if err := s.Note(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
+	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, s, 20_000, 21_000)
@@ -157,7 +157,7 @@ func TestLeft(t *testing.T) {
 	if s.Bytes() != 0 {
 		t.Errorf("%d bytes in no segments", s.Bytes())
 	}
-	s.Note(true, func(n *Notes) { *n = Notes{Done: 21_000} })
+	s.UpdateJournal(true, func(n *Notes) { *n = Notes{Done: 21_000} })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func TestOtherVersion(t *testing.T) {
 		dir := t.TempDir()
 		s, _ := open(t, dir)
 		fill(t, s, 1, 100)
-		if err := s.Note(true, func(n *Notes) { n.Done = 5 }); err != nil {
+		if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 5 }); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {

@@ -26,35 +26,35 @@ const (
 	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
 )
 
-// tellEpisode says what became of what was spooled, if that is worth a word, and
+// reportEpisode says what became of what was spooled, if that is worth a word, and
 // what was dropped. The caller holds mu.
-func (q *queue) tellEpisode() {
+func (q *queue) reportEpisode() {
 	if e := q.episode; e.announced {
 		q.episode.announced = false
 		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
 	}
-	q.tellUnread()
-	q.tellDropped("Redis was away or slow")
+	q.reportUnread()
+	q.reportDropped("Redis was away or slow")
 }
 
-// tellUnread says how many entries the disk has lost since it last did. The caller
+// reportUnread says how many entries the disk has lost since it last did. The caller
 // holds mu.
-func (q *queue) tellUnread() {
+func (q *queue) reportUnread() {
 	if n := q.unread.records; n > 0 {
 		q.unread.records = 0
 		q.say(fmt.Sprintf(sayUnread, n, q.unread.why))
 	}
 }
 
-// tellDropped says what was dropped since it last did, and returns how many entries
+// reportDropped says what was dropped since it last did, and returns how many entries
 // that are. The caller holds mu.
-func (q *queue) tellDropped(why string) (total int) {
+func (q *queue) reportDropped(why string) (total int) {
 	dropped := q.drops
 	if total = dropped.Sum(); total == 0 {
 		return 0
 	}
 	q.drops = spool.Counts{}
-	q.droppedTold += uint64(total)
+	q.droppedReported += uint64(total)
 	poke(q.spill) // the spool's journal still counts them
 	if q.whatWasFull == "" {
 		q.whatWasFull = q.whatIsFull() // an earlier run dropped them
@@ -115,18 +115,18 @@ func (o *Outbox) refuse(r record, reply string) {
 	}
 }
 
-// takes notes that a stream has taken an entry. The caller holds mu.
-func (q *queue) takes(stream logstream.Stream) {
+// markAccepted notes that a stream has taken an entry. The caller holds mu.
+func (q *queue) markAccepted(stream logstream.Stream) {
 	if f := &q.refusals[stream]; f.refusing {
 		f.refusing = false
-		q.tellRefused(stream)
+		q.reportRefused(stream)
 	}
 }
 
-// tellRefused says how many entries of a stream were refused, now that it takes some
+// reportRefused says how many entries of a stream were refused, now that it takes some
 // again or the end has come; but not to a stream that refuses that, too. The caller holds
 // mu.
-func (q *queue) tellRefused(stream logstream.Stream) {
+func (q *queue) reportRefused(stream logstream.Stream) {
 	f := q.refusals[stream]
 	if f.entries == 0 || q.refusals[logstream.Status].refusing {
 		return
