@@ -18,10 +18,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// What others do to the streams while numbered lines flow.
+// These tests change the streams from outside while numbered lines flow.
 
-// runs returns the numbers of some lines as the runs that are without a gap, and
-// fails unless they go upwards, none twice.
+// runs returns the numbers of the lines as ranges without a gap, and fails unless the
+// numbers rise.
 func runs(t *testing.T, lines []string) (runs [][2]int) {
 	t.Helper()
 	next := 0
@@ -49,9 +49,8 @@ func do(t *testing.T, c redis.Conn, command string, args ...any) {
 	}
 }
 
-// TestForeignAllTheTime has another writer add entries all the time, with IDs of
-// the server's clock and with some ahead of it, and connections end: our lines come once,
-// in order.
+// TestForeignAllTheTime adds entries of another writer all the time, with IDs at and ahead of
+// the server's clock, and cuts connections: our lines come once, in order.
 func TestForeignAllTheTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -92,8 +91,7 @@ func TestForeignAllTheTime(t *testing.T) {
 	}
 }
 
-// TestSameSaid has another writer say the same as we do, under the ID that ours
-// would have had.
+// TestSameSaid adds another writer's entry with our next message and ID.
 func TestSameSaid(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -112,8 +110,8 @@ func TestSameSaid(t *testing.T) {
 	}
 }
 
-// TestNoIDsLeft has another writer use up the IDs of a stream. It takes nothing any
-// more: that is told, and the others go on.
+// TestNoIDsLeft uses up the IDs of a stream: it takes no more entries, which is reported,
+// and the other streams go on.
 func TestNoIDsLeft(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -137,7 +135,7 @@ func TestNoIDsLeft(t *testing.T) {
 	}
 }
 
-// lastID is the last ID that a stream ever had.
+// lastID returns the last ID that a stream ever had.
 func lastID(t *testing.T, s *redistest.Server, key string) entry.ID {
 	t.Helper()
 	info, err := redis.Values(s.Dial(1).Do("XINFO", "STREAM", key))
@@ -158,11 +156,10 @@ func lastID(t *testing.T, s *redistest.Server, key string) entry.ID {
 	return entry.ID{}
 }
 
-// TestRemovedFromOutside removes entries, in every way there is, while lines flow,
-// with and without the loss of the connection: what is added from then on comes
-// once. A stream that a client deletes or trims is no loss by Redis, so nothing is sent
-// again; with a whole database the position goes too, and what is retained comes again,
-// counted.
+// TestRemovedFromOutside removes entries, in every possible way, while lines flow, with and
+// without a lost connection: later lines come once. Deleting or trimming a stream is no loss
+// by Redis, so nothing is sent again. Flushing the database also removes the position, so the
+// retained lines come again, counted.
 func TestRemovedFromOutside(t *testing.T) {
 	t.Parallel()
 	key := logstream.Keys("t")[logstream.Info]
@@ -215,8 +212,8 @@ func TestRemovedFromOutside(t *testing.T) {
 	}
 }
 
-// TestClockGoesBackBetweenRuns sets the clock back by an hour between two runs,
-// with and without entries that wait in the spool.
+// TestClockGoesBackBetweenRuns sets the clock back by an hour between two runs, with and
+// without entries in the spool.
 func TestClockGoesBackBetweenRuns(t *testing.T) {
 	t.Parallel()
 	for _, away := range []bool{false, true} {
@@ -256,9 +253,9 @@ func TestClockGoesBackBetweenRuns(t *testing.T) {
 	}
 }
 
-// TestLaggingReplica stops a replica, and promotes it once its master, which has
-// taken far more than is retained, has died: what it lacks and is retained
-// comes again, and the gap is told.
+// TestLaggingReplica stops a replica while its master takes far more than is retained, kills
+// the master and promotes the replica: the retained lines come again, and the gap is
+// reported.
 func TestLaggingReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -295,7 +292,7 @@ func TestLaggingReplica(t *testing.T) {
 	}
 }
 
-// toldLost is what :status says, once, that Redis has lost of :info.
+// toldLost returns the numbers in the only :status report of entries that Redis has lost.
 func toldLost(s *redistest.Server) (again, lost int) {
 	told := slices.DeleteFunc(said(s, "Redis has lost"), func(text string) bool { return !strings.Contains(text, "entries of :info") })
 	if len(told) != 1 {
@@ -309,8 +306,8 @@ func toldLost(s *redistest.Server) (again, lost int) {
 	return again, lost
 }
 
-// TestServerLosesData restarts a server that has saved nothing: what it had
-// taken comes again where memory has it, and it is told.
+// TestServerLosesData restarts a server that has saved nothing: the retained lines come
+// again, and the loss is reported.
 func TestServerLosesData(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -333,7 +330,7 @@ func TestServerLosesData(t *testing.T) {
 	}
 }
 
-// TestServerLosesMore is TestServerLosesData with more than is retained.
+// TestServerLosesMore is TestServerLosesData with more lines than are retained.
 func TestServerLosesMore(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
