@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestConn writes much through a connection, whose reader is slow to begin, and ends it by
-// a deadline and by the other side.
+// TestConn writes much through a connection whose reader begins late, and ends it by a
+// deadline and by the other side.
 func TestConn(t *testing.T) {
 	t.Parallel()
 	from, to := pair(t)
@@ -41,7 +41,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// pair returns the ends of a socket that holds little.
+// pair returns the ends of a socket with small buffers.
 func pair(t *testing.T) (from, to net.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/socket")
