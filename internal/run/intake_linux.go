@@ -155,8 +155,8 @@ func (in *intake) copyTo(to copies) {
 	}
 }
 
-// obey sets whether markers and blocks count, and how long a block may stay open.
-func (in *intake) obey(logs *config.Logs) {
+// configure sets whether markers and blocks count, and how long a block may stay open.
+func (in *intake) configure(logs *config.Logs) {
 	in.patience = time.Duration(logs.BlockTimeout)
 	for _, p := range in.pipes {
 		p.read.NoMarkers, p.read.NoBlocks = !logs.Markers, !logs.Blocks
@@ -293,7 +293,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		}
 		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
-		if in.give(p, p.split.Next) == 0 {
+		if in.deliverLines(p, p.split.Next) == 0 {
 			// A progress bar or a row of dots is output, too, long before its line ends.
 			in.to.pools.Heard(beat.Output, 1, time.Now())
 		}
@@ -320,7 +320,7 @@ func (in *intake) drain(p *inlet) {
 // end gives out what is left of a pipe, and closes it. A process that still holds the
 // other end does not belong to the app.
 func (in *intake) end(p *inlet) {
-	in.give(p, p.split.Last)
+	in.deliverLines(p, p.split.Last)
 	in.to.crashes.Ended(p.number())
 	in.batch = in.to.out.Begin(time.Now())
 	p.read.End()
@@ -329,9 +329,9 @@ func (in *intake) end(p *inlet) {
 	p.fd = -1
 }
 
-// give adds the lines that next has to the outbox, but for their markers. An empty
+// deliverLines adds the lines that next has to the outbox, but for their markers. An empty
 // line is no entry. It returns how many lines have ended.
-func (in *intake) give(p *inlet, next func() (lines.Line, bool)) (ended int) {
+func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended int) {
 	line, ok := next()
 	if !ok {
 		return 0

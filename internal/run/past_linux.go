@@ -21,9 +21,9 @@ const (
 	// pastEvery is how often it is looked again for what an earlier run left.
 	pastEvery = time.Second
 
-	// pastLooks is how often Redis is asked in vain for our first marker, which may have been
+	// pastTries is how often Redis is asked in vain for our first marker, which may have been
 	// trimmed away.
-	pastLooks = 10
+	pastTries = 10
 )
 
 // A past finds out how the run before ended, where Redis does not know it yet, and tells it.
@@ -36,10 +36,10 @@ type past struct {
 	done   chan struct{} // closed when nothing more is told
 }
 
-// lookBack asks Redis of the app's past, and whether it has the database of values, in one
+// readPast asks Redis of the app's past, and whether it has the database of values, in one
 // round trip. The past of an app in a cluster is looked at later, because the start must not
 // wait for a node that is away.
-func (r *record) lookBack(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
+func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
 	if client.InCluster() {
 		return nil, true
 	}
@@ -49,16 +49,16 @@ func (r *record) lookBack(client *redisconn.Client, cfg *config.Redis) (p *fleet
 	return &past, has
 }
 
-// tellPast tells how the run before ended, if it has no end: at once where that is known, and
-// later where Redis is away or the spool may have the end. asked is what lookBack found, nil
+// reportPast tells how the run before ended, if it has no end: at once where that is known, and
+// later where Redis is away or the spool may have the end. asked is what readPast found, nil
 // if it could not; left says that the spool had something.
-func (r *record) tellPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
+func (r *record) reportPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
 	p := &past{record: r, first: first, cfg: cfg, end: func() {}, done: make(chan struct{})}
 	if asked != nil && asked.Unknown() {
 		asked = nil
 	}
 	if asked != nil && !asked.Open() || asked != nil && !left && asked.Elsewhere(&r.Run) == "" {
-		r.tell(asked)
+		r.reportLost(asked)
 		close(p.done)
 		return p
 	}
@@ -68,7 +68,7 @@ func (r *record) tellPast(asked *fleet.Past, first string, left bool, cfg *confi
 	return p
 }
 
-func (r *record) tell(p *fleet.Past) {
+func (r *record) reportLost(p *fleet.Past) {
 	how, text := p.Lost(&r.Run, thisHost)
 	if how == "" {
 		return
@@ -98,15 +98,15 @@ func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
 			return
 		case <-time.After(pause):
 		}
-		known, err := p.look(ctx, &asked)
+		known, err := p.tryReport(ctx, &asked)
 		if known || redisconn.Denied(redisconn.Reply(err)) {
 			return
 		}
 	}
 }
 
-// look tries once. It fills asked, and is true when there is nothing more to find out.
-func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err error) {
+// tryReport tries once. It fills asked, and is true when there is nothing more to find out.
+func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, err error) {
 	r := p.record
 	if *asked == nil {
 		if r.out.Stats().Waiting > 0 {
@@ -120,7 +120,7 @@ func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err er
 		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Run, p.first)
 		if err != nil || !ok {
 			p.vain++
-			return p.vain == pastLooks, err
+			return p.vain == pastTries, err
 		}
 		*asked = &found
 	}
@@ -134,7 +134,7 @@ func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err er
 			return err == nil, err
 		}
 	}
-	r.tell(*asked)
+	r.reportLost(*asked)
 	return true, nil
 }
 

@@ -77,14 +77,14 @@ type depletion struct {
 	more int // since then
 }
 
-// tellDepletion is how often a pool's depletion is told at most.
-const tellDepletion = 10 * time.Second
+// depletionReportEvery is how often a pool's depletion is told at most.
+const depletionReportEvery = 10 * time.Second
 
 // text is what to say of a pool that is depleted now, "" if it is counted and told with
 // a later one.
 func (d depletions) text(category string, now time.Time) string {
 	last, again := d[category]
-	if again && now.Sub(last.told) < tellDepletion {
+	if again && now.Sub(last.told) < depletionReportEvery {
 		d[category] = depletion{last.told, last.more + 1}
 		return ""
 	}

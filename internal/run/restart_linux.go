@@ -46,7 +46,7 @@ type appRun struct {
 	marker  string // the time in its run markers
 	app     *process.Process
 	crashes *crash.Watch
-	told    depletions
+	reports depletions
 	wanted  atomic.Bool // a pool wants the app started again
 
 	interrupted time.Time // the app was sent a signal last that asks for the end
@@ -91,15 +91,15 @@ func (s *session) close() {
 }
 
 // runs runs the app until no run follows, and returns the last one's exit status. An error
-// says that the last one could not be started. notes is called once, within the first run, with the time
+// says that the last one could not be started. announce is called once, within the first run, with the time
 // in its marker.
-func (s *session) runs(notes func(marker string)) (exit int, err error) {
+func (s *session) runs(announce func(marker string)) (exit int, err error) {
 	defer s.copies.close()
 	out := s.to.out
 	for first := true; ; first = false {
-		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), told: make(depletions)}
+		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), reports: make(depletions)}
 		if first {
-			notes(r.marker)
+			announce(r.marker)
 		} else {
 			s.to.pools.Renew()
 		}
@@ -119,7 +119,7 @@ func (s *session) runs(notes func(marker string)) (exit int, err error) {
 			r.verdict = restart.Verdict{}
 			s.restarts.Stop()
 		}
-		r.tell(err)
+		r.reportVerdict(err)
 		mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
 		if !r.verdict.Again || !s.pause(r.verdict.Delay) {
 			return exit, err
@@ -127,8 +127,8 @@ func (s *session) runs(notes func(marker string)) (exit int, err error) {
 	}
 }
 
-// tell says what follows the run. failed is why the app could not be started, if so.
-func (r *appRun) tell(failed error) {
+// reportVerdict says what follows the run. failed is why the app could not be started, if so.
+func (r *appRun) reportVerdict(failed error) {
 	text := r.verdict.String()
 	if text == "" {
 		return
@@ -260,7 +260,7 @@ func (r *appRun) await(f func()) {
 // depleted does what a pool wants done when it has no health left.
 func (r *appRun) depleted(category string) {
 	text := fmt.Sprintf("health pool %s is depleted", category)
-	if told := r.told.text(category, time.Now()); told != "" {
+	if told := r.reports.text(category, time.Now()); told != "" {
 		r.to.out.Say(logstream.Status, told)
 		r.log.Warn(told)
 		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: told, PID: r.app.PID(), Pool: category})

@@ -69,7 +69,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	var asked *fleet.Past
 	if err == nil {
 		var has bool
-		if asked, has = record.lookBack(client, &cfg.Redis); !has {
+		if asked, has = record.readPast(client, &cfg.Redis); !has {
 			client.Close()
 			return process.ExitFailed, fmt.Errorf("redis has no database %d (redis.values_db)", cfg.Redis.ValuesDB)
 		}
@@ -126,7 +126,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	s.connect(sinks{out: out, values: vals, pools: pools, record: record})
 	var past *past
 	exit, err = s.runs(func(first string) {
-		past = record.tellPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
+		past = record.reportPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
 		if open != nil {
 			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
 			log.Info(text)
@@ -219,7 +219,7 @@ func (r *appRun) run() (exit int, err error) {
 		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: r.marker, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
-	in.obey(&cfg.Logs)
+	in.configure(&cfg.Logs)
 	in.copyTo(r.copies)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{

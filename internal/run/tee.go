@@ -30,11 +30,11 @@ type tee struct {
 	name string // of the file
 	log  *slog.Logger
 	mu   sync.Mutex
-	cond sync.Cond // something was taken or added, or closed changed
+	cond sync.Cond // something was written or added, or closed changed
 
 	buf     []byte // waits
 	writing int    // bytes of the batch that are not written yet
-	taken   int    // bytes ever written; its change is progress
+	written int    // bytes ever written; its change is progress
 	stalled bool   // leave out what does not fit, until all has been written
 	left    int    // bytes left out
 	closed  bool
@@ -97,7 +97,7 @@ func (t *tee) run() {
 				t.log.Warn("output is not copied any more", "to", t.name, "error", err)
 			}
 			at += len(piece)
-			t.taken += len(piece)
+			t.written += len(piece)
 			t.cond.Broadcast()
 		}
 		t.writing = 0
@@ -127,10 +127,10 @@ func (t *tee) write(b []byte) {
 func (t *tee) waitForRoom(n int) {
 	expired := false
 	for len(t.buf) > 0 && len(t.buf)+n > teeRoom && !t.broken && !expired {
-		taken := t.taken
+		written := t.written
 		timer := time.AfterFunc(teeStall, func() {
 			t.mu.Lock()
-			expired = t.taken == taken
+			expired = t.written == written
 			t.mu.Unlock()
 			t.cond.Broadcast()
 		})
@@ -147,15 +147,15 @@ func (t *tee) close() {
 	t.closed = true
 	t.cond.Broadcast()
 	t.mu.Unlock()
-	for taken := -1; ; {
+	for written := -1; ; {
 		select {
 		case <-t.done:
 		case <-time.After(teeStall):
 			t.mu.Lock()
-			now := t.taken
+			now := t.written
 			t.mu.Unlock()
-			if now != taken && time.Now().Before(until) {
-				taken = now
+			if now != written && time.Now().Before(until) {
+				written = now
 				continue
 			}
 		}
