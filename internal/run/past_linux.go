@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	// pastEvery is how often it is looked again for what an earlier run left.
+	// pastEvery is the time between attempts to find out how the run before ended.
 	pastEvery = time.Second
 
-	// pastTries is how often Redis is asked in vain for our first marker, which may have been
+	// pastTries bounds the attempts that do not find our first marker, which may have been
 	// trimmed away.
 	pastTries = 10
 )
 
-// A past finds out how the run before ended, where Redis does not know it yet, and tells it.
+// A past finds out how the run before ended, if Redis does not know yet, and reports it.
 type past struct {
 	record *record
 	first  string // the time in our first marker
-	vain   int    // looks that did not find it
+	vain   int    // attempts that did not find that marker
 	cfg    *config.Redis
 	end    context.CancelFunc
-	done   chan struct{} // closed when nothing more is told
+	done   chan struct{} // closed after the report, or when there will be none
 }
 
-// readPast asks Redis of the app's past, and whether it has the database of values, in one
-// round trip. The past of an app in a cluster is looked at later, because the start must not
-// wait for a node that is away.
+// readPast asks Redis about the app's past, and whether it has the database of values, in one
+// round trip. In a cluster it returns no past, and later asks for it: the start must not wait
+// for a node that is away.
 func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
 	if client.InCluster() {
 		return nil, true
@@ -49,9 +49,9 @@ func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet
 	return &past, has
 }
 
-// reportPast tells how the run before ended, if it has no end: at once where that is known, and
-// later where Redis is away or the spool may have the end. asked is what readPast found, nil
-// if it could not; left says that the spool had something.
+// reportPast reports how the run before ended, if it left no end marker: at once if that is
+// known, or later if Redis is away or the spool may have the marker. asked is from readPast,
+// nil if that failed. left: the spool was not empty.
 func (r *record) reportPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
 	p := &past{record: r, first: first, cfg: cfg, end: func() {}, done: make(chan struct{})}
 	if asked != nil && asked.Unknown() {
@@ -80,17 +80,17 @@ func (r *record) reportLost(p *fleet.Past) {
 	r.out.Say(logstream.Status, text, "run_before", how)
 }
 
-// close ends the looking; nothing is told afterwards.
+// close ends the attempts; no report comes afterwards.
 func (p *past) close() {
 	p.end()
 	<-p.done
 }
 
-// later looks until it knows.
+// later calls tryReport until that has found out, or the user lacks the right.
 func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
 	defer close(p.done)
 	if left {
-		asked = nil // its end may come out of the spool
+		asked = nil // the end marker may come out of the spool
 	}
 	for pause := time.Duration(0); ; pause = pastEvery {
 		select {
@@ -105,7 +105,8 @@ func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
 	}
 }
 
-// tryReport tries once. It fills asked, and is true when there is nothing more to find out.
+// tryReport tries once to report how the run before ended. It fills asked. known: no further
+// attempt is needed.
 func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, err error) {
 	r := p.record
 	if *asked == nil {
@@ -138,7 +139,7 @@ func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, e
 	return true, nil
 }
 
-// thisHost is what the kernel here knows.
+// thisHost answers questions about processes on this host.
 var thisHost = fleet.Host{
 	Lives: func(pid int) bool { return pid > 0 && commOf(strconv.Itoa(pid)) == commOf("self") },
 	OOM: func(pid int, since time.Time) bool {
@@ -147,16 +148,16 @@ var thisHost = fleet.Host{
 	},
 }
 
-// commOf is the name of a process, with a line feed; empty if it is not there.
+// commOf returns the name of a process, with a line feed, or "" if there is no such process.
 func commOf(pid string) string {
 	text, _ := os.ReadFile("/proc/" + pid + "/comm")
 	return string(text)
 }
 
-// mostKernelLog bounds what is read of the kernel's log, in bytes.
+// mostKernelLog bounds how much of the kernel's log is read, in bytes.
 const mostKernelLog = 4 << 20
 
-// kernelLog returns what /dev/kmsg holds now. In a container reading it is rarely permitted.
+// kernelLog returns the content of /dev/kmsg. Few containers may read it.
 func kernelLog() (string, error) {
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -170,7 +171,7 @@ func kernelLog() (string, error) {
 		switch err {
 		case nil:
 			all.Write(record[:n])
-		case unix.EPIPE, unix.EINTR: // some was overwritten meanwhile
+		case unix.EPIPE, unix.EINTR: // EPIPE: records were overwritten meanwhile
 		default:
 			return all.String(), nil
 		}
@@ -178,7 +179,7 @@ func kernelLog() (string, error) {
 	return all.String(), nil
 }
 
-// kernelClock is when the clock of the kernel's log was at 0.
+// kernelClock returns the time at which the clock of the kernel's log was 0.
 func kernelClock() time.Time {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
@@ -193,14 +194,14 @@ var killedLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^(\d+),\d+,(\d+),[^;\n]*;.*[Kk]illed process (\d+) \(([^)\n]*)\)`)
 })
 
-// oomKilled says whether the kernel says that it killed a process of that ID and name since
-// then. The kernel's IDs are not those of a container, where wrapp is process 1; then the
-// name has to do.
+// oomKilled reports whether the kernel's log has the kill of a process of that ID and name
+// after since. zero is from kernelClock. In a container, where wrapp is process 1, the kernel
+// has another ID; then the name alone must match.
 func oomKilled(text string, pid int, name string, since, zero time.Time) bool {
 	for _, m := range killedLine().FindAllStringSubmatch(text, -1) {
 		priority, _ := strconv.Atoi(m[1])
 		micros, _ := strconv.ParseInt(m[2], 10, 64)
-		// Programs can write there, too, but not as the kernel.
+		// Programs can write to the log, too, but not with the kernel's facility, 0.
 		if priority>>3 == 0 && m[4] == name && (pid == 1 || m[3] == strconv.Itoa(pid)) && zero.Add(time.Duration(micros)*time.Microsecond).After(since) {
 			return true
 		}
