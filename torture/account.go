@@ -50,8 +50,8 @@ func tallyOf(lines map[int]*tally, run int) *tally {
 	return lines[run]
 }
 
-// take takes line n.
-func (t *tally) take(n int) {
+// count counts line n.
+func (t *tally) count(n int) {
 	if n < t.next {
 		t.again++
 		return
@@ -118,7 +118,7 @@ func (a *account) add(id entry.ID, message string) {
 	if n < t.next || n > t.next && !a.gaps {
 		a.fault("%v: run %d has line %d where %d should be", id, run, n, t.next)
 	}
-	t.take(n)
+	t.count(n)
 }
 
 // report compares what arrived with what the apps wrote.
@@ -129,7 +129,7 @@ func (r *rig) report() error {
 	for _, p := range r.programs() {
 		kills += len(p.kills)
 		for run := p.first + 1; run <= p.run; run++ {
-			wrote, certain, err := readNotes(p.notes(run), p.kills[run])
+			wrote, certain, err := readProgress(p.progressFile(run), p.kills[run])
 			if err != nil {
 				return err
 			}
@@ -221,9 +221,9 @@ func (a *account) says(text string) bool {
 	return slices.ContainsFunc(a.said, func(said string) bool { return strings.Contains(said, text) })
 }
 
-// readNotes returns how many lines an app wrote, and how many of them some time
+// readProgress returns how many lines an app wrote, and how many of them some time
 // before the given one.
-func readNotes(file string, kill time.Time) (wrote, certain int, err error) {
+func readProgress(file string, kill time.Time) (wrote, certain int, err error) {
 	f, err := os.Open(file)
 	if os.IsNotExist(err) {
 		return 0, 0, nil // it was killed before it began

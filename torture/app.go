@@ -30,21 +30,21 @@ func app(dir string) {
 		fmt.Fprintln(os.Stderr, textEnv+":", err)
 		os.Exit(1)
 	}
-	notes, err := os.OpenFile(filepath.Join(dir, "run-"+strconv.Itoa(run)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	progress, err := os.OpenFile(filepath.Join(dir, "run-"+strconv.Itoa(run)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintf(notes, "pid %d\n", os.Getpid())
+	fmt.Fprintf(progress, "pid %d\n", os.Getpid())
 	w := &writer{text: t, run: run, out: bufio.NewWriterSize(os.Stdout, 16<<10)}
 	if socket := os.Getenv(leashEnv); socket != "" {
-		os.Exit(obey(w, socket))
+		os.Exit(followLeash(w, socket))
 	}
-	roam(w, notes)
+	roam(w, progress)
 }
 
 // roam writes at its own pace until SIGTERM.
-func roam(w *writer, notes *os.File) {
+func roam(w *writer, progress *os.File) {
 	var over atomic.Bool
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -56,15 +56,15 @@ func roam(w *writer, notes *os.File) {
 		if w.write(1+rand.IntN(300)) != nil {
 			return // wrapp is gone
 		}
-		fmt.Fprintf(notes, "wrote %d %d\n", w.n, time.Now().UnixMilli())
+		fmt.Fprintf(progress, "wrote %d %d\n", w.n, time.Now().UnixMilli())
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	}
-	fmt.Fprintf(notes, "ended %d\n", w.n)
+	fmt.Fprintf(progress, "ended %d\n", w.n)
 }
 
-// obey does what the socket says, "write UPTO" and "exit STATUS", and tells it how
+// followLeash does what the socket says, "write UPTO" and "exit STATUS", and tells it how
 // far it is.
-func obey(w *writer, socket string) (status int) {
+func followLeash(w *writer, socket string) (status int) {
 	leash, err := net.Dial("unix", socket)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -93,7 +93,7 @@ func run(ctx context.Context, t task) error {
 	if err := r.torment(ctx, t.duration); err != nil {
 		return err
 	}
-	if err := r.settle(); err != nil {
+	if err := r.drain(); err != nil {
 		return err
 	}
 	return r.report()
@@ -107,5 +107,5 @@ func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
 	}
 	self, err := os.Executable()
-	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed), second: noSecond}, err
+	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: entriesKept(seed), second: noSecond}, err
 }

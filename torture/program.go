@@ -126,7 +126,7 @@ func peak(pid int) (kb int) {
 }
 
 func (p *program) appPID() (pid int) {
-	f, err := os.Open(p.notes(p.run))
+	f, err := os.Open(p.progressFile(p.run))
 	if err != nil {
 		return 0
 	}
@@ -135,4 +135,6 @@ func (p *program) appPID() (pid int) {
 	return pid
 }
 
-func (p *program) notes(run int) string { return filepath.Join(p.dir, fmt.Sprintf("run-%d", run)) }
+func (p *program) progressFile(run int) string {
+	return filepath.Join(p.dir, fmt.Sprintf("run-%d", run))
+}

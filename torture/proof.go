@@ -71,7 +71,7 @@ func prove(name, who string, times int, up setup, lines int) error {
 
 // seeded is the setup with another seed.
 func (up setup) seeded(seed uint64) setup {
-	up.seed, up.entries = seed, keeps(seed)
+	up.seed, up.entries = seed, entriesKept(seed)
 	return up
 }
 
@@ -149,7 +149,7 @@ func (r *rig) pace(plan []fault, lines int, do func(int, fault) error) error {
 
 // write lets the apps write up to line upto.
 func (r *rig) write(upto int) error {
-	r.let.Store(int64(upto))
+	r.allowed.Store(int64(upto))
 	return r.each(func(p *program) error { return p.leash.write(upto) })
 }
 
@@ -163,20 +163,20 @@ func (r *rig) reached(n int) error {
 func (r *rig) delivered(lines int) error {
 	n := len(r.programs())
 	return until("all is delivered", func() (bool, error) {
-		taken, err := r.server.taken()
+		landed, err := r.server.landed()
 		if err == nil && r.account.gaps {
 			var said []string
 			said, err = r.server.said()
-			taken += countDropped(said)
+			landed += countDropped(said)
 		}
-		return taken >= n*(lines+1), err // and the marker of a run
+		return landed >= n*(lines+1), err // and the marker of a run
 	})
 }
 
 // during does something to the server, and waits until it has then taken something
 // from wrapp, which has written up to a line.
 func (r *rig) during(upto int, do func() error) error {
-	before, err := r.server.taken()
+	before, err := r.server.landed()
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (r *rig) during(upto int, do func() error) error {
 	}
 	n := len(r.programs())
 	return until("Redis takes another entry", func() (bool, error) {
-		now, err := r.server.taken()
+		now, err := r.server.landed()
 		return now != before || now >= n*(upto+1), err
 	})
 }

@@ -52,7 +52,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 				return err
 			}
 		}
-		r.let.Add(int64(2 * lines / kills))
+		r.allowed.Add(int64(2 * lines / kills))
 		if err := r.main.leash.write(2 * lines / kills); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 		}
 		r.did["wrapp killed"]++
 		r.main.stop(syscall.SIGKILL)
-		half, err := r.look(i)
+		half, err := r.inspectSpool(i)
 		if err != nil {
 			return err
 		}
@@ -109,9 +109,9 @@ func (r *rig) spooled() (bytes int64) {
 	return bytes
 }
 
-// look notes which lines a wrapp that was killed has left in its spool, and says
+// inspectSpool notes which lines a wrapp that was killed has left in its spool, and says
 // whether there is half a record. It looks at a copy: the spool of the i-th kill.
-func (r *rig) look(i int) (torn bool, err error) {
+func (r *rig) inspectSpool(i int) (torn bool, err error) {
 	dir := filepath.Join(r.dir, "copy-"+strconv.Itoa(i))
 	defer os.RemoveAll(dir)
 	if err := os.CopyFS(dir, os.DirFS(r.spoolDir())); err != nil {
@@ -241,8 +241,8 @@ func proveMemory(up setup, _, lines int) error {
 		return err
 	}
 	err = until("the run begins", func() (bool, error) {
-		taken, err := r.server.taken()
-		return taken == len(r.programs()), err
+		landed, err := r.server.landed()
+		return landed == len(r.programs()), err
 	})
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func proveMemory(up setup, _, lines int) error {
 	dropped := countDropped(said)
 	want := len(r.programs())*(lines+2) - dropped // and a run's two markers
 	if r.stranger != nil {
-		r.estrange()
+		r.stopStranger()
 		want += int(r.stranger.wrote.Load())
 		if added, err = r.server.info("entries-added"); err != nil {
 			return err

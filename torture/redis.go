@@ -146,8 +146,8 @@ func (s *server) info(field string) (string, error) {
 	return "", err
 }
 
-// taken is how many entries of our stream Redis remembers to have taken from wrapps.
-func (s *server) taken() (entries int, err error) {
+// landed is how many entries of our stream Redis remembers to have taken from wrapps.
+func (s *server) landed() (entries int, err error) {
 	c, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
 	if err != nil {
 		return 0, err

@@ -30,7 +30,7 @@ type rig struct {
 	stranger *stranger // nil: the second writer is not a stranger
 	account  *account
 	did      map[string]int
-	let      atomic.Int64 // lines that the apps have been let write
+	allowed  atomic.Int64 // lines that the apps have been let write
 }
 
 // A setup is what a rig is made of.
@@ -86,7 +86,7 @@ func newRig(up setup) (*rig, error) {
 		began := time.Now()
 		r.stranger = newStranger(up.second, s, func() int64 {
 			if up.leashed {
-				return 10_000 + 3*r.let.Load()
+				return 10_000 + 3*r.allowed.Load()
 			}
 			return int64(15_000 * time.Since(began).Seconds())
 		})
@@ -131,9 +131,9 @@ func (r *rig) peakKB() (kb int) {
 	return kb
 }
 
-// keeps says how many entries a stream keeps: with half of the seeds few, so that
+// entriesKept says how many entries a stream keeps: with half of the seeds few, so that
 // most of what landed cannot be found any more.
-func keeps(seed uint64) int {
+func entriesKept(seed uint64) int {
 	if seed%2 == 0 {
 		return 1000
 	}
@@ -147,14 +147,14 @@ func (r *rig) close() {
 		}
 	}
 	r.server.cont()
-	r.estrange()
+	r.stopStranger()
 	r.server.kill()
 	r.proxy.l.Close()
 	r.proxy.reset()
 }
 
-// estrange ends the stranger.
-func (r *rig) estrange() {
+// stopStranger ends the stranger.
+func (r *rig) stopStranger() {
 	if r.stranger != nil {
 		r.stranger.stop()
 	}
@@ -234,8 +234,8 @@ func (r *rig) any() *program {
 	return programs[r.random.IntN(len(programs))]
 }
 
-// settle ends the run in peace and has everything delivered.
-func (r *rig) settle() error {
+// drain ends the run in peace and has everything delivered.
+func (r *rig) drain() error {
 	for _, p := range r.programs() {
 		p.stop(syscall.SIGTERM)
 	}
@@ -263,7 +263,7 @@ func (r *rig) settle() error {
 // collect takes everything that Redis has ever been given into the account, and
 // compares what that is after a restart with the stream.
 func (r *rig) collect() error {
-	r.estrange()
+	r.stopStranger()
 	r.server.kill()
 	if err := r.server.up(); err != nil {
 		return err

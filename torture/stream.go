@@ -56,7 +56,7 @@ func (s *stream) apply(args []string) error {
 	s.top = id
 	s.entries = append(s.entries, s.element(id, message))
 	if run, n, ok := numbered(message); ok {
-		tallyOf(s.lines, run).take(n)
+		tallyOf(s.lines, run).count(n)
 	}
 	// Redis writes down how many entries there were when it had trimmed about as many.
 	if args[2] == "MAXLEN" && args[3] == "=" {
