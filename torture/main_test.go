@@ -15,8 +15,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestTorture runs for TORTURE_FOR, or 20 seconds, with TORTURE_SEED, or one
-// of this moment, which the output tells.
+// TestTorture runs for TORTURE_FOR, or 20 seconds, with TORTURE_SEED, or a new seed, which it
+// logs.
 func TestTorture(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
