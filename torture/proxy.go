@@ -11,7 +11,7 @@ import (
 type proxy struct {
 	l     net.Listener
 	to    *server
-	cut   [2]atomic.Int64 // bytes of requests, and of replies, that still pass; the next one is cut in half, and the connection reset
+	cut   [2]atomic.Int64 // bytes of requests, and of replies, to pass before a cut within one
 	delay atomic.Int64    // nanoseconds before anything passes
 	hole  atomic.Bool     // nothing passes
 	cuts  atomic.Int64

@@ -23,7 +23,7 @@ const (
 	full     second = "full"   // pipelines, as fast as Redis takes them
 	ahead    second = "ahead"  // a few entries a second, now and then an hour ahead of the clock
 	twin     second = "twin"   // a wrapp of the same name, with a spool of its own
-	shared   second = "shared" // a wrapp of the same name and with the same spool, which only one can use
+	shared   second = "shared" // a wrapp of the same name that wants the same spool
 )
 
 var seconds = []second{noSecond, light, full, ahead, twin, shared}

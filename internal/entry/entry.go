@@ -77,7 +77,7 @@ func ParseID(s string) (ID, error) {
 	m, err1 := strconv.ParseUint(ms, 10, 64)
 	n, err2 := strconv.ParseUint(seq, 10, 64)
 	if !ok || err1 != nil || err2 != nil {
-		return ID{}, fmt.Errorf("no stream entry ID: %q", s)
+		return ID{}, fmt.Errorf("not a stream entry ID: %q", s)
 	}
 	return ID{m, n}, nil
 }

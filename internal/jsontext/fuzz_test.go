@@ -75,7 +75,7 @@ func compareString(t *testing.T, text []byte) {
 		}
 		got := Unquote(quoted)
 		if !escaped {
-			got = []byte(string([]rune(string(got)))) // Unquote leaves bad bytes if there is no backslash
+			got = []byte(string([]rune(string(got)))) // Unquote kept bad bytes
 		}
 		if string(got) != want {
 			t.Fatalf("%q is read as %q, want %q", quoted, got, want)

@@ -55,7 +55,7 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	n := o.q.len()
 	why = o.why
 	if n > 0 && why == nil {
-		why = errors.New("it has not answered")
+		why = errors.New("redis has not answered")
 	}
 	// In the background: a disk that hangs must not keep wrapp from ending.
 	left := make(chan [2]int, 1)

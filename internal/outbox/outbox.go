@@ -1,5 +1,5 @@
 // Package outbox delivers entries to Redis Streams: in order, each once, and
-// without making the caller who adds them wait for Redis.
+// without making the caller that adds them wait for Redis.
 //
 // Entries are copied into a bounded queue and numbered. One goroutine, the sender, calls
 // a script in Redis, which adds the entries that the stream lacks and stores, in the same
@@ -28,7 +28,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// Options say what an Outbox delivers where. Only the fields of the spool are optional.
+// Options say what an Outbox delivers, and where to. Only the fields of the spool are optional.
 type Options struct {
 	Keys       [logstream.Count]string
 	Writer     uint64 // tells this run's entries from those of others; see NewWriter
@@ -148,7 +148,7 @@ func (o *Outbox) openSpool(stop <-chan struct{}) {
 			return
 		}
 		o.adopt(store, left)
-		o.opts.Log.Info("the spool is free, and in use", "spool", store.Dir())
+		o.opts.Log.Info("the other wrapp has ended; its spool is in use here", "spool", store.Dir())
 		return
 	}
 }
@@ -236,8 +236,8 @@ func closed(c <-chan struct{}) bool {
 }
 
 // endOutage lets entries go to Redis again and reports what was dropped since it went away;
-// since is zero for a run's first connection. told: the log has told of the outage.
-func (o *Outbox) endOutage(since time.Time, told bool) {
+// since is zero for a run's first connection. logged: the log mentions the outage.
+func (o *Outbox) endOutage(since time.Time, logged bool) {
 	gone := time.Since(since).Round(time.Millisecond)
 	why := fmt.Sprintf("Redis was away for %v", gone)
 	if since.IsZero() {
@@ -247,7 +247,7 @@ func (o *Outbox) endOutage(since time.Time, told bool) {
 	o.q.mu.Lock()
 	dropped := o.q.reportDropped(why)
 	o.q.mu.Unlock()
-	if told {
+	if logged {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)
 	}
 	o.q.signal()

@@ -17,10 +17,10 @@ import (
 // connection, and their IDs say when they were delivered.
 func (s *sender) becomePlain(reply string) {
 	s.plain = true
-	if s.told {
+	if s.plainReported {
 		return
 	}
-	s.told = true
+	s.plainReported = true
 	name := strings.TrimPrefix(strings.TrimSuffix(s.o.opts.Keys[logstream.Info], ":info"), "logs:app:")
 	text := fmt.Sprintf(sayPlain, reply, name)
 	s.o.opts.Log.Warn(text)

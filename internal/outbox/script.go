@@ -63,7 +63,7 @@ type answer struct {
 	failure string // the error reply that ended the script, "" if there was none
 }
 
-var errAnswer = errors.New("redis answered the script with something that the script never returns")
+var errAnswer = errors.New("the script's answer is malformed")
 
 func parseAnswer(r rueidis.RedisResult) (a answer, err error) {
 	values, err := r.ToArray()

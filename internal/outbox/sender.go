@@ -56,11 +56,11 @@ type sender struct {
 	counts   [logstream.Count]uint64 // entries of the writer that have landed
 	position [logstream.Count]string // keys
 
-	known   bool                  // every server knows the script by its SHA
-	plain   bool                  // the user may not run scripts
-	narrow  int                   // number of records to be sent one by one
-	foreign [logstream.Count]bool // reported: the stream has another writer
-	told    bool                  // reported: the user may not run scripts
+	known         bool                  // every server knows the script by its SHA
+	plain         bool                  // the user may not run scripts
+	narrow        int                   // number of records to be sent one by one
+	foreign       [logstream.Count]bool // reported: the stream has another writer
+	plainReported bool                  // reported: the user may not run scripts
 }
 
 func newSender(o *Outbox) *sender {
@@ -331,7 +331,7 @@ func (s *sender) run(client *redisconn.Client) {
 	var (
 		backoff = firstBackoff
 		away    time.Time // when Redis went away; zero while it is not away
-		told    bool      // the log has told of the outage
+		logged  bool      // the log mentions the outage
 		refused bool      // the last connection ended because Redis refused entries for now
 	)
 	for {
@@ -346,8 +346,8 @@ func (s *sender) run(client *redisconn.Client) {
 					close(o.reached)
 				}
 				backoff = firstBackoff
-				o.endOutage(away, told)
-				away, told = time.Time{}, false
+				o.endOutage(away, logged)
+				away, logged = time.Time{}, false
 			})
 			client.Close()
 			client, s.client = nil, nil
@@ -371,8 +371,8 @@ func (s *sender) run(client *redisconn.Client) {
 			o.loading.Add(1)
 		}
 		// An outage that ends at the first attempt is not logged.
-		if !told && backoff > firstBackoff {
-			told = true
+		if !logged && backoff > firstBackoff {
+			logged = true
 			o.opts.Log.Warn("redis is away; entries wait", "error", err)
 		}
 		wait := backoff/2 + rand.N(backoff)

@@ -112,7 +112,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		if cmd.Confined {
 			// The thread cannot undo this. It stays locked, so it ends with the goroutine.
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-				started <- fmt.Errorf("give up new privileges: %w", err)
+				started <- fmt.Errorf("forbid new privileges: %w", err)
 				return
 			}
 		} else {

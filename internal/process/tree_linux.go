@@ -77,7 +77,7 @@ func readStat(pid int) (procStat, error) {
 func parseStat(text []byte) (procStat, error) {
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 20 {
-		return procStat{}, errors.New("no process status: too few fields")
+		return procStat{}, errors.New("parse a process status: too few fields")
 	}
 	ppid, err1 := strconv.Atoi(fields[1])
 	started, err2 := strconv.ParseUint(fields[19], 10, 64)

@@ -163,7 +163,7 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("dial redis %s: %w", where, ctx.Err())
 	case strings.HasPrefix(reply, "No such master"):
-		return nil, fmt.Errorf("%s: they know no master %q (redis.sentinel.master)", what, r.Sentinel.Master)
+		return nil, fmt.Errorf("%s: the sentinels know no master %q (redis.sentinel.master)", what, r.Sentinel.Master)
 	case reply != "":
 		return nil, fmt.Errorf("dial redis %s: %w", where, explain(&RefusedError{reply}, r))
 	case lastErr != nil && Reply(err) == "":

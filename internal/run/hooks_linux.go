@@ -19,7 +19,7 @@ func newHooks(s *session) *hook.Hooks {
 	c := &s.cfg.Hooks
 	host, err := os.Hostname()
 	if err != nil {
-		s.log.Warn("hooks are told no host name", "error", err)
+		s.log.Warn("hooks get no host name", "error", err)
 	}
 	return hook.New(hook.Options{
 		App: s.cfg.Name(), Host: host,

@@ -72,8 +72,8 @@ func watchedEvery() time.Duration {
 type depletions map[string]depletion
 
 type depletion struct {
-	told time.Time // of the last report
-	more int       // depletions since then
+	reported time.Time // of the last report
+	more     int       // depletions since then
 }
 
 // depletionReportEvery is the least time between two reports of a pool's depletion.
@@ -82,14 +82,14 @@ const depletionReportEvery = 10 * time.Second
 // text returns the report of a pool that is depleted now, or "" to leave it to a later one.
 func (d depletions) text(category string, now time.Time) string {
 	last, again := d[category]
-	if again && now.Sub(last.told) < depletionReportEvery {
-		d[category] = depletion{last.told, last.more + 1}
+	if again && now.Sub(last.reported) < depletionReportEvery {
+		d[category] = depletion{last.reported, last.more + 1}
 		return ""
 	}
-	d[category] = depletion{told: now}
+	d[category] = depletion{reported: now}
 	text := fmt.Sprintf("health pool %s is depleted", category)
 	if last.more > 0 {
-		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.told.Format(time.TimeOnly))
+		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.reported.Format(time.TimeOnly))
 	}
 	return text
 }

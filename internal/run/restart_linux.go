@@ -260,10 +260,10 @@ func (r *appRun) await(f func()) {
 // depleted reports that a pool has no health left, and acts as its on_depleted says.
 func (r *appRun) depleted(category string) {
 	text := fmt.Sprintf("health pool %s is depleted", category)
-	if told := r.reports.text(category, time.Now()); told != "" {
-		r.to.out.Say(logstream.Status, told)
-		r.log.Warn(told)
-		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: told, PID: r.app.PID(), Pool: category})
+	if report := r.reports.text(category, time.Now()); report != "" {
+		r.to.out.Say(logstream.Status, report)
+		r.log.Warn(report)
+		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: report, PID: r.app.PID(), Pool: category})
 	}
 	end := func(doing string, flag *atomic.Bool) func() {
 		return func() {

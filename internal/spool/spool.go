@@ -342,14 +342,14 @@ func (s *Spool) Bytes() int64 {
 func (s *Spool) Present() error {
 	ours, err := s.lock.Stat()
 	if err != nil {
-		return fmt.Errorf("look for the spool: %w", err)
+		return fmt.Errorf("check the spool's directory: %w", err)
 	}
 	there, err := os.Stat(filepath.Join(s.dir, lockName))
 	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(ours, there) {
 		return fmt.Errorf("the spool's directory %s has been removed", s.dir)
 	}
 	if err != nil {
-		return fmt.Errorf("look for the spool: %w", err)
+		return fmt.Errorf("check the spool's directory: %w", err)
 	}
 	return nil
 }

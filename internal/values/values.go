@@ -156,7 +156,7 @@ func (v *Values) unlock() {
 	v.moreTold = v.more
 	v.mu.Unlock()
 	if news {
-		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, which is as many as logs.max_keys lets there be; further ones are not counted", v.w.opts.MaxKeys))
+		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, the limit of logs.max_keys; further ones are not counted", v.w.opts.MaxKeys))
 	}
 }
 
@@ -221,7 +221,7 @@ func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	v.w.hangUp()
 	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
 	if unwritten > 0 && v.w.why == nil {
-		v.w.why = errors.New("it has not answered")
+		v.w.why = errors.New("redis has not answered")
 	}
 	return unwritten, v.w.why
 }

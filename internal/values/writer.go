@@ -55,14 +55,14 @@ type writer struct {
 	rest   []named // written after batch
 	number int     // of the batch, from 1
 
-	known   bool            // the server knows the script by its SHA
-	plain   bool            // the user may not run scripts; until the connection ends
-	told    bool            // plain was reported
-	ending  bool            // no further changes will come
-	refused map[string]bool // keys whose refusal was reported
-	failed  int             // failed attempts in a row
-	ever    bool            // there was a connection
-	why     error           // error of the last attempt
+	known         bool            // the server knows the script by its SHA
+	plain         bool            // the user may not run scripts; until the connection ends
+	plainReported bool            // a warning about plain was logged
+	ending        bool            // no further changes will come
+	refused       map[string]bool // keys whose refusal was reported
+	failed        int             // failed attempts in a row
+	ever          bool            // there was a connection
+	why           error           // error of the last attempt
 }
 
 // begin makes batch the one to write.
@@ -192,7 +192,7 @@ func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 		place, err := answer[i].ToInt64()
 		text, err2 := answer[i+1].ToString()
 		if err := errors.Join(err, err2); err != nil || place < 1 || int(place) > len(w.batch) {
-			return nil, errors.New("redis answered the script with something that the script never returns")
+			return nil, errors.New("the script's answer is malformed")
 		}
 		refused[int(place)-1] = redisconn.ScriptError(text)
 	}
@@ -214,8 +214,8 @@ func (w *writer) refuse(name, reply string) {
 // then come twice when an answer is lost.
 func (w *writer) becomePlain(reply string) {
 	w.plain = true
-	if !w.told {
-		w.told = true
+	if !w.plainReported {
+		w.plainReported = true
 		w.opts.Log.Warn(fmt.Sprintf("redis does not let this user run scripts: a count may come twice after a lost connection; wrapp acl %s prints the rules that are needed", w.opts.Name), "reply", reply)
 	}
 }
