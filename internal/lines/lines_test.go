@@ -17,7 +17,7 @@ type piece struct {
 func split(input []byte, max int, reads []int) []piece {
 	s := NewSplitter(max, nil)
 	var got []piece
-	take := func(next func() (Line, bool)) {
+	collect := func(next func() (Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
 			if line.Overwritten {
 				continue
@@ -30,9 +30,9 @@ func split(input []byte, max int, reads []int) []piece {
 		n = copy(s.Space(), input[:n])
 		s.Filled(n)
 		input = input[n:]
-		take(s.Next)
+		collect(s.Next)
 	}
-	take(s.Last)
+	collect(s.Last)
 	return got
 }
 

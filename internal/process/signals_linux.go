@@ -58,7 +58,7 @@ func setAction(sig syscall.Signal, action *sigaction) (old sigaction, err error)
 // SIGCHLD, SIGURG (by which the Go runtime preempts) and 33 (by which the Go runtime and C
 // libraries reach their threads). Signals that this process causes itself are left out; see
 // caused. Signals that were ignored when the process started stay ignored, and the app
-// inherits that; see keepIgnored.
+// inherits that; see inheritIgnored.
 //
 // Signals wait, in order, until they are read from the channel. stop ends the subscription.
 // There may be one at a time.
@@ -69,7 +69,7 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 	}
 	signalPipe = int32(ends[1])
 	from := os.NewFile(uintptr(ends[0]), "signals")
-	keepIgnored()
+	inheritIgnored()
 
 	c := make(chan os.Signal, 64)
 	// os/signal must have SIGPIPE, too, or the os package would end this process when it writes
@@ -142,10 +142,10 @@ func caused(sig syscall.Signal, code int32, pid int) bool {
 	return false
 }
 
-// keepIgnored ignores SIGQUIT if SIGINT is ignored: a shell without job control starts its
+// inheritIgnored ignores SIGQUIT if SIGINT is ignored: a shell without job control starts its
 // background processes with both ignored. The Go runtime installs its handlers before our code
 // runs; it leaves SIGHUP, SIGINT and the terminal's stops ignored, and hides whether others were.
-func keepIgnored() {
+func inheritIgnored() {
 	if interrupt, err := setAction(syscall.SIGINT, nil); err == nil && interrupt.handler == sigIgnore {
 		signal.Ignore(syscall.SIGQUIT)
 	}

@@ -17,11 +17,11 @@ import (
 // defaultUser runs the app when wrapp is root and the configuration names no user.
 const defaultUser = "archer"
 
-// prepare turns the [app] section into a command. Its errors are *process.StartErrors. note
-// is a warning for the user, or "".
-func prepare(cfg *config.Config) (cmd *process.Command, note string, err error) {
+// prepare turns the [app] section into a command. Its errors are *process.StartErrors.
+// warning is for the user; it may be empty.
+func prepare(cfg *config.Config) (cmd *process.Command, warning string, err error) {
 	app := &cfg.App
-	user, note, err := identity(app.User, os.Geteuid())
+	user, warning, err := identity(app.User, os.Geteuid())
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,22 +48,22 @@ func prepare(cfg *config.Config) (cmd *process.Command, note string, err error) 
 		User:        user,
 		StopSignal:  syscall.Signal(app.StopSignal),
 		StopTimeout: time.Duration(app.StopTimeout),
-	}, note, nil
+	}, warning, nil
 }
 
 // CheckUser returns what is wrong with app.user on this machine, or "".
 func CheckUser(cfg *config.Config) string {
-	_, note, err := identity(cfg.App.User, os.Geteuid())
+	_, warning, err := identity(cfg.App.User, os.Geteuid())
 	if err != nil {
 		return err.Error()
 	}
-	return note
+	return warning
 }
 
 // identity returns the user that the app runs as, or nil for our own user. Only root can
-// choose another one. Without root the app runs as our user, as with the older wrapp, and note
-// says so.
-func identity(spec string, euid int) (user *process.User, note string, err error) {
+// choose another one. Without root the app runs as our user, as with the older wrapp, and
+// warning says so.
+func identity(spec string, euid int) (user *process.User, warning string, err error) {
 	failure := func(err error, hint string) error {
 		return &process.StartError{ExitCode: process.ExitFailed, Msg: fmt.Sprintf("app.user: %v", err), Hint: hint}
 	}
@@ -72,9 +72,9 @@ func identity(spec string, euid int) (user *process.User, note string, err error
 			return nil, "", nil
 		}
 		if user, err := process.LookupUser(spec); err != nil || int(user.UID) != euid {
-			note = fmt.Sprintf("app.user: only root can run the app as %s; it runs as uid %d, as wrapp does", spec, euid)
+			warning = fmt.Sprintf("app.user: only root can run the app as %s; it runs as uid %d, as wrapp does", spec, euid)
 		}
-		return nil, note, nil
+		return nil, warning, nil
 	}
 	if spec == "" {
 		user, err := process.LookupUser(defaultUser)
@@ -84,18 +84,18 @@ func identity(spec string, euid int) (user *process.User, note string, err error
 		if err != nil {
 			return nil, "", failure(err, "")
 		}
-		return keepGroups(user), "", nil
+		return addOurGroups(user), "", nil
 	}
 	user, err = process.LookupUser(spec)
 	if err != nil {
 		return nil, "", failure(err, "name a user of this image, or a number")
 	}
-	return keepGroups(user), "", nil
+	return addOurGroups(user), "", nil
 }
 
-// keepGroups adds our supplementary groups, as from docker's --group-add, which give the app
+// addOurGroups adds our supplementary groups, as from docker's --group-add, which give the app
 // access to devices. It leaves out root's own group.
-func keepGroups(user *process.User) *process.User {
+func addOurGroups(user *process.User) *process.User {
 	given, _ := os.Getgroups()
 	for _, gid := range given {
 		if gid != 0 && !slices.Contains(user.Groups, uint32(gid)) {

@@ -180,13 +180,13 @@ func mark(out *outbox.Outbox, format string, fields ...string) string {
 func (r *appRun) run() (exit int, err error) {
 	cfg, log, supervisor, to := r.cfg, r.log, r.supervisor, r.to
 	out, pools := to.out, to.pools
-	cmd, note, err := prepare(cfg)
+	cmd, warning, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
 	}
-	if note != "" && r.first {
-		log.Warn(note)
-		out.Say(logstream.Status, note)
+	if warning != "" && r.first {
+		log.Warn(warning)
+		out.Say(logstream.Status, warning)
 	}
 	cmd.Stdin = r.std.Stdin
 
