@@ -61,8 +61,8 @@ func CheckUser(cfg *config.Config) string {
 }
 
 // identity returns the user that the app runs as, or nil for our own user. Only root can
-// choose another one. Without root the app runs as our user, as with the older wrapp, and
-// warning says so.
+// choose another one. Without root the app runs as our user, as with the older wrapp; warning
+// says so if spec names another user.
 func identity(spec string, euid int) (user *process.User, warning string, err error) {
 	failure := func(err error, hint string) error {
 		return &process.StartError{ExitCode: process.ExitFailed, Msg: fmt.Sprintf("app.user: %v", err), Hint: hint}
