@@ -63,12 +63,12 @@ func (h *history) read(file string, restarts []int64) error {
 		switch args[0] {
 		case "MULTI":
 			if within {
-				return fmt.Errorf("the append-only file at %d: a transaction in a transaction", r.offset)
+				return fmt.Errorf("the append-only file at %d: MULTI within a transaction", r.offset)
 			}
 			within, open = true, true
 		case "EXEC":
 			if !within {
-				return fmt.Errorf("the append-only file at %d: an end of no transaction", r.offset)
+				return fmt.Errorf("the append-only file at %d: EXEC without MULTI", r.offset)
 			}
 			err = errors.Join(each(block, h.executed), each(queue, h.replayed))
 			within, open, block, queue = false, false, nil, nil

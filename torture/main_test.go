@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 func TestTorture(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("it kills for 20 seconds")
+		t.Skip("takes 20 seconds")
 	}
 	duration, seed := 20*time.Second, uint64(time.Now().UnixNano())
 	if text := os.Getenv("TORTURE_FOR"); text != "" {

@@ -101,7 +101,7 @@ func TestOlderRights(t *testing.T) {
 		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
 	}
 	if n := strings.Count(stderr.String(), "wrapp acl t prints the rules"); n != 1 {
-		t.Errorf("told %d times: %s", n, &stderr)
+		t.Errorf("%d warnings: %s", n, &stderr)
 	}
 }
 

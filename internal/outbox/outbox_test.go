@@ -199,7 +199,7 @@ func TestStalledServer(t *testing.T) {
 	number(o, 0, 1000)
 	s.Pause()
 	number(o, 1000, 2000)
-	eventually(t, "it is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away })
+	eventually(t, "the connection is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away })
 	number(o, 2000, 3000)
 	s.Resume()
 	closeAll(t, o)

@@ -98,7 +98,7 @@ func TestSameSaid(t *testing.T) {
 	key := logstream.Keys("t")[logstream.Info]
 	o := open(t, s, nil)
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", key, entry.ID{Ms: milliseconds(at)}, "message", "line 1")
 	b := o.Begin(at)
@@ -119,7 +119,7 @@ func TestNoIDsLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	o := openSpooled(t, s, dir, 64<<20, nil)
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	do(t, s.Dial(1), "XADD", keys[logstream.Info], entry.ID{Ms: 1<<64 - 1, Seq: 1<<64 - 1}, "message", "foreign")
 	number(o, 1, 1000)
 	o.Say(logstream.Status, "still here")
@@ -323,7 +323,7 @@ func TestServerLosesData(t *testing.T) {
 	closeAll(t, o)
 	checkNumbered(t, s, 6000)
 	if got := fmt.Sprint(s.Stream(key)[4990:5000]); got != ids {
-		t.Errorf("the IDs are others: %s, were %s", got, ids)
+		t.Errorf("the IDs are %s, were %s", got, ids)
 	}
 	if again, lost := toldLost(s); again != 5000 || lost != 0 {
 		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
@@ -337,7 +337,7 @@ func TestServerLosesMore(t *testing.T) {
 	o := open(t, s, nil)
 	const n = 60_000
 	number(o, 0, n)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	s.Down()
 	s.Up()
 	number(o, n, n+1000)

@@ -118,7 +118,7 @@ func TestHealthy(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "spool")
 		o := openSpooled(t, s, dir, 64<<20, nil)
 		number(o, 0, 20_000)
-		eventually(t, "all is answered", o.q.empty)
+		eventually(t, "Redis has acknowledged everything", o.q.empty)
 		o.q.mu.Lock()
 		spooled := o.q.episode.spooled
 		o.q.mu.Unlock()

@@ -137,7 +137,7 @@ func TestTrimmedBehindForeign(t *testing.T) {
 	p := startTrap(t, s.Addr(), "line 1\r\n")
 	o := open(t, s, func(opts *Options) { opts.MaxEntries = 1000; by(s, p.addr)(opts) })
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at) + 5}, "message", "foreign")
 	const n = 6000
@@ -165,7 +165,7 @@ func TestEmptyButForeign(t *testing.T) {
 		}
 	})
 	number(o, 0, 5000)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	hold.Lock()
 	s.Down()
 	s.Up()
@@ -188,7 +188,7 @@ func TestStaleRefused(t *testing.T) {
 	p := startTrap(t, s.Addr(), fmt.Sprintf("line %d\r\n", n-1))
 	o := open(t, s, by(s, p.addr))
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(time.Now().Add(time.Hour))}, "message", "foreign")
 	addAt(o, time.Now(), 1, n)
 	eventually(t, "all has landed", func() bool { return p.shut.Load() && len(s.Messages(info)) == n+1 })
@@ -276,7 +276,7 @@ func TestLateConnection(t *testing.T) {
 	}()
 	o := open(t, s, by(s, l.Addr().String()))
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at), Seq: 3000}, "message", "foreign")
 	addAt(o, at, 1, 6000)
@@ -284,7 +284,7 @@ func TestLateConnection(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if !given {
-		t.Fatal("nothing came late")
+		t.Fatal("no late commands arrived")
 	}
 	checkOurs(t, s, 6000)
 }
@@ -397,7 +397,7 @@ func TestPosition(t *testing.T) {
 	s := redistest.Start(t)
 	o := open(t, s, nil)
 	number(o, 0, 1000)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	key := positionKey(info, o.opts.Writer)
 	c := s.Dial(1)
 	text, err := c.Do("GET", key)

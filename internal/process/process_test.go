@@ -545,7 +545,7 @@ func TestStartErrors(t *testing.T) {
 func TestNotRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("wants root, to stop being it")
+		t.Skip("needs root, to become another user")
 	}
 	// Only root may read the test binary's directory, so the test runs a copy elsewhere.
 	dir, err := os.MkdirTemp("/tmp", "notroot")

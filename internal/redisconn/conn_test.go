@@ -51,7 +51,7 @@ func TestAbort(t *testing.T) {
 			}
 			c.Abort()
 			if err := <-ended; err == nil || Reply(err) != "" {
-				t.Errorf("it ended with %v", err)
+				t.Errorf("the command ended with %v", err)
 			}
 		})
 	}

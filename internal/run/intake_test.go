@@ -99,7 +99,7 @@ func TestIntakeWaits(t *testing.T) {
 	defer in.close()
 	go in.run()
 	if !in.catchUp(time.Minute) {
-		t.Error("it waits for nothing")
+		t.Error("catchUp times out while nothing is to be read")
 	}
 	if _, err := unix.Write(int(stdout.Fd()), bytes.Repeat([]byte("a line\n"), 20_000)); err != nil {
 		t.Fatal(err)

@@ -259,7 +259,7 @@ func TestInUse(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	if _, _, err := Open(dir, 1<<20, writer); !errors.Is(err, ErrInUse) {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second Open: %v", err)
 	}
 	s.Close()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -349,13 +349,13 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
-		t.Error("others can write there, and it is taken")
+		t.Error("a directory that others can write to is accepted")
 	}
 	if err := os.Symlink(base, filepath.Join(base, "link")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Prepare(base, "link"); err == nil {
-		t.Error("a link is taken for a directory")
+		t.Error("a link is accepted as the directory")
 	}
 	if os.Geteuid() == 0 {
 		os.Chmod(dir, 0o700)
@@ -363,7 +363,7 @@ func TestPrepare(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
-			t.Error("another user's directory is taken")
+			t.Error("another user's directory is accepted")
 		}
 	}
 }
@@ -378,7 +378,7 @@ func TestPrepareSays(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/proc/none")
 	_, err := Prepare("", "app")
 	if err == nil {
-		t.Fatal("there is a place")
+		t.Fatal("Prepare found a usable place")
 	}
 	for _, want := range []string{
 		systemDir + "/app: permission denied (", "belongs to 0:0, mode 0", "as root: install -d -o " + strconv.Itoa(os.Geteuid()) + " ", "/proc/none/wrapp",

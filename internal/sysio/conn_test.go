@@ -25,14 +25,14 @@ func TestConn(t *testing.T) {
 	}()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(to, got); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("what arrives is something else: %v", err)
+		t.Errorf("other bytes arrived: %v", err)
 	}
 	if err := <-failed; err != nil {
 		t.Error(err)
 	}
 	to.SetReadDeadline(time.Unix(1, 0))
 	if _, err := to.Read(got); !os.IsTimeout(err) {
-		t.Errorf("behind the deadline: %v", err)
+		t.Errorf("a read after the deadline: %v", err)
 	}
 	to.SetReadDeadline(time.Time{})
 	from.Close()

@@ -166,7 +166,7 @@ func TestOnceEach(t *testing.T) {
 			proxy.After(round % 4) // the answer has 4 bytes
 			say(v, "n")
 			eventually(t, "the connection is cut", func() bool { return proxy.Cuts() == round+1 })
-			eventually(t, "it is written all the same", func() bool {
+			eventually(t, "the count is written all the same", func() bool {
 				got, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
 				return got == i+round+2
 			})
