@@ -372,8 +372,8 @@ func (o *Outbox) writeJournal(durable bool) error {
 	return store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes })
 }
 
-// tryWriteJournal is writeJournal for callers that need not know whether it worked: the next
-// call writes the same.
+// tryWriteJournal is writeJournal, but only logs an error: the next change rewrites the whole
+// journal then.
 func (o *Outbox) tryWriteJournal() {
 	if err := o.writeJournal(false); err != nil {
 		o.opts.Log.Debug("write the spool's journal", "error", err)
