@@ -12,35 +12,34 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
 
-// recent is how long before its SIGKILL wrapp may have read what it loses: it
-// spools what has waited for some 300 ms and syncs that every 100 ms. A busy
-// machine needs more. What lay in the spool is another matter: the proof
-// wrapp-killed looks at that.
+// recent bounds the age of lines that a wrapp may lose when it is killed: it spools lines that
+// have waited for some 300 ms, every 100 ms. A busy machine takes longer. The proof wrapp-killed
+// checks that no spooled line is lost.
 const recent = 5 * time.Second
 
-// An account is what has arrived: all entries that a server ever executed, trimmed or
-// not, and the stream that a server makes of its append-only file.
+// An account records what arrived: every XADD that a server ever executed, trimmed or not, and
+// the stream that a server makes of its append-only file.
 type account struct {
 	text   text
 	shared bool // one program's lines may be delivered by another
-	gaps   bool // lines may be missing, as long as they are counted
+	gaps   bool // lines may be missing if they are counted
 
 	lines  map[int]*tally // by run
-	run    map[int]int    // the newest run of each family
+	run    map[int]int    // newest run of each family
 	lastID entry.ID
 	others int      // entries of a stranger
 	said   []string // entries of the other streams
-	wrong  []string
+	wrong  []string // faults
 
 	stream *stream
-	torn   int
+	torn   int // see history
 }
 
-// A tally is what came of one run.
+// A tally counts the lines of one run.
 type tally struct {
-	next    int // the line that is to come
-	missing int // before it
-	again   int // lines that came and were not to come any more
+	next    int // the next expected line
+	missing int // lines below next that did not come
+	again   int // lines that came twice or too late
 }
 
 func tallyOf(lines map[int]*tally, run int) *tally {
@@ -50,8 +49,8 @@ func tallyOf(lines map[int]*tally, run int) *tally {
 	return lines[run]
 }
 
-// take takes line n.
-func (t *tally) take(n int) {
+// count counts line n.
+func (t *tally) count(n int) {
 	if n < t.next {
 		t.again++
 		return
@@ -70,7 +69,7 @@ func (a *account) fault(format string, args ...any) {
 	}
 }
 
-// execute takes the next command that a server executed.
+// execute records the next command that a server executed.
 func (a *account) execute(args []string) error {
 	switch {
 	case args[0] == "DEL" && args[1] == key:
@@ -89,7 +88,7 @@ func (a *account) execute(args []string) error {
 	return nil
 }
 
-// add takes the next entry of our stream.
+// add records the next entry of our stream.
 func (a *account) add(id entry.ID, message string) {
 	if !a.lastID.Less(id) {
 		a.fault("ID %v behind %v", id, a.lastID)
@@ -118,10 +117,10 @@ func (a *account) add(id entry.ID, message string) {
 	if n < t.next || n > t.next && !a.gaps {
 		a.fault("%v: run %d has line %d where %d should be", id, run, n, t.next)
 	}
-	t.take(n)
+	t.count(n)
 }
 
-// report compares what arrived with what the apps wrote.
+// report compares the lines that arrived with those that the apps wrote.
 func (r *rig) report() error {
 	a := r.account
 	came, missing, again, late := 0, 0, 0, 0
@@ -129,7 +128,7 @@ func (r *rig) report() error {
 	for _, p := range r.programs() {
 		kills += len(p.kills)
 		for run := p.first + 1; run <= p.run; run++ {
-			wrote, certain, err := readNotes(p.notes(run), p.kills[run])
+			wrote, certain, err := readProgress(p.progressFile(run), p.kills[run])
 			if err != nil {
 				return err
 			}
@@ -187,8 +186,8 @@ func (r *rig) report() error {
 	return nil
 }
 
-// compareReplay tells what a server that reads its append-only file makes of our lines.
-// Only transactions that it cut in two may make a difference.
+// compareReplay compares the lines that arrived with those that a server has after it has read
+// its append-only file. Only torn transactions may make a difference.
 func (a *account) compareReplay(missing, again int) {
 	twice, lost := -again, 0
 	for run, t := range a.lines {
@@ -204,7 +203,7 @@ func (a *account) compareReplay(missing, again int) {
 	}
 }
 
-// told is how many lines were dropped, as :status says.
+// told returns how many dropped lines :status reports.
 func (a *account) told() (dropped int) { return countDropped(a.said) }
 
 func countDropped(said []string) (dropped int) {
@@ -221,12 +220,12 @@ func (a *account) says(text string) bool {
 	return slices.ContainsFunc(a.said, func(said string) bool { return strings.Contains(said, text) })
 }
 
-// readNotes returns how many lines an app wrote, and how many of them some time
-// before the given one.
-func readNotes(file string, kill time.Time) (wrote, certain int, err error) {
+// readProgress returns how many lines an app wrote, and how many of them so long before kill
+// that they must arrive.
+func readProgress(file string, kill time.Time) (wrote, certain int, err error) {
 	f, err := os.Open(file)
 	if os.IsNotExist(err) {
-		return 0, 0, nil // it was killed before it began
+		return 0, 0, nil // the app was killed before it began
 	}
 	if err != nil {
 		return 0, 0, err

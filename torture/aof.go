@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// A history takes the commands of an append-only file.
+// A history passes on the commands of an append-only file.
 type history struct {
 	// executed is called for each command that a server executed for clients. A
 	// transaction whose end is not in the file does not count: no client got an answer.
 	executed func(args []string) error
 
 	// replayed is called for each command that the next server executes when it reads the
-	// file. Redis 7.0 may cut a file behind a whole command in the middle of a transaction.
-	// What the transaction has in the file then counts with the next transaction.
+	// file. Redis 7.0 may cut a file behind a whole command in the middle of a transaction. The
+	// commands before the cut are then executed with the next transaction.
 	replayed func(args []string) error
 
-	torn int // XADD commands of transactions that have no end
+	torn int // XADD commands of transactions without an end
 }
 
-// read reads an append-only file to its end. Restarts are the sizes that it had when a
-// server began to write to it.
+// read reads an append-only file to its end. restarts are the file's sizes when servers began
+// to write to it.
 func (h *history) read(file string, restarts []int64) error {
 	f, err := os.Open(file)
 	if err != nil {
@@ -35,9 +35,9 @@ func (h *history) read(file string, restarts []int64) error {
 	defer f.Close()
 	r := commandReader{r: bufio.NewReaderSize(f, 1<<20)}
 	var (
-		within       bool       // a transaction that has begun since the last restart
-		open         bool       // a transaction for who reads the file
-		block, queue [][]string // their commands
+		within       bool       // in a transaction that began after the last restart
+		open         bool       // in a transaction as a server sees it that reads the file
+		block, queue [][]string // commands of these transactions
 	)
 	tear := func() {
 		for _, args := range block {
@@ -63,12 +63,12 @@ func (h *history) read(file string, restarts []int64) error {
 		switch args[0] {
 		case "MULTI":
 			if within {
-				return fmt.Errorf("the append-only file at %d: a transaction in a transaction", r.offset)
+				return fmt.Errorf("the append-only file at %d: MULTI within a transaction", r.offset)
 			}
 			within, open = true, true
 		case "EXEC":
 			if !within {
-				return fmt.Errorf("the append-only file at %d: an end of no transaction", r.offset)
+				return fmt.Errorf("the append-only file at %d: EXEC without MULTI", r.offset)
 			}
 			err = errors.Join(each(block, h.executed), each(queue, h.replayed))
 			within, open, block, queue = false, false, nil, nil
@@ -153,7 +153,7 @@ func (c *commandReader) number(kind byte) (n int, err error) {
 	return strconv.Atoi(strings.TrimSpace(line[1:]))
 }
 
-// noEnd tells a file that ends within a command from one that ends behind it.
+// noEnd turns an io.EOF within a command into io.ErrUnexpectedEOF.
 func noEnd(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -161,7 +161,7 @@ func noEnd(err error) error {
 	return err
 }
 
-// file is the server's append-only file. The server never rewrites it.
+// file returns the name of the server's append-only file. The server never rewrites it.
 func (s *server) file() (string, error) {
 	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
 	if err != nil || len(files) != 1 {
@@ -170,7 +170,7 @@ func (s *server) file() (string, error) {
 	return files[0], nil
 }
 
-// began notes how large the append-only file is, before anybody may write.
+// began records the size of the append-only file. No client may write before that.
 func (s *server) began() error {
 	file, err := s.file()
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *server) began() error {
 	if err != nil {
 		return err
 	}
-	// Redis may have cut off more than what one server wrote.
+	// Redis may have cut off more than the last server wrote.
 	for n := len(s.restarts); n > 0 && s.restarts[n-1] > info.Size(); n-- {
 		s.restarts = s.restarts[:n-1]
 	}

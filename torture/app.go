@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// What the environment tells this program when it is the app.
+// Environment of this program as the app.
 const (
-	appEnv   = "TORTURE_APP_DIR" // makes it the app: a directory for what the app notes about itself
+	appEnv   = "TORTURE_APP_DIR" // makes it the app: a directory for its progress file
 	runEnv   = "TORTURE_RUN"     // the number of the run
 	textEnv  = "TORTURE_TEXT"    // the text to write
-	leashEnv = "TORTURE_LEASH"   // a socket that says how far; without it the app writes until SIGTERM
+	leashEnv = "TORTURE_LEASH"   // the leash's socket; without it the app writes until SIGTERM
 )
 
-// app writes the lines of a run, and notes what it has written for certain.
+// app writes the lines of a run, and records in the progress file how many it has written.
 func app(dir string) {
 	run, _ := strconv.Atoi(os.Getenv(runEnv))
 	var t text
@@ -30,21 +30,21 @@ func app(dir string) {
 		fmt.Fprintln(os.Stderr, textEnv+":", err)
 		os.Exit(1)
 	}
-	notes, err := os.OpenFile(filepath.Join(dir, "run-"+strconv.Itoa(run)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	progress, err := os.OpenFile(filepath.Join(dir, "run-"+strconv.Itoa(run)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Fprintf(notes, "pid %d\n", os.Getpid())
+	fmt.Fprintf(progress, "pid %d\n", os.Getpid())
 	w := &writer{text: t, run: run, out: bufio.NewWriterSize(os.Stdout, 16<<10)}
 	if socket := os.Getenv(leashEnv); socket != "" {
-		os.Exit(obey(w, socket))
+		os.Exit(followLeash(w, socket))
 	}
-	roam(w, notes)
+	roam(w, progress)
 }
 
 // roam writes at its own pace until SIGTERM.
-func roam(w *writer, notes *os.File) {
+func roam(w *writer, progress *os.File) {
 	var over atomic.Bool
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
@@ -56,15 +56,15 @@ func roam(w *writer, notes *os.File) {
 		if w.write(1+rand.IntN(300)) != nil {
 			return // wrapp is gone
 		}
-		fmt.Fprintf(notes, "wrote %d %d\n", w.n, time.Now().UnixMilli())
+		fmt.Fprintf(progress, "wrote %d %d\n", w.n, time.Now().UnixMilli())
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 	}
-	fmt.Fprintf(notes, "ended %d\n", w.n)
+	fmt.Fprintf(progress, "ended %d\n", w.n)
 }
 
-// obey does what the socket says, "write UPTO" and "exit STATUS", and tells it how
-// far it is.
-func obey(w *writer, socket string) (status int) {
+// followLeash follows commands from the socket, "write UPTO" and "exit STATUS", and reports its
+// progress there.
+func followLeash(w *writer, socket string) (status int) {
 	leash, err := net.Dial("unix", socket)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -105,14 +105,14 @@ func (w *writer) write(count int) error {
 	return w.out.Flush()
 }
 
-// A text is what the apps write: every byte of every line follows from it and the
-// line's number.
+// A text determines what the apps write: every byte of a line follows from the text, the run
+// and the line's number.
 type text struct {
 	seed  uint64
-	width int // most lines are shorter than that, in bytes
+	width int // most lines are shorter, in bytes
 }
 
-// noise is any bytes but those that mean something to wrapp.
+// noise has random bytes, except those that mean something to wrapp.
 var noise = func() []byte {
 	random := rand.New(rand.NewPCG(1, 1))
 	bytes := make([]byte, 1<<16)

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that must happen.
+// patience bounds the wait for anything that must happen.
 const patience = 2 * time.Minute
 
-// A leash holds the app: it writes up to the line that is allowed, and says where it is.
+// A leash controls the app: the app writes up to the line that the leash allows, and reports
+// its progress.
 type leash struct {
 	l    net.Listener
 	conn net.Conn
@@ -21,7 +22,7 @@ type leash struct {
 	mu    sync.Mutex
 	at    int // lines that the app has written
 	gone  bool
-	moved chan struct{} // at or gone has changed
+	moved chan struct{} // readable when at or gone has changed
 }
 
 func newLeash(dir string) (*leash, error) {
@@ -72,7 +73,7 @@ func (h *leash) write(upto int) error {
 	return err
 }
 
-// exit has the app end with a status.
+// exit makes the app end with a status.
 func (h *leash) exit(status int) error {
 	_, err := fmt.Fprintf(h.conn, "exit %d\n", status)
 	return err
@@ -110,7 +111,7 @@ func (h *leash) close() {
 	}
 }
 
-// until waits for something that must happen.
+// until waits until happened returns true, or fails after patience.
 func until(what string, happened func() (bool, error)) error {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		ok, err := happened()

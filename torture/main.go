@@ -1,13 +1,12 @@
-// Torture runs a real wrapp in front of a real, durable Redis and does to both
-// what can be done: kills, stops, cuts, delays, black holes, deletions. The app
-// writes numbered lines, and every one of them is accounted for at the end: none
-// is lost, none comes twice, and they are in order. What wrapp had read in the
-// last moment before its own SIGKILL is the exception, and is counted.
+// Torture runs a real wrapp with a real, durable Redis and harms both: kills, stops, cut or
+// delayed connections, black holes, deletions. The app writes numbered lines. At the end every
+// line is accounted for: none is lost, none comes twice, and they are in order. Only lines that
+// wrapp had read in the last moment before its own SIGKILL may be lost, and are counted.
 //
 //	go run ./torture -seed 7 -for 10m
 //
-// The same seed does the same things in the same order. With -proof it does one
-// thing only, a number of times while the app writes a million lines.
+// The same seed does the same things in the same order. With -proof it does only one thing,
+// several times while the app writes a million lines.
 package main
 
 import (
@@ -36,7 +35,7 @@ func main() {
 	times := flag.Int("times", 1, "how often a proof is done, each time with the next seed")
 	lines := flag.Int("lines", 1_000_000, "lines of a proof")
 	flag.Parse()
-	runtime.LockOSThread() // whatever we start dies with the thread that started it
+	runtime.LockOSThread() // our children die with the thread that started them (Pdeathsig)
 	ctx := context.Background()
 	if *proof == "" { // a proof that is interrupted proves nothing
 		var stop func()
@@ -49,13 +48,13 @@ func main() {
 	}
 }
 
-// A task is what there is to do.
+// A task is the work of one call, from its flags.
 type task struct {
-	proof, second string // "": anything at random; any second writer
+	proof, second string // "": random torture; a second writer that the seed chooses
 	times, lines  int    // of a proof
 	seed          uint64
-	duration      time.Duration // of anything at random
-	keep          bool
+	duration      time.Duration // of random torture
+	keep          bool          // leave the directory behind
 }
 
 func run(ctx context.Context, t task) error {
@@ -83,7 +82,7 @@ func run(ctx context.Context, t task) error {
 	if len(seconds) > 1 {
 		return errors.New("one second writer at a time, please")
 	}
-	up.block = up.second == shared // a wrapp that is killed does not tell what it has dropped
+	up.block = up.second == shared // a killed wrapp cannot report dropped lines, so none may be dropped
 	fmt.Printf("%v, %v\n", up, t.duration)
 	r, err := newRig(up)
 	if err != nil {
@@ -93,13 +92,13 @@ func run(ctx context.Context, t task) error {
 	if err := r.torment(ctx, t.duration); err != nil {
 		return err
 	}
-	if err := r.settle(); err != nil {
+	if err := r.drain(); err != nil {
 		return err
 	}
 	return r.report()
 }
 
-// build makes what is common to all rigs, in a directory.
+// build builds wrapp in a directory, and returns the setup that all rigs share.
 func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 	wrapp := filepath.Join(dir, "wrapp")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", wrapp, "github.com/lpportorino/jettison-base-images/cmd/wrapp")
@@ -107,5 +106,5 @@ func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
 	}
 	self, err := os.Executable()
-	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: keeps(seed), second: noSecond}, err
+	return setup{dir: dir, wrapp: wrapp, self: self, text: text{seed: seed, width: 120}, entries: entriesKept(seed), second: noSecond}, err
 }

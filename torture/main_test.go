@@ -15,12 +15,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestTorture runs for TORTURE_FOR, or 20 seconds, with TORTURE_SEED, or one
-// of this moment, which the output tells.
+// TestTorture runs for TORTURE_FOR, or 20 seconds, with TORTURE_SEED, or a new seed, which it
+// logs.
 func TestTorture(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("it kills for 20 seconds")
+		t.Skip("takes 20 seconds")
 	}
 	duration, seed := 20*time.Second, uint64(time.Now().UnixNano())
 	if text := os.Getenv("TORTURE_FOR"); text != "" {

@@ -13,24 +13,23 @@ import (
 // A program is a wrapp and its app, in one run after the other.
 type program struct {
 	up    setup
-	dir   string // of its configuration, its log and what the app notes
-	first int    // the number before that of its first run
+	dir   string // of its configuration, its log and the app's progress files
+	first int    // its first run has the next number
 	leash *leash // nil: the app writes at its own pace
 
-	run    int
+	run    int // number of the present run
 	cmd    *exec.Cmd
 	log    *os.File
-	wrote  map[int]int       // lines, by run; of apps on the leash
-	kills  map[int]time.Time // by run
-	stored map[int]int       // lines that a wrapp that was killed had in its spool, at least
-	peakKB int               // the largest resident size of a wrapp
+	wrote  map[int]int       // lines written by an app on the leash, by run
+	kills  map[int]time.Time // time of wrapp's SIGKILL, by run
+	stored map[int]int       // lines known to be in the spool of a killed wrapp, by run
+	peakKB int               // largest resident size of a wrapp
 }
 
-// family is how many runs a program may have.
+// family is the most runs that a program may have.
 const family = 1_000_000
 
-// newProgram makes the number-th program, in a directory that is there, for a Redis at
-// an address.
+// newProgram makes the number-th program, in the existing directory dir, for the Redis at addr.
 func newProgram(up setup, number int, dir, spool, addr string) (p *program, err error) {
 	p = &program{
 		up: up, dir: dir, first: number * family, run: number * family,
@@ -90,10 +89,10 @@ func (p *program) stop(sig syscall.Signal) {
 	}
 }
 
-// status is what the app of a proof ends with, and so must wrapp.
+// status is the exit status of a proof's app, and so of its wrapp.
 const status = 7
 
-// end ends the app, which is to be unharmed, and waits for wrapp.
+// end makes the app end by itself, and waits for wrapp.
 func (p *program) end() error {
 	p.wrote[p.run], _ = p.leash.wrote()
 	if err := p.leash.exit(status); err != nil {
@@ -117,7 +116,7 @@ func (p *program) close() {
 	p.log.Close()
 }
 
-// peak is the largest resident size that a process has had, in KiB.
+// peak returns the largest resident size that a process has had, in KiB.
 func peak(pid int) (kb int) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(text), "VmHWM:")
@@ -126,7 +125,7 @@ func peak(pid int) (kb int) {
 }
 
 func (p *program) appPID() (pid int) {
-	f, err := os.Open(p.notes(p.run))
+	f, err := os.Open(p.progressFile(p.run))
 	if err != nil {
 		return 0
 	}
@@ -135,4 +134,6 @@ func (p *program) appPID() (pid int) {
 	return pid
 }
 
-func (p *program) notes(run int) string { return filepath.Join(p.dir, fmt.Sprintf("run-%d", run)) }
+func (p *program) progressFile(run int) string {
+	return filepath.Join(p.dir, fmt.Sprintf("run-%d", run))
+}

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// A proof does one kind of thing to wrapp or its Redis, many times, while the app
-// writes numbered lines, and accounts for every one of them.
+// A proof causes one kind of fault, many times, while the app writes numbered lines, and
+// accounts for every line.
 type proof struct {
 	name   string
 	faults int // with a million lines
-	few    int // faults, where it is to be quick
+	few    int // faults in the quick form
 	prove  func(up setup, faults, lines int) error
 }
 
@@ -34,8 +34,8 @@ func proofNames() string {
 	return strings.Join(names, ", ")
 }
 
-// prove does the proofs of a name, with their full number of faults, beside second
-// writers of a name, a number of times; each time with the next seed.
+// prove runs the proofs called name, or all, with second writers of the kind who, or all,
+// several times; each time with the next seed.
 func prove(name, who string, times int, up setup, lines int) error {
 	found := false
 	for _, p := range proofs {
@@ -69,13 +69,13 @@ func prove(name, who string, times int, up setup, lines int) error {
 	return nil
 }
 
-// seeded is the setup with another seed.
+// seeded returns the setup with another seed.
 func (up setup) seeded(seed uint64) setup {
-	up.seed, up.entries = seed, keeps(seed)
+	up.seed, up.entries = seed, entriesKept(seed)
 	return up
 }
 
-// run does a proof in a directory of its own, with the app on the leash.
+// run runs a proof in a directory of its own, with the app on the leash.
 func (p proof) run(up setup, faults, lines int) error {
 	up.leashed = true
 	up.dir = filepath.Join(up.dir, fmt.Sprintf("%s-%d-%s", p.name, up.seed, up.second))
@@ -89,17 +89,17 @@ func (p proof) run(up setup, faults, lines int) error {
 	return err
 }
 
-// A fault is what happens once the app has written so many lines.
+// A fault happens once the app has written line lines.
 type fault struct {
 	line  int
 	pause time.Duration
-	next  int // the line of the next one, or the end
+	next  int // line of the next fault, or the number of all lines
 }
 
 func (f fault) String() string { return fmt.Sprintf("%d", f.line) }
 
-// plan spreads faults over the lines, each somewhere in a part of its own. Pauses
-// are up to longest: most are much shorter.
+// plan spreads faults over the lines, each at a random line of its part. Most pauses are much
+// shorter than longest.
 func (r *rig) plan(faults, lines int, longest time.Duration) []fault {
 	var plan []fault
 	for i := range faults {
@@ -117,8 +117,8 @@ func (r *rig) plan(faults, lines int, longest time.Duration) []fault {
 	return plan
 }
 
-// pace runs apps that write lines, and does something at each fault of a plan
-// while they go on writing. It returns when all has been delivered.
+// pace runs apps that write lines, and calls do at each fault of a plan while they go on
+// writing. It returns when everything has been delivered.
 func (r *rig) pace(plan []fault, lines int, do func(int, fault) error) error {
 	fmt.Printf("at lines %v\n", plan)
 	if err := r.start(); err != nil {
@@ -149,7 +149,7 @@ func (r *rig) pace(plan []fault, lines int, do func(int, fault) error) error {
 
 // write lets the apps write up to line upto.
 func (r *rig) write(upto int) error {
-	r.let.Store(int64(upto))
+	r.allowed.Store(int64(upto))
 	return r.each(func(p *program) error { return p.leash.write(upto) })
 }
 
@@ -158,25 +158,25 @@ func (r *rig) reached(n int) error {
 	return r.each(func(p *program) error { return p.leash.reached(n) })
 }
 
-// delivered waits until the lines that each app of a first run wrote are in the stream,
-// or told to be dropped.
+// delivered waits until all lines of the apps' first runs are in the stream or reported as
+// dropped.
 func (r *rig) delivered(lines int) error {
 	n := len(r.programs())
 	return until("all is delivered", func() (bool, error) {
-		taken, err := r.server.taken()
+		landed, err := r.server.landed()
 		if err == nil && r.account.gaps {
 			var said []string
 			said, err = r.server.said()
-			taken += countDropped(said)
+			landed += countDropped(said)
 		}
-		return taken >= n*(lines+1), err // and the marker of a run
+		return landed >= n*(lines+1), err // and the marker of a run
 	})
 }
 
-// during does something to the server, and waits until it has then taken something
-// from wrapp, which has written up to a line.
+// during harms the server with do, and waits until it takes another entry from a wrapp, or has
+// all lines below upto.
 func (r *rig) during(upto int, do func() error) error {
-	before, err := r.server.taken()
+	before, err := r.server.landed()
 	if err != nil {
 		return err
 	}
@@ -185,12 +185,12 @@ func (r *rig) during(upto int, do func() error) error {
 	}
 	n := len(r.programs())
 	return until("Redis takes another entry", func() (bool, error) {
-		now, err := r.server.taken()
+		now, err := r.server.landed()
 		return now != before || now >= n*(upto+1), err
 	})
 }
 
-// audit accounts for what Redis has got.
+// audit accounts for all entries that Redis has got.
 func (r *rig) audit() error {
 	if err := r.collect(); err != nil {
 		return err
@@ -220,8 +220,8 @@ func proveRedisKilled(up setup, faults, lines int) error {
 	return r.audit()
 }
 
-// proveRedisStopped stops Redis in its tracks again and again, up to a time after
-// which wrapp gives up the connection.
+// proveRedisStopped stops the process of Redis again and again, sometimes until wrapp gives up
+// the connection.
 func proveRedisStopped(up setup, faults, lines int) error {
 	r, err := newRig(up)
 	if err != nil {
@@ -243,15 +243,15 @@ func proveRedisStopped(up setup, faults, lines int) error {
 	return r.audit()
 }
 
-// What a line has at least, in bytes: of a request that adds it, and of the reply to a
-// call of the script, which adds 512.
+// Least sizes in bytes: of a line in a request, and of the reply to a call of the script, for
+// 512 lines.
 const (
 	requestBytes    = 40
 	replyBytesOf512 = 24
 )
 
-// proveCuts resets the connection in the middle of requests and of replies, again and
-// again, some of them after replies were late or swallowed.
+// proveCuts resets the connection in the middle of requests and of replies, again and again,
+// sometimes after replies were late or swallowed.
 func proveCuts(up setup, faults, lines int) error {
 	r, err := newRig(up)
 	if err != nil {
@@ -271,7 +271,7 @@ func proveCuts(up setup, faults, lines int) error {
 			r.proxy.hole.Store(true)
 			time.Sleep(f.pause)
 		}
-		// What is still to be written is enough for the cut to come.
+		// The remaining lines are enough for the cut to happen.
 		left := r.random.IntN(f.next - f.line)
 		r.proxy.cut[direction].Store(int64([...]int{requests: left * requestBytes, replies: left * replyBytesOf512 / 512}[direction]))
 		r.proxy.hole.Store(false)

@@ -16,13 +16,12 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// proveWrappKilled kills wrapp again and again while it writes to its spool, with
-// Redis there, stopped or away. What was in the files at that moment must come.
-// A disk that is slow would otherwise have lines dropped.
+// proveWrappKilled kills wrapp again and again while it writes to its spool, with Redis up,
+// stopped or away. All records in the spool at that moment must come.
 func proveWrappKilled(up setup, kills, lines int) error {
-	up.block = true
+	up.block = true // or wrapp would drop lines if the disk is slow
 	if up.second == shared {
-		up.second = twin // or it would take the spool before it can be looked at
+		up.second = twin // a wrapp with the same spool would use it before inspectSpool
 	}
 	r, err := newRig(up)
 	if err != nil {
@@ -52,7 +51,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 				return err
 			}
 		}
-		r.let.Add(int64(2 * lines / kills))
+		r.allowed.Add(int64(2 * lines / kills))
 		if err := r.main.leash.write(2 * lines / kills); err != nil {
 			return err
 		}
@@ -62,7 +61,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 		}
 		r.did["wrapp killed"]++
 		r.main.stop(syscall.SIGKILL)
-		half, err := r.look(i)
+		half, err := r.inspectSpool(i)
 		if err != nil {
 			return err
 		}
@@ -98,7 +97,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 
 func (r *rig) spoolDir() string { return filepath.Join(r.dir, "spool", name) }
 
-// spooled is the size of the spool's segments.
+// spooled returns the size of the spool's segments.
 func (r *rig) spooled() (bytes int64) {
 	files, _ := filepath.Glob(filepath.Join(r.spoolDir(), "*.seg"))
 	for _, file := range files {
@@ -109,9 +108,9 @@ func (r *rig) spooled() (bytes int64) {
 	return bytes
 }
 
-// look notes which lines a wrapp that was killed has left in its spool, and says
-// whether there is half a record. It looks at a copy: the spool of the i-th kill.
-func (r *rig) look(i int) (torn bool, err error) {
+// inspectSpool records the lines that a killed wrapp has left in its spool, from a copy with the
+// number i. torn: the spool ends with half a record.
+func (r *rig) inspectSpool(i int) (torn bool, err error) {
 	dir := filepath.Join(r.dir, "copy-"+strconv.Itoa(i))
 	defer os.RemoveAll(dir)
 	if err := os.CopyFS(dir, os.DirFS(r.spoolDir())); err != nil {
@@ -146,7 +145,7 @@ func (r *rig) look(i int) (torn bool, err error) {
 	return sizes(dir) != whole, nil
 }
 
-// sizes is the size of all segments in a directory.
+// sizes returns the size of all segments in a directory.
 func sizes(dir string) (bytes int64) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
 	for _, file := range files {
@@ -157,9 +156,8 @@ func sizes(dir string) (bytes int64) {
 	return bytes
 }
 
-// proveBadDisk has disks that are full, read-only, and another user's while Redis
-// is away: that is told, the app is not held up, and what memory cannot hold is
-// counted.
+// proveBadDisk uses disks that are full, read-only, or another user's, while Redis is away:
+// that is reported, the app does not wait, and lines that do not fit into memory are counted.
 func proveBadDisk(up setup, _, lines int) error {
 	if os.Geteuid() != 0 {
 		return errors.New("mounting file systems wants root")
@@ -191,7 +189,8 @@ func proveBadDisk(up setup, _, lines int) error {
 	return nil
 }
 
-// onDisk has the app write without a Redis, and the spool in a directory of a user.
+// onDisk runs the app without a Redis, with a spool directory of the user owner, and expects
+// told on :status.
 func onDisk(up setup, owner, lines int, told string) error {
 	if owner != 0 {
 		dir := filepath.Join(up.spool, name)
@@ -222,11 +221,11 @@ func onDisk(up setup, owner, lines int, told string) error {
 	return nil
 }
 
-// mostMemory is what wrapp may take, in KiB.
+// mostMemory bounds wrapp's memory, in KiB.
 const mostMemory = 40 << 10
 
-// proveMemory has Redis stopped under 300 MB of output, and looks at wrapp's
-// memory before and after all of that is delivered.
+// proveMemory writes 300 MB while Redis is stopped, and checks wrapp's memory before and after
+// everything is delivered.
 func proveMemory(up setup, _, lines int) error {
 	const output = 300_000_000
 	up.volatile, up.entries = true, 1000
@@ -241,8 +240,8 @@ func proveMemory(up setup, _, lines int) error {
 		return err
 	}
 	err = until("the run begins", func() (bool, error) {
-		taken, err := r.server.taken()
-		return taken == len(r.programs()), err
+		landed, err := r.server.landed()
+		return landed == len(r.programs()), err
 	})
 	if err != nil {
 		return err
@@ -271,9 +270,9 @@ func proveMemory(up setup, _, lines int) error {
 		return err
 	}
 	dropped := countDropped(said)
-	want := len(r.programs())*(lines+2) - dropped // and a run's two markers
+	want := len(r.programs())*(lines+2) - dropped // 2: a run's markers
 	if r.stranger != nil {
-		r.estrange()
+		r.stopStranger()
 		want += int(r.stranger.wrote.Load())
 		if added, err = r.server.info("entries-added"); err != nil {
 			return err

@@ -28,7 +28,7 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// TestPlan has a seed plan the same every time, and others something else.
+// TestPlan checks that a seed always makes the same plan, and another seed another one.
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	plan := func(seed uint64) string {

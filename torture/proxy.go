@@ -11,7 +11,7 @@ import (
 type proxy struct {
 	l     net.Listener
 	to    *server
-	cut   [2]atomic.Int64 // bytes of requests, and of replies, that still pass; then one is written by half and the connection reset
+	cut   [2]atomic.Int64 // bytes of requests, and of replies, to pass before a cut within one
 	delay atomic.Int64    // nanoseconds before anything passes
 	hole  atomic.Bool     // nothing passes
 	cuts  atomic.Int64
@@ -67,10 +67,10 @@ func (p *proxy) accept() {
 	}
 }
 
-// pass copies one way, until there is nothing more to copy or it is cut.
+// pass copies in one direction, until the end or the cut.
 func (p *proxy) pass(to, from net.Conn, direction int) {
 	defer func() {
-		// What the server has read it executes, whatever becomes of us.
+		// The server executes what it has read, even when the connection is closed.
 		to.Close()
 		from.Close()
 		p.mu.Lock()
@@ -95,7 +95,7 @@ func (p *proxy) pass(to, from net.Conn, direction int) {
 			p.cuts.Add(1)
 			half := n / 2
 			for half > 0 && buf[half-1] == '\n' {
-				half-- // in the middle of one, and not behind it
+				half-- // within a line, not behind it
 			}
 			to.Write(buf[:half])
 			if direction == replies {

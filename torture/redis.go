@@ -16,17 +16,16 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// A server is a redis-server that syncs every write before it answers, if it is
-// durable.
+// A server is a redis-server. A durable one syncs every write before it answers.
 type server struct {
 	dir     string
 	port    int
 	durable bool
 	cmd     *exec.Cmd
 
-	there    sync.RWMutex // locked while it is not there: no writer may begin then
+	there    sync.RWMutex // locked while the server is down, so that no writer connects
 	down     bool
-	restarts []int64 // sizes of the append-only file when a process began to write to it
+	restarts []int64 // sizes of the append-only file when servers began to write to it
 }
 
 func newServer(dir string, durable bool) (*server, error) {
@@ -87,10 +86,10 @@ func (s *server) kill() {
 	s.cmd.Wait()
 }
 
-// errAway says that the server is not there.
+// errAway says that the server is down.
 var errAway = errors.New("the server is not there")
 
-// connect connects, but not to a server that has not yet read its data.
+// connect connects to the server, unless it is down or still loads its data.
 func (s *server) connect() (net.Conn, error) {
 	if !s.there.TryRLock() {
 		return nil, errAway
@@ -129,7 +128,7 @@ func (s *server) remove(key string) error {
 	return err
 }
 
-// info is a field of XINFO STREAM of our stream, empty if there is no stream.
+// info returns a field of XINFO STREAM of our stream, "" if there is no stream.
 func (s *server) info(field string) (string, error) {
 	info, err := redis.Values(s.do("XINFO", "STREAM", key))
 	if err != nil && strings.HasPrefix(err.Error(), "ERR no such key") {
@@ -146,8 +145,8 @@ func (s *server) info(field string) (string, error) {
 	return "", err
 }
 
-// taken is how many entries of our stream Redis remembers to have taken from wrapps.
-func (s *server) taken() (entries int, err error) {
+// landed returns how many entries of our stream Redis has taken from wrapps, by their positions.
+func (s *server) landed() (entries int, err error) {
 	c, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
 	if err != nil {
 		return 0, err
@@ -172,7 +171,7 @@ func (s *server) taken() (entries int, err error) {
 	return entries, nil
 }
 
-// said returns what wrapps have said on :status and the stream still holds.
+// said returns the messages of :status.
 func (s *server) said() (messages []string, err error) {
 	entries, err := redis.Values(s.do("XRANGE", statusKey, "-", "+"))
 	if err != nil {
@@ -192,7 +191,7 @@ func (s *server) said() (messages []string, err error) {
 	return messages, nil
 }
 
-// version is that of the server.
+// version returns the version of the server.
 func (s *server) version() string {
 	text, _ := redis.String(s.do("INFO", "server"))
 	_, rest, _ := strings.Cut(text, "redis_version:")

@@ -19,7 +19,7 @@ const (
 	statusKey = "logs:app:" + name + ":status"
 )
 
-// A rig is everything that is tormented, and the account of it.
+// A rig is the programs, their Redis, and the account of the lines.
 type rig struct {
 	setup
 	random   *rand.Rand
@@ -30,21 +30,21 @@ type rig struct {
 	stranger *stranger // nil: the second writer is not a stranger
 	account  *account
 	did      map[string]int
-	let      atomic.Int64 // lines that the apps have been let write
+	allowed  atomic.Int64 // lines that the apps have been let write
 }
 
-// A setup is what a rig is made of.
+// A setup has the parameters of a rig.
 type setup struct {
-	dir         string // of everything
+	dir         string // of all files
 	wrapp, self string // executables; self is also the app
 	text
-	spool     string // its directory; empty: one in dir
-	spoolSize string // empty: more than is needed
-	block     bool   // wait when it is full, or its disk is slow
-	entries   int    // that the stream keeps
+	spool     string // directory; empty: one in dir
+	spoolSize string // empty: more than needed
+	block     bool   // when_full = "block"
+	entries   int    // max_entries
 	volatile  bool   // Redis saves nothing
-	leashed   bool   // the app writes up to the line that its leash allows; else at its own pace
-	second    second // who else writes
+	leashed   bool   // the app is on a leash; else it writes at its own pace
+	second    second // the second writer
 }
 
 func (s setup) String() string {
@@ -65,7 +65,7 @@ func newRig(up setup) (*rig, error) {
 		setup: up, random: rand.New(rand.NewPCG(up.seed, 0)),
 		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int),
 	}
-	// A wrapp without a spool drops lines while Redis is away.
+	// With a shared spool one wrapp has only its memory, and drops lines while Redis is away.
 	r.account.shared = up.second == shared
 	r.account.gaps = up.second == shared && !up.block
 	spool := cmp.Or(up.spool, filepath.Join(up.dir, "spool"))
@@ -86,7 +86,7 @@ func newRig(up setup) (*rig, error) {
 		began := time.Now()
 		r.stranger = newStranger(up.second, s, func() int64 {
 			if up.leashed {
-				return 10_000 + 3*r.let.Load()
+				return 10_000 + 3*r.allowed.Load()
 			}
 			return int64(15_000 * time.Since(began).Seconds())
 		})
@@ -94,7 +94,7 @@ func newRig(up setup) (*rig, error) {
 	return r, err
 }
 
-// programs are the wrapps with their apps.
+// programs returns the wrapps with their apps.
 func (r *rig) programs() []*program {
 	if r.twin == nil {
 		return []*program{r.main}
@@ -102,7 +102,7 @@ func (r *rig) programs() []*program {
 	return []*program{r.main, r.twin}
 }
 
-// each does the same with all programs.
+// each calls f with each program.
 func (r *rig) each(f func(*program) error) error {
 	for _, p := range r.programs() {
 		if err := f(p); err != nil {
@@ -115,7 +115,7 @@ func (r *rig) each(f func(*program) error) error {
 func (r *rig) start() error { return r.each((*program).start) }
 func (r *rig) end() error   { return r.each((*program).end) }
 
-// runs is how many runs there were.
+// runs returns how many runs there were.
 func (r *rig) runs() (n int) {
 	for _, p := range r.programs() {
 		n += p.run - p.first
@@ -123,7 +123,7 @@ func (r *rig) runs() (n int) {
 	return n
 }
 
-// peakKB is the largest resident size of a wrapp.
+// peakKB returns the largest resident size of a wrapp.
 func (r *rig) peakKB() (kb int) {
 	for _, p := range r.programs() {
 		kb = max(kb, p.peakKB)
@@ -131,9 +131,9 @@ func (r *rig) peakKB() (kb int) {
 	return kb
 }
 
-// keeps says how many entries a stream keeps: with half of the seeds few, so that
-// most of what landed cannot be found any more.
-func keeps(seed uint64) int {
+// entriesKept returns how many entries a stream keeps: few with even seeds, so that most landed
+// entries are trimmed.
+func entriesKept(seed uint64) int {
 	if seed%2 == 0 {
 		return 1000
 	}
@@ -147,20 +147,20 @@ func (r *rig) close() {
 		}
 	}
 	r.server.cont()
-	r.estrange()
+	r.stopStranger()
 	r.server.kill()
 	r.proxy.l.Close()
 	r.proxy.reset()
 }
 
-// estrange ends the stranger.
-func (r *rig) estrange() {
+// stopStranger ends the stranger.
+func (r *rig) stopStranger() {
 	if r.stranger != nil {
 		r.stranger.stop()
 	}
 }
 
-// torment does one thing after the other.
+// torment causes random faults, one after the other.
 func (r *rig) torment(ctx context.Context, duration time.Duration) error {
 	if err := r.start(); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (r *rig) torment(ctx context.Context, duration time.Duration) error {
 	return nil
 }
 
-// torture does one thing.
+// torture causes one fault.
 func (r *rig) torture(what int, pause time.Duration, amount int) error {
 	did := func(what string) { r.did[what]++ }
 	switch {
@@ -228,21 +228,21 @@ func (r *rig) torture(what int, pause time.Duration, amount int) error {
 	return nil
 }
 
-// any is one of the programs.
+// any returns a random program.
 func (r *rig) any() *program {
 	programs := r.programs()
 	return programs[r.random.IntN(len(programs))]
 }
 
-// settle ends the run in peace and has everything delivered.
-func (r *rig) settle() error {
+// drain stops the programs and starts wrapps until everything is delivered.
+func (r *rig) drain() error {
 	for _, p := range r.programs() {
 		p.stop(syscall.SIGTERM)
 	}
 	r.proxy.uncut()
 	for _, p := range r.programs() {
 		for i := 0; ; i++ {
-			// A wrapp that stops before all is delivered leaves it to the next.
+			// A wrapp that stops before everything is delivered leaves the rest to the next.
 			if err := p.start(); err != nil {
 				return err
 			}
@@ -260,10 +260,10 @@ func (r *rig) settle() error {
 	return r.collect()
 }
 
-// collect takes everything that Redis has ever been given into the account, and
-// compares what that is after a restart with the stream.
+// collect adds everything that Redis ever executed to the account, and compares the stream
+// after a restart with what the account expects.
 func (r *rig) collect() error {
-	r.estrange()
+	r.stopStranger()
 	r.server.kill()
 	if err := r.server.up(); err != nil {
 		return err

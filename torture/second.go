@@ -14,7 +14,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// A second says who else writes to our stream.
+// A second is the kind of the second writer to our stream.
 type second string
 
 const (
@@ -23,7 +23,7 @@ const (
 	full     second = "full"   // pipelines, as fast as Redis takes them
 	ahead    second = "ahead"  // a few entries a second, now and then an hour ahead of the clock
 	twin     second = "twin"   // a wrapp of the same name, with a spool of its own
-	shared   second = "shared" // a wrapp of the same name and with the same spool: one of them has it
+	shared   second = "shared" // a wrapp of the same name that wants the same spool
 )
 
 var seconds = []second{noSecond, light, full, ahead, twin, shared}
@@ -53,7 +53,7 @@ func secondsOf(name string, seed uint64) ([]second, error) {
 type stranger struct {
 	kind   second
 	server *server
-	budget func() int64 // entries that it may have added
+	budget func() int64 // returns how many entries it may add in all at full speed
 	wrote  atomic.Int64 // entries that the stream has taken
 
 	mu   sync.Mutex
@@ -68,7 +68,7 @@ func newStranger(kind second, s *server, budget func() int64) *stranger {
 	return w
 }
 
-// stop ends it, and waits for that.
+// stop ends the stranger, and waits for that.
 func (w *stranger) stop() {
 	w.mu.Lock()
 	w.over = true
@@ -137,13 +137,13 @@ func (w *stranger) write(c redis.Conn) error {
 			switch {
 			case err == nil:
 				w.wrote.Add(1)
-			case !errors.As(err, &reply): // the stream may be past an hour ahead
+			case !errors.As(err, &reply): // a reply refuses an ID that is not above the newest
 				return err
 			}
 		}
 		switch {
 		case count == fullPipeline:
-		case w.kind == full: // it waits for the apps
+		case w.kind == full: // the budget is used up: wait for the apps
 			time.Sleep(5 * time.Millisecond)
 		default:
 			time.Sleep(lightPause)
@@ -152,5 +152,5 @@ func (w *stranger) write(c redis.Conn) error {
 	return nil
 }
 
-// other is what messages of a stranger begin with.
+// other is the prefix of a stranger's messages.
 const other = "other"

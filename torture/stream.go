@@ -11,12 +11,12 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
 
-// A stream is what our stream must look like after a restart of its server.
+// A stream is the expected content of our stream after a restart of its server.
 type stream struct {
 	seed    maphash.Seed
 	entries []element
 	top     entry.ID
-	refused int // entries whose IDs were not above the top
+	refused int // entries whose IDs were not above top
 	lines   map[int]*tally
 }
 
@@ -34,7 +34,7 @@ func (s *stream) element(id entry.ID, message string) element {
 	return element{id, maphash.String(s.seed, message)}
 }
 
-// apply does what a server does that reads the command from its append-only file.
+// apply does what a server does with a command from its append-only file.
 func (s *stream) apply(args []string) error {
 	switch {
 	case len(args) < 2 || args[1] != key:
@@ -56,9 +56,9 @@ func (s *stream) apply(args []string) error {
 	s.top = id
 	s.entries = append(s.entries, s.element(id, message))
 	if run, n, ok := numbered(message); ok {
-		tallyOf(s.lines, run).take(n)
+		tallyOf(s.lines, run).count(n)
 	}
-	// Redis writes down how many entries there were when it had trimmed about as many.
+	// After an approximate trim (~), Redis writes the exact number of entries that it kept (=).
 	if args[2] == "MAXLEN" && args[3] == "=" {
 		most, err := strconv.Atoi(args[4])
 		if err != nil {
@@ -71,7 +71,7 @@ func (s *stream) apply(args []string) error {
 	return nil
 }
 
-// added is the ID and the message of an XADD.
+// added returns the ID and the message of an XADD.
 func added(args []string) (id entry.ID, message string, err error) {
 	at := slices.Index(args, "message")
 	if at < 2 || at+1 >= len(args) {
@@ -81,13 +81,13 @@ func added(args []string) (id entry.ID, message string, err error) {
 	return id, args[at+1], err
 }
 
-// numbered is the run and the number of a line that an app wrote.
+// numbered returns the run and the number of an app's line.
 func numbered(message string) (run, n int, ok bool) {
 	_, err := fmt.Sscanf(message, "%d %d ", &run, &n)
 	return run, n, err == nil
 }
 
-// compare compares with the stream of a server.
+// compare fails unless the server has the expected stream.
 func (s *stream) compare(c redis.Conn) error {
 	from, i := "-", 0
 	for {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// benchLines are lines of 92 bytes but for the object.
+// benchLines are lines of 92 bytes each; only the object is longer.
 var benchLines = []struct{ name, line string }{
 	{"plain", "frame 18467 of sensor 0 rendered in 16.6 ms; the queue holds 3 of 64 buffers, none dropped.."},
 	{"words", "camera: sensor[0] frame=18467 of /dev/video0 at 10.0.0.7:8554 rendered in 16.6 ms, HTTP 200."},
@@ -45,8 +45,7 @@ func BenchmarkJSON(b *testing.B) {
 	}
 }
 
-// TestAllocations holds the figures of docs/performance.md that do not depend on
-// the machine.
+// TestAllocations checks the figures of docs/performance.md that do not depend on the machine.
 func TestAllocations(t *testing.T) {
 	f := NewJSON(Context{Service: "camera", Run: "2026-11-23_20-15-01", PID: 7})
 	m := Meta{Received: time.Unix(1795464901, 0)}

@@ -1,4 +1,5 @@
-// Package entry says what one stream entry is.
+// Package entry defines a stream entry: its ID, its flags, and its message in the JSON
+// format. It reads times and levels out of an app's lines.
 package entry
 
 import (
@@ -10,7 +11,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// Flags say what is special about an entry; each stands for a field.
+// Flags are what is special about an entry; each one adds a field.
 type Flags uint8
 
 const (
@@ -18,10 +19,10 @@ const (
 	Partial                   // partial=1: not the last piece of its line
 	Alarm                     // level=ERROR: the line says that it is an error or worse
 
-	FlagSets = 1 << iota // how many sets of flags there are
+	FlagSets = 1 << iota // number of combinations of flags
 )
 
-// Fields are the field names and values that the flags stand for, in turn.
+// Fields returns the names and values of the flags' fields, in turn.
 func (f Flags) Fields() []string {
 	var fields []string
 	if f&Stderr != 0 {
@@ -39,7 +40,7 @@ func (f Flags) Fields() []string {
 // An ID is a stream entry's ID, <milliseconds since 1970>-<sequence number>.
 type ID struct{ Ms, Seq uint64 }
 
-// String is the ID as Redis writes it.
+// String returns the ID as Redis writes it.
 func (id ID) String() string { return string(id.Append(nil)) }
 
 // Append appends the ID as Redis writes it.
@@ -49,12 +50,12 @@ func (id ID) Append(b []byte) []byte {
 	return strconv.AppendUint(b, id.Seq, 10)
 }
 
-// Less says whether id comes before other in a stream.
+// Less reports whether id comes before other in a stream.
 func (id ID) Less(other ID) bool {
 	return id.Ms < other.Ms || id.Ms == other.Ms && id.Seq < other.Seq
 }
 
-// Next is the smallest ID after id.
+// Next returns the smallest ID after id.
 func (id ID) Next() ID {
 	if id.Seq+1 == 0 {
 		return ID{id.Ms + 1, 0}
@@ -62,7 +63,7 @@ func (id ID) Next() ID {
 	return ID{id.Ms, id.Seq + 1}
 }
 
-// Previous is the largest ID before id, which is not 0-0.
+// Previous returns the largest ID before id. id must not be 0-0.
 func (id ID) Previous() ID {
 	if id.Seq == 0 {
 		return ID{id.Ms - 1, math.MaxUint64}
@@ -76,10 +77,10 @@ func ParseID(s string) (ID, error) {
 	m, err1 := strconv.ParseUint(ms, 10, 64)
 	n, err2 := strconv.ParseUint(seq, 10, 64)
 	if !ok || err1 != nil || err2 != nil {
-		return ID{}, fmt.Errorf("no stream entry ID: %q", s)
+		return ID{}, fmt.Errorf("not a stream entry ID: %q", s)
 	}
 	return ID{m, n}, nil
 }
 
-// RunMarkerLayout is how run markers write the local time.
+// RunMarkerLayout is the layout of the local time in run markers.
 const RunMarkerLayout = "2006-01-02_15-04-05"

@@ -2,9 +2,9 @@ package entry
 
 import "bytes"
 
-// escape is the length of the terminal sequence that b, which begins with ESC,
-// begins with (ECMA-48: CSI, OSC and other strings, two-byte functions), 0 if b
-// begins otherwise or the sequence has no end.
+// escape returns the length of the terminal sequence at the beginning of b (ECMA-48: CSI,
+// OSC and other strings, two-byte functions), or 0 if there is none or it has no end. b
+// begins with ESC.
 func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -46,8 +46,7 @@ func escape(b []byte) int {
 	return 0
 }
 
-// appendWithoutEscapes appends text without terminal sequences, limit bytes of
-// it at most.
+// appendWithoutEscapes appends text without terminal sequences, up to limit bytes.
 func appendWithoutEscapes(dst, text []byte, limit int) []byte {
 	for len(text) > 0 && limit > 0 {
 		n := bytes.IndexByte(text, 0x1b)

@@ -12,15 +12,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// FuzzJSON holds what is true of the message for any line at all: it is one JSON
-// object that keeps what the app said.
+// FuzzJSON checks that the message for any line is one JSON object that keeps the
+// line's content.
 func FuzzJSON(f *testing.F) {
 	for _, line := range []string{"", "all is well", "<3>x", "\x1b[31mERROR\x1b[0m", `{"app.app.seq":1,"seq":2}`, `{"time":1e400}`} {
 		f.Add([]byte(line), int64(1795464901), false)
 	}
 	f.Fuzz(func(t *testing.T, line []byte, seconds int64, partial bool) {
 		fm := messages()
-		// RFC 3339 can write no later years.
+		// RFC 3339 has no later years.
 		received := time.Unix(seconds%200_000_000_000, seconds&0x1fffffff)
 		if received.Year() < 1 || received.Year() > 9990 {
 			return
@@ -49,8 +49,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzLevel compares the quick look at a line with the whole search, and holds
-// that both end.
+// FuzzLevel compares the early exits of LevelOf with the whole search.
 func FuzzLevel(f *testing.F) {
 	for _, bb := range benchLines {
 		f.Add([]byte(bb.line))
@@ -60,7 +59,7 @@ func FuzzLevel(f *testing.F) {
 		head := line[:min(len(line), levelReach)]
 		if got := wordLevel(head); got != loglevel.None && level == loglevel.None && len(line) < levelReach {
 			if _, isObject := objectLevel(line); !isObject && !hasEscape(head) {
-				t.Fatalf("%q: the quick look misses %v", line, got)
+				t.Fatalf("%q: LevelOf misses %v", line, got)
 			}
 		}
 	})

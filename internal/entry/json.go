@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// Meta is what is known of a line beside its text.
+// Meta is what wrapp knows about a line besides its text.
 type Meta struct {
 	Received time.Time
 	Seq      uint64 // counts the lines of a run
@@ -19,20 +19,19 @@ type Meta struct {
 }
 
 // A JSON makes the messages of a run's entries in the JSON format, which
-// docs/logs.md describes. It is for one goroutine: what it remembers makes it
-// fast.
+// docs/logs.md describes. Only one goroutine may use it.
 type JSON struct {
 	loc     *time.Location
-	tail    [2][]byte // what stands between msg and seq; stdout, stderr
-	begun   [2]head   // of a line whose last piece has not come
-	members []member
-	text    []byte // scratch
-	second  int64  // the second that stamp is of
-	stamp   []byte // 2006-01-02T15:04:05, then the zone
-	zone    int    // where in stamp the zone begins
+	tail    [2][]byte // JSON text between msg and seq, for stdout and stderr
+	begun   [2]head   // of an unfinished line of stdout and stderr
+	members []member  // scratch
+	text    []byte    // scratch
+	second  int64     // the Unix time in stamp
+	stamp   []byte    // 2006-01-02T15:04:05, then the zone
+	zone    int       // offset of the zone in stamp
 }
 
-// A head is what the first piece of a line said for all of them.
+// A head has the time and level that the first piece of a line states, for all its pieces.
 type head struct {
 	on    bool
 	time  time.Time // zero if the line states none
@@ -43,8 +42,8 @@ type head struct {
 type Context struct {
 	Service string
 	Run     string         // as in the run's markers
-	PID     int            // the app's
-	Zone    *time.Location // of times that state none, and of those written; nil is time.Local
+	PID     int            // of the app
+	Zone    *time.Location // of times without a zone, and of written times; nil: time.Local
 }
 
 // NewJSON returns a JSON for one run.
@@ -63,13 +62,13 @@ func NewJSON(c Context) *JSON {
 	return f
 }
 
-// keep is how much scratch memory is held on to, in bytes or members; one huge
-// line shall not cost memory for ever.
-const keep = 64 << 10
+// maxScratch is the largest scratch buffer that is kept, in bytes, so that one huge line does
+// not cost memory for ever.
+const maxScratch = 64 << 10
 
-// Append appends the message for a line, one JSON object without a line end, and
-// tells the line's level, loglevel.None if it states none. line may hold anything and
-// is not kept.
+// Append appends the message for a line, one JSON object without a line end, and returns the
+// line's level, loglevel.None if it states none. line may have any bytes; Append does not
+// keep it.
 func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level) {
 	source := 0
 	if m.Stderr {
@@ -77,7 +76,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level)
 	}
 	begun := f.begun[source]
 	f.begun[source] = head{}
-	if !begun.on && !m.Partial && looksObject(line) {
+	if !begun.on && !m.Partial && mayBeObject(line) {
 		if !utf8.Valid(line) {
 			line = []byte(string([]rune(string(line)))) // each bad byte is U+FFFD
 		}
@@ -86,7 +85,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level)
 		if ok {
 			dst, level, ok = f.appendObject(dst, line, m, source)
 		}
-		if cap(f.members) > keep/16 {
+		if cap(f.members) > maxScratch/16 {
 			f.members = nil
 		}
 		if ok {
@@ -96,7 +95,7 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level)
 	if bytes.IndexByte(line, 0x1b) >= 0 {
 		f.text = appendWithoutEscapes(f.text[:0], line, len(line))
 		line = f.text
-		if cap(f.text) > keep {
+		if cap(f.text) > maxScratch {
 			f.text = nil
 		}
 	}
@@ -119,8 +118,8 @@ func (f *JSON) Append(dst, line []byte, m Meta) (_ []byte, level loglevel.Level)
 	return append(dst, '}'), begun.level
 }
 
-// looksObject reports whether it is worth while to read line as an object.
-func looksObject(line []byte) bool {
+// mayBeObject reports whether line begins and ends with a brace, blanks aside.
+func mayBeObject(line []byte) bool {
 	for i, c := range line {
 		switch c {
 		case ' ', '\t', '\n', '\r':
@@ -140,7 +139,7 @@ func looksObject(line []byte) bool {
 	return false
 }
 
-// appendHead appends the object's beginning, up to where the message comes.
+// appendHead appends the object up to the value of msg.
 func (f *JSON) appendHead(dst []byte, t time.Time, level loglevel.Level, m Meta) []byte {
 	if t.IsZero() {
 		t = m.Received
@@ -155,8 +154,8 @@ func (f *JSON) appendHead(dst []byte, t time.Time, level loglevel.Level, m Meta)
 	return append(dst, `","msg":`...)
 }
 
-// appendTime appends t as RFC 3339 writes it, with nine decimals always, so that
-// times of one zone sort as text.
+// appendTime appends t in RFC 3339 with exactly nine decimals, so that times of one zone sort
+// as text.
 func (f *JSON) appendTime(dst []byte, t time.Time) []byte {
 	if s := t.Unix(); s != f.second || f.stamp == nil {
 		t := t.In(f.loc)
@@ -175,22 +174,22 @@ func (f *JSON) appendTime(dst []byte, t time.Time) []byte {
 	return append(dst, f.stamp[f.zone:]...)
 }
 
-// maxPrefixes is how many times "app." is put before a key of ours at most. An
-// object that needs more is text: the prefixes would blow it up.
+// maxPrefixes bounds how many times "app." is put before a key that is one of ours. An object
+// that needs more is logged as text: the prefixes would blow it up.
 const maxPrefixes = 4
 
-// appendObject appends the message for a line that is an object, whose members
-// are in f.members. If ok is false it appends nothing.
+// appendObject appends the message for a line that is an object with the members f.members.
+// If ok is false, it appends nothing.
 func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, level loglevel.Level, ok bool) {
 	c := clock{m.Received, f.loc}
 	var t time.Time
-	var takes [msgRole + 1]struct {
+	var choices [msgRole + 1]struct {
 		rank   int
-		member *member // that says no more than the role does
+		member *member // not repeated behind the role's key, which has its whole value
 	}
 	msg := []byte(nil)
-	syslog := false // GELF's numbers are
-	prefixes := 1   // how many times "app." makes a key of ours free
+	syslog := false // the level's number is a syslog severity, as in GELF
+	prefixes := 1   // how many times to put "app." before a key that is one of ours
 	for i := range f.members {
 		key := f.members[i].plain(line)
 		syslog = syslog || string(key) == "short_message"
@@ -210,8 +209,8 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 		mem := &f.members[i]
 		key, value := mem.plain(line), mem.value(line)
 		r, rank := recognise(key, value)
-		take := &takes[r]
-		if r == noRole || take.rank != 0 && take.rank <= rank {
+		choice := &choices[r]
+		if r == noRole || choice.rank != 0 && choice.rank <= rank {
 			continue
 		}
 		exact, ok := true, false
@@ -235,15 +234,15 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 			}
 		}
 		if ok {
-			take.rank, take.member = rank, nil
+			choice.rank, choice.member = rank, nil
 			if exact {
-				take.member = mem
+				choice.member = mem
 			}
 		}
 	}
-	for _, take := range takes {
-		if take.member != nil {
-			take.member.taken = true
+	for _, choice := range choices {
+		if choice.member != nil {
+			choice.member.used = true
 		}
 	}
 
@@ -253,7 +252,7 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 	dst = strconv.AppendUint(dst, m.Seq, 10)
 	for i := range f.members {
 		mem := &f.members[i]
-		if mem.taken {
+		if mem.used {
 			continue
 		}
 		dst = append(dst, ',', '"')
@@ -269,8 +268,8 @@ func (f *JSON) appendObject(dst, line []byte, m Meta, source int) (_ []byte, lev
 	return append(dst, '}'), level, true
 }
 
-// appendMessage appends a message that is a JSON string already, without
-// terminal sequences; nil is an empty one.
+// appendMessage appends a message that is already a JSON string, without its terminal
+// sequences. nil stands for an empty message.
 func appendMessage(dst, value []byte) []byte {
 	if value == nil {
 		return append(dst, `""`...)

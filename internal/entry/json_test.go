@@ -108,8 +108,8 @@ func TestJSONContext(t *testing.T) {
 	}
 }
 
-// TestJSONPieces: what the first piece of a line states holds for all of them,
-// and for no other line.
+// TestJSONPieces checks that the time and level in the first piece of a line apply to all its
+// pieces, and to no other line.
 func TestJSONPieces(t *testing.T) {
 	t.Parallel()
 	f := messages()
@@ -134,9 +134,8 @@ func TestJSONPieces(t *testing.T) {
 	}
 }
 
-// TestJSONBombs: what is meant to hurt does not. The lines are far larger than
-// logs.max_line; the test would not end in its time if one cost the square of
-// its length.
+// TestJSONBombs formats hostile lines, far larger than logs.max_line. If one cost the square
+// of its length, the test would time out.
 func TestJSONBombs(t *testing.T) {
 	t.Parallel()
 	const n = 50_000
@@ -160,7 +159,7 @@ func TestJSONBombs(t *testing.T) {
 			got, _ := f.Append(nil, []byte(line), Meta{})
 			checkMessage(t, []byte(line), got)
 			LevelOf([]byte(line))
-			if cap(f.members) > keep || cap(f.text) > keep {
+			if cap(f.members) > maxScratch || cap(f.text) > maxScratch {
 				t.Errorf("%d members and %d bytes are kept", cap(f.members), cap(f.text))
 			}
 		})

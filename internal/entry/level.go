@@ -7,13 +7,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// levelReach is how far into a line its level is looked for, in bytes: behind a
-// time, a host and a logger's name, but not in the text.
+// levelReach is how many bytes of a line may have its level: room for a time, a host and a
+// logger's name, but not for much text.
 const levelReach = 80
 
-// LevelOf reads the level out of a line of the app, None if it states none.
-// docs/logs.md lists what is recognised. It allocates nothing, and most lines
-// without a level cost it a few looks at whole words of the machine.
+// LevelOf returns the level that a line of the app states, or None. docs/logs.md lists the
+// recognised forms. It does not allocate. Most lines without a level cost only a scan of
+// eight bytes at a time.
 func LevelOf(line []byte) loglevel.Level {
 	if len(line) == 0 {
 		return loglevel.None
@@ -34,7 +34,7 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// digits is how many digits b begins with.
+// digits returns how many digits b begins with.
 func digits(b []byte) int {
 	n := 0
 	for n < len(b) && isDigit(b[n]) {
@@ -43,7 +43,7 @@ func digits(b []byte) int {
 	return n
 }
 
-// number is the value of up to nine digits.
+// number returns the value of up to nine digits.
 func number(b []byte) int {
 	n := 0
 	for _, c := range b {

@@ -54,7 +54,7 @@ func TestLevelOf(t *testing.T) {
 		{`ts=2026-11-23T20:15:01Z msg="ERROR none" lvl=dbug`, loglevel.Debug},
 		{`level="debug"`, loglevel.Debug},
 		{"mylevel=error", loglevel.None},
-		{"2026-11-23 20:15:01 INFO logging with level=error", loglevel.Info}, // spoken about
+		{"2026-11-23 20:15:01 INFO logging with level=error", loglevel.Info}, // the text is about a level
 		{"8:15PM INF configured level=error", loglevel.Info},                 // zerolog
 		{"2026-11-23T20:15:01Z [info     ] event   level=error", loglevel.Info},
 		{"[INFO] [1700000000.123456789] [camera]: ERROR: level=error", loglevel.Info},

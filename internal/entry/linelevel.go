@@ -7,8 +7,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// textLevel reads the level out of a line of text, one without terminal
-// sequences.
+// textLevel returns the level of a line of text without terminal sequences.
 func textLevel(line []byte) loglevel.Level {
 	if len(line) == 0 {
 		return loglevel.None
@@ -16,7 +15,7 @@ func textLevel(line []byte) loglevel.Level {
 	head := line
 	if n := levelReach; len(line) > n {
 		for n > 0 && isLetter(line[n-1]) && isLetter(line[n]) {
-			n-- // half a word does not count
+			n-- // do not cut a word
 		}
 		head = line[:n]
 	}
@@ -40,7 +39,7 @@ func textLevel(line []byte) loglevel.Level {
 	}
 	if i := bytes.IndexByte(head, '='); i > 0 {
 		if level := logfmtLevel(head); level != loglevel.None {
-			// It may be spoken of, as in "INFO  now level=error".
+			// The text may be about a level, as in "INFO  now level=error".
 			before := head[:bytes.LastIndexByte(head[:i], ' ')+1]
 			if own := statedLevel(before); own != loglevel.None {
 				return own
@@ -59,8 +58,8 @@ func statedLevel(head []byte) loglevel.Level {
 	return loglevel.None
 }
 
-// capitals reports whether two capital letters stand together in b, as in each
-// level that is recognised by its capitals. It looks at eight bytes at a time.
+// capitals reports whether b has two adjacent capital letters, as every level in capitals
+// has. It checks eight bytes at a time.
 func capitals(b []byte) bool {
 	const (
 		all  = 0x0101010101010101
@@ -70,7 +69,7 @@ func capitals(b []byte) bool {
 	for len(b) >= 8 {
 		x := binary.LittleEndian.Uint64(b)
 		y := x &^ high
-		// The high bit of each byte says whether it is in A to Z.
+		// The high bit of each byte of upper: the byte is in A to Z.
 		upper := (y + (0x80-'A')*all) &^ (y + (0x80-'Z'-1)*all) &^ x & high
 		if upper&(upper<<8|carry) != 0 {
 			return true
@@ -120,13 +119,13 @@ func marked(b []byte) bool {
 	}
 }
 
-// wordLevel is the level that the first words of a line name: in capitals, in
-// brackets, or before a colon. Three words of prose end the search.
+// wordLevel returns the level that the first words of a line name: in capitals, in brackets,
+// or before a colon. Three words of prose end the search.
 func wordLevel(head []byte) loglevel.Level {
 	gstreamer := isGStreamer(head)
 	prose := 0
-	bracket := -1         // where the last opening bracket is
-	weak := loglevel.None // what a word names that names modules, too
+	bracket := -1         // offset of the last opening bracket
+	weak := loglevel.None // by a word that may also name a module
 	for i := 0; i < len(head); {
 		c := head[i]
 		if !isLetter(c) {
@@ -167,7 +166,7 @@ func wordLevel(head []byte) loglevel.Level {
 				if level, _ := loglevel.Word(w); level != loglevel.None {
 					return level
 				}
-				// Go's errors have "http: " in them, winston's lines begin with it.
+				// "http: " is winston's level at the start of a line, and part of Go's errors elsewhere.
 				if weak == loglevel.None && (boxed || i == 0 || !bytes.EqualFold(w, []byte("http"))) {
 					weak, _ = levelText(w)
 				}
@@ -185,15 +184,15 @@ func wordLevel(head []byte) loglevel.Level {
 	return weak
 }
 
-// isGStreamer reports whether a line begins as GStreamer's do, with the time since the
-// program began: 0:00:00.121371801, and 12:00:00.121371801 after twelve hours.
+// isGStreamer reports whether a line begins like GStreamer's, with the time since the
+// program's start: 0:00:00.121371801, and 12:00:00.121371801 after twelve hours.
 func isGStreamer(head []byte) bool {
 	n := digits(head)
 	return n > 0 && len(head) > n+7 && head[n] == ':' && head[n+3] == ':' && head[n+6] == '.' && digits(head[n+7:]) == 9
 }
 
-// lineWord is the level of words that mean one in some lines only: GStreamer's,
-// and PostgreSQL's "LOG:".
+// lineWord returns the level of words that are levels only in some programs' lines:
+// GStreamer's, and PostgreSQL's "LOG:".
 func lineWord(w []byte, after byte, gstreamer bool) loglevel.Level {
 	switch string(w) {
 	case "LOG":
@@ -215,7 +214,7 @@ func lineWord(w []byte, after byte, gstreamer bool) loglevel.Level {
 	return loglevel.None
 }
 
-// opens reports whether a level in capitals can stand behind c.
+// opens reports whether a level in capitals may follow c.
 func opens(c byte) bool {
 	switch c {
 	case ' ', '\t', '[', '(', '<', '|', ':', '*', ']', '"':
@@ -224,7 +223,7 @@ func opens(c byte) bool {
 	return false
 }
 
-// closes reports whether a level in capitals can stand before c.
+// closes reports whether c may follow a level in capitals.
 func closes(c byte) bool {
 	switch c {
 	case ' ', '\t', ']', ')', '>', '|', ':', '*', '[', '/', ',', '(':
@@ -233,9 +232,9 @@ func closes(c byte) bool {
 	return false
 }
 
-// inBracket reports whether head[i:n] is all that is between the bracket and a
-// closing one, but for blanks and, as in Apache's [core:error], a module. A word
-// in the brackets of an index, as in sensor[error], is not a level.
+// inBracket reports whether head[i:n] stands alone between the bracket and a closing one;
+// blanks and a module, as in Apache's [core:error], may be there too. A word in the brackets
+// of an index, as in sensor[error], is not a level.
 func inBracket(head []byte, bracket, i, n int) bool {
 	if bracket < 0 || i-bracket > 32 || bracket > 0 && isWord(head[bracket-1]) {
 		return false
@@ -251,8 +250,8 @@ func inBracket(head []byte, bracket, i, n int) bool {
 	return head[i] == '[' || head[i] == ':'
 }
 
-// leads reports whether a level before a colon can stand behind b: at the start of
-// the line, behind the name of a program or a place and a colon, or behind a time.
+// leads reports whether a level before a colon may follow b: at the start of the line, behind
+// a time, or behind a program's or a place's name with a colon.
 func leads(b []byte) bool {
 	if len(b) == 0 {
 		return true
@@ -271,8 +270,8 @@ func leads(b []byte) bool {
 	return false
 }
 
-// glogLevel is the level of a line that begins as glog's and klog's do:
-// E1123 20:15:01, and E20261123 20:15:01 since glog 0.5.
+// glogLevel returns the level of a line that begins like glog's and klog's: E1123 20:15:01,
+// or E20261123 20:15:01 since glog 0.5.
 func glogLevel(head []byte) loglevel.Level {
 	n := 1 + digits(head[1:])
 	if n != 5 && n != 9 || len(head) < n+4 || head[n] != ' ' || head[n+3] != ':' {
@@ -295,9 +294,9 @@ func letterLevel(c byte) loglevel.Level {
 	return loglevel.None
 }
 
-// priority reads the syslog priority that b begins with, as in <3> or <165>. It
-// returns loglevel.None if b begins otherwise, or names a facility and no syslog header
-// follows. n is the length of <N>.
+// priority reads the syslog priority at the beginning of b, as in <3> or <165>, of length n.
+// It returns loglevel.None if there is none, or if it has a facility and no syslog header
+// follows.
 func priority(b []byte) (level loglevel.Level, n int) {
 	d := 0
 	if len(b) > 2 && b[0] == '<' {
@@ -320,7 +319,7 @@ func priority(b []byte) (level loglevel.Level, n int) {
 	return syslogLevel(p & 7), n
 }
 
-// syslogLevel is the level of a syslog severity, 0 to 7.
+// syslogLevel returns the level of a syslog severity, 0 to 7.
 func syslogLevel(severity int) loglevel.Level {
 	switch {
 	case severity < 0 || severity > 7:
@@ -335,8 +334,8 @@ func syslogLevel(severity int) loglevel.Level {
 	return loglevel.Debug
 }
 
-// logfmtLevel is the level after level=, lvl= or severity=, but not in the quotes of
-// another key's value.
+// logfmtLevel returns the level after level=, lvl=, severity= or the like. It skips the quoted
+// values of other keys.
 func logfmtLevel(head []byte) loglevel.Level {
 	for i := 0; i < len(head); {
 		n := bytes.IndexByte(head[i:], '=')
@@ -350,7 +349,7 @@ func logfmtLevel(head []byte) loglevel.Level {
 		}
 		key := head[start:i]
 		if start > 0 && head[start-1] != ' ' && head[start-1] != '\t' {
-			key = nil // a part of one
+			key = nil // only the end of a longer key
 		}
 		i++
 		switch string(key) {

@@ -34,7 +34,7 @@ func (c clock) inLine(line []byte) (t time.Time, ok bool) {
 			return t, true
 		}
 	}
-	// host - user [23/Nov/2026:20:15:01 +0000], the web servers'
+	// host - user [23/Nov/2026:20:15:01 +0000], as web servers write it
 	if i := bytes.IndexByte(head, '['); i > 0 && len(b) > i+21 && b[i+3] == '/' && b[i+12] == ':' {
 		t, n := c.at(b[i+1:])
 		return t, n > 0
@@ -42,7 +42,7 @@ func (c clock) inLine(line []byte) (t time.Time, ok bool) {
 	return t, false
 }
 
-// bracketed reads a time at the beginning of b, in brackets or not.
+// bracketed reads a time at the beginning of b, with or without an opening bracket.
 func (c clock) bracketed(b []byte) (t time.Time, ok bool) {
 	if len(b) > 3 && (b[0] == '[' || b[0] == '(') {
 		b = b[1:]
@@ -54,8 +54,8 @@ func (c clock) bracketed(b []byte) (t time.Time, ok bool) {
 	return t, n > 0
 }
 
-// behindToken reads a time that stands behind a level, a program's name with a
-// colon, or a process's number.
+// behindToken reads a time behind a level, a program's name with a colon, or a process's
+// number.
 func (c clock) behindToken(b []byte) (t time.Time, ok bool) {
 	levelled := false
 	for range 3 {
@@ -119,10 +119,10 @@ func (c clock) logfmt(head []byte) (t time.Time, ok bool) {
 	return t, false
 }
 
-// epoch reads a time as a number of seconds, milliseconds, microseconds or
-// nanoseconds since 1970, told apart by its size: from 1973 on, because a small number
-// is a duration, and up to 2286, because what is larger is a date in digits
-// (20261123201501) or a duration. exact is false if it says more than nanoseconds.
+// epoch reads a number of seconds, milliseconds, microseconds or nanoseconds since 1970; its
+// size decides the unit. It accepts the years 1973 to 2286: a smaller number is a duration, a
+// larger one a date in digits (20261123201501) or a duration. exact is false if the number is
+// more precise than nanoseconds.
 func epoch(b []byte) (t time.Time, exact, ok bool) {
 	d := digits(b)
 	if d < 9 || d > 19 {

@@ -13,7 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// generated is when testdata/loggers was, about.
+// generated is about when testdata/loggers was generated.
 var generated = time.Date(2026, 11, 25, 23, 25, 0, 0, time.UTC)
 
 var spoken = map[string]loglevel.Level{
@@ -85,9 +85,9 @@ func TestLoggers(t *testing.T) {
 	}
 }
 
-// checkMessage holds what is true of every message: it is one JSON object, has
-// slog's keys and the run's, and of an app's object it has every field, under
-// its name or behind "app.", but for those that time, level and msg say.
+// checkMessage fails unless a message is one JSON object with slog's and the run's keys, and
+// with every field of an app's object, under its name or with "app." before it; fields that
+// time, level and msg repeat may be missing.
 func checkMessage(t *testing.T, line, message []byte) map[string]any {
 	t.Helper()
 	decode := func(b []byte) (e map[string]any, err error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// A role is what a member of the app's object is recognised as.
+// A role says which key of ours a member of the app's object is for.
 type role uint8
 
 const (
@@ -20,8 +20,8 @@ const (
 	msgRole
 )
 
-// recognise is what a member stands for among loggers. Of several with one role,
-// the one with the least rank is taken whose value makes sense.
+// recognise returns the role that loggers give a member. Of several members with one role,
+// the valid one with the lowest rank is used.
 func recognise(key, value []byte) (role, int) {
 	switch string(key) {
 	case "time": // slog, zerolog, logrus, bunyan, pino, GCP
@@ -67,7 +67,7 @@ func recognise(key, value []byte) (role, int) {
 	return noRole, 0
 }
 
-// ours reports whether a key is one that each entry has of its own.
+// ours reports whether a key is one that wrapp writes in each message.
 func ours(key []byte) bool {
 	switch string(key) {
 	case "time", "level", "msg", "service", "source", "run", "pid", "seq":
@@ -76,8 +76,8 @@ func ours(key []byte) bool {
 	return false
 }
 
-// levelValue reads a level out of a JSON value. exact means that the level says
-// all that the value did. syslog tells how a small number is to be read.
+// levelValue reads a level out of a JSON value. exact: the level says as much as the value.
+// syslog: a number is a syslog severity.
 func levelValue(key, value []byte, syslog bool) (level loglevel.Level, exact bool) {
 	switch c := value[0]; {
 	case string(key) == "log":
@@ -117,8 +117,8 @@ func levelText(text []byte) (level loglevel.Level, exact bool) {
 	return loglevel.None, false
 }
 
-// levelNumber reads a level that is a number. Which scale it is on is known by
-// the key, by syslog, or by its size.
+// levelNumber reads a level that is a number. The key, syslog or the number's size decides
+// its scale.
 func levelNumber(key, value []byte, syslog bool) (level loglevel.Level, exact bool) {
 	if len(value) > 5 || digits(value) != len(value) {
 		return loglevel.None, false
@@ -149,16 +149,15 @@ func levelNumber(key, value []byte, syslog bool) (level loglevel.Level, exact bo
 	return loglevel.None, false
 }
 
-// objectLevel is the level that the object states which line begins with, the one
-// that appendObject takes. It stops where no better one can come, so that few lines
-// are read to their end for it. ok is false if what was read of the line is
-// not an object, and no level was found in it.
+// objectLevel returns the level of the object at the beginning of line, as appendObject does.
+// It stops as soon as no better member can follow, so it reads few lines to their end. ok is
+// false if the part that it read is not an object and has no level.
 func objectLevel(line []byte) (level loglevel.Level, ok bool) {
 	s := scan(line)
 	if !s.open() {
 		return loglevel.None, false
 	}
-	scale := 0 // of a number as "level": 1 is GELF's
+	scale := 0 // of a number in "level": 1 if a syslog severity, as in GELF
 	var best [2]struct {
 		rank  int
 		level loglevel.Level
@@ -190,7 +189,7 @@ func objectLevel(line []byte) (level loglevel.Level, ok bool) {
 	return level, ok || level != loglevel.None
 }
 
-// objectLevelIn is the member "level" of an object.
+// objectLevelIn returns the level in the member "level" of an object.
 func objectLevelIn(value []byte) loglevel.Level {
 	s := scan(value)
 	if !s.open() {
@@ -208,8 +207,7 @@ func objectLevelIn(value []byte) loglevel.Level {
 	}
 }
 
-// value reads a time out of a JSON value. exact means that nothing of it is
-// lost when it is written anew.
+// value reads a time out of a JSON value. exact: t is as precise as the value.
 func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 	switch first := value[0]; {
 	case first == '"':
@@ -237,7 +235,7 @@ func (c clock) value(value []byte) (t time.Time, exact, ok bool) {
 	return t, false, false
 }
 
-// nanosBeside is what GCP's timestampNanos adds to timestampSeconds.
+// nanosBeside returns GCP's timestampNanos, which belongs to timestampSeconds.
 func nanosBeside(members []member, line []byte) time.Duration {
 	for i := range members {
 		if string(members[i].plain(line)) == "timestampNanos" {

@@ -8,7 +8,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
 
-// A Message is what a message in the JSON format says.
+// A Message is the content of a message in the JSON format.
 type Message struct {
 	Time   time.Time
 	Level  loglevel.Level
@@ -17,16 +17,15 @@ type Message struct {
 	Fields []Field
 }
 
-// A Field is a field of the app's own; Value is its JSON as it was written.
+// A Field is a field that the app wrote; Value is its JSON text.
 type Field struct{ Key, Value []byte }
 
 // made are the keys of a message in the JSON format, in the order in which
 // Append writes them.
 var made = [...]string{"time", "level", "msg", "service", "source", "run", "pid", "seq"}
 
-// ReadJSON reads a message that a JSON made. ok is false for anything else, and
-// for an object that the app wrote and wrapp did not change. The result shares memory
-// with message.
+// ReadJSON reads a message that a JSON made. ok is false for any other message, also for an
+// object of the app that wrapp passed on unchanged. The result shares memory with message.
 func ReadJSON(message []byte) (m Message, ok bool) {
 	if !bytes.HasPrefix(message, []byte(`{"time":"`)) {
 		return m, false
@@ -57,8 +56,8 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 	return m, true
 }
 
-// AppendText appends the value as a person reads it: a string without its
-// quotes, unless it would not be clear then where it ends.
+// AppendText appends the value for people: a string without its quotes, unless its end would
+// then be unclear.
 func (f Field) AppendText(dst []byte) []byte {
 	if f.Value[0] == '"' {
 		text := jsontext.Unquote(f.Value)
@@ -68,7 +67,7 @@ func (f Field) AppendText(dst []byte) []byte {
 		return append(dst, text...)
 	}
 	for _, c := range f.Value {
-		if c != '\n' && c != '\r' && c != '\t' { // these stand between values only
+		if c != '\n' && c != '\r' && c != '\t' { // only between values: strings escape them
 			dst = append(dst, c)
 		}
 	}

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A clock tells the time that is written at the beginning of text.
+// A clock reads times in text.
 type clock struct {
-	received time.Time      // when the text was read; fills in a year that is not said
-	loc      *time.Location // the zone of a time that says none
+	received time.Time      // when the text was read; decides a missing year
+	loc      *time.Location // for times without a zone
 }
 
-// at returns the time that b begins with and its length in bytes, 0 if b begins otherwise.
-// A time of day without a date does not count: it may as well be a duration.
+// at reads a time at the beginning of b, and returns its length in bytes, 0 if there is none.
+// A time of day without a date does not count: it may be a duration.
 func (c clock) at(b []byte) (t time.Time, n int) {
 	if len(b) < len("0102 15:04:05") {
 		return t, 0
@@ -63,8 +63,8 @@ func (c clock) at(b []byte) (t time.Time, n int) {
 	return c.named(b, skip)
 }
 
-// named reads Jan _2 15:04:05, with the year behind it or behind the day or
-// nowhere. skip is what was before b.
+// named reads Jan _2 15:04:05, with the year behind it, behind the day, or missing. skip is the
+// length of the text before b; it counts in n.
 func (c clock) named(b []byte, skip int) (t time.Time, n int) {
 	m := month(b)
 	if m == 0 || len(b) < len("Jan _2 15:04:05") || b[3] != ' ' {
@@ -95,9 +95,8 @@ func (c clock) named(b []byte, skip int) (t time.Time, n int) {
 	return t, n
 }
 
-// yearBehind reads a year that stands behind the time of day at b[i:], as
-// ctime and date write it. In a line of theirs, which begins with the weekday, AM or
-// PM and a zone may be between.
+// yearBehind reads a year behind the time of day at b[i:], as ctime and date write it. If the
+// text begins with a weekday, AM or PM and a zone may be between.
 func yearBehind(b []byte, i int, weekday bool) (year, end int) {
 	i += len("15:04:05")
 	if i+1 < len(b) && (b[i] == '.' || b[i] == ',') {
@@ -118,8 +117,8 @@ func yearBehind(b []byte, i int, weekday bool) (year, end int) {
 	return number(b[i+1 : i+5]), i + 5
 }
 
-// date reads the time of day and the zone at b[i:] and makes a time of them and
-// the date; year -1 is one that is not said.
+// date reads the time of day and the zone at b[i:] and combines them with the date. year -1
+// means that the text has no year.
 func (c clock) date(b []byte, year, month, day, i int) (t time.Time, n int) {
 	if month < 1 || month > 12 || day < 1 || day > 31 || len(b) < i+8 || b[i+2] != ':' || b[i+5] != ':' {
 		return t, 0
@@ -164,8 +163,8 @@ func (c clock) date(b []byte, year, month, day, i int) (t time.Time, n int) {
 	return t.Add(time.Duration(second) * time.Second), i
 }
 
-// thisYear is the time in that year which brings it closest to when the line
-// was received: a line of December that comes in January is last year's.
+// thisYear returns the time in the year that brings it closest to the time of receipt: a
+// line of December that is received in January is last year's.
 func (c clock) thisYear(month, day, hour, minute, nanos int, loc *time.Location) (best time.Time) {
 	year := c.received.In(loc).Year()
 	closest := time.Duration(-1)
@@ -190,8 +189,8 @@ func halfDay(b []byte) (pm bool, n int) {
 	return rest[0] == 'P', n + 2
 }
 
-// zone reads what may follow a time of day: Z, +01:00, +0100, +01, with a blank
-// before it too; UTC or GMT. offset is in seconds east of UTC.
+// zone reads a zone behind a time of day: Z, UTC, GMT, +01:00, +0100 or +01, some of them also
+// behind a blank. offset is in seconds east of UTC.
 func zone(b []byte) (offset, n int) {
 	if len(b) == 0 {
 		return 0, 0
@@ -239,7 +238,7 @@ func zone(b []byte) (offset, n int) {
 	return offset, i + length
 }
 
-// fraction is the nanoseconds that the digits behind a decimal point say.
+// fraction converts the digits behind a decimal point to nanoseconds.
 func fraction(b []byte) int {
 	n := 0
 	for i := range 9 {
@@ -251,7 +250,7 @@ func fraction(b []byte) int {
 	return n
 }
 
-// two is the number that b's first two bytes write, -1 if they are no digits.
+// two returns the number in b's first two bytes, or -1 if they are not digits.
 func two(b []byte) int {
 	if len(b) < 2 || !isDigit(b[0]) || !isDigit(b[1]) {
 		return -1
@@ -259,7 +258,7 @@ func two(b []byte) int {
 	return int(b[0]-'0')*10 + int(b[1]-'0')
 }
 
-// month is the month whose English short name b begins with, 0 if none.
+// month returns the month, 1 to 12, whose English short name b begins with, or 0.
 func month(b []byte) int {
 	if len(b) < 3 {
 		return 0

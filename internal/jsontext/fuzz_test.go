@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FuzzScan compares what is valid with encoding/json.
+// FuzzScan compares the validity of texts with encoding/json.
 func FuzzScan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { compareScan(t, text) })
 }
@@ -26,7 +26,7 @@ func compareScan(t *testing.T, text []byte) {
 	}
 }
 
-// depth is how deep a valid text nests.
+// depth returns how deep a valid text nests.
 func depth(text []byte) (deepest int) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	for now := 0; ; {
@@ -42,7 +42,7 @@ func depth(text []byte) (deepest int) {
 	}
 }
 
-// FuzzString compares strings, as they are read and written, with encoding/json.
+// FuzzString compares reading and writing strings with encoding/json.
 func FuzzString(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) { compareString(t, text) })
 }
@@ -75,7 +75,7 @@ func compareString(t *testing.T, text []byte) {
 		}
 		got := Unquote(quoted)
 		if !escaped {
-			got = []byte(string([]rune(string(got)))) // it is as it stands
+			got = []byte(string([]rune(string(got)))) // Unquote kept bad bytes
 		}
 		if string(got) != want {
 			t.Fatalf("%q is read as %q, want %q", quoted, got, want)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestBrokenTexts breaks a text that has everything in it, in every place and in
-// many ways, and compares with encoding/json.
+// TestBrokenTexts breaks a text with every kind of value, in every place and in many ways,
+// and compares with encoding/json.
 func TestBrokenTexts(t *testing.T) {
 	t.Parallel()
 	const whole = ` {"a\u00e9\n":[1, -0.5e+10,true , false,null,[],{}],"":{"b":"\\", "c" : 0E1 } }` + "\n"
@@ -58,7 +58,8 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-// TestBombs would not end in its time if one cost the square of its length.
+// TestBombs reads hostile texts. If one cost the square of its length, the test would time
+// out.
 func TestBombs(t *testing.T) {
 	t.Parallel()
 	const n = 1 << 20

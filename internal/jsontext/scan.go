@@ -3,16 +3,14 @@ package jsontext
 
 import "bytes"
 
-// MaxDepth is how deep arrays and objects may nest. What nests deeper is refused, so
-// that no reader is made to recurse without end.
+// MaxDepth is how deep arrays and objects may nest, so that no reader recurses without end.
 const MaxDepth = 256
 
-// A Scanner reads JSON as strictly as encoding/json does, without allocating. Text
-// is what it reads and At the offset that it has come to. A method that returns
-// false for ok has found what is no JSON.
+// A Scanner reads JSON as strictly as encoding/json does, without allocating. A method that
+// returns false for ok has found invalid JSON.
 type Scanner struct {
 	Text []byte
-	At   int
+	At   int // offset of the next byte
 }
 
 // Space skips white space.
@@ -27,8 +25,8 @@ func (s *Scanner) Space() {
 	}
 }
 
-// Take skips c, if it is c that comes.
-func (s *Scanner) Take(c byte) bool {
+// Accept skips c if it is the next byte.
+func (s *Scanner) Accept(c byte) bool {
 	if s.At < len(s.Text) && s.Text[s.At] == c {
 		s.At++
 		return true
@@ -36,7 +34,7 @@ func (s *Scanner) Take(c byte) bool {
 	return false
 }
 
-// End says whether nothing but white space is left.
+// End reports whether nothing but white space is left.
 func (s *Scanner) End() bool {
 	s.Space()
 	return s.At == len(s.Text)
@@ -48,13 +46,12 @@ func (s *Scanner) name() bool {
 		return false
 	}
 	s.Space()
-	return s.Take(':')
+	return s.Accept(':')
 }
 
-// Quoted reads a string with its quotes. escaped says that there is a backslash
-// in it.
+// Quoted reads a string with its quotes. escaped: it has a backslash in it.
 func (s *Scanner) Quoted() (escaped, ok bool) {
-	if !s.Take('"') {
+	if !s.Accept('"') {
 		return false, false
 	}
 	for i := s.At; i < len(s.Text); i++ {
@@ -77,7 +74,7 @@ func (s *Scanner) Quoted() (escaped, ok bool) {
 	return escaped, false
 }
 
-// escape reads what follows a backslash.
+// escape reads the rest of an escape sequence, behind its backslash.
 func (s *Scanner) escape() bool {
 	if s.At >= len(s.Text) {
 		return false
@@ -99,7 +96,7 @@ func (s *Scanner) escape() bool {
 	return false
 }
 
-// hex is the value of a hexadecimal digit, -1 of anything else.
+// hex returns the value of a hexadecimal digit, or -1.
 func hex(c byte) rune {
 	switch {
 	case c >= '0' && c <= '9':
@@ -112,7 +109,7 @@ func hex(c byte) rune {
 
 // Value reads a value of any kind.
 func (s *Scanner) Value() bool {
-	var objects [MaxDepth / 64]uint64 // a bit a level: an object, not an array
+	var objects [MaxDepth / 64]uint64 // a bit for each level: 1 for an object, 0 for an array
 	for depth := 0; ; {
 		// Here a value begins.
 		s.Space()
@@ -123,7 +120,7 @@ func (s *Scanner) Value() bool {
 				return false
 			}
 			s.Space()
-			if isObject && !s.Take('}') || !isObject && !s.Take(']') {
+			if isObject && !s.Accept('}') || !isObject && !s.Accept(']') {
 				if isObject {
 					objects[depth/64] |= 1 << (depth % 64)
 					if !s.name() {
@@ -138,11 +135,11 @@ func (s *Scanner) Value() bool {
 		} else if !s.scalar() {
 			return false
 		}
-		// Here one has ended.
+		// Here a value has ended.
 		for ; depth > 0; depth-- {
 			isObject := objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
 			s.Space()
-			if s.Take(',') {
+			if s.Accept(',') {
 				s.Space()
 				if isObject {
 					if !s.name() {
@@ -151,7 +148,7 @@ func (s *Scanner) Value() bool {
 				}
 				break
 			}
-			if isObject && !s.Take('}') || !isObject && !s.Take(']') {
+			if isObject && !s.Accept('}') || !isObject && !s.Accept(']') {
 				return false
 			}
 		}
@@ -161,7 +158,7 @@ func (s *Scanner) Value() bool {
 	}
 }
 
-// scalar reads a value that is no array and no object.
+// scalar reads a string, number, boolean or null.
 func (s *Scanner) scalar() bool {
 	if s.At < len(s.Text) {
 		switch c := s.Text[s.At]; {
@@ -190,21 +187,21 @@ func (s *Scanner) word(word string) bool {
 }
 
 func (s *Scanner) number() bool {
-	s.Take('-')
-	if !s.Take('0') && !s.digits() {
+	s.Accept('-')
+	if !s.Accept('0') && !s.digits() {
 		return false
 	}
-	if s.Take('.') && !s.digits() {
+	if s.Accept('.') && !s.digits() {
 		return false
 	}
-	if s.Take('e') || s.Take('E') {
-		_ = s.Take('+') || s.Take('-')
+	if s.Accept('e') || s.Accept('E') {
+		_ = s.Accept('+') || s.Accept('-')
 		return s.digits()
 	}
 	return true
 }
 
-// digits reads digits, one at least.
+// digits reads one or more digits.
 func (s *Scanner) digits() bool {
 	from := s.At
 	for s.At < len(s.Text) && s.Text[s.At] >= '0' && s.Text[s.At] <= '9' {

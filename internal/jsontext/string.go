@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// Unquote is the text of a string that a Scanner has read, its quotes included.
-// Without a backslash in it the result is a part of quoted, as it stands; else it
-// is new, and half a surrogate pair or a byte that is no UTF-8 is U+FFFD.
+// Unquote returns the text of a string that a Scanner has read, with its quotes. Without a
+// backslash the result is a part of quoted, unchanged. Else it is a copy in which half a
+// surrogate pair, or a byte that is not UTF-8, becomes U+FFFD.
 func Unquote(quoted []byte) []byte {
 	in := quoted[1 : len(quoted)-1]
 	at := bytes.IndexByte(in, '\\')
@@ -60,10 +60,10 @@ func Unquote(quoted []byte) []byte {
 	return text
 }
 
-// unit is the number that b's first four hexadecimal digits write.
+// unit returns the number in b's first four hexadecimal digits.
 func unit(b []byte) rune { return hex(b[0])<<12 | hex(b[1])<<8 | hex(b[2])<<4 | hex(b[3]) }
 
-// safe are the bytes that stand for themselves in a string.
+// safe says which bytes need no escape in a string.
 var safe = func() (safe [256]bool) {
 	for c := ' '; c < utf8.RuneSelf; c++ {
 		safe[c] = c != '"' && c != '\\' && c != 0x7f
@@ -71,9 +71,9 @@ var safe = func() (safe [256]bool) {
 	return safe
 }()
 
-// AppendString appends text as a string for people to see: DEL and C1 controls, which a
-// terminal may obey, are escaped like the others, but for \t, \n and \r all of them as
-// \u00XX; a byte that is not UTF-8 becomes U+FFFD.
+// AppendString appends text as a JSON string that is safe to print: it escapes DEL and C1
+// controls, too, which a terminal may obey. Control characters other than \t, \n and \r become
+// \u00XX, and bytes that are not UTF-8 U+FFFD.
 func AppendString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	for {

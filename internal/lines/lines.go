@@ -1,4 +1,4 @@
-// Package lines cuts the bytes of a pipe into lines, whatever those bytes are.
+// Package lines cuts the bytes of a pipe into lines. The bytes may be anything.
 package lines
 
 import (
@@ -10,51 +10,49 @@ import (
 // of a line that is longer than the splitter's limit. Text is valid until the
 // next call of Space.
 //
-// A "\r" inside of a line takes a terminal back to its beginning, as progress bars
-// do: what stands before it is overwritten, and is no part of the line.
+// A "\r" within a line moves a terminal's cursor to the line's start, as progress bars do:
+// the text before it is overwritten, and is not part of the line.
 type Line struct {
 	Text []byte
-	// Partial says that this piece is not the last of its line.
+	// Partial: more pieces of the line follow.
 	Partial bool
-	// Overwritten says that this is no line, but what was just overwritten, up to a
-	// "\r". It comes as soon as it is known, before the line does.
+	// Overwritten: Text is not a line, but overwritten text up to a "\r". It comes before
+	// its line, as soon as it is known to be overwritten.
 	Overwritten bool
 }
 
-// readSize is the least room that Space offers, in bytes. With lines of 10 MB, 64 KiB
-// measured 5 % slower (bench/), with ordinary ones the same.
+// readSize is the least room that Space offers, in bytes. 64 KiB measured 5 % slower with
+// lines of 10 MB, and the same with ordinary lines (bench/).
 const readSize = 128 << 10
 
-// A Splitter turns what is read from one pipe into lines. It owns its buffer:
-// the caller reads into Space, says with Filled how much came, and takes lines
-// with Next until it returns no more; at the end of the input Last gives what is
-// left. The bytes of all pieces of a line, joined, are the line's bytes. It makes
-// no difference in what portions the input comes.
+// A Splitter turns the input from one pipe into lines. It owns its buffer. The caller reads
+// into Space, reports the number of bytes with Filled, and calls Next until there is no
+// further line. At the end of the input, it calls Last instead of Next. The pieces of a line,
+// joined, are the line's bytes. The sizes of the reads make no difference.
 //
-// A line of up to max bytes is one piece. A longer one is cut after max bytes,
-// or earlier where that keeps something whole: a UTF-8 sequence, or what the
-// caller says. So a Splitter holds little more than max bytes plus one read,
-// however long the line.
+// A line of up to max bytes is one piece. A longer one is cut after max bytes, or earlier to
+// keep a UTF-8 sequence whole, or the bytes that tail names. So a Splitter holds little more
+// than max bytes plus one read, however long the line.
 type Splitter struct {
 	max     int
-	tail    func(piece []byte) int // nil: nothing more to keep whole
+	tail    func(piece []byte) int // see NewSplitter; may be nil
 	buf     []byte
-	start   int // first byte not given out
+	start   int // first byte not returned yet
 	scanned int // buf[start:scanned] holds no "\n"
 	clean   int // buf[start:clean] holds no "\r"
-	end     int // end of what was read
+	end     int // end of the input read so far
 }
 
 // NewSplitter returns a Splitter that cuts lines longer than max bytes; max is
-// at least utf8.UTFMax. tail, which may be nil, says how many bytes at the end
-// of a piece go with what follows rather than with it.
+// at least utf8.UTFMax. tail, which may be nil, returns how many bytes at the end of a piece
+// belong into the next one.
 func NewSplitter(max int, tail func(piece []byte) int) *Splitter {
 	return &Splitter{max: max, tail: tail, buf: make([]byte, 2*readSize)}
 }
 
-// Space returns where to read to: at least 128 KiB, past all that is held. It
-// ends the validity of the lines given before. What is held is moved only when the
-// room behind it is used up.
+// Space returns the buffer to read into, at least readSize bytes behind the held ones. It
+// invalidates earlier lines. It moves the held bytes only when the room behind them is used
+// up.
 func (s *Splitter) Space() []byte {
 	held := s.end - s.start
 	if s.start > 0 && (held == 0 || len(s.buf)-s.end < readSize) {
@@ -69,18 +67,17 @@ func (s *Splitter) Space() []byte {
 	return s.buf[s.end:]
 }
 
-// Filled says that n bytes were read into what Space returned.
+// Filled says that n bytes were read into Space.
 func (s *Splitter) Filled(n int) { s.end += n }
 
-// Held is the number of bytes read but not given out: the beginning of a line
-// whose end has not come.
+// Held returns the number of bytes read but not returned yet: the beginning of a line.
 func (s *Splitter) Held() int { return s.end - s.start }
 
-// window is how much of a line is looked at to decide where to cut it: a full
-// piece, and what may make it a whole line, or the rest of a UTF-8 sequence.
+// window is how many bytes of a line decide where to cut it: a full piece, and the rest of a
+// UTF-8 sequence at its end.
 func (s *Splitter) window() int { return s.max + utf8.UTFMax - 1 }
 
-// Next returns the next line, or false when more input is needed for one.
+// Next returns the next line, or false if more input is needed.
 func (s *Splitter) Next() (Line, bool) {
 	newline := -1
 	if i := bytes.IndexByte(s.buf[s.scanned:s.end], '\n'); i >= 0 {
@@ -111,8 +108,8 @@ func (s *Splitter) Next() (Line, bool) {
 	return line, true
 }
 
-// overwritten takes out what a "\r" before stop overwrites, nil if it is nothing. A "\r"
-// that ends it overwrites nothing yet.
+// overwritten removes and returns the text that a "\r" before stop overwrites, or nil. A "\r"
+// with nothing behind it overwrites nothing yet.
 func (s *Splitter) overwritten(stop int) []byte {
 	s.clean = max(s.clean, s.start)
 	if s.clean >= stop {
@@ -132,8 +129,8 @@ func (s *Splitter) overwritten(stop int) []byte {
 	return text[: i+1 : i+1]
 }
 
-// Last returns what is left at the end of the input, a piece at a time, or
-// false when nothing is. A "\r" at the very end is no text either.
+// Last is Next at the end of the input: it also returns a line without its end. A "\r" at the
+// very end is no text.
 func (s *Splitter) Last() (Line, bool) {
 	if line, ok := s.Next(); ok {
 		return line, true
@@ -152,11 +149,11 @@ func (s *Splitter) Last() (Line, bool) {
 	return line, true
 }
 
-// cut gives out the first piece of a line longer than max.
+// cut returns the first piece of a line longer than max.
 func (s *Splitter) cut() Line {
 	stop := s.start + s.max
-	// Step back over an unfinished UTF-8 sequence, but only if the bytes that
-	// follow finish it: binary data is cut where it is.
+	// Step back over an unfinished UTF-8 sequence, but only if the next bytes complete it:
+	// binary data is cut after max bytes.
 	for back := 1; back < utf8.UTFMax; back++ {
 		at := stop - back
 		if !utf8.RuneStart(s.buf[at]) {

@@ -17,7 +17,7 @@ type piece struct {
 func split(input []byte, max int, reads []int) []piece {
 	s := NewSplitter(max, nil)
 	var got []piece
-	take := func(next func() (Line, bool)) {
+	collect := func(next func() (Line, bool)) {
 		for line, ok := next(); ok; line, ok = next() {
 			if line.Overwritten {
 				continue
@@ -30,19 +30,18 @@ func split(input []byte, max int, reads []int) []piece {
 		n = copy(s.Space(), input[:n])
 		s.Filled(n)
 		input = input[n:]
-		take(s.Next)
+		collect(s.Next)
 	}
-	take(s.Last)
+	collect(s.Last)
 	return got
 }
 
-// reference says the same as a Splitter, slowly: all of the input at once.
+// reference splits the whole input at once, slowly.
 func reference(input []byte, max int) []piece {
 	var want []piece
 	for len(input) > 0 {
 		line, rest, ended := bytes.Cut(input, []byte("\n"))
-		// As the line comes in, what is overwritten goes as soon as there is
-		// more of it than a piece needs.
+		// A Splitter removes overwritten text as soon as it has a window of the line.
 		for len(line) >= max+3 {
 			if visible := overwritten(line[:max+3]); len(visible) < max+3 {
 				line = line[max+3-len(visible):]
@@ -66,7 +65,7 @@ func reference(input []byte, max int) []piece {
 	return want
 }
 
-// overwritten is the text behind the last "\r" that has some behind it.
+// overwritten returns the text behind the last "\r", trailing ones aside.
 func overwritten(text []byte) []byte {
 	for i := len(bytes.TrimRight(text, "\r")) - 1; i >= 0; i-- {
 		if text[i] == '\r' {
@@ -76,8 +75,8 @@ func overwritten(text []byte) []byte {
 	return text
 }
 
-// runes is where to cut line: behind max bytes, or before a UTF-8 sequence that
-// goes on there.
+// runes returns the offset to cut line at: max, or less, before a UTF-8 sequence that crosses
+// max.
 func runes(line []byte, max int) int {
 	for back := 1; back <= 3; back++ {
 		r, size := utf8.DecodeRune(line[max-back:])
@@ -139,8 +138,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestOverwritten: what is overwritten comes all the same, as soon as something
-// stands behind the "\r".
+// TestOverwritten checks that overwritten text comes as soon as something follows the "\r".
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	for _, reads := range []struct{ input, want string }{
@@ -171,7 +169,7 @@ func TestOverwritten(t *testing.T) {
 	}
 }
 
-// TestTail cuts a line before what must not be cut.
+// TestTail cuts a line before the bytes that tail keeps whole.
 func TestTail(t *testing.T) {
 	t.Parallel()
 	word := func(piece []byte) int { return len(piece) - 1 - bytes.LastIndexByte(piece, ' ') }

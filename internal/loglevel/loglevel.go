@@ -1,9 +1,9 @@
-// Package loglevel is the levels of log lines, and the words that stand for them.
+// Package loglevel defines the levels of log lines and the words for them.
 package loglevel
 
 import "errors"
 
-// A Level is how bad a log line says it is.
+// A Level is the severity that a log line states.
 type Level int8
 
 // The levels, in slog's order.
@@ -15,7 +15,7 @@ const (
 	Error // ERROR and worse
 )
 
-// String is slog's name of the level, and empty for None.
+// String returns slog's name of the level, "" for None.
 func (l Level) String() string { return [...]string{"", "DEBUG", "INFO", "WARN", "ERROR"}[l] }
 
 // Parse reads a level as a person or a logger writes it, in any case.
@@ -27,8 +27,8 @@ func Parse(s string) (Level, error) {
 	return level, nil
 }
 
-// Word is the level that a word names, in any case. exact means that the
-// level says all that the word did: FATAL is Error, but not exactly.
+// Word returns the level that a word names, in any case. exact: the level means the same as
+// the word; FATAL is Error, but not exactly.
 func Word(w []byte) (level Level, exact bool) {
 	var upper [13]byte
 	if len(w) > len(upper) {

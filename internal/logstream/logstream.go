@@ -1,4 +1,4 @@
-// Package logstream is the log streams that an app has in Redis.
+// Package logstream names the log streams of an app in Redis.
 package logstream
 
 // A Stream is one of the log streams that an app has.
@@ -15,10 +15,10 @@ const (
 
 var names = [Count]string{"info", "status", "error", "crash"}
 
-// String is the last part of the stream's key.
+// String returns the last part of the stream's key.
 func (s Stream) String() string { return names[s] }
 
-// Keys are the Redis keys of the streams of the app called name.
+// Keys returns the Redis keys of the streams of the app called name.
 func Keys(name string) (keys [Count]string) {
 	for s := range keys {
 		keys[s] = "logs:app:" + name + ":" + names[s]

@@ -1,10 +1,8 @@
-// Package markers is the grammar of what an app says in its output besides its
-// text: {{key}} and {{key:42}}, which are counted rather than read, and >>| … |<<
-// around what belongs together.
+// Package markers reads the markers in an app's output: {{key}} and {{key:42}}, which count
+// and set values, and >>| … |<< around a block of lines that are one entry.
 //
-// A key is of letters, digits and "_", a value is a decimal number: an optional
-// "-", digits, and optionally "." and digits. Whatever else stands in braces is
-// ordinary text.
+// A key is of letters, digits and "_"; a value is a decimal number: an optional
+// "-", digits, and optionally "." and digits. Anything else in braces is ordinary text.
 package markers
 
 import "bytes"
@@ -12,11 +10,11 @@ import "bytes"
 // A Marker is one marker. Its slices are parts of the line it was found in.
 type Marker struct {
 	Key   []byte
-	Value []byte // nil: {{key}}, which counts
+	Value []byte // nil for {{key}}, which counts
 }
 
-// longestKey is how long a pool's key may be, in bytes: what an app writes must not fill
-// our memory with names.
+// longestKey is how long a pool's key may be, in bytes: an app must not fill our memory with
+// names.
 const longestKey = 256
 
 var (
@@ -26,8 +24,8 @@ var (
 
 // Pool returns the category and the property that a marker of a health pool
 // names, {{__healthpool__<category>_<property>}}. ok is false for other markers.
-// A category may have "_" in it; the properties are those that an app can say. A key that
-// is too long for a value names no pool either.
+// A category may have "_" in it; the property is one of those that an app may set. A key
+// longer than longestKey names no pool.
 func (m Marker) Pool() (category, property []byte, ok bool) {
 	name, ok := bytes.CutPrefix(m.Key, poolPrefix)
 	if !ok || len(m.Key) > longestKey {
@@ -45,19 +43,18 @@ var properties = [][]byte{
 	[]byte("beats"), []byte("init"), []byte("cap"), []byte("depletion_rate"), []byte("replenish_rate"),
 }
 
-// Take calls f for each marker of line, from left to right, and returns what is
-// left without them, which is moved together in place. The bytes are the
-// caller's; f must not keep its argument.
-func Take(line []byte, f func(Marker)) (rest []byte, found bool) {
+// Extract calls f for each marker of line, from left to right, and returns the line without
+// them, shortened in place. found: there was a marker. f must not keep its argument.
+func Extract(line []byte, f func(Marker)) (rest []byte, found bool) {
 	at := bytes.Index(line, opening)
 	if at < 0 {
 		return line, false
 	}
-	kept := at // line[:kept] is text that stays and is in its place
+	kept := at // line[:kept] is finished: text without markers
 	for {
 		m, size := parse(line[at:])
 		if size == 0 {
-			size = 1 // one brace is text: behind it, another two may open a marker
+			size = 1 // one brace is text; the next two may open a marker
 			line[kept] = line[at]
 			kept++
 		} else {
@@ -76,8 +73,8 @@ func Take(line []byte, f func(Marker)) (rest []byte, found bool) {
 	return line[:kept], found
 }
 
-// parse reads the marker that text begins with; size is 0 if text begins otherwise. text
-// begins with "{{".
+// parse reads the marker at the beginning of text, which begins with "{{". size is 0 if there
+// is none.
 func parse(text []byte) (m Marker, size int) {
 	i := len(opening)
 	for i < len(text) && isKey(text[i]) {
@@ -107,8 +104,7 @@ func isKey(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
-// number is the length of the decimal number that text begins with, 0 if it
-// begins with none.
+// number returns the length of the decimal number at the beginning of text, or 0.
 func number(text []byte) int {
 	i := 0
 	if i < len(text) && text[i] == '-' {
@@ -137,13 +133,13 @@ func digits(text []byte) int {
 	return i
 }
 
-// longest is how many bytes of an unfinished marker are waited for: more than those
-// that are counted have.
+// longest bounds an unfinished marker, in bytes. It is more than any marker needs that is
+// counted.
 const longest = 2 << 10
 
-// Unfinished is how many bytes at the end of piece may be the beginning of a
-// marker, or of an end of a block, that goes on behind it: where a long line is
-// cut, it is better cut before them. What is longer than 2 KiB is not waited for.
+// Unfinished returns how many bytes at the end of piece may be the beginning of a marker or
+// of a block's delimiter: a long line is better cut before them. It is at most longest for a
+// marker.
 func Unfinished(piece []byte) int {
 	tail := piece[max(0, len(piece)-longest):]
 	for from := 0; ; from++ {
@@ -158,7 +154,7 @@ func Unfinished(piece []byte) int {
 	return len(tail) - len(bytes.TrimRight(tail, ">|<"))
 }
 
-// begins says whether some marker begins with all of text, and is longer.
+// begins reports whether text may be the beginning of a longer marker.
 func begins(text []byte) bool {
 	i := 0
 	for i < len(text) && i < len(opening) {

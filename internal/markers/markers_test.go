@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// take is Take on a copy, its markers as text.
-func take(line string) (rest string, markers []string) {
-	b, _ := Take([]byte(line), func(m Marker) {
+// extract calls Extract with a copy of line, and returns the markers as text.
+func extract(line string) (rest string, markers []string) {
+	b, _ := Extract([]byte(line), func(m Marker) {
 		if m.Value == nil {
 			markers = append(markers, string(m.Key))
 		} else {
@@ -19,7 +19,7 @@ func take(line string) (rest string, markers []string) {
 	return string(b), markers
 }
 
-func TestTake(t *testing.T) {
+func TestExtract(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ line, rest, markers string }{
 		{"", "", ""},
@@ -59,7 +59,7 @@ func TestTake(t *testing.T) {
 		{"{ {a}}", "{ {a}}", ""},
 		{`{"a":{"b":{}}}`, `{"a":{"b":{}}}`, ""},
 	} {
-		rest, markers := take(test.line)
+		rest, markers := extract(test.line)
 		if rest != test.rest || strings.Join(markers, " ") != test.markers {
 			t.Errorf("%q: %q, %q; want %q, %q", test.line, rest, markers, test.rest, test.markers)
 		}
@@ -97,19 +97,19 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// grammar is the contract's, word for word.
+// grammar is the documented syntax of a marker.
 var grammar = regexp.MustCompile(`\{\{([A-Za-z0-9_]+)(?::(-?[0-9]+(?:\.[0-9]+)?))?\}\}`)
 
-// FuzzTake compares with the regular expression, and a line that is cut where
-// Unfinished says with the whole line.
-func FuzzTake(f *testing.F) {
+// FuzzExtract compares Extract with the regular expression, and a line that is cut by
+// Unfinished with the whole line.
+func FuzzExtract(f *testing.F) {
 	for _, seed := range []string{
 		"a {{b}} c {{d:1}}", "{{{a}}}", "{{a:1.5}}{{", "{{a:-}}", "{{a}{{b}}}", "}}{{a}}", "{{x\x00}}", "{{{{{{a:0}}",
 	} {
 		f.Add(seed, 3)
 	}
 	f.Fuzz(func(t *testing.T, line string, cut int) {
-		rest, markers := take(line)
+		rest, markers := extract(line)
 		var want []string
 		for _, m := range grammar.FindAllStringSubmatch(line, -1) {
 			if m[2] == "" {
@@ -126,15 +126,15 @@ func FuzzTake(f *testing.F) {
 		}
 		cut = max(cut, -cut, 0) % len(line)
 		cut -= Unfinished([]byte(line[:cut]))
-		rest1, markers1 := take(line[:cut])
-		rest2, markers2 := take(line[cut:])
+		rest1, markers1 := extract(line[:cut])
+		rest2, markers2 := extract(line[cut:])
 		if rest1+rest2 != rest || strings.Join(append(markers1, markers2...), " ") != strings.Join(markers, " ") {
 			t.Fatalf("%q cut at %d: %q, %q", line, cut, rest1+rest2, append(markers1, markers2...))
 		}
 	})
 }
 
-func BenchmarkTake(b *testing.B) {
+func BenchmarkExtract(b *testing.B) {
 	plain := []byte(strings.Repeat("a line of ninety-two bytes ", 4)[:92])
 	marked := []byte(`{"level":"info","msg":"frame"} {{frames}} {{fps:29.97}} and the rest of the line is text......`)
 	for _, test := range []struct {
@@ -148,7 +148,7 @@ func BenchmarkTake(b *testing.B) {
 			scratch := make([]byte, len(test.line))
 			for b.Loop() {
 				copy(scratch, test.line)
-				Take(scratch, f)
+				Extract(scratch, f)
 			}
 		})
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// blockLimit is the most that is held of a block, in bytes.
+// blockLimit is the largest size of a block, in bytes.
 const blockLimit = 10 << 20
 
 var (
@@ -13,45 +13,44 @@ var (
 	blockCloses = []byte("|<<")
 )
 
-// A Reader reads the lines of one pipe: it takes markers out of them, and makes one
-// text of everything between ">>|" and "|<<", over however many lines. What stands
-// before and behind a block on its lines are texts of their own.
+// A Reader reads the lines of one pipe. It removes markers, and makes one text of everything
+// between ">>|" and "|<<", over any number of lines. Text before and behind a block, on the
+// same line, is a text of its own.
 //
-// If only blanks remain after markers and the ends of blocks are removed, there is no text. A
-// block longer than 10 MiB is given as it stands, and what follows is ordinary
-// text again.
+// If only blanks remain after markers and block delimiters are removed, there is no text. A
+// block longer than 10 MiB ends there, and ordinary text follows.
 type Reader struct {
 	NoMarkers bool // {{…}} is text
 	NoBlocks  bool // >>| and |<< are text
-	// Now is when the lines that come next were read: a block that they open is as old.
+	// Now is the time at which the next lines were read; see OpenSince.
 	Now time.Time
 
 	mark  func(Marker)
 	text  func(text []byte, partial bool)
 	limit int // bytes of a block
 
-	begun bool      // the line goes on of which pieces were given
+	begun bool      // the next ordinary text continues a text whose pieces were delivered
 	open  bool      // in a block
-	inset bool      // in a block, the line goes on
-	block []byte    // of the block
-	since time.Time // the block was opened
+	inset bool      // in a block, the next segment continues the same line
+	block []byte    // text of the block so far
+	since time.Time // when the block was opened
 }
 
-// NewReader returns a Reader that calls mark for each marker, and text for each
-// text or piece of one; partial says that the text goes on with the next call. The
-// bytes are the Reader's, and of use during the call only.
+// NewReader returns a Reader that calls mark for each marker, and text for each text or piece
+// of one. partial: the next call continues the text. The bytes are valid only during the
+// call.
 func NewReader(mark func(Marker), text func(text []byte, partial bool)) *Reader {
 	return &Reader{mark: mark, text: text, limit: blockLimit}
 }
 
-// Line reads one line, or a piece of one that goes on if partial is true. It
+// Line reads one line, or a piece of one. partial: the next call continues the line. It
 // changes the bytes of line.
 func (r *Reader) Line(line []byte, partial bool) {
 	if r.NoBlocks {
 		r.ordinary(line, partial, false)
 		return
 	}
-	cut := false // line is what a block has left of it
+	cut := false // line is the rest of one with a block's delimiter
 	for {
 		if r.open {
 			i := bytes.Index(line, blockCloses)
@@ -60,14 +59,14 @@ func (r *Reader) Line(line []byte, partial bool) {
 				segment = line[:i]
 			}
 			if !r.add(segment, i < 0 && partial) {
-				r.give()
+				r.endBlock()
 				cut = true
 				continue // the rest is ordinary text
 			}
 			if i < 0 {
 				return
 			}
-			r.give()
+			r.endBlock()
 			line, cut = line[i+len(blockCloses):], true
 		}
 		i := bytes.Index(line, blockOpens)
@@ -81,9 +80,8 @@ func (r *Reader) Line(line []byte, partial bool) {
 	}
 }
 
-// Overwritten reads what a "\r" has overwritten in a line that goes on: its markers
-// count, and blocks begin and end in it, but nothing of its text is given. It
-// changes the bytes of text.
+// Overwritten reads text of a line that a "\r" has overwritten: its markers count, and blocks
+// begin and end in it, but its text is dropped. It changes the bytes of text.
 func (r *Reader) Overwritten(text []byte) {
 	for !r.NoBlocks {
 		end := blockOpens
@@ -91,22 +89,22 @@ func (r *Reader) Overwritten(text []byte) {
 			end = blockCloses
 		}
 		before, after, found := bytes.Cut(text, end)
-		r.take(before)
+		r.extract(before)
 		switch {
 		case !found:
 			return
 		case r.open:
-			r.give()
+			r.endBlock()
 		default:
 			r.ordinary(nil, false, true)
 			r.opens()
 		}
 		text = after
 	}
-	r.take(text)
+	r.extract(text)
 }
 
-// OpenSince returns when the block that is open was opened; zero if none is.
+// OpenSince returns when the open block was opened, or zero if there is none.
 func (r *Reader) OpenSince() time.Time {
 	if !r.open {
 		return time.Time{}
@@ -114,40 +112,38 @@ func (r *Reader) OpenSince() time.Time {
 	return r.since
 }
 
-// End gives what an open block has, at the end of the input or when the block has been
-// open for too long. What follows is ordinary text.
+// End ends an open block: at the end of the input, or when the block has been open for too
+// long.
 func (r *Reader) End() {
 	if r.open {
-		r.give()
+		r.endBlock()
 	}
 }
 
 func (r *Reader) opens() { r.open, r.inset, r.since = true, true, r.Now }
 
-// take takes the markers out of text.
-func (r *Reader) take(text []byte) (rest []byte, found bool) {
+func (r *Reader) extract(text []byte) (rest []byte, found bool) {
 	if r.NoMarkers {
 		return text, false
 	}
-	return Take(text, r.mark)
+	return Extract(text, r.mark)
 }
 
-// ordinary gives text outside of blocks. cut says that a block stands beside it.
+// ordinary delivers text outside of blocks. cut: the text shares its line with a block.
 func (r *Reader) ordinary(text []byte, partial, cut bool) {
-	text, marked := r.take(text)
+	text, marked := r.extract(text)
 	if (marked || cut) && !partial && !r.begun && blank(text) {
 		text = text[:0]
 	}
-	// The pieces of a line end with one that is not partial, even if nothing is
-	// left for it.
+	// The last piece of a text must not be partial, even if it is empty.
 	if len(text) > 0 || r.begun && !partial {
 		r.begun = partial
 		r.text(text, partial)
 	}
 }
 
-// add adds a segment of a line to the block; goes on says that the line does. It
-// returns false, and adds nothing, if that would be too much.
+// add adds a segment of a line to the block. goesOn: the next segment continues the line. It
+// returns false, and adds nothing, if the block would exceed the limit.
 func (r *Reader) add(segment []byte, goesOn bool) bool {
 	size := len(r.block) + len(segment)
 	if !r.inset {
@@ -156,7 +152,7 @@ func (r *Reader) add(segment []byte, goesOn bool) bool {
 	if size > r.limit {
 		return false
 	}
-	text, marked := r.take(segment)
+	text, marked := r.extract(segment)
 	if !marked || !blank(text) || r.inset {
 		if !r.inset {
 			r.block = append(r.block, '\n')
@@ -167,8 +163,8 @@ func (r *Reader) add(segment []byte, goesOn bool) bool {
 	return true
 }
 
-// give gives the block, and ends it.
-func (r *Reader) give() {
+// endBlock delivers the block's text.
+func (r *Reader) endBlock() {
 	r.open, r.inset = false, false
 	if !blank(r.block) {
 		r.text(r.block, false)

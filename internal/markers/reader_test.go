@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// read gives lines to a Reader and returns its texts, the pieces of one joined, and
-// its markers.
+// read calls a Reader with lines, and returns its texts, with their pieces joined, and its
+// markers. A line that ends with a backslash is partial.
 func read(limit int, lines ...string) (texts, markers []string) {
 	var pieces strings.Builder
 	r := NewReader(
@@ -29,7 +29,6 @@ func read(limit int, lines ...string) (texts, markers []string) {
 			r.Overwritten([]byte(before))
 			line = after
 		}
-		// "\\" at the end of a line: it goes on with the next.
 		line, partial := strings.CutSuffix(line, "\\")
 		r.Line([]byte(line), partial)
 	}
@@ -40,7 +39,7 @@ func read(limit int, lines ...string) (texts, markers []string) {
 	return texts, markers
 }
 
-// overwritten stands in read's lines behind what is.
+// overwritten marks, in read's lines, the end of overwritten text.
 const overwritten = "\x00\r"
 
 func TestReader(t *testing.T) {
@@ -117,7 +116,7 @@ func TestBlockLimit(t *testing.T) {
 	}
 }
 
-// slowly says what a Reader would say, from all of the input at once.
+// slowly does the work of a Reader on the whole input at once.
 func slowly(input string) (texts, markers []string) {
 	strip := func(s string) (string, bool) {
 		for _, m := range grammar.FindAllStringSubmatch(s, -1) {
@@ -171,13 +170,13 @@ func FuzzReader(f *testing.F) {
 		want, wantMarkers := slowly(input)
 		lines := strings.Split(strings.TrimSuffix(input, "\n"), "\n")
 		if strings.HasSuffix(input, "\\") || strings.Contains(input, "\\\n") || strings.Contains(input, overwritten) {
-			return // read's own signs
+			return // read would take them for its own signs
 		}
 		got, markers := read(blockLimit, lines...)
 		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) || fmt.Sprint(markers) != fmt.Sprint(wantMarkers) {
 			t.Fatalf("%q:\n got %q, %q\nwant %q, %q", input, got, markers, want, wantMarkers)
 		}
-		// In pieces it is the same, but that blanks may be left of a line.
+		// In pieces the result is the same, except that blanks may remain of a line.
 		var pieces []string
 		size := max(piece, -piece, 1)%16 + 1
 		for _, line := range lines {

@@ -10,9 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// TestNoAllocations adds lines, takes them into a batch and lets go of them, as long as
-// it takes for every buffer to be there: from then on nothing is allocated. The race
-// detector allocates by itself.
+// TestNoAllocations adds lines, puts them into a batch and releases them, until all buffers
+// exist: from then on nothing is allocated. The race detector itself allocates.
 func TestNoAllocations(t *testing.T) {
 	o := &Outbox{q: newQueue(4<<20, true, 1)}
 	o.buffers.New = func() any { return new(buffer) }
@@ -30,7 +29,7 @@ func TestNoAllocations(t *testing.T) {
 		add.End()
 		for {
 			b.reset()
-			if o.q.take(&b, 0); b.records == 0 {
+			if o.q.nextBatch(&b, 0); b.records == 0 {
 				return
 			}
 			b.finish()
@@ -42,7 +41,7 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}
 	for range 100 {
-		round() // what is retained is full, and slabs are used again
+		round() // until the retained part is full, and slabs are used again
 	}
 	// A slab's header is new each time: 72 KiB of lines.
 	if n := testing.AllocsPerRun(1000, round); n > 4 {

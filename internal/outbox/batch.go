@@ -10,8 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// Bounds of what goes to Redis in one pipeline and in one call of the script, which
-// holds Redis up for everybody: 512 entries take it half a millisecond.
+// Bounds of one pipeline and of one call of the script. A script blocks Redis for all
+// clients: 512 entries take half a millisecond.
 const (
 	callRecords     = 512
 	callBytes       = 64 << 10
@@ -19,19 +19,19 @@ const (
 	pipelineBytes   = 16 * callBytes
 )
 
-// A batch is what goes to Redis in one pipeline: records of one writer, as calls of the
-// script. Its arguments are the queue's bytes and the batch's own; both stay unchanged
-// until the pipeline is answered.
+// A batch is the records of one pipeline, all of one writer, as calls of the script. The
+// arguments point into the queue's bytes and the batch's text; both stay unchanged until the
+// pipeline is answered.
 type batch struct {
 	limit          int // of records; 0: pipelineRecords
 	records, bytes int
-	writer         uint64   // of its records
+	writer         uint64
 	end            position // behind its last record
 	calls          []*call
-	last           [logstream.Count]*call  // of calls
-	sent           [logstream.Count]uint64 // ordinals of the last records of each stream up to its end
+	last           [logstream.Count]*call  // newest call of each stream
+	sent           [logstream.Count]uint64 // ordinal of each stream's last record up to end
 	commands       []rueidis.Completed
-	text           []byte // the digits of IDs and ordinals
+	text           []byte // backing array of numbers and IDs in args
 	spare          []*call
 }
 
@@ -40,7 +40,7 @@ type call struct {
 	stream  logstream.Stream
 	entries []record
 	bytes   int
-	args    []string // of the script: runs of entries
+	args    []string // runs of entries; see script.lua
 }
 
 // reset empties the batch.
@@ -54,7 +54,7 @@ func (b *batch) reset() {
 	*b = batch{calls: b.calls[:0], text: b.text[:0], spare: b.spare, commands: b.commands[:0]}
 }
 
-// full says whether no record goes into the batch any more.
+// full reports whether the batch takes no further record.
 func (b *batch) full() bool {
 	limit := b.limit
 	if limit == 0 {
@@ -63,7 +63,6 @@ func (b *batch) full() bool {
 	return b.records >= limit || b.bytes >= pipelineBytes
 }
 
-// add adds a record.
 func (b *batch) add(r record) {
 	c := b.last[r.Stream()]
 	if c == nil || len(c.entries) >= callRecords || c.bytes >= callBytes {
@@ -98,11 +97,12 @@ func (b *batch) finish() {
 	}
 }
 
-// shortRun is the number of entries from which on a run with IDs that count upwards is
-// fewer arguments than one that has each ID.
+// shortRun is the shortest run whose counting IDs are worth a run of their own: fewer
+// arguments than with an ID for each entry.
 const shortRun = 3
 
-// run adds the first entries of rest to a call's arguments, as a run, and returns the others.
+// run adds the first entries of rest to a call's arguments, as one run, and returns the
+// entries behind them.
 func (b *batch) run(c *call, rest []record) []record {
 	n := counting(rest)
 	counts := n >= shortRun
@@ -130,7 +130,7 @@ func (b *batch) run(c *call, rest []record) []record {
 	return rest[n:]
 }
 
-// counting is how many of the first entries go on with the one before and have the next ID.
+// counting returns how many of the first entries may be in one run and have consecutive IDs.
 func counting(entries []record) int {
 	n := 1
 	for id := entries[0].ID(); n < len(entries) && goesOn(entries[n-1], entries[n]); n++ {
@@ -141,25 +141,25 @@ func counting(entries []record) int {
 	return n
 }
 
-// goesOn reports whether two entries may be in one run: with no ordinal between them, and
-// the same fields.
+// goesOn reports whether next may follow r in a run: consecutive ordinals and the same
+// fields.
 func goesOn(r, next record) bool {
 	return next.Ordinal() == r.Ordinal()+1 && next.Flags() == r.Flags() && r.Extra() == 0 && next.Extra() == 0
 }
 
-// number returns n in digits.
+// number returns n in decimal digits, backed by text.
 func (b *batch) number(n uint64) string {
 	at := len(b.text)
 	b.text = strconv.AppendUint(b.text, n, 10)
 	return asString(b.text[at:])
 }
 
-// id returns an ID as Redis writes it.
+// id returns an ID as Redis writes it, backed by text.
 func (b *batch) id(id entry.ID) string {
 	at := len(b.text)
 	b.text = id.Append(b.text)
 	return asString(b.text[at:])
 }
 
-// asString returns a string of the same bytes, which must not change while it is used.
+// asString returns b as a string without a copy: b must not change while the string is used.
 func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -8,8 +8,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// Unblock has what is added from now on never wait for a Redis that is away,
-// even if Options.Block said so.
+// Unblock undoes Options.Block: callers no longer wait for room while Redis is away.
 func (o *Outbox) Unblock() {
 	o.q.mu.Lock()
 	o.q.block = false
@@ -17,16 +16,15 @@ func (o *Outbox) Unblock() {
 	o.q.room.Broadcast()
 }
 
-// longestLoading bounds, in patiences, how long a Redis that reads its data at the end is
-// waited for.
+// longestLoading bounds how long Close waits for a Redis that loads its data, in multiples
+// of patience.
 const longestLoading = 10
 
-// Close waits until everything has been delivered, and gives up when nothing
-// has for as long as patience; where Redis was never reached there is one more
-// attempt and no waiting. A Redis that says that it reads its data is waited for
-// longer. What was not delivered then is kept in the spool, if
-// there is one, for the next run. Close returns the numbers of entries that
-// are lost and kept, and what Redis or the way to it had against them last.
+// Close waits until everything has landed, and gives up when nothing has landed for the
+// time of patience, or longestLoading times that while Redis loads its data. If Redis was
+// never reached, Close makes one more attempt and does not wait. The spool, if there is
+// one, keeps the undelivered entries for the next run. Close returns the numbers of lost
+// and kept entries, and the last error of the connection.
 func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	close(o.closing)
 	idle := time.NewTicker(patience)
@@ -36,9 +34,9 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	for waiting := true; waiting; {
 		select {
 		case <-o.q.emptied:
-			if o.lastWords() {
+			if o.closeIfDrained() {
 				waiting = false
-				select { // the sender has a last word, too
+				select { // the sender still makes the positions expire
 				case <-o.done:
 				case <-time.After(farewellTimeout):
 				}
@@ -57,13 +55,13 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	n := o.q.len()
 	why = o.why
 	if n > 0 && why == nil {
-		why = errors.New("it has not answered")
+		why = errors.New("redis has not answered")
 	}
-	// A disk that hangs must not keep wrapp from ending.
+	// In the background: a disk that hangs must not keep wrapp from ending.
 	left := make(chan [2]int, 1)
 	go func() {
-		lost := o.putAway(n)
-		left <- [2]int{lost, o.q.len() - lost} // what was dropped to make room is in neither
+		lost := o.closeSpool(n)
+		left <- [2]int{lost, o.q.len() - lost} // entries dropped to make room are in neither
 	}()
 	select {
 	case l := <-left:
@@ -74,25 +72,25 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	}
 }
 
-// lastWords closes the queue if there is nothing in it and nothing more to say.
-func (o *Outbox) lastWords() (closed bool) {
+// closeIfDrained closes the queue if everything has landed and nothing is left to report.
+func (o *Outbox) closeIfDrained() (closed bool) {
 	q := o.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.drained() {
 		return false
 	}
-	q.tellEpisode()
+	q.reportEpisode()
 	for stream := range logstream.Count {
-		q.tellRefused(stream)
+		q.reportRefused(stream)
 	}
 	q.closed = q.drained()
 	q.signal()
 	return q.closed
 }
 
-// Refused is how many entries Redis refused for good, and how many of them are
-// among the dead letters. It is to be called when Close has returned.
+// Refused returns how many entries Redis refused for good, and how many of them are
+// among the dead letters. Call it after Close.
 func (o *Outbox) Refused() (all, aside int) {
 	o.q.mu.Lock()
 	defer o.q.mu.Unlock()
@@ -104,14 +102,14 @@ func (o *Outbox) Refused() (all, aside int) {
 	return sum.entries, sum.aside
 }
 
-// putAway ends the work with the spool, in which n entries are to be kept. It
-// returns how many it could not keep.
-func (o *Outbox) putAway(n int) (lost int) {
+// closeSpool closes the spool with the n undelivered entries in it. It returns how many
+// entries it could not keep.
+func (o *Outbox) closeSpool(n int) (lost int) {
 	if n > 0 {
-		lost = o.keep()
+		lost = o.spoolUndelivered()
 	}
 	close(o.stop)
-	o.keepers.Wait()
+	o.workers.Wait()
 	store := o.q.spool()
 	if store == nil {
 		return lost
@@ -122,18 +120,18 @@ func (o *Outbox) putAway(n int) (lost int) {
 			o.q.unsave(s)
 		}
 		o.q.mu.Unlock()
-		o.spillOnce() // removes what is not needed any more
+		o.spillOnce() // removes the obsolete segments
 	}
-	o.noteSoon()
+	o.tryWriteJournal()
 	if err := store.Close(); err != nil {
 		o.opts.Log.Warn("close the spool", "error", err)
 	}
 	return lost
 }
 
-// keep writes everything that was not delivered to the spool and makes it
-// durable. It returns how many entries it could not write.
-func (o *Outbox) keep() (lost int) {
+// spoolUndelivered writes the undelivered entries to the spool and makes them durable. It
+// returns how many it could not write.
+func (o *Outbox) spoolUndelivered() (lost int) {
 	q := o.q
 	store := q.spool()
 	if store == nil {
@@ -145,14 +143,14 @@ func (o *Outbox) keep() (lost int) {
 	}
 	q.mu.Lock()
 	q.retryAt = time.Time{}
-	q.block = false // no caller is left who could wait for room
+	q.block = false // no caller is left that could wait for room
 	q.full = false
 	q.beginSpooling(whyEnd)
 	poke(q.spill)
 	q.mu.Unlock()
 	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		q.mu.Lock()
-		// What is too large for the spool must not keep the rest out of it.
+		// An entry too large for the spool must not keep the others out of it.
 		done := q.written == q.end() || q.mode != spooling || q.full && !q.dropOldest(spool.Words)
 		q.mu.Unlock()
 		if done {
@@ -169,13 +167,13 @@ func (o *Outbox) keep() (lost int) {
 		})
 	}
 	q.mu.Unlock()
-	if err := errors.Join(store.Sync(), o.note(true)); err != nil {
-		o.opts.Log.Warn("what is kept in the spool may not outlive a power cut", "error", err)
+	if err := errors.Join(store.Sync(), o.writeJournal(true)); err != nil {
+		o.opts.Log.Warn("the entries kept in the spool may not outlive a power cut", "error", err)
 	}
 	return lost
 }
 
-// SpoolDir returns the directory of the spool, "" without one.
+// SpoolDir returns the directory of the spool, or "" without a spool.
 func (o *Outbox) SpoolDir() string {
 	if store := o.q.spool(); store != nil {
 		return store.Dir()

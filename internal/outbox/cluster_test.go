@@ -67,8 +67,8 @@ func TestResharding(t *testing.T) {
 	checkClustered(t, dial, n)
 }
 
-// TestNodeDies has the master of the info stream die, and its replica take over,
-// while numbered lines flow.
+// TestNodeDies kills the master of the info stream, so that its replica takes over, while
+// numbered lines flow.
 func TestNodeDies(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, true)

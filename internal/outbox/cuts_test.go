@@ -15,9 +15,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestConnectionCuts cuts the connection in the middle of replies, for streams
-// that keep everything and for streams that are trimmed to less than what is in
-// flight.
+// TestConnectionCuts cuts the connection in the middle of replies, for a stream that keeps
+// everything and for one that is trimmed to less than a pipeline.
 func TestConnectionCuts(t *testing.T) {
 	t.Parallel()
 	for _, maxEntries := range []int{1_000_000, 1000} {
@@ -54,7 +53,7 @@ func TestConnectionCuts(t *testing.T) {
 	}
 }
 
-// entriesAdded is how many entries a stream ever got; trimming hides them, but not that.
+// entriesAdded returns how many entries a stream ever got, trimmed ones included.
 func entriesAdded(t *testing.T, s *redistest.Server, key string) int {
 	t.Helper()
 	info, err := redis.Values(s.Dial(1).Do("XINFO", "STREAM", key))
@@ -72,7 +71,7 @@ func entriesAdded(t *testing.T, s *redistest.Server, key string) int {
 }
 
 // TestOlderRights cuts connections of a user with the rights that the older wrapp needed:
-// every line comes, some perhaps twice, and that is told once.
+// every line comes, some perhaps twice, and one warning says so.
 func TestOlderRights(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -97,12 +96,12 @@ func TestOlderRights(t *testing.T) {
 	}
 	closeAll(t, o)
 	checkEach(t, s, n)
-	// The entry of :status may come twice, as every other.
+	// The entry of :status may come twice, like any other.
 	if got := said(s, "wrapp acl t prints the rules"); len(got) == 0 {
 		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
 	}
 	if n := strings.Count(stderr.String(), "wrapp acl t prints the rules"); n != 1 {
-		t.Errorf("told %d times: %s", n, &stderr)
+		t.Errorf("%d warnings: %s", n, &stderr)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// whatIsFull says which room entries do not find.
+// whatIsFull returns, for :status, what had no room for an entry.
 func (q *queue) whatIsFull() string {
 	here := fmt.Sprintf("the memory for entries (%d KiB) was full", q.limit>>10)
 	switch {
@@ -29,8 +29,8 @@ func (q *queue) whatIsFull() string {
 	}
 }
 
-// dropSegment makes room in the spool: the oldest segment of the lowest class goes of which
-// nothing was sent. It returns false without such a segment.
+// dropSegment makes room in the spool: it drops the oldest unsent segment of the lowest
+// class. It returns false if there is none.
 func (o *Outbox) dropSegment() bool {
 	q := o.q
 	q.mu.Lock()
@@ -47,15 +47,15 @@ func (o *Outbox) dropSegment() bool {
 	delete(q.refs, seg)
 	q.mu.Unlock()
 	if err := q.store.Remove(seg); err != nil {
-		o.opts.Log.Warn("cannot make room in the spool as it should be", "error", err)
+		o.opts.Log.Warn("a dropped segment stays in the spool", "error", err)
 	}
-	o.noteSoon()
+	o.tryWriteJournal()
 	q.room.Broadcast()
 	return true
 }
 
-// droppable returns the oldest segment of the lowest class of which no record was ever sent
-// and which is not being written, or 0. The caller holds mu.
+// droppable returns the oldest segment of the lowest class that was never sent, not even in
+// part, and is not being written, or 0. The caller holds mu.
 func (q *queue) droppable() uint64 {
 	for class := range spool.Classes {
 		var seg uint64
@@ -77,14 +77,14 @@ func (q *queue) droppable() uint64 {
 }
 
 // dropOldest drops the oldest slab of the lowest class below a limit that was never sent and
-// is not in the spool: of those, and only those, it is certain that they are not in Redis. It
-// returns false when there is nothing to drop.
+// is not in the spool: only such a slab is certainly not in Redis. It returns false if there
+// is none.
 func (q *queue) dropOldest(below spool.Class) bool {
 	for class := range below {
 		for i := q.unsent(); i < len(q.slabs); i++ {
 			if s := q.slabs[i]; s.class == class && s.buf != nil && s.size > 0 && s.saved == 0 && !s.writing {
 				q.drop(i)
-				q.full = false // it may be what found no room
+				q.full = false // the dropped slab may be the one that found no room
 				poke(q.spill)
 				return true
 			}
@@ -93,9 +93,9 @@ func (q *queue) dropOldest(below spool.Class) bool {
 	return false
 }
 
-// drop removes a slab that was never sent from the queue and counts its records. The slabs
-// behind it get lower numbers. A slab that is just being written to the spool keeps its
-// number: everything before it is in the spool, and only spillOnce, which writes, drops that.
+// drop removes the slab with index i, which was never sent, and counts its records. The slabs
+// behind it get lower numbers. A slab being written to the spool keeps its number: only
+// spillOnce, which writes it, drops slabs before it.
 func (q *queue) drop(i int) {
 	s, number := q.slabs[i], q.first+uint64(i)
 	for stream, n := range s.counts {
@@ -124,7 +124,7 @@ func (q *queue) drop(i int) {
 	}
 }
 
-// unsent is the index of the first slab of which no record was ever sent.
+// unsent returns the index of the first slab without a record that was ever sent.
 func (q *queue) unsent() int {
 	number := max(q.doubt.slab, q.next.slab)
 	if q.doubt.slab == number && q.doubt.offset > 0 || q.next.slab == number && q.next.offset > 0 {

@@ -10,9 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestGaps has Redis away for much longer than the memory or the spool lasts: what is
-// kept of what was dropped does not grow, and the rest comes in order, with a word
-// about the others.
+// TestGaps drops lines for a long time while Redis is away: the number of slabs does not
+// grow, the remaining lines come in order, and the dropped ones are reported.
 func TestGaps(t *testing.T) {
 	t.Parallel()
 	for name, spooled := range map[string]bool{"memory": false, "spool": true} {

@@ -17,9 +17,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// TestLargerThanSpool has an entry among others that is larger than the whole
-// spool, and no server: it is dropped and counted, no caller waits, and what comes
-// behind it is kept, also where the run ends before there is a server.
+// TestLargerThanSpool adds an entry larger than the whole spool, among others, without a
+// server: it is dropped and counted, no caller waits, and the entries behind it are kept,
+// even if the run ends before there is a server.
 func TestLargerThanSpool(t *testing.T) {
 	t.Parallel()
 	drop := func(opts *Options) { opts.Block = false }
@@ -56,8 +56,8 @@ func TestLargerThanSpool(t *testing.T) {
 	}
 }
 
-// TestTooLarge sends an entry that is larger than the server takes, which then
-// ends the connection: what follows comes all the same.
+// TestTooLarge sends an entry larger than the server accepts, so that it ends the
+// connection: the entries behind it come all the same.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--proto-max-bulk-len", "1mb")
@@ -73,8 +73,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestDirect has messages on both sides of the size from which on they are not
-// copied, alone and many in one batch.
+// TestDirect sends messages shorter and longer than directBytes, alone and many in one batch.
 func TestDirect(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {

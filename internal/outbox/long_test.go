@@ -16,8 +16,7 @@ import (
 // longLines is how many lines the long tests send; they take some minutes.
 const longLines = 1_000_000
 
-// long skips a test unless it is asked for by LONG=SEED, and returns the random
-// numbers of the seed.
+// long skips a test unless LONG=SEED is set, and returns the random numbers of the seed.
 func long(t *testing.T) *rand.Rand {
 	seed, err := strconv.ParseUint(os.Getenv("LONG"), 10, 64)
 	if err != nil {
@@ -35,8 +34,8 @@ func paced(o *Outbox, done chan<- struct{}) {
 	close(done)
 }
 
-// TestLongFailover has one failover after the other, by a death or by command,
-// with three sentinels and one replica, none of which waits for the other.
+// TestLongFailover makes one failover after the other, by a death or by command, with three
+// sentinels and one replica.
 func TestLongFailover(t *testing.T) {
 	random := long(t)
 	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}

@@ -27,7 +27,7 @@ var modeNames = [...]string{"memory", "spooling", "draining", "broken"}
 
 func (m mode) String() string { return modeNames[m] }
 
-// Why spooling begins.
+// Reasons for which spooling begins, as :status gives them.
 const (
 	whyAway   = "Redis is away"
 	whyStuck  = "Redis takes nothing"
@@ -36,20 +36,19 @@ const (
 	whyEnd    = "the end"
 )
 
-// When the mode changes, and when that is worth a word.
+// Times after which the mode changes, and intervals of the checks.
 const (
-	stallLimit = 100 * time.Millisecond // nothing has landed for so long
-	ageLimit   = 300 * time.Millisecond // an entry has waited for so long
-	announceAt = time.Second            // a spooling that lasts longer is told
-	retryDisk  = 5 * time.Second        // after an error of the disk
-	watchEvery = 25 * time.Millisecond
-	restEvery  = time.Second            // while Redis is away and all is in the spool
-	idleEvery  = time.Hour              // while there is nothing to look after
-	slowDisk   = 250 * time.Millisecond // a write that takes longer is not waited for
+	stallLimit = 100 * time.Millisecond // spool when nothing has landed for this long
+	ageLimit   = 300 * time.Millisecond // spool when an entry has waited this long
+	announceAt = time.Second            // report an episode on :status when it lasts this long
+	retryDisk  = 5 * time.Second        // from a disk error to the next attempt
+	watchEvery = 25 * time.Millisecond  // between checks
+	restEvery  = time.Second            // between checks while Redis is away and the spool has everything
+	idleEvery  = time.Hour              // between checks while the queue is empty
+	slowDisk   = 250 * time.Millisecond // a disk whose write takes longer counts as slow
 )
 
-// An episode is the time from the beginning of spooling until nothing is left on
-// disk.
+// An episode is the time from the beginning of spooling until the disk is empty.
 type episode struct {
 	began     time.Time
 	why       string
@@ -73,24 +72,24 @@ func (q *queue) become(m mode, why string) {
 	case broken:
 		q.retryAt = time.Now().Add(retryDisk)
 	case memory:
-		q.tellEpisode()
+		q.reportEpisode()
 	}
 	q.watched()
 	poke(q.spill)
 }
 
-// beginSpooling has everything from head on go to the spool.
+// beginSpooling starts to write everything from head on to the spool.
 func (q *queue) beginSpooling(why string) { q.become(spooling, why) }
 
-// usable says whether entries can go to a spool.
+// usable reports whether entries can go to a spool.
 func (q *queue) usable() bool {
 	return q.store != nil && (q.mode != broken || time.Now().After(q.retryAt))
 }
 
-// onDisk says whether the spool has records and is given no further ones.
+// onDisk reports whether the spool has records and gets no further ones.
 func (q *queue) onDisk() bool { return q.mode != spooling && len(q.refs) > 0 }
 
-// watchAll looks after the queue while there is something in it, until stop.
+// watchAll calls checkProgress while the queue holds anything, until stop.
 func (o *Outbox) watchAll(stop <-chan struct{}) {
 	pause := idleEvery
 	tick := time.NewTimer(pause)
@@ -106,25 +105,25 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 			}
 			pause = watchEvery
 		case now := <-tick.C:
-			pause = o.q.look(&w, now)
+			pause = o.q.checkProgress(&w, now)
 			o.q.room.Broadcast()
 		}
 		tick.Reset(pause)
 	}
 }
 
-// A watcher is what look remembers.
+// A watcher is the state that checkProgress keeps between calls.
 type watcher struct {
 	head   position
-	moved  time.Time // when head was last seen to move, or the queue to be empty
-	probe  uint64    // the ordinal that was the next at one time
-	probed time.Time
+	moved  time.Time     // when head last moved or the queue was empty
+	probe  uint64        // ordinal whose time to land is being measured
+	probed time.Time     // when that was the next ordinal
 	age    time.Duration // how long the last probe took to land
 }
 
-// look changes the mode where Redis has become slow or has caught up. It returns when
-// to look again if nothing calls before.
-func (q *queue) look(w *watcher, now time.Time) time.Duration {
+// checkProgress changes the mode when Redis has become slow or has caught up. It returns the
+// time until the next check.
+func (q *queue) checkProgress(w *watcher, now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	head := q.headOrdinal()

@@ -1,12 +1,12 @@
 // Package outbox delivers entries to Redis Streams: in order, each once, and
-// without making the caller who adds them wait for Redis.
+// without making the caller that adds them wait for Redis.
 //
-// What is added is copied into a bounded queue and numbered. One goroutine, the sender,
-// takes from the queue and calls a script in Redis, which adds what the stream lacks and
-// remembers, in the same step, up to which number it has come: the position. So what is
-// sent again after a lost connection comes once. While Redis is away or slow the queue
-// goes to a spool on disk, if there is one, and is sent from there; what is left there at
-// the end is for the next process that opens the spool.
+// Entries are copied into a bounded queue and numbered. One goroutine, the sender, calls
+// a script in Redis, which adds the entries that the stream lacks and stores, in the same
+// step, the number of the last one: the position. So entries that are sent again after a
+// lost connection are added once. While Redis is away or slow the queue goes to a spool on
+// disk, if there is one, and is sent from there. The next process that opens the spool
+// delivers the rest.
 package outbox
 
 import (
@@ -28,8 +28,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// Options say what an Outbox delivers where. All fields but those of the spool
-// are needed.
+// Options say what an Outbox delivers, and where to. Only the fields of the spool are optional.
 type Options struct {
 	Keys       [logstream.Count]string
 	Writer     uint64 // tells this run's entries from those of others; see NewWriter
@@ -40,15 +39,15 @@ type Options struct {
 	Log        *slog.Logger
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
-	Left      *spool.Left  // what was in it
-	SpoolSize int64        // bytes that it may have
+	Left      *spool.Left  // what an earlier run left in it
+	SpoolSize int64        // limit of its segments, in bytes
 
-	// Dropped, if not nil, hears how many lines were dropped, and what :status says of
-	// that. It is called with the queue's lock held: it must not wait, nor call the Outbox.
+	// Dropped, if not nil, gets the number of dropped lines and the text of the :status
+	// entry. It is called with the queue's lock held: it must not wait, nor call the Outbox.
 	Dropped func(lines int, text string)
 
-	// OpenSpool, if not nil, is asked now and then for the spool while another process
-	// uses it.
+	// OpenSpool, if not nil, is called again and again while another process uses the
+	// spool.
 	OpenSpool func() (*spool.Spool, *spool.Left, error)
 }
 
@@ -64,19 +63,19 @@ type Outbox struct {
 	buffers sync.Pool // of *buffer
 
 	done    chan struct{} // closed when the sender has returned
-	why     error         // the end of the last connection, or why there was none; read it after done
+	why     error         // error of the last connection or dial; read it after done
 	reached chan struct{} // closed at the first connection that worked
 	closing chan struct{} // closed by Close
 
-	keepers  sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
-	stop     chan struct{}  // ends them
-	chunk    []byte         // spillAll's: what is being written to the spool
-	noted    spool.Notes    // what the spool's journal says; the queue's lock guards it
-	diskTold time.Time      // that the spool cannot be written; likewise
-	loading  atomic.Int64   // how often Redis has said that it reads its data
+	workers      sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
+	stop         chan struct{}  // closed to end the workers
+	chunk        []byte         // records on their way to the spool; only spillAll uses it
+	journaled    spool.Notes    // what the spool's journal says; the queue's lock guards it
+	diskReported time.Time      // when a disk error was last reported; the queue's lock guards it
+	loading      atomic.Int64   // LOADING replies so far
 }
 
-// New returns an Outbox that delivers, beginning with the client if it is not nil.
+// New returns a running Outbox. Its first connection is client, unless that is nil.
 // Close ends it.
 func New(opts Options, client *redisconn.Client) *Outbox {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
@@ -94,23 +93,23 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 	if opts.Spool != nil {
 		o.adopt(opts.Spool, opts.Left)
 	} else if opts.OpenSpool != nil {
-		// What another process leaves in the spool has lower ordinals.
+		// Entries that another process leaves in the spool must have lower ordinals.
 		o.q.ordinal = ordinalAt(time.Now())
-		o.keepers.Go(func() { o.openSpool(o.stop) })
+		o.workers.Go(func() { o.openSpool(o.stop) })
 	}
-	o.keepers.Go(func() { o.spillAll(o.stop) })
-	o.keepers.Go(func() { o.syncAll(o.stop) })
-	o.keepers.Go(func() { o.watchAll(o.stop) })
+	o.workers.Go(func() { o.spillAll(o.stop) })
+	o.workers.Go(func() { o.syncAll(o.stop) })
+	o.workers.Go(func() { o.watchAll(o.stop) })
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go newSender(o).run(client)
 	return o
 }
 
-// ordinalAt is an ordinal above those of every run that began before t, as long as none
+// ordinalAt returns an ordinal above those of every run that began before t, unless a run
 // adds two million entries a second all the time. A Lua number holds it until 2109.
 func ordinalAt(t time.Time) uint64 { return milliseconds(t) << 11 }
 
-// adopt takes a spool into use.
+// adopt starts to use a spool.
 func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 	q := o.q
 	q.mu.Lock()
@@ -118,20 +117,21 @@ func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 	for _, found := range left.Found {
 		o.opts.Log.Warn(found)
 	}
-	o.noted = left.Notes
+	o.journaled = left.Notes
 	if records := q.adopt(store, o.opts.SpoolSize, left); records > 0 {
 		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", store.Dir())
 	}
 	q.watched()
 }
 
-// How often a spool that another process uses is tried again: more and more seldom.
+// Pauses between attempts to open a spool that another process uses: doubled from the
+// first to the last.
 const (
 	firstOpen = 100 * time.Millisecond
 	lastOpen  = 5 * time.Second
 )
 
-// openSpool waits until there is a spool.
+// openSpool opens the spool as soon as the other process has ended, and adopts it.
 func (o *Outbox) openSpool(stop <-chan struct{}) {
 	for pause := firstOpen; ; pause = min(2*pause, lastOpen) {
 		select {
@@ -141,14 +141,14 @@ func (o *Outbox) openSpool(stop <-chan struct{}) {
 		}
 		store, left, err := o.opts.OpenSpool()
 		if errors.Is(err, spool.ErrInUse) || errors.Is(err, fs.ErrNotExist) {
-			continue // the other one is just removing it
+			continue // the other process is just removing it
 		}
 		if err != nil {
 			o.opts.Log.Warn("no spool; entries wait in memory only", "error", err)
 			return
 		}
 		o.adopt(store, left)
-		o.opts.Log.Info("the spool is free, and in use", "spool", store.Dir())
+		o.opts.Log.Info("the other wrapp has ended; its spool is in use here", "spool", store.Dir())
 		return
 	}
 }
@@ -160,12 +160,12 @@ type Batch struct {
 	buf *buffer
 }
 
-// A buffer holds entries that are to be added together, as records without numbers.
+// A buffer gathers entries, as records without numbers, to add them together.
 type buffer struct{ records []byte }
 
 const (
-	// bufferBytes is when entries are added before the end of the batch, and directBytes
-	// the size of an entry that is copied only once.
+	// A Batch adds its entries early when they reach bufferBytes. An entry of directBytes
+	// or more skips the buffer, which saves a copy.
 	bufferBytes = 64 << 10
 	directBytes = 16 << 10
 )
@@ -175,8 +175,8 @@ func (o *Outbox) Begin(at time.Time) Batch {
 	return Batch{o, milliseconds(at), o.buffers.Get().(*buffer)}
 }
 
-// Add copies one entry. It waits only when the outbox is full and Redis is taking
-// entries, or when it was told to wait.
+// Add copies one entry. It waits only when the outbox is full and either Redis is taking
+// entries or Options.Block is set.
 func (b Batch) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
 	size := spool.Size(message, nil)
 	if size >= directBytes || len(b.buf.records)+size > bufferBytes {
@@ -193,7 +193,7 @@ func (b Batch) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
 	record(b.buf.records[at:]).Fill(0, entry.ID{}, stream, flags, 0, message, nil)
 }
 
-// flush moves what was gathered into the queue.
+// flush moves the gathered entries into the queue.
 func (b Batch) flush() {
 	q := b.o.q
 	q.mu.Lock()
@@ -206,17 +206,17 @@ func (b Batch) flush() {
 	b.buf.records = b.buf.records[:0]
 }
 
-// End adds what was gathered, and sees to it that it is sent. The Batch is of no more
-// use.
+// End adds the gathered entries and wakes the sender. The Batch must not be used
+// afterwards.
 func (b Batch) End() {
 	b.flush()
 	b.o.buffers.Put(b.buf)
 	b.o.q.signal()
 }
 
-// Say adds an entry of wrapp's own, the last to be dropped. Fields are the names
-// and values, in turn, of fields besides `message`. It returns the ID that Redis gives the
-// entry, unless the stream has a newer one by then.
+// Say adds an entry of wrapp's own; those are dropped last. fields are names and values,
+// in turn, besides `message`. It returns the ID that Redis gives the entry, unless the
+// stream has a newer one by then.
 func (o *Outbox) Say(stream logstream.Stream, message string, fields ...string) entry.ID {
 	o.q.mu.Lock()
 	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, spool.Kept)
@@ -226,7 +226,6 @@ func (o *Outbox) Say(stream logstream.Stream, message string, fields ...string) 
 	return id
 }
 
-// closed reports whether c is.
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -236,18 +235,19 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// welcome tells that Redis is back, and what that has cost.
-func (o *Outbox) welcome(away time.Time, told bool) {
-	gone := time.Since(away).Round(time.Millisecond)
+// endOutage lets entries go to Redis again and reports what was dropped since it went away;
+// since is zero for a run's first connection. logged: the log mentions the outage.
+func (o *Outbox) endOutage(since time.Time, logged bool) {
+	gone := time.Since(since).Round(time.Millisecond)
 	why := fmt.Sprintf("Redis was away for %v", gone)
-	if away.IsZero() {
+	if since.IsZero() {
 		why = "Redis was away"
 	}
 	o.q.setAway(false)
 	o.q.mu.Lock()
-	dropped := o.q.tellDropped(why)
+	dropped := o.q.reportDropped(why)
 	o.q.mu.Unlock()
-	if told {
+	if logged {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)
 	}
 	o.q.signal()

@@ -16,8 +16,8 @@ import (
 
 const patience = 20 * time.Second
 
-// open returns an outbox that delivers to the server as the app "t". It is not
-// connected yet, so it waits rather than drop unless change says otherwise.
+// open returns an outbox that delivers to the server as the app "t". It sets Block, because
+// the outbox is not connected yet; change may change that.
 func open(t *testing.T, s *redistest.Server, change func(*Options)) *Outbox {
 	t.Helper()
 	opts := Options{
@@ -70,8 +70,8 @@ func checkNumbered(t *testing.T, s *redistest.Server, n int) {
 	}
 }
 
-// checkAccounted fails unless each of the lines 0 to n-1 either came, in order, or is
-// among those that :status says were dropped, and the last one came.
+// checkAccounted fails unless the lines 0 to n-1 came in order, the last one came, and :status
+// reports as many dropped lines as are missing.
 func checkAccounted(t *testing.T, s *redistest.Server, n int) {
 	t.Helper()
 	got := s.Messages(logstream.Keys("t")[logstream.Info])
@@ -89,7 +89,7 @@ func checkAccounted(t *testing.T, s *redistest.Server, n int) {
 	}
 }
 
-// toldDropped is how many lines :status says were dropped.
+// toldDropped returns how many dropped lines :status reports.
 func toldDropped(s *redistest.Server) (n int) {
 	for _, m := range said(s, "lines dropped") {
 		var k int
@@ -168,7 +168,7 @@ func TestHugeEntry(t *testing.T) {
 	}
 }
 
-// TestServerRestarts kills a durable server again and again while lines come.
+// TestServerRestarts kills a durable server again and again while lines are added.
 func TestServerRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -199,15 +199,15 @@ func TestStalledServer(t *testing.T) {
 	number(o, 0, 1000)
 	s.Pause()
 	number(o, 1000, 2000)
-	eventually(t, "it is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away })
+	eventually(t, "the connection is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away })
 	number(o, 2000, 3000)
 	s.Resume()
 	closeAll(t, o)
 	checkNumbered(t, s, 3000)
 }
 
-// TestAway fills the memory while there is no server: the oldest lines go, are
-// counted, and wrapp's own words stay.
+// TestAway fills the memory while there is no server: the oldest lines are dropped and
+// counted, and wrapp's own entries stay.
 func TestAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -237,8 +237,8 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// TestAwayWithReports has an app crash over and over while there is no server:
-// crash reports are not held without bound, and lines still come in.
+// TestAwayWithReports adds crash reports over and over while there is no server: their
+// memory is bounded, and lines are still accepted.
 func TestAwayWithReports(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -282,8 +282,8 @@ func TestNeverReached(t *testing.T) {
 	}
 }
 
-// TestForeignWriter has another writer write IDs far ahead of ours, before and
-// in the middle.
+// TestForeignWriter adds entries of another writer with IDs far ahead of ours, before and
+// among our entries.
 func TestForeignWriter(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -316,8 +316,8 @@ func closeForeign(t *testing.T, s *redistest.Server, o *Outbox) {
 	}
 }
 
-// TestRefusedForGood writes to a key that holds something else: that stream is
-// lost, the others are not, and it is told once.
+// TestRefusedForGood writes to a key that is no stream: its entries are lost, the other
+// streams go on, and the loss is reported once.
 func TestRefusedForGood(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -339,7 +339,7 @@ func TestRefusedForGood(t *testing.T) {
 	}
 }
 
-// TestOutOfMemory has Redis refuse entries for a while: they wait, in order.
+// TestOutOfMemory makes Redis refuse entries for a while: they wait, in order.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -359,8 +359,8 @@ func TestOutOfMemory(t *testing.T) {
 	checkNumbered(t, s, 3000)
 }
 
-// TestRefusedAfterIdle has Redis refuse the first line after an idle moment, for
-// a passing reason and because of another writer's ID.
+// TestRefusedAfterIdle makes Redis refuse the first line after an idle moment, for a passing
+// reason and because of another writer's ID.
 func TestRefusedAfterIdle(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -400,7 +400,7 @@ func TestRefusedAfterIdle(t *testing.T) {
 	}
 }
 
-// TestDeletedStream has an operator delete the stream: what comes later is there.
+// TestDeletedStream deletes the stream: later lines are added.
 func TestDeletedStream(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -20,10 +20,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// What others do to the streams while numbered lines flow.
+// These tests change the streams from outside while numbered lines flow.
 
-// runs returns the numbers of some lines as the runs that are without a gap, and
-// fails unless they go upwards, none twice.
+// runs returns the numbers of the lines as ranges without a gap, and fails unless the
+// numbers rise.
 func runs(t *testing.T, lines []string) (runs [][2]int) {
 	t.Helper()
 	next := 0
@@ -51,9 +51,8 @@ func do(t *testing.T, c redis.Conn, command string, args ...any) {
 	}
 }
 
-// TestForeignAllTheTime has another writer add entries all the time, with IDs of
-// the server's clock and with some ahead of it, and connections end: our lines come once,
-// in order.
+// TestForeignAllTheTime adds entries of another writer all the time, with IDs at and ahead of
+// the server's clock, and cuts connections: our lines come once, in order.
 func TestForeignAllTheTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -94,15 +93,14 @@ func TestForeignAllTheTime(t *testing.T) {
 	}
 }
 
-// TestSameSaid has another writer say the same as we do, under the ID that ours
-// would have had.
+// TestSameSaid adds another writer's entry with our next message and ID.
 func TestSameSaid(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	key := logstream.Keys("t")[logstream.Info]
 	o := open(t, s, nil)
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", key, entry.ID{Ms: milliseconds(at)}, "message", "line 1")
 	b := o.Begin(at)
@@ -114,8 +112,8 @@ func TestSameSaid(t *testing.T) {
 	}
 }
 
-// TestNoIDsLeft has another writer use up the IDs of a stream. It takes nothing any
-// more: that is told, and the others go on.
+// TestNoIDsLeft uses up the IDs of a stream: it takes no more entries, which is reported,
+// and the other streams go on.
 func TestNoIDsLeft(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -123,7 +121,7 @@ func TestNoIDsLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	o := openSpooled(t, s, dir, 64<<20, nil)
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	do(t, s.Dial(1), "XADD", keys[logstream.Info], entry.ID{Ms: 1<<64 - 1, Seq: 1<<64 - 1}, "message", "foreign")
 	number(o, 1, 1000)
 	o.Say(logstream.Status, "still here")
@@ -139,7 +137,7 @@ func TestNoIDsLeft(t *testing.T) {
 	}
 }
 
-// lastID is the last ID that a stream ever had.
+// lastID returns the last ID that a stream ever had.
 func lastID(t *testing.T, s *redistest.Server, key string) entry.ID {
 	t.Helper()
 	info, err := redis.Values(s.Dial(1).Do("XINFO", "STREAM", key))
@@ -160,11 +158,10 @@ func lastID(t *testing.T, s *redistest.Server, key string) entry.ID {
 	return entry.ID{}
 }
 
-// TestRemovedFromOutside removes entries, in every way there is, while lines flow,
-// with and without the loss of the connection: what is added from then on comes
-// once. A stream that a client deletes or trims is no loss by Redis, so nothing is sent
-// again; with a whole database the position goes too, and what is retained comes again,
-// counted.
+// TestRemovedFromOutside removes entries, in every possible way, while lines flow, with and
+// without a lost connection: later lines come once. Deleting or trimming a stream is no loss
+// by Redis, so nothing is sent again. Flushing the database also removes the position, so the
+// retained lines come again, counted.
 func TestRemovedFromOutside(t *testing.T) {
 	t.Parallel()
 	key := logstream.Keys("t")[logstream.Info]
@@ -217,8 +214,8 @@ func TestRemovedFromOutside(t *testing.T) {
 	}
 }
 
-// TestClockGoesBackBetweenRuns sets the clock back by an hour between two runs,
-// with and without entries that wait in the spool.
+// TestClockGoesBackBetweenRuns sets the clock back by an hour between two runs, with and
+// without entries in the spool.
 func TestClockGoesBackBetweenRuns(t *testing.T) {
 	t.Parallel()
 	for _, away := range []bool{false, true} {
@@ -258,9 +255,9 @@ func TestClockGoesBackBetweenRuns(t *testing.T) {
 	}
 }
 
-// TestLaggingReplica stops a replica, and promotes it once its master, which has
-// taken far more than is retained, has died: what it lacks and is retained
-// comes again, and the gap is told.
+// TestLaggingReplica stops a replica while its master takes far more than is retained, kills
+// the master and promotes the replica: the retained lines come again, and the gap is
+// reported.
 func TestLaggingReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -346,7 +343,7 @@ func TestReplicaCatchesUp(t *testing.T) {
 	}
 }
 
-// toldLost is what :status says, once, that Redis has lost of :info.
+// toldLost returns the numbers in the only :status report of entries that Redis has lost.
 func toldLost(s *redistest.Server) (again, lost int) {
 	told := slices.DeleteFunc(said(s, "Redis has lost"), func(text string) bool { return !strings.Contains(text, "entries of :info") })
 	if len(told) != 1 {
@@ -360,8 +357,8 @@ func toldLost(s *redistest.Server) (again, lost int) {
 	return again, lost
 }
 
-// TestServerLosesData restarts a server that has saved nothing: what it had
-// taken comes again where memory has it, and it is told.
+// TestServerLosesData restarts a server that has saved nothing: the retained lines come
+// again, and the loss is reported.
 func TestServerLosesData(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -377,21 +374,21 @@ func TestServerLosesData(t *testing.T) {
 	closeAll(t, o)
 	checkNumbered(t, s, 6000)
 	if got := fmt.Sprint(s.Stream(key)[4990:5000]); got != ids {
-		t.Errorf("the IDs are others: %s, were %s", got, ids)
+		t.Errorf("the IDs are %s, were %s", got, ids)
 	}
 	if again, lost := toldLost(s); again != 5000 || lost != 0 {
 		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
 	}
 }
 
-// TestServerLosesMore is TestServerLosesData with more than is retained.
+// TestServerLosesMore is TestServerLosesData with more lines than are retained.
 func TestServerLosesMore(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	o := open(t, s, nil)
 	const n = 60_000
 	number(o, 0, n)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	s.Down()
 	s.Up()
 	number(o, n, n+1000)

@@ -12,22 +12,22 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// becomePlain has entries be sent with XADD alone, until the connection ends: the user's
-// rights are those that the older wrapp needed. After a lost connection entries may come
-// twice then, and their IDs say when they were delivered.
+// becomePlain makes the sender use plain XADD until the connection ends: the user has only
+// the rights that the older wrapp needed. Entries may then come twice after a lost
+// connection, and their IDs say when they were delivered.
 func (s *sender) becomePlain(reply string) {
 	s.plain = true
-	if s.told {
+	if s.plainReported {
 		return
 	}
-	s.told = true
+	s.plainReported = true
 	name := strings.TrimPrefix(strings.TrimSuffix(s.o.opts.Keys[logstream.Info], ":info"), "logs:app:")
 	text := fmt.Sprintf(sayPlain, reply, name)
 	s.o.opts.Log.Warn(text)
 	s.o.Say(logstream.Status, text)
 }
 
-// exchangePlain is exchange where the script may not run.
+// exchangePlain is exchange for a user that may not run the script.
 func (s *sender) exchangePlain(b *batch) error {
 	var commands []rueidis.Completed
 	var records []record
@@ -49,10 +49,10 @@ func (s *sender) exchangePlain(b *batch) error {
 		reply := redisconn.Reply(err)
 		switch {
 		case err == nil && short[stream]:
-			s.o.q.settle(r) // ahead of one that was not taken
+			s.o.q.markSettled(r) // it landed ahead of one that did not
 		case err == nil:
 			s.landed[stream] = r.Ordinal()
-			s.o.q.tells(func(q *queue) { q.takes(stream) })
+			s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
 		case reply == "":
 			return fmt.Errorf("send to redis: %w", err)
 		case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
@@ -65,9 +65,9 @@ func (s *sender) exchangePlain(b *batch) error {
 	return refused
 }
 
-// settle marks a record that is not to be sent again although its turn has not come.
-func (q *queue) settle(r record) {
-	q.mu.Lock() // it may just be being copied to the spool
+// markSettled marks a record behind an unsettled one, so that it is not sent again.
+func (q *queue) markSettled(r record) {
+	q.mu.Lock() // spillOnce may be copying the record
 	r.Set(spool.Settled)
 	q.mu.Unlock()
 }

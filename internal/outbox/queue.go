@@ -13,36 +13,36 @@ import (
 
 type record = spool.Record
 
-// slabSize is the room of one slab of lines in bytes, ownSize that of one of wrapp's own
-// entries; a record that is larger has a slab to itself.
+// Capacities of a slab of lines and of a slab of wrapp's own entries, in bytes. A larger
+// record has a slab to itself.
 const (
 	slabSize = spool.RunSize
 	ownSize  = 4 << 10
 )
 
-// retainBytes is how much of what has landed is kept in memory, in bytes, for
-// the case that the server loses it.
+// retainBytes is how many bytes of landed records stay in memory, in case the server
+// loses them.
 const retainBytes = 1 << 20
 
-// A slab holds records of one class, one behind the other. Its bytes stay in place once they
-// were first sent; from then on a record may be read without the queue's lock.
+// A slab holds records of one class, one behind the other. From the first time that a
+// record is sent, its bytes stay in place and may be read without the queue's lock.
 type slab struct {
 	buf     []byte // nil while only the spool has it
 	size    int    // length of the records in bytes, also while buf is nil
 	class   spool.Class
 	counts  spool.Counts
-	left    bool   // an earlier run left it: some of it may have landed, and nothing is added
+	left    bool   // an earlier run left it: some records may have landed, none are added
 	writer  uint64 // the run that numbered its records
 	ordinal uint64 // of its first record
 
-	place     spool.Place // where the spool has savedFrom
+	place     spool.Place // of savedFrom in the spool
 	savedFrom int         // the spool has the bytes [savedFrom, saved)
 	saved     int
-	writing   bool // it is just being written to the spool
+	writing   bool // spillOnce is writing it to the spool
 }
 
-// A position is a place between two records: an offset in the slab with that
-// number, counted from the first slab there ever was.
+// A position is a place between two records: an offset in a slab. Slabs are numbered
+// from the first one of the run.
 type position struct {
 	slab   uint64
 	offset int
@@ -52,24 +52,24 @@ func (p position) before(q position) bool {
 	return p.slab < q.slab || p.slab == q.slab && p.offset < q.offset
 }
 
-// queue is the bounded FIFO of all that is not yet known to be in Redis. It owns
+// queue is the bounded FIFO of all records that are not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
 // When the memory is full and the spool cannot help, add waits for room if Redis is taking
-// entries or block is set. Else it drops the oldest waiting lines and counts them: lines
+// entries or block is set. Else it drops the oldest waiting entries and counts them: lines
 // first, then crash reports, then wrapp's other entries.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
 
-	writer uint64 // of the records that add makes
+	writer uint64 // this run
 
 	slabs []*slab  // those before head have landed and are retained
 	first uint64   // number of slabs[0]
 	head  position // first record not known to have landed
 	next  position // first record that is not on its way
-	doubt position // end of what was ever sent; after a lost connection next is before it
+	doubt position // end of the records ever sent; after a lost connection next is before it
 
-	progress progress // how far the streams are, by the records at head
+	progress progress // of the writer of the records at head
 
 	free []*slab // empty slabs of slabSize, for use again
 
@@ -78,28 +78,28 @@ type queue struct {
 	limit    int // of held, in bytes; beyond it add waits or drops
 	block    bool
 	away     bool // Redis is not taking entries
-	closed   bool // the sender takes no more from the queue
+	closed   bool // nothing is added any more
 
-	lines        uint64       // of the app that came
-	drops        spool.Counts // dropped for want of room, and not told yet
-	droppedTold  uint64       // how many drops were told
-	whatWasFull  string
-	dropped      func(lines int, text string) // Options.Dropped
-	refusals     [logstream.Count]refusal     // not told yet
-	refusedInAll refusal                      // told
+	lines           uint64       // lines of the app that were added
+	drops           spool.Counts // dropped for want of room, not reported yet
+	droppedReported uint64
+	whatWasFull     string
+	dropped         func(lines int, text string) // Options.Dropped
+	refusals        [logstream.Count]refusal     // not reported yet
+	refusedInAll    refusal                      // reported
 
 	ordinal uint64   // of the next record
 	last    entry.ID // of the newest record
-	clock   uint64   // milliseconds of the newest instant that add was given
+	clock   uint64   // newest time given to add, in milliseconds
 
 	disk
 
-	wake    chan struct{} // there is something for the sender to look at
-	emptied chan struct{} // everything has landed
+	wake    chan struct{} // readable: the sender has work
+	emptied chan struct{} // readable: everything has landed
 }
 
-// progress is how far one writer's records have landed: in each stream all up to
-// an ordinal.
+// progress says how far one writer's records have landed: in each stream, all up to
+// and including an ordinal.
 type progress struct {
 	writer uint64
 	landed [logstream.Count]uint64
@@ -120,7 +120,7 @@ func newQueue(limit int, block bool, writer uint64) *queue {
 	return q
 }
 
-// signal tells the sender that there is something to look at.
+// signal wakes the sender.
 func (q *queue) signal() { poke(q.wake) }
 
 // poke makes c readable, if it is not already.
@@ -131,11 +131,11 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// clockStep is how far, in milliseconds, the clock must go back to be worth a word.
+// clockStep is the smallest backward step of the clock that is reported, in milliseconds.
 const clockStep = 1000
 
-// add appends one entry read at the given instant. The caller holds mu, which add gives
-// up while it waits.
+// add appends one entry that was read at ms. The caller holds mu; add releases mu while it
+// waits for room.
 func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
 	if r := q.place(stream, ms, spool.Size(message, fields), state); r != nil {
 		ordinal, id := r.Ordinal(), r.ID()
@@ -143,7 +143,7 @@ func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, messa
 	}
 }
 
-// addRecord appends a copy of a line's record, which has no numbers yet, likewise.
+// addRecord is add for a line's record without numbers, which it copies.
 func (q *queue) addRecord(line record, ms uint64) {
 	if r := q.place(line.Stream(), ms, len(line), 0); r != nil {
 		ordinal, id := r.Ordinal(), r.ID()
@@ -152,9 +152,8 @@ func (q *queue) addRecord(line record, ms uint64) {
 	}
 }
 
-// place returns the room for a record of that size, with its numbers in it; nil if the
-// queue is closed. The ID is the given instant's millisecond, or just after the last ID
-// where the clock has not moved on.
+// place appends a record of the given size and returns it with nothing but its numbers, or
+// nil if the queue is closed. Its ID is <ms>-0, or follows the last ID if that is not below.
 func (q *queue) place(stream logstream.Stream, ms uint64, size int, state byte) record {
 	if state&spool.Kept == 0 {
 		q.lines++
@@ -202,8 +201,7 @@ func (q *queue) say(message string) {
 	q.add(logstream.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Kept)
 }
 
-// following is the ID we give after id. A record keeps 32 bits of sequence
-// number.
+// following returns the next ID after id. A record has 32 bits for the sequence number.
 func following(id entry.ID) entry.ID {
 	if id.Seq >= 1<<32-1 {
 		return entry.ID{Ms: id.Ms + 1}
@@ -211,8 +209,8 @@ func following(id entry.ID) entry.ID {
 	return entry.ID{Ms: id.Ms, Seq: id.Seq + 1}
 }
 
-// makeRoom returns when size more bytes may be held. An entry larger than the
-// whole queue is let in when nothing else is.
+// makeRoom waits or drops until size more bytes may be held. An entry larger than limit
+// may be held alone.
 func (q *queue) makeRoom(size int) {
 	for q.held > 0 && q.held+size > q.limit && !q.closed {
 		switch {
@@ -229,16 +227,16 @@ func (q *queue) makeRoom(size int) {
 					continue
 				}
 				if q.full {
-					return // what cannot be dropped is too large for the spool
+					return // the entry that cannot be dropped is too large for the spool
 				}
 			}
 			if q.mode == spooling && q.written == q.end() {
-				return // all of it is on disk and was sent: nothing can be dropped
+				return // everything is on disk and was sent: nothing can be dropped
 			}
 			poke(q.spill)
 		case q.away && !q.block:
 			if !q.dropOldest(spool.Words) {
-				return // all that is left was sent, or is wrapp's own
+				return // the rest was sent, or is wrapp's own
 			}
 			continue
 		}
@@ -247,8 +245,8 @@ func (q *queue) makeRoom(size int) {
 	}
 }
 
-// makeOwnRoom limits the memory of wrapp's own entries and never waits. Otherwise an app that
-// is started again and again while Redis is away would fill the memory.
+// makeOwnRoom limits the memory of wrapp's own entries and never waits. Without it, an app
+// that restarts again and again while Redis is away would fill the memory.
 func (q *queue) makeOwnRoom(size int) {
 	for q.held > 0 && q.held+size > 2*q.limit {
 		switch {
@@ -273,7 +271,7 @@ func (q *queue) tail(size int, class spool.Class) *slab {
 			return s
 		}
 		if s.class != class && s.buf != nil && n > q.unsent() {
-			s.buf = slices.Clone(s.buf) // nothing is added any more: the rest of its room is not needed
+			s.buf = slices.Clone(s.buf) // nothing more is added: free the unused capacity
 		}
 	}
 	var s *slab
@@ -320,7 +318,7 @@ func (q *queue) each(from, to position, f func(r record, behind position) bool) 
 	}
 }
 
-// end is the position behind the newest record.
+// end returns the position behind the newest record.
 func (q *queue) end() position {
 	if n := len(q.slabs); n > 0 {
 		return position{q.first + uint64(n-1), q.slabs[n-1].size}
@@ -328,9 +326,9 @@ func (q *queue) end() position {
 	return position{q.first, 0}
 }
 
-// take fills b with the next records, all of one writer, if at least so many slabs wait. If
-// the next slab is in the spool only, take returns it.
-func (q *queue) take(b *batch, least int) (missing *slab) {
+// nextBatch fills b with the next records, all of one writer, if at least `least` slabs wait.
+// If only the spool has the next slab, nextBatch returns that slab, to be loaded.
+func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.first+uint64(len(q.slabs))-q.next.slab < uint64(least) {
@@ -356,7 +354,7 @@ func (q *queue) take(b *batch, least int) (missing *slab) {
 		}
 		if s.writer != q.progress.writer {
 			if outstanding || b.records > 0 {
-				return nil // another's go first
+				return nil // the previous writer's records must land first
 			}
 			q.progress = progress{writer: s.writer}
 		}
@@ -380,7 +378,7 @@ func (q *queue) take(b *batch, least int) (missing *slab) {
 	return nil
 }
 
-// advance notes that all up to a position has landed, and lets go of it.
+// advance releases all records before end: they have landed.
 func (q *queue) advance(landed [logstream.Count]uint64, end position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -388,7 +386,7 @@ func (q *queue) advance(landed [logstream.Count]uint64, end position) {
 	q.release(end)
 }
 
-// rewind notes what has landed, lets go of it, and has the rest be sent again.
+// rewind releases the records that have landed; the rest will be sent again.
 func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -397,8 +395,7 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.next = q.head
 }
 
-// landedFrom returns the end of the records from a position on that need not be
-// sent.
+// landedFrom returns the end of the landed or settled records that begin at from.
 func (q *queue) landedFrom(from position) position {
 	end := from
 	q.each(from, q.doubt, func(r record, behind position) bool {
@@ -411,14 +408,15 @@ func (q *queue) landedFrom(from position) position {
 	return end
 }
 
-// release lets go of everything before end. The caller holds mu.
+// release moves head to end. Released records leave the spool; the last retainBytes stay in
+// memory. The caller holds mu.
 func (q *queue) release(end position) {
 	for q.head.slab < end.slab {
 		s := q.slabs[q.head.slab-q.first]
 		if s.buf != nil {
 			q.held -= s.size - q.head.offset
 			q.retained += s.size
-			if cap(s.buf) > 2*len(s.buf) { // lines and own entries in turns leave much room unused
+			if cap(s.buf) > 2*len(s.buf) { // alternating lines and own entries leave slabs half empty
 				s.buf = slices.Clone(s.buf)
 			}
 		}
@@ -433,7 +431,7 @@ func (q *queue) release(end position) {
 			q.retained -= s.size
 			q.recycle(s)
 		}
-		q.slabs[0] = nil // or the array keeps it
+		q.slabs[0] = nil // for the garbage collector
 		q.slabs = q.slabs[1:]
 		q.first++
 	}
@@ -446,9 +444,9 @@ func (q *queue) release(end position) {
 	q.room.Broadcast()
 }
 
-// again queues the retained entries of a stream behind the ordinal has, which the server has
-// lost, to be sent again. It returns how many these are.
-func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
+// requeueLost puts the retained entries of a stream above the ordinal has back in front of
+// head: the server has lost them. It returns their number.
+func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	was, head := q.head, q.head
@@ -456,8 +454,7 @@ func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
 		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Settled) {
 			return true
 		}
-		// A retained slab of an earlier run has ordinals below all of this one's, and
-		// the position speaks of this one.
+		// The position is of one writer; ordinals of an earlier run do not compare with it.
 		if s := q.slabs[behind.slab-q.first]; s.writer != q.progress.writer {
 			return true
 		}
@@ -484,11 +481,12 @@ func (q *queue) again(stream logstream.Stream, has uint64) (n int) {
 	return n
 }
 
-// drained says whether there is no record from head on: there may be slabs of
-// which everything was dropped. The caller holds mu.
+// drained reports whether there is no record from head on; empty slabs may remain. The
+// caller holds mu.
 func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
 
-// headOrdinal is the ordinal of the first record not known to have landed.
+// headOrdinal returns the ordinal of the first record not known to have landed, or the next
+// ordinal if there is none.
 func (q *queue) headOrdinal() uint64 {
 	for p := q.head; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
 		s := q.slabs[p.slab-q.first]
@@ -511,14 +509,14 @@ func (q *queue) slabAt(number uint64) *slab {
 	return q.slabs[number-q.first]
 }
 
-// position is that of the first record not known to have landed.
+// position returns the position of the first record not known to have landed.
 func (q *queue) position() position {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.head
 }
 
-// setAway says whether Redis is taking entries.
+// setAway records whether Redis is away.
 func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
@@ -528,8 +526,7 @@ func (q *queue) setAway(away bool) {
 	q.room.Broadcast()
 }
 
-// close releases callers who wait for room. Lines that are added from now on are dropped and
-// counted.
+// close releases callers that wait for room. Lines added afterwards are dropped and counted.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -537,7 +534,7 @@ func (q *queue) close() {
 	q.room.Broadcast()
 }
 
-// len is the number of entries that are not known to have landed.
+// len returns the number of entries that are not known to have landed.
 func (q *queue) len() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -555,26 +552,26 @@ func (q *queue) len() (n int) {
 	return n
 }
 
-// ended says whether everything has landed and nothing more will come.
+// ended reports whether everything has landed and the queue is closed.
 func (q *queue) ended() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed && q.drained()
 }
 
-// tells calls f under the lock.
-func (q *queue) tells(f func(*queue)) {
+// withLock calls f under the lock.
+func (q *queue) withLock(f func(*queue)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f(q)
 }
 
-// empty says whether everything has landed.
+// empty reports whether everything has landed.
 func (q *queue) empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.drained()
 }
 
-// milliseconds is t as an entry's ID counts it.
+// milliseconds returns t in the unit of an entry's ID.
 func milliseconds(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) }

@@ -7,9 +7,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// TestRetainedRoom has lines and wrapp's own entries in turns, each sent at once, as those
-// of an app that is started again and again: what is retained takes no more memory than
-// about its own size.
+// TestRetainedRoom adds and sends lines and wrapp's own entries in turns, as with an app that
+// restarts again and again: the retained ones take little more memory than their own size.
 func TestRetainedRoom(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1<<20, false, 1)
@@ -32,8 +31,8 @@ func TestRetainedRoom(t *testing.T) {
 	}
 }
 
-// TestOwnRoom has wrapp say much while Redis is away and there is no spool, as of an app
-// that is started again and again: the newest stays, and what went is counted.
+// TestOwnRoom adds many entries of wrapp's own while Redis is away, without a spool, as with
+// an app that restarts again and again: the newest ones stay, the dropped ones are counted.
 func TestOwnRoom(t *testing.T) {
 	t.Parallel()
 	const limit = 256 << 10

@@ -12,35 +12,34 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// script is what Redis does with a call; script.lua says how it is called and what it
-// answers.
+// script adds the entries of a call; script.lua documents its arguments and its answer.
 var script = redisconn.NewScript(scriptText)
 
 //go:embed script.lua
 var scriptText string
 
-// Lives of a position, in milliseconds: from the last entry, and from an end at which
-// nothing waits any more.
+// Lives of a position, in milliseconds: after an entry, and after an end with nothing
+// waiting.
 var (
 	positionLife = strconv.FormatInt((30 * 24 * time.Hour).Milliseconds(), 10)
 	farewellLife = strconv.FormatInt(time.Hour.Milliseconds(), 10)
 )
 
-// positionKey is the key of what Redis has taken of a writer of a stream. It is in the
-// stream's slot: a name has no braces.
+// positionKey returns the key of a writer's position in a stream. The braces put it into the
+// stream's slot; names have no braces.
 func positionKey(stream string, writer uint64) string {
 	return fmt.Sprintf("{%s}:wrapp:%016x", stream, writer)
 }
 
 // A scriptCall is one call of the script.
 type scriptCall struct {
-	stream, position string // keys
-	believed         uint64 // ordinal that the position has at least
-	life             string
+	stream, position string   // keys
+	believed         uint64   // the position must be at this ordinal or above
+	life             string   // of the position, in milliseconds
 	args             []string // runs of entries
 }
 
-// command is the call as a command. withText brings the script along.
+// command returns the call as a command, with the script's text or only its SHA.
 func (c *scriptCall) command(client *redisconn.Client, bound string, withText bool) rueidis.Completed {
 	head := [...]string{strconv.FormatUint(c.believed, 10), bound, c.life}
 	return script.Call(client, withText, []string{c.stream, c.position}, head[:], c.args)
@@ -50,21 +49,21 @@ func (c *scriptCall) command(client *redisconn.Client, bound string, withText bo
 type outcome int64
 
 const (
-	added      outcome = iota // all entries, or those before the failure
-	behind                    // none: the position is behind what we believed
+	added      outcome = iota // added all entries, or those before the failure
+	behind                    // added none: the position is below the believed ordinal
 	noPosition                // the position cannot be read, or not be written
 )
 
-// An answer is what the script answered.
+// An answer is the script's answer to a call.
 type answer struct {
 	outcome
-	ordinal uint64 // all up to it has landed
-	count   uint64 // as many entries of this writer
+	ordinal uint64 // position: all entries up to it have landed
+	count   uint64 // entries of this writer that have landed
 	moved   int    // entries that got other IDs than ours
-	failure string // the error reply that ended it, "" if there was none
+	failure string // the error reply that ended the script, "" if there was none
 }
 
-var errAnswer = errors.New("redis answered the script with something else than it returns")
+var errAnswer = errors.New("the script's answer is malformed")
 
 func parseAnswer(r rueidis.RedisResult) (a answer, err error) {
 	values, err := r.ToArray()

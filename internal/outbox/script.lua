@@ -1,21 +1,21 @@
--- Adds entries of one writer to one stream, each once, and remembers how far it came.
+-- Adds entries of one writer to one stream, each once, and stores the position.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the position: "<ordinal> <count>", the ordinal of the newest entry of this
 --          writer that the stream has got, and how many it has got in all
--- ARGV[1]  the ordinal that the writer believes to be in the position, or to come there
---          by the calls before this one
+-- ARGV[1]  the ordinal that the writer expects in the position, once the calls before this
+--          one are carried out
 -- ARGV[2]  MAXLEN ~ of the stream
 -- ARGV[3]  life of the position, in milliseconds
 -- then runs of entries with the same fields, their ordinals counting upwards:
 --   ordinal of the first, number of entries, number of fields,
 --   the fields: names and values in turn,
---   milliseconds and sequence number of the first ID, and the messages, where the IDs of the
---   run count upwards, too; else two empty texts, and ID and message of each entry
+--   if the IDs are consecutive: milliseconds and sequence number of the first, then the
+--   messages; else two empty texts, then the ID and message of each entry
 --
--- Answers {ordinal, count, entries that got another ID, outcome, error that ended it or nil}.
--- The outcome is 1 if the position is behind what the writer believes, then nothing was
--- added; 2 if the position can not be read or written; else 0.
+-- Answers {ordinal, count, entries that got another ID, outcome, error reply or nil}.
+-- The outcome is 1 if the position is below ARGV[1], and then nothing was added; 2 if the
+-- position cannot be read or written; else 0.
 local stream, place = KEYS[1], KEYS[2]
 local bound, life = ARGV[2], ARGV[3]
 
@@ -37,8 +37,8 @@ if ordinal < tonumber(ARGV[1]) then
   return {ordinal, count, 0, 1, false}
 end
 
--- No entry may be added whose position cannot be written. Older servers have no way to
--- ask for a right but to use it.
+-- No entry may be added whose position cannot be written. In older servers the only way to
+-- check a right is to use it.
 local may
 if redis.acl_check_cmd then
   may = redis.acl_check_cmd('SET', place, '') or {err = 'NOPERM this user may not SET the position of its entries'}
@@ -78,7 +78,7 @@ local function top()
   end
 end
 
--- An ID behind the newest one: '*' where that cannot be learnt.
+-- An ID behind the newest one, or '*' if XINFO fails.
 local function following()
   if not topms then
     top()
@@ -104,8 +104,8 @@ while i < n and not failure do
   local k = math.min(math.max(ordinal - first + 1, 0), entries) -- entries that the stream has
   local had = k
   if seq and not topms then
-    -- Most entries, in as few steps as can be; the last one of all trims, below. Since
-    -- Redis 7 '<ms>-*' is the ID behind the one that was just added.
+    -- The fast path, for most entries. The call's last entry trims, so it is added below.
+    -- Since Redis 7 '<ms>-*' is the ID behind the one that was just added.
     local stop = entries
     if i > n then
       stop = entries - 1
@@ -134,7 +134,7 @@ while i < n and not failure do
       id, message = args[base + 2 * k], args[base + 2 * k + 1]
     end
     local trim = i > n and k == entries - 1
-    -- Where the milliseconds have as many digits, texts compare as numbers do.
+    -- Milliseconds with the same number of digits compare as text.
     local behind = topms and id < topms and string.byte(id, #topms + 1) == 45
     if not behind then
       reply = add(id, message, from, upto, trim)
@@ -157,7 +157,7 @@ while i < n and not failure do
   end
 end
 
--- What landed is remembered, whatever came after it.
+-- Also after a failure: the entries before it have landed.
 local set = redis.pcall('SET', place, string.format('%.0f %.0f', ordinal, count), 'PX', life)
 if set.err then
   return {ordinal, count, moved, 2, set.err}

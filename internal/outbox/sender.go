@@ -16,8 +16,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// Back-off between attempts to connect: doubled from the first to the last,
-// each with a random half of it added.
+// Back-off between attempts to connect: doubled from the first to the last, and each
+// multiplied by a random factor from 0.5 to 1.5.
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 2 * time.Second
@@ -25,11 +25,11 @@ const (
 
 const (
 	// stallTimeout is how long Redis may take to answer a pipeline, besides the time
-	// that its bytes take at slowest bytes a second.
+	// that its bytes take at the rate slowest, in bytes a second.
 	stallTimeout = 2 * time.Second
 	slowest      = 256 << 10
 
-	// farewellTimeout bounds what makes positions expire sooner.
+	// farewellTimeout bounds expirePositions.
 	farewellTimeout = time.Second
 )
 
@@ -38,39 +38,39 @@ type refusedError struct{ reply string }
 
 func (e *refusedError) Error() string { return "redis refuses entries for now: " + e.reply }
 
-// A sender sends what waits in the queue: a pipeline, its answers, the next pipeline, which
-// is made ready meanwhile where that much waits.
-// After a lost connection it sends from the first entry on that is not known to have
-// landed; the script passes over what has.
+// A sender sends the queue to Redis, one pipeline after the other. If enough waits, it
+// prepares the next one while the first is on its way. After a lost connection it sends
+// again, from the first entry that is not known to have landed; the script skips those that
+// have.
 type sender struct {
 	o      *Outbox
 	client *redisconn.Client
 	bound  string // MAXLEN
 
-	batches [2]batch // one on its way, one to be made ready
-	ready   *batch   // made ready, nil if none is
+	batches [2]batch // one is on its way while the other is prepared
+	ready   *batch   // prepared batch, or nil
 
-	writer   uint64 // whose records are being sent
+	writer   uint64 // of the records being sent
 	landed   [logstream.Count]uint64
-	sent     [logstream.Count]uint64 // ordinals of the last records in batches, or what has landed
-	counts   [logstream.Count]uint64 // entries of the writer that the streams have got
+	sent     [logstream.Count]uint64 // ordinal of each stream's last record in a batch or landed
+	counts   [logstream.Count]uint64 // entries of the writer that have landed
 	position [logstream.Count]string // keys
 
-	known   bool // every server knows the script by its SHA
-	plain   bool // this user may not run scripts
-	narrow  int  // so many records are to be sent one by one
-	foreign [logstream.Count]bool
-	told    bool // that scripts are not permitted
+	known         bool                  // every server knows the script by its SHA
+	plain         bool                  // the user may not run scripts
+	narrow        int                   // number of records to be sent one by one
+	foreign       [logstream.Count]bool // reported: the stream has another writer
+	plainReported bool                  // reported: the user may not run scripts
 }
 
 func newSender(o *Outbox) *sender {
 	s := &sender{o: o, bound: strconv.Itoa(o.opts.MaxEntries)}
-	s.write(o.q.writer)
+	s.setWriter(o.q.writer)
 	return s
 }
 
-// write has the records of a writer be sent from now on.
-func (s *sender) write(writer uint64) {
+// setWriter prepares for the records of another writer.
+func (s *sender) setWriter(writer uint64) {
 	s.writer = writer
 	s.landed, s.sent, s.counts = [logstream.Count]uint64{}, [logstream.Count]uint64{}, [logstream.Count]uint64{}
 	for stream, key := range s.o.opts.Keys {
@@ -79,8 +79,8 @@ func (s *sender) write(writer uint64) {
 }
 
 // serve sends over one connection until that breaks, Redis refuses entries for now, or
-// the outbox is cancelled; it returns nil at the end, when all has landed. ready is called
-// when Redis takes entries: at once, or, if it has just refused some, when it takes one.
+// the outbox is cancelled. It returns nil when the queue is closed and everything has
+// landed. It calls ready when Redis takes entries: at once, or, if refused, when one lands.
 func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) error {
 	o := s.o
 	defer context.AfterFunc(o.ctx, client.Abort)()
@@ -97,7 +97,7 @@ func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) err
 		}
 		if b.records == 0 {
 			if o.q.ended() {
-				s.farewell()
+				s.expirePositions()
 				return o.ctx.Err()
 			}
 			select {
@@ -130,41 +130,41 @@ func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) err
 	}
 }
 
-// rewind has what has not landed be sent again.
+// rewind makes the sender send again what has not landed.
 func (s *sender) rewind() {
 	s.ready = nil
 	s.sent = s.landed
 	s.o.q.rewind(s.landed)
 }
 
-// fill makes a batch ready: of what waits.
+// fill prepares a batch of waiting records.
 func (s *sender) fill(b *batch) {
 	for {
 		b.reset()
 		if s.narrow > 0 {
 			b.limit = 1
 		}
-		missing := s.o.q.take(b, 0)
+		missing := s.o.q.nextBatch(b, 0)
 		if missing == nil {
 			break
 		}
 		s.o.load(missing)
 	}
-	if b.writer != s.writer { // nothing of the other is on its way
-		s.farewell()
-		s.write(b.writer)
+	if b.writer != s.writer { // all of the other writer's records have landed
+		s.expirePositions()
+		s.setWriter(b.writer)
 	}
 	if b.records == 0 {
-		s.o.q.rewind(s.landed) // what was passed over
+		s.o.q.rewind(s.landed) // release the records that need not be sent
 	}
 	s.finish(b, s.known)
 }
 
-// aheadSlabs is how many slabs have to wait for a batch to be made ready ahead.
+// aheadSlabs is how many slabs must wait before fillAhead prepares a batch.
 const aheadSlabs = 4
 
-// fillAhead makes the next batch ready while b is on its way, if much waits. Until it is
-// done it alone uses the fields of the sender that it reads and writes.
+// fillAhead prepares the next batch in the background while b is on its way, if much waits.
+// Until filling is done, the caller must not use sent, ready and the other batch.
 func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	filling = new(sync.WaitGroup)
 	if !b.full() || s.plain || s.narrow > 0 {
@@ -176,7 +176,7 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	}
 	filling.Go(func() {
 		next.reset()
-		if missing := s.o.q.take(next, aheadSlabs); missing != nil {
+		if missing := s.o.q.nextBatch(next, aheadSlabs); missing != nil {
 			s.o.load(missing)
 		} else if next.records > 0 {
 			s.finish(next, known)
@@ -186,7 +186,7 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	return filling
 }
 
-// finish makes the commands of a batch, for servers that know the script if known.
+// finish makes the commands of a batch. known: the servers have the script.
 func (s *sender) finish(b *batch, known bool) {
 	b.finish()
 	for _, c := range b.calls {
@@ -197,12 +197,12 @@ func (s *sender) finish(b *batch, known bool) {
 	b.sent = s.sent
 }
 
-// timeout is how long a pipeline of so many bytes may take.
+// timeout returns how long a pipeline of so many bytes may take.
 func timeout(bytes int) time.Duration {
 	return stallTimeout + time.Duration(bytes)*time.Second/slowest
 }
 
-// exchange sends a batch and takes the answers. The error says that the connection
+// exchange sends a batch and handles the answers. The error says that the connection
 // has ended, or that Redis refuses entries for now.
 func (s *sender) exchange(b *batch) error {
 	ctx, cancel := context.WithTimeout(s.o.ctx, timeout(b.bytes))
@@ -212,7 +212,7 @@ func (s *sender) exchange(b *batch) error {
 		s.narrow--
 	}
 	known := true
-	var short [logstream.Count]bool // a call did not add all of its entries: those behind it have to wait
+	var short [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
 	for i, c := range b.calls {
 		a, err := parseAnswer(results[i])
 		reply := redisconn.Reply(err)
@@ -233,7 +233,7 @@ func (s *sender) exchange(b *batch) error {
 			case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
 				return &refusedError{reply}
 			case strings.Contains(reply, "Protocol error"):
-				// An entry is larger than Redis lets one be; which one does not show.
+				// An entry is larger than Redis allows; the reply does not say which.
 				if b.records == 1 {
 					s.o.refuse(c.entries[0], reply)
 				} else {
@@ -249,7 +249,7 @@ func (s *sender) exchange(b *batch) error {
 			}
 			continue
 		}
-		short[c.stream] = !s.take(c, a)
+		short[c.stream] = !s.acceptAnswer(c, a)
 		if redisconn.Passing(a.failure) {
 			return &refusedError{a.failure}
 		}
@@ -258,16 +258,16 @@ func (s *sender) exchange(b *batch) error {
 	return nil
 }
 
-// take takes what the script answered to a call, and reports whether all of its
-// entries are settled.
-func (s *sender) take(c *call, a answer) bool {
+// acceptAnswer records the script's answer to a call, and reports whether all entries of
+// the call have landed.
+func (s *sender) acceptAnswer(c *call, a answer) bool {
 	stream := c.stream
 	if a.outcome == behind {
-		s.lost(stream, a)
+		s.resendLost(stream, a)
 		return false
 	}
 	if a.ordinal > s.landed[stream] {
-		s.o.q.tells(func(q *queue) { q.takes(stream) })
+		s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
 	}
 	s.landed[stream], s.counts[stream] = a.ordinal, a.count
 	if a.moved > 0 && !s.foreign[stream] {
@@ -290,25 +290,25 @@ func (s *sender) take(c *call, a answer) bool {
 	return false
 }
 
-// aboutStream reports whether a reply that refuses an entry refuses the others of its
-// stream, too.
+// aboutStream reports whether a reply refuses all entries of the stream, not only one.
 func aboutStream(reply string) bool {
 	return strings.HasPrefix(reply, "WRONGTYPE ") || redisconn.Denied(reply)
 }
 
-// lost has what the server has lost of a stream sent again, and tells what that is.
-func (s *sender) lost(stream logstream.Stream, a answer) {
+// resendLost sends again what is retained of the entries that the server has lost, and
+// reports the loss.
+func (s *sender) resendLost(stream logstream.Stream, a answer) {
 	missing := int(s.counts[stream] - a.count)
-	again := s.o.q.again(stream, a.ordinal)
+	again := s.o.q.requeueLost(stream, a.ordinal)
 	s.landed[stream], s.counts[stream] = a.ordinal, a.count
 	text := fmt.Sprintf(sayServerLost, missing, stream, again, missing-again)
 	s.o.opts.Log.Warn(text)
 	s.o.Say(logstream.Status, text)
 }
 
-// farewell has the positions of the present writer expire soon: nothing waits for them
-// any more.
-func (s *sender) farewell() {
+// expirePositions makes the present writer's positions expire soon: all its records have
+// landed.
+func (s *sender) expirePositions() {
 	if s.client == nil || s.plain {
 		return
 	}
@@ -321,18 +321,18 @@ func (s *sender) farewell() {
 	}
 	ctx, cancel := context.WithTimeout(s.o.ctx, farewellTimeout)
 	defer cancel()
-	s.client.DoMulti(ctx, commands...) // one that fails expires later
+	s.client.DoMulti(ctx, commands...) // on an error the position expires later
 }
 
-// run connects, serves the connection until it breaks, and so on.
+// run connects and serves, again and again, until serve returns nil or Close gives up.
 func (s *sender) run(client *redisconn.Client) {
 	o := s.o
 	defer close(o.done)
 	var (
 		backoff = firstBackoff
-		away    time.Time // since when, zero while Redis is not away
-		told    bool
-		refused bool // the last connection ended because Redis refused entries for now
+		away    time.Time // when Redis went away; zero while it is not away
+		logged  bool      // the log mentions the outage
+		refused bool      // the last connection ended because Redis refused entries for now
 	)
 	for {
 		closing := closed(o.closing)
@@ -346,13 +346,13 @@ func (s *sender) run(client *redisconn.Client) {
 					close(o.reached)
 				}
 				backoff = firstBackoff
-				o.welcome(away, told)
-				away, told = time.Time{}, false
+				o.endOutage(away, logged)
+				away, logged = time.Time{}, false
 			})
 			client.Close()
 			client, s.client = nil, nil
 			if err == nil {
-				return // the end, and all has landed
+				return // everything has landed
 			}
 		}
 		o.q.setAway(true)
@@ -367,17 +367,17 @@ func (s *sender) run(client *redisconn.Client) {
 		}
 		var refusal *refusedError
 		refused = errors.As(err, &refusal)
-		if strings.Contains(err.Error(), "LOADING ") { // it reads its data, and then takes entries
+		if strings.Contains(err.Error(), "LOADING ") { // Redis loads its data, and then takes entries
 			o.loading.Add(1)
 		}
-		// A connection that can be had again at once is not worth a word.
-		if !told && backoff > firstBackoff {
-			told = true
+		// An outage that ends at the first attempt is not logged.
+		if !logged && backoff > firstBackoff {
+			logged = true
 			o.opts.Log.Warn("redis is away; entries wait", "error", err)
 		}
 		wait := backoff/2 + rand.N(backoff)
 		backoff = min(2*backoff, lastBackoff)
-		var hurry <-chan struct{} // readable when Close begins, unless it already has
+		var hurry <-chan struct{} // readable when Close begins; nil if it already has
 		if !closing {
 			hurry = o.closing
 		}

@@ -16,8 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// steadily adds the lines "from" to "to"-1, without end until the returned
-// function is called, which returns how many there are.
+// steadily adds numbered lines until stop is called, which returns their number.
 func steadily(o *Outbox) (stop func() int) {
 	quit, count := make(chan bool), make(chan int)
 	go func() {
@@ -47,15 +46,15 @@ func acknowledged(t *testing.T, o *Outbox, n int) {
 	eventually(t, "lines land", func() bool { return landed(o) >= from+n })
 }
 
-// landed is the ordinal up to which everything has landed.
+// landed returns the ordinal up to which everything has landed.
 func landed(o *Outbox) int {
 	o.q.mu.Lock()
 	defer o.q.mu.Unlock()
 	return int(o.q.headOrdinal())
 }
 
-// TestFailover kills one master after the other while numbered lines flow, and
-// has the last one demoted.
+// TestFailover kills one master after the other while numbered lines flow, and has the
+// sentinels demote the last one.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	servers := []*redistest.Server{redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")}
@@ -73,8 +72,8 @@ func TestFailover(t *testing.T) {
 	acknowledged(t, o, 5000)
 	servers[1].Wait("the promotion", servers[1].IsMaster)
 
-	// The first comes back as a replica, and takes over without a death: the
-	// other is still there, and read-only.
+	// The first server comes back as a replica, and takes over without a death: the other one
+	// stays, read-only.
 	servers[0].Up()
 	servers[0].Wait("the demotion", func() bool {
 		return !servers[0].IsMaster() && strings.Contains(servers[0].Info("replication"), "master_link_status:up")
@@ -85,9 +84,9 @@ func TestFailover(t *testing.T) {
 		return err == nil
 	})
 	servers[0].Wait("the promotion", servers[0].IsMaster)
-	// What the demoted one takes until it knows is lost with it, unless it can be
-	// sent again: so the outbox must not end before it has moved.
-	length := func() int { // with a connection of its own: a demotion ends those that there are
+	// Lines that the demoted server still takes are lost unless the outbox sends them again:
+	// so it must not end before it has moved to the new master.
+	length := func() int { // dials each time: a demotion ends all connections
 		streams, err := redis.Dial("tcp", masterOf(servers).Addr(), redis.DialDatabase(1))
 		if err != nil {
 			return 0
@@ -112,9 +111,9 @@ func masterOf(servers []*redistest.Server) *redistest.Server {
 	return servers[1]
 }
 
-// checkFailedOver fails unless each of the lines 0 to n-1 is on the master, once and in
-// order, or among those that :status says a failover lost. There are fewer of those than
-// told if a server that had them became the master once more.
+// checkFailedOver fails unless the lines 0 to n-1 are on the master, once and in order, but
+// for at most as many as :status reports lost. Fewer are missing if a server that had them
+// became the master once more.
 func checkFailedOver(t *testing.T, servers []*redistest.Server, n int) {
 	t.Helper()
 	master := masterOf(servers)
@@ -141,7 +140,7 @@ func checkFailedOver(t *testing.T, servers []*redistest.Server, n int) {
 	}
 }
 
-// TestReadOnly demotes a master, for a while, without telling any sentinel.
+// TestReadOnly demotes a master for a while, without the sentinels.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -165,8 +164,8 @@ func TestReadOnly(t *testing.T) {
 	checkNumbered(t, master, n)
 }
 
-// TestLostByFailover has a master take entries that its replica never gets, and
-// die: they come again from what is retained, under the same IDs.
+// TestLostByFailover kills a master that took entries which its replica never got: they are
+// retained and come again, under the same IDs.
 func TestLostByFailover(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
@@ -196,7 +195,7 @@ func TestLostByFailover(t *testing.T) {
 	}
 }
 
-// TestNoReplicas has a master that takes nothing while it has no replica.
+// TestNoReplicas writes to a master that takes nothing while it has no replica.
 func TestNoReplicas(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--min-replicas-to-write", "1")

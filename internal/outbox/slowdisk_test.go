@@ -20,9 +20,8 @@ const (
 	fiThaw   = 0xc0045878
 )
 
-// TestFrozenDisk freezes the spool's file system under the writer, so that
-// nothing is written until it is thawed: no caller waits for that, and what had to
-// be dropped is counted, by this run or the next.
+// TestFrozenDisk freezes the spool's file system during the run, so that every write hangs
+// until the thaw: no caller waits, and dropped lines are counted, by this run or the next.
 func TestFrozenDisk(t *testing.T) {
 	t.Parallel()
 	for _, nextRun := range []bool{false, true} {
@@ -111,8 +110,8 @@ func mountFreezable(t *testing.T) (mount string, freeze, thaw func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A guard thaws and unmounts it when the test ends, however that is: what waits
-	// for a frozen disk cannot even be killed.
+	// The guard thaws and unmounts the disk however the test ends: a process that waits for a
+	// frozen disk cannot even be killed.
 	guard := exec.Command("sh", "-c", `timeout 1000 cat; fsfreeze --unfreeze "$1"; exec umount --lazy "$1"`, "sh", mount)
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not to be killed with us
 	running, err := guard.StdinPipe()

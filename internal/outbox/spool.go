@@ -8,33 +8,33 @@ import (
 )
 
 const (
-	syncEvery   = 100 * time.Millisecond // what was written is made durable so often
-	tellDisk    = time.Hour              // an error of the disk is told again
-	closingDisk = 10 * time.Second       // what the end of wrapp waits for the disk
+	syncEvery       = 100 * time.Millisecond // between syncs of the spool
+	diskReportEvery = time.Hour              // between reports of disk errors
+	closingDisk     = 10 * time.Second       // how long the end of wrapp waits for the disk
 )
 
-// disk is the part of a queue that keeps slabs in a spool; see mode. What has been
-// written may leave the memory, and is read again when its turn comes to be sent. A
-// segment is removed when all that is in it has landed.
+// disk is the part of a queue that keeps slabs in a spool; see mode. A slab in the spool
+// may leave the memory; it is read again when its turn comes to be sent. A segment is
+// removed when all its records have landed.
 type disk struct {
-	store     *spool.Spool // nil: without a spool
-	storeSize int64
+	store     *spool.Spool // nil without a spool
+	storeSize int64        // limit of the segments, in bytes
 
 	mode      mode
 	retryAt   time.Time // when a broken disk is tried again
 	diskError error     // nil if the last write worked
 	episode   episode
 
-	slow bool // what the disk does not take in time is dropped
-	full bool // what is to be written next finds no room in the spool
-	busy time.Time
+	slow bool      // the running write has taken longer than slowDisk
+	full bool      // the next slab finds no room in the spool
+	busy time.Time // when the running write began; zero without one
 
 	written   position       // everything from head to here is in the spool
-	evictFrom uint64         // slabs below that number stay as they are
+	evictFrom uint64         // evict leaves slabs below that number as they are
 	unloaded  int            // slabs that are only in the spool
 	refs      map[uint64]int // slabs in each segment
-	obsolete  []uint64       // segments that are to be removed
-	unread    struct {       // what the disk has lost and is not told yet
+	obsolete  []uint64       // segments to be removed
+	unread    struct {       // records that the disk has lost, not reported yet
 		records int
 		why     error
 	}
@@ -48,7 +48,7 @@ func (d *disk) init() {
 	d.spill, d.sync, d.watch = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
-// watched sees to it that what was added, or can go now, is looked after at once.
+// watched makes watchAll check soon.
 func (d *disk) watched() {
 	if !d.watching {
 		d.watching = true
@@ -63,8 +63,8 @@ func (q *queue) spool() *spool.Spool {
 	return q.store
 }
 
-// adopt takes a spool into use. What an earlier run left in it comes behind what
-// there is. It returns how many entries that are. The caller holds mu.
+// adopt starts to use a spool. The records that an earlier run left in it come behind those
+// in the queue. It returns their number. The caller holds mu.
 func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records int) {
 	q.store, q.storeSize = store, size
 	first := len(q.slabs) == 0
@@ -101,14 +101,14 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 		q.say(fmt.Sprintf(sayMissing, left.Missing))
 	}
 	if records > 0 {
-		// This stands behind them: when it can be read they have been delivered.
+		// This entry comes behind them: once it has landed, they have been delivered.
 		q.say(fmt.Sprintf(sayLeft, records))
 	}
 	return records
 }
 
-// evict takes the oldest slab that is in the spool and was never sent out of the
-// memory.
+// evict frees the memory of the oldest unsent slab that the spool has too. It returns false
+// if there is none.
 func (q *queue) evict() bool {
 	for i := max(q.unsent(), int(q.evictFrom)-int(q.first)); i < len(q.slabs)-1; i++ {
 		s := q.slabs[i]
@@ -116,7 +116,7 @@ func (q *queue) evict() bool {
 			continue
 		}
 		if s.saved < s.size || s.savedFrom > 0 || s.writing {
-			return false // the spool gets them in order
+			return false // the spool gets slabs in order: no later one is in it either
 		}
 		q.evictFrom = q.first + uint64(i) + 1
 		q.held -= s.size
@@ -128,7 +128,7 @@ func (q *queue) evict() bool {
 	return false
 }
 
-// unsave lets go of a slab's place in the spool.
+// unsave gives up a slab's place in the spool.
 func (q *queue) unsave(s *slab) {
 	if seg := s.place.Segment; seg != 0 {
 		if q.refs[seg]--; q.refs[seg] <= 0 {
@@ -156,16 +156,16 @@ func (o *Outbox) load(s *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if s.buf != nil || s.size == 0 || s.place != place {
-		return // it was dropped meanwhile
+		return // the slab was dropped meanwhile
 	}
 	q.unloaded--
 	if err != nil {
-		// The disk has failed us: these are lost, and what follows is not.
+		// This slab is lost; those behind it are not.
 		first := q.unread.why == nil
 		q.unread.records += s.counts.Sum()
 		q.unread.why = err
 		if first {
-			q.tellUnread()
+			q.reportUnread()
 		}
 		q.unsave(s)
 		s.size, s.counts = 0, spool.Counts{}
@@ -182,9 +182,9 @@ func (o *Outbox) load(s *slab) {
 	}
 }
 
-// spillAll runs spillOnce as long as there is something to do, until stop.
+// spillAll runs spillOnce whenever there is work for it, until stop.
 func (o *Outbox) spillAll(stop <-chan struct{}) {
-	var noted time.Time
+	var journaled time.Time
 	for {
 		select {
 		case <-o.q.spill:
@@ -193,29 +193,29 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 		}
 		for more := true; more; {
 			more = o.spillOnce()
-			if time.Since(noted) > syncEvery {
-				noted = time.Now()
-				o.noteSoon()
+			if time.Since(journaled) > syncEvery {
+				journaled = time.Now()
+				o.tryWriteJournal()
 			}
 		}
 	}
 }
 
-// spillOnce writes the next part of the queue to the spool and removes segments
-// that are not needed any more. It returns false when there is nothing to do.
+// spillOnce removes obsolete segments and writes the next slab to the spool. It returns
+// false when there is nothing to write.
 func (o *Outbox) spillOnce() bool {
 	q := o.q
 	if q.spool() == nil {
 		return false
 	}
-	o.settle()
+	o.finishDraining()
 	q.mu.Lock()
 	obsolete := q.obsolete
 	q.obsolete = nil
 	q.mu.Unlock()
 	for _, seg := range obsolete {
 		if err := q.store.Remove(seg); err != nil {
-			o.opts.Log.Warn("the spool keeps a segment that is not needed", "error", err)
+			o.opts.Log.Warn("an obsolete segment stays in the spool", "error", err)
 		}
 	}
 
@@ -230,14 +230,14 @@ func (o *Outbox) spillOnce() bool {
 	q.mu.Unlock()
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
-		// Redis makes room while it takes entries. Nothing has to go for what would find no
-		// room even then.
+		// While Redis takes entries, it makes room. A slab larger than the spool would find
+		// no room even in an empty one, so nothing is dropped for it.
 		if wait || int64(len(chunk)) >= q.storeSize || !o.dropSegment() {
 			q.mu.Lock()
 			news := !q.full && q.slabAt(from.slab) == s
 			q.full = q.full || news
 			q.mu.Unlock()
-			if news { // once: or else we would wake each other without end
+			if news { // only once: the caller would wake us, and we the caller, without end
 				q.room.Broadcast()
 			}
 			return false
@@ -245,7 +245,7 @@ func (o *Outbox) spillOnce() bool {
 		return true
 	}
 	q.mu.Lock()
-	if q.slabAt(from.slab) != s { // it was dropped, or has landed
+	if q.slabAt(from.slab) != s { // the slab was dropped, or has landed
 		q.mu.Unlock()
 		return true
 	}
@@ -264,7 +264,7 @@ func (o *Outbox) spillOnce() bool {
 	}
 	if err != nil {
 		if !fresh {
-			// Its segment was closed before it was whole: all of it goes to the next.
+			// The segment ended in the middle of the slab: write all of it to the next one.
 			q.unsave(s)
 			q.written = position{from.slab, 0}
 			return true
@@ -274,7 +274,7 @@ func (o *Outbox) spillOnce() bool {
 	}
 	q.diskError = nil
 	if from.slab < q.head.slab {
-		if q.refs[place.Segment] == 0 { // all of it has landed meanwhile
+		if q.refs[place.Segment] == 0 { // all records of the segment have landed meanwhile
 			q.obsolete = append(q.obsolete, place.Segment)
 		}
 	} else {
@@ -292,20 +292,20 @@ func (o *Outbox) spillOnce() bool {
 	return true
 }
 
-// diskFailed has entries wait in memory for a while, and tells the first error. The
-// caller holds mu.
+// diskFailed makes entries wait in memory until retryAt, and reports an error once in
+// diskReportEvery. The caller holds mu.
 func (o *Outbox) diskFailed(err error) {
 	o.q.diskError = err
 	o.q.become(broken, "")
-	if time.Since(o.diskTold) > tellDisk {
-		o.diskTold = time.Now()
+	if time.Since(o.diskReported) > diskReportEvery {
+		o.diskReported = time.Now()
 		o.opts.Log.Error("the spool cannot be written; entries wait in memory only", "error", err)
 		o.q.say(fmt.Sprintf(sayBroken, err))
 	}
 }
 
-// toWrite returns the next slab that the spool lacks, with a copy of what it
-// lacks in chunk. fresh says that it has nothing of it. It moves written there.
+// toWrite moves written to the next record that the spool lacks. It returns its slab, and
+// a copy, in chunk, of the slab's bytes from there on. fresh: the spool has no part of it.
 func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	if q.mode != spooling {
 		return nil, chunk, false
@@ -328,16 +328,16 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	return nil, chunk, false
 }
 
-// settle lets go of the spool when everything in it has landed.
-func (o *Outbox) settle() {
+// finishDraining ends the draining when everything in the spool has landed.
+func (o *Outbox) finishDraining() {
 	q := o.q
 	q.mu.Lock()
 	over := q.onDisk() && q.unloaded == 0 && (q.drained() || !q.head.before(q.written))
 	done := q.headOrdinal()
 	q.mu.Unlock()
 	if over {
-		if err := q.store.Note(false, func(n *spool.Notes) { n.Done = done }); err != nil {
-			o.opts.Log.Debug("note", "error", err)
+		if err := q.store.UpdateJournal(false, func(n *spool.Notes) { n.Done = done }); err != nil {
+			o.opts.Log.Debug("write the spool's journal", "error", err)
 		}
 	}
 	q.mu.Lock()
@@ -353,33 +353,39 @@ func (o *Outbox) settle() {
 	}
 }
 
-// note tells the spool's journal how far Redis has taken what the spool has, and what was
-// dropped and is not told yet. With durable it also has the disk keep the journal.
-func (o *Outbox) note(durable bool) error {
+// writeJournal writes into the spool's journal which of its records have landed, and the
+// dropped entries that are not reported yet. durable also syncs the journal.
+func (o *Outbox) writeJournal(durable bool) error {
 	q := o.q
 	q.mu.Lock()
-	notes := o.noted
+	notes := o.journaled
 	if len(q.refs) > 0 {
 		notes.Done = q.headOrdinal()
 	}
 	notes.Dropped = q.drops
-	store, news := q.store, notes != o.noted
-	o.noted = notes
+	store, news := q.store, notes != o.journaled
 	q.mu.Unlock()
 	if store == nil || !news && !durable {
 		return nil
 	}
-	return store.Note(durable, func(n *spool.Notes) { *n = notes })
+	if err := store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes }); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	o.journaled = notes
+	q.mu.Unlock()
+	return nil
 }
 
-// noteSoon is note where a failure is no loss: what it says is noted again.
-func (o *Outbox) noteSoon() {
-	if err := o.note(false); err != nil {
-		o.opts.Log.Debug("note", "error", err)
+// tryWriteJournal is writeJournal, but only logs an error: the next change rewrites the whole
+// journal then.
+func (o *Outbox) tryWriteJournal() {
+	if err := o.writeJournal(false); err != nil {
+		o.opts.Log.Debug("write the spool's journal", "error", err)
 	}
 }
 
-// syncAll makes durable what was written, every syncEvery at most, until stop.
+// syncAll syncs the spool after writes, every syncEvery at most, until stop.
 func (o *Outbox) syncAll(stop <-chan struct{}) {
 	for {
 		select {

@@ -49,7 +49,7 @@ func segments(t *testing.T, dir string) []string {
 	return files
 }
 
-// said are the entries of :status that have some text in them.
+// said returns the entries of :status that contain text.
 func said(s *redistest.Server, text string) (found []string) {
 	for _, m := range s.Messages(logstream.Keys("t")[logstream.Status]) {
 		if strings.Contains(m, text) {
@@ -61,8 +61,8 @@ func said(s *redistest.Server, text string) (found []string) {
 
 var eventually = redistest.Eventually
 
-// TestSpooled has no server while much more is written than memory holds, and
-// then has one: all of it comes, in order, and nothing is left on disk.
+// TestSpooled adds much more than fits in memory before there is a server: all of it comes,
+// in order, and nothing is left on disk.
 func TestSpooled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -90,8 +90,8 @@ func TestSpooled(t *testing.T) {
 	}
 }
 
-// TestRest has nothing to do while Redis is away and everything is in the spool, but for
-// what is added then.
+// TestRest checks that the watch rests while Redis is away and the spool has everything,
+// again and again after lines are added.
 func TestRest(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -110,15 +110,15 @@ func TestRest(t *testing.T) {
 	checkNumbered(t, s, 3000)
 }
 
-// TestHealthy writes nothing to disk while Redis takes what comes. A machine
-// that stalls for 100 ms is not healthy, so there are several attempts.
+// TestHealthy checks that nothing is written to disk while Redis keeps up. A machine that
+// stalls for 100 ms is not healthy, so there are several attempts.
 func TestHealthy(t *testing.T) {
 	s := redistest.Start(t)
 	for range 100 {
 		dir := filepath.Join(t.TempDir(), "spool")
 		o := openSpooled(t, s, dir, 64<<20, nil)
 		number(o, 0, 20_000)
-		eventually(t, "all is answered", o.q.empty)
+		eventually(t, "Redis has acknowledged everything", o.q.empty)
 		o.q.mu.Lock()
 		spooled := o.q.episode.spooled
 		o.q.mu.Unlock()
@@ -131,8 +131,8 @@ func TestHealthy(t *testing.T) {
 	t.Error("entries were spooled in each attempt")
 }
 
-// TestNextRun ends three runs without a server; the fourth delivers what they
-// left, before its own.
+// TestNextRun ends three runs without a server; the fourth delivers their entries before its
+// own.
 func TestNextRun(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -142,8 +142,8 @@ func TestNextRun(t *testing.T) {
 		o := openSpooled(t, s, dir, 64<<20, nil)
 		number(o, i*n, (i+1)*n)
 		lost, kept, why := o.Close(time.Hour)
-		// Each run says on :status what the ones before it left, and that it spools
-		// if it takes longer than a second.
+		// Each run reports on :status the entries that it found in the spool, and that it
+		// spools if it takes longer than a second.
 		if least := (i+1)*n + i; lost != 0 || kept < least || kept > least+i+1 || why == nil {
 			t.Errorf("%d entries lost, %d kept, want %d: %v", lost, kept, least, why)
 		}
@@ -158,7 +158,7 @@ func TestNextRun(t *testing.T) {
 	}
 }
 
-// TestStalledAndSpooled stops a server in its tracks: no caller waits for it.
+// TestStalledAndSpooled stops the server's process: no caller waits.
 func TestStalledAndSpooled(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -172,8 +172,8 @@ func TestStalledAndSpooled(t *testing.T) {
 	checkNumbered(t, s, 81_000)
 }
 
-// TestDropped fills a small spool: the oldest lines go and are counted, what
-// wrapp itself said stays.
+// TestDropped fills a small spool: the oldest lines are dropped and counted, wrapp's own
+// entries stay.
 func TestDropped(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -244,7 +244,7 @@ func TestDroppedAndNextRun(t *testing.T) {
 	checkDropped(t, s, n)
 }
 
-// TestBlocked fills a small spool that is not to drop anything: adding waits.
+// TestBlocked fills a small spool with Block set: adding waits.
 func TestBlocked(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -295,7 +295,7 @@ func TestFullButTaken(t *testing.T) {
 	full := false
 	for i := 0; i < n; i += 1000 {
 		number(o, i, i+1000)
-		o.q.tells(func(q *queue) { full = full || q.full })
+		o.q.withLock(func(q *queue) { full = full || q.full })
 	}
 	if !full {
 		t.Error("the spool was never full")
@@ -306,8 +306,8 @@ func TestFullButTaken(t *testing.T) {
 	checkNumbered(t, s, n)
 }
 
-// TestDiskFull has a disk that is full before the spool is: that is told, and
-// no caller waits.
+// TestDiskFull fills the disk before the spool is full: that is reported, and no caller
+// waits.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -335,8 +335,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestForeignWriterAndSpool has entries in the spool, and another writer write
-// IDs far ahead of theirs before they can be delivered.
+// TestForeignWriterAndSpool adds another writer's entries, with IDs far ahead, before the
+// spool is delivered.
 func TestForeignWriterAndSpool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -386,8 +386,8 @@ func TestForeignWriterAndSpool(t *testing.T) {
 	}
 }
 
-// TestDeadLetters writes to a key that holds something else: the entries are set
-// aside, and the other streams go on.
+// TestDeadLetters writes to a key that is no stream: the entries are set aside, and the other
+// streams go on.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -1,18 +1,18 @@
 package outbox
 
-// Stats are counts of what an Outbox has had to do with since New.
+// Stats are an Outbox's counts of entries since New.
 type Stats struct {
-	Lines   uint64 // of the app, as entries: a line that was split is several
-	Dropped uint64 // entries
-	Waiting int    // entries that are behind others, in the spool or in memory; 0 while Redis takes them as they come
-	Refused int    // entries that Redis will never take
+	Lines   uint64 // the app's lines; each piece of a split line counts
+	Dropped uint64
+	Waiting int // in the spool or in memory; 0 while Redis keeps up
+	Refused int // refused for good
 }
 
-// Stats returns the counts of now.
+// Stats returns the counts.
 func (o *Outbox) Stats() Stats {
 	q := o.q
 	q.mu.Lock()
-	s := Stats{Lines: q.lines, Dropped: q.droppedTold + uint64(q.drops.Sum()), Refused: q.refusedInAll.entries}
+	s := Stats{Lines: q.lines, Dropped: q.droppedReported + uint64(q.drops.Sum()), Refused: q.refusedInAll.entries}
 	for _, r := range q.refusals {
 		s.Refused += r.entries
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestStats counts lines that Redis takes, and such that find no room while it is away.
+// TestStats counts lines that Redis takes, and lines that find no room while it is away.
 func TestStats(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -17,12 +17,12 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// What goes wrong with another writer on the stream: each of these tests lost lines, or
-// had them twice, before Redis kept the position.
+// These tests have another writer on the stream. Each one lost lines, or had them twice,
+// before Redis kept the position.
 
 var info = logstream.Keys("t")[logstream.Info]
 
-// by has an outbox reach the server by another address.
+// by makes an outbox dial the server by another address.
 func by(s *redistest.Server, addr string) func(*Options) {
 	return func(opts *Options) {
 		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
@@ -35,7 +35,7 @@ func by(s *redistest.Server, addr string) func(*Options) {
 	}
 }
 
-// addAt adds the lines from to upto-1, as read at one instant.
+// addAt adds the lines [from, upto), as read at one instant.
 func addAt(o *Outbox, at time.Time, from, upto int) {
 	b := o.Begin(at)
 	for i := from; i < upto; i++ {
@@ -62,8 +62,8 @@ func checkOurs(t *testing.T, s *redistest.Server, n int) {
 	}
 }
 
-// A trap is a proxy that passes everything until a text goes to the server. No answer that
-// comes from then on is passed, and the connection ends when it is opened.
+// A trap is a proxy that shuts when a text passes to the server: from then on it swallows the
+// answers. Opening it ends the connection.
 type trap struct {
 	addr string
 	text []byte
@@ -129,15 +129,15 @@ func startTrap(t *testing.T, to, text string) *trap {
 	return p
 }
 
-// TestTrimmedBehindForeign: an entry of another writer lies between the IDs of what is on
-// its way, the answers are lost, and the stream is trimmed to what landed behind it.
+// TestTrimmedBehindForeign adds another writer's entry between the IDs of a pipeline, loses
+// the answers, and trims the stream to the entries behind it.
 func TestTrimmedBehindForeign(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	p := startTrap(t, s.Addr(), "line 1\r\n")
 	o := open(t, s, func(opts *Options) { opts.MaxEntries = 1000; by(s, p.addr)(opts) })
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at) + 5}, "message", "foreign")
 	const n = 6000
@@ -151,8 +151,7 @@ func TestTrimmedBehindForeign(t *testing.T) {
 	}
 }
 
-// TestEmptyButForeign: the server comes back with nothing, and another writer is there
-// first.
+// TestEmptyButForeign restarts the server without data; another writer adds an entry first.
 func TestEmptyButForeign(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -166,7 +165,7 @@ func TestEmptyButForeign(t *testing.T) {
 		}
 	})
 	number(o, 0, 5000)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	hold.Lock()
 	s.Down()
 	s.Up()
@@ -180,8 +179,8 @@ func TestEmptyButForeign(t *testing.T) {
 	}
 }
 
-// TestStaleRefused: another writer is ahead once, while far more waits than is sent at a
-// time; then the answers to the last lines are lost.
+// TestStaleRefused has another writer get ahead once, while far more waits than one pipeline
+// takes; then it loses the answers to the last lines.
 func TestStaleRefused(t *testing.T) {
 	t.Parallel()
 	const n = 30_000
@@ -189,7 +188,7 @@ func TestStaleRefused(t *testing.T) {
 	p := startTrap(t, s.Addr(), fmt.Sprintf("line %d\r\n", n-1))
 	o := open(t, s, by(s, p.addr))
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(time.Now().Add(time.Hour))}, "message", "foreign")
 	addAt(o, time.Now(), 1, n)
 	eventually(t, "all has landed", func() bool { return p.shut.Load() && len(s.Messages(info)) == n+1 })
@@ -201,8 +200,8 @@ func TestStaleRefused(t *testing.T) {
 	}
 }
 
-// TestLateConnection: what was sent on a connection that was given up arrives at the
-// server amid what is sent on the next one.
+// TestLateConnection makes the commands of an abandoned connection arrive at the server amid
+// those of the next one.
 func TestLateConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -212,14 +211,14 @@ func TestLateConnection(t *testing.T) {
 	}
 	t.Cleanup(func() { l.Close() })
 	var mu sync.Mutex
-	var held []byte     // what the connection with line 1 has sent since then
+	var held []byte     // bytes sent on the connection with line 1 since then
 	var late net.Conn   // that connection
-	var given bool      // what was held has gone to the server
+	var given bool      // the held bytes have gone to the server
 	arrived := func() { // the caller holds mu
 		if late != nil && !given {
 			given = true
 			late.Write(held)
-			// It is carried out: its answer is there.
+			// An answer means that the command was carried out.
 			late.SetReadDeadline(time.Now().Add(20 * time.Second))
 			late.Read(make([]byte, 1))
 		}
@@ -277,7 +276,7 @@ func TestLateConnection(t *testing.T) {
 	}()
 	o := open(t, s, by(s, l.Addr().String()))
 	add(o, "line 0")
-	eventually(t, "it is answered", o.q.empty)
+	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", info, entry.ID{Ms: milliseconds(at), Seq: 3000}, "message", "foreign")
 	addAt(o, at, 1, 6000)
@@ -285,7 +284,7 @@ func TestLateConnection(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if !given {
-		t.Fatal("nothing came late")
+		t.Fatal("no late commands arrived")
 	}
 	checkOurs(t, s, 6000)
 }
@@ -314,8 +313,8 @@ func TestTwoOutboxes(t *testing.T) {
 	}
 }
 
-// TestScriptFlushed has Redis forget its scripts while lines flow, and be busy with
-// another.
+// TestScriptFlushed makes Redis forget its scripts while lines flow, and keeps it busy with
+// another script.
 func TestScriptFlushed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--lua-time-limit", "10")
@@ -348,8 +347,8 @@ func TestScriptFlushed(t *testing.T) {
 	checkNumbered(t, s, n)
 }
 
-// TestRightsTaken takes the right to add from the user amid a run, for one stream, and gives
-// it back: what was refused meanwhile is set aside, counted, and told; the rest is there.
+// TestRightsTaken revokes the user's right to add to one stream and restores it: the entries
+// refused meanwhile are set aside, counted and reported; the others are delivered.
 func TestRightsTaken(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -391,14 +390,14 @@ func TestRightsTaken(t *testing.T) {
 	}
 }
 
-// TestPosition: the position is there while entries come, and expires soon after an end at
-// which nothing waits.
+// TestPosition checks that the position exists while entries come, and expires soon after an
+// end with nothing waiting.
 func TestPosition(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	o := open(t, s, nil)
 	number(o, 0, 1000)
-	eventually(t, "all is answered", o.q.empty)
+	eventually(t, "Redis has acknowledged everything", o.q.empty)
 	key := positionKey(info, o.opts.Writer)
 	c := s.Dial(1)
 	text, err := c.Do("GET", key)

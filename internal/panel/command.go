@@ -3,7 +3,7 @@ package panel
 import (
 	"fmt"
 	"os"
-	"strings"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +56,7 @@ func Command(std run.Streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if host, _, _ := strings.Cut(o.Listen, ":"); o.TokenFile != "" && o.CertFile == "" && host != "127.0.0.1" {
+		if host, _, _ := net.SplitHostPort(o.Listen); o.TokenFile != "" && o.CertFile == "" && !isLoopback(host) {
 			o.Log.Warn("the token and the logs go over the network as they are; --cert and --key encrypt them")
 		}
 		return s.Run(command.UntilSignal(), func(url string) { o.Log.Info("the panel is at " + url) })

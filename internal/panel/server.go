@@ -52,6 +52,12 @@ type Server struct {
 	rows  *overview
 }
 
+// isLoopback reports whether only this machine reaches a host to listen on.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // New checks the options. Its errors say which option to change.
 func New(o Options) (*Server, error) {
 	host, _, err := net.SplitHostPort(o.Listen)
@@ -61,8 +67,7 @@ func New(o Options) (*Server, error) {
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return nil, errors.New("--cert and --key: the one needs the other")
 	}
-	ip := net.ParseIP(host)
-	if o.TokenFile == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if o.TokenFile == "" && !isLoopback(host) {
 		return nil, fmt.Errorf("--listen %s can be reached from other machines, and logs are not for everybody: give --token-file FILE, or listen on 127.0.0.1", o.Listen)
 	}
 	if len(o.Boards) == 0 {

@@ -19,7 +19,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// A tty is the side of a pseudo-terminal that a person sits at.
+// A tty is the user's side of a pseudo-terminal.
 type tty struct {
 	t      *testing.T
 	master *os.File
@@ -55,7 +55,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *tty {
 		t.Fatal(err)
 	}
 	x := &tty{t: t, master: master, out: bufio.NewReader(master)}
-	// What does not come fails the test: the terminal hangs up, and reading it ends.
+	// Missing output fails the test: the terminal hangs up, and reading it ends.
 	timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
 		timer.Stop()
@@ -66,7 +66,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *tty {
 	return x
 }
 
-// until reads what the terminal shows up to and with the first want.
+// until reads what the terminal shows, up to and including the first want.
 func (x *tty) until(want string) {
 	x.t.Helper()
 	var text strings.Builder
@@ -80,7 +80,7 @@ func (x *tty) until(want string) {
 	}
 }
 
-// foreground is the process group that has the terminal.
+// foreground returns the process group that has the terminal.
 func (x *tty) foreground() int {
 	x.t.Helper()
 	group, err := unix.IoctlGetInt(int(x.master.Fd()), unix.TIOCGPGRP)
@@ -92,7 +92,7 @@ func (x *tty) foreground() int {
 
 func (x *tty) typed(text string) { io.WriteString(x.master, text) }
 
-// interactive is bash with job control on a terminal. What is typed is not shown.
+// interactive starts bash with job control on a terminal without echo.
 func interactive(t *testing.T, env ...string) *tty {
 	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
@@ -106,7 +106,7 @@ func interactive(t *testing.T, env ...string) *tty {
 	return x
 }
 
-// wrapped is a line for a shell that has the wrapper run a script.
+// wrapped returns a command line that makes the wrapper run a script.
 func wrapped(script string) string { return `TEST_ROLE=wrap "$WRAP" sh -c '` + script + `'` }
 
 // stopped waits until a process is, or is not, stopped.
@@ -140,7 +140,7 @@ func TestSuspend(t *testing.T) {
 	x.typed("\x1a")
 	x.until("Stopped")
 	x.typed("bg\n")
-	// It reads from the terminal that it does not have, and stops for that.
+	// The app reads from the terminal that it does not have, and so stops.
 	x.typed("until jobs | grep -q Stopped; do sleep 0.01; done; echo wai''ts; fg\n")
 	x.until("waits")
 	x.typed("again\n")
@@ -150,8 +150,8 @@ func TestSuspend(t *testing.T) {
 	x.until("status 7")
 }
 
-// TestBackground starts the wrapper with &. The app reads before it is in front, and the shell
-// has seen it stop for that, or only then.
+// TestBackground starts the wrapper with &. The app reads before `fg`, so that the shell has
+// seen it stop, or only afterwards.
 func TestBackground(t *testing.T) {
 	t.Parallel()
 	t.Run("reads before fg", func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestScript(t *testing.T) {
 	x.until("script")
 }
 
-// TestInnerShell has a shell with job control be the app.
+// TestInnerShell runs a shell with job control as the app.
 func TestInnerShell(t *testing.T) {
 	t.Parallel()
 	x := interactive(t)
@@ -217,7 +217,7 @@ func TestInnerShell(t *testing.T) {
 	x.typed("echo inn''er\n")
 	x.until("inner")
 	x.typed("sh -c 'echo run''ning; exec sleep 1000'\n")
-	x.until("running") // what is typed before Ctrl-Z and not yet read is lost
+	x.until("running") // Ctrl-Z discards typed text that is not read yet
 	x.typed("\x1a")
 	x.until("Stopped")
 	x.typed("kill %1; fg; echo bac''k\n")
@@ -233,8 +233,7 @@ func TestInnerShell(t *testing.T) {
 	x.until("owned")
 }
 
-// TestNobodyContinues types Ctrl-Z where no shell is above the wrapper: the app goes on
-// at once.
+// TestNobodyContinues types Ctrl-Z with no shell above the wrapper: the app continues at once.
 func TestNobodyContinues(t *testing.T) {
 	t.Parallel()
 	for name, attr := range map[string]*syscall.SysProcAttr{
@@ -268,8 +267,8 @@ func TestNobodyContinues(t *testing.T) {
 	}
 }
 
-// TestSignalledStop has another process send the stops that shells send: an app that
-// does not catch them is stopped, and the wrapper with it, until SIGCONT.
+// TestSignalledStop sends the stop signals that shells send: an app that does not catch them
+// is stopped, and the wrapper with it, until SIGCONT.
 func TestSignalledStop(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
@@ -300,7 +299,7 @@ func TestSignalledStop(t *testing.T) {
 	}
 }
 
-// TestSIGSTOP leaves an app alone that another process has stopped.
+// TestSIGSTOP stops the app from outside: the wrapper leaves it stopped until SIGCONT.
 func TestSIGSTOP(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, nil, "sh", "-c", "echo $$; exec sleep 1000")
@@ -311,14 +310,14 @@ func TestSIGSTOP(t *testing.T) {
 	}
 	syscall.Kill(app, syscall.SIGSTOP)
 	stopped(t, app, true)
-	cmd.Process.Signal(syscall.SIGUSR1) // waits there
+	cmd.Process.Signal(syscall.SIGUSR1) // waits until the app is continued
 	cmd.Process.Signal(syscall.SIGCONT)
 	if code := exitCode(t, cmd.Wait()); code != 128+10 {
 		t.Errorf("exit status %d", code)
 	}
 }
 
-// TestIgnored starts the wrapper as nohup and as a shell's & do: what was ignored stays
+// TestIgnored starts the wrapper like nohup and like a shell's &: ignored signals stay
 // ignored, for the app too.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
@@ -360,8 +359,8 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
-// TestCaused writes what raises SIGXFSZ and SIGPIPE here: the app does not get them. From
-// another process it does, which TestForward shows.
+// TestCaused raises SIGXFSZ and SIGPIPE by writes of the wrapper: the app does not get them.
+// TestForward shows that it gets them from another process.
 func TestCaused(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, []string{"TEST_APP=listen", "TEST_STOP=12", "TEST_CAUSE=" + filepath.Join(t.TempDir(), "file")}, self(t))
@@ -369,7 +368,7 @@ func TestCaused(t *testing.T) {
 	if got := line(t, out); got != "ready" {
 		t.Fatal(got)
 	}
-	cmd.Process.Signal(syscall.SIGUSR1) // makes it do so
+	cmd.Process.Signal(syscall.SIGUSR1) // the wrapper then calls cause
 	if got := line(t, out); got != "EFBIG EPIPE" {
 		t.Errorf("got %q", got)
 	}
@@ -409,7 +408,7 @@ func errno(err error) (n syscall.Errno) {
 	return n
 }
 
-// TestTostop copies to a terminal that stops who writes from its background.
+// TestTostop copies to a terminal that stops processes that write from its background.
 func TestTostop(t *testing.T) {
 	t.Parallel()
 	x := interactive(t)

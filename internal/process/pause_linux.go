@@ -15,8 +15,8 @@ import (
 // errTracing says that this process may not trace its children.
 var errTracing = errors.New("ptrace is not permitted")
 
-// NoTracing is the error of an app that cannot be debugged here, and why, if
-// that is known.
+// NoTracing returns the error for an app that cannot be debugged here. why, if not empty, is
+// the reason.
 func NoTracing(why string) *StartError {
 	msg := "the app cannot be debugged, because ptrace is not permitted here"
 	if why != "" {
@@ -26,7 +26,7 @@ func NoTracing(why string) *StartError {
 	return &StartError{ExitFailed, msg, "if that does not help, see docs/debugging.md: " + tracingLimits()}
 }
 
-// tracingLimits tells what is known to limit ptrace.
+// tracingLimits describes what limits ptrace here.
 func tracingLimits() string {
 	if text, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); err == nil && len(text) > 0 && text[0] != '0' {
 		return "kernel.yama.ptrace_scope is " + string(text[0]) + " on this host"
@@ -37,9 +37,9 @@ func tracingLimits() string {
 	return "another security module may be in force"
 }
 
-// pause sees an app that was started traced to its stop after execve and leaves
-// it stopped there, untraced. It runs on the thread that started the app, which
-// is its tracer, and with the lock held, or the reaper would take the stop.
+// pause waits until an app that was started traced stops after execve, and detaches from it
+// so that it stays stopped. It must run on the thread that started the app, its tracer. The
+// caller holds the lock, or the reaper would consume the stop.
 func (p *Process) pause() {
 	var raw syscall.WaitStatus
 	var usage syscall.Rusage
@@ -47,25 +47,25 @@ func (p *Process) pause() {
 	for errors.Is(err, syscall.EINTR) {
 		_, err = syscall.Wait4(p.pid, &raw, 0, &usage)
 	}
-	if err == nil && !raw.Stopped() { // killed while it was stopped
+	if err == nil && !raw.Stopped() { // the app was killed before it stopped
 		p.ended(raw, &usage, nil)
 		return
 	}
-	// If this fails it was killed just now, and is reaped like any other.
+	// This fails if the app was killed just now; then it is reaped like any other.
 	syscall.RawSyscall6(syscall.SYS_PTRACE, syscall.PTRACE_DETACH, uintptr(p.pid), 0, uintptr(syscall.SIGSTOP), 0, 0)
 }
 
-// tracingRefused says whether a process of ours may not be started traced. It
-// tries with one that does not exist, which is looked at last.
+// tracingRefused reports whether we may not start a traced process. It tries with a file that
+// does not exist: the kernel checks ptrace before the file.
 func tracingRefused() bool {
 	_, _, err := syscall.StartProcess("/proc/self/no such file", []string{""}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSYS)
 }
 
-// State is the state of the app as in proc_pid_stat(5), 'T' if it is stopped, 't'
-// if a tracer holds it, 'Z' if it has ended with all of its threads, '?' if that cannot
-// be read; 0 if it has been reaped. It is that of one thread: the first, or if that has
-// ended another.
+// State returns the state of the app as in proc_pid_stat(5): 'T' if it is stopped, 't' if a
+// tracer holds it, 'Z' if all of its threads have ended. It is '?' if the state cannot be
+// read, and 0 if the app has been reaped. It is the state of the first thread, or of another
+// one if that has ended.
 func (p *Process) State() byte {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -84,7 +84,7 @@ func (p *Process) State() byte {
 	for _, t := range threads {
 		text, err := os.ReadFile(filepath.Join(tasks, t.Name(), "stat"))
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the thread ended meanwhile
 		}
 		if thread, err := parseStat(text); err == nil && thread.state != 'Z' && thread.state != 'X' {
 			return thread.state
@@ -93,8 +93,8 @@ func (p *Process) State() byte {
 	return stat.state
 }
 
-// Pending says whether a signal waits for the app to act on it, as each but
-// SIGKILL and SIGCONT does while the app is stopped.
+// Pending reports whether one of the signals waits for the app to act on it. While the app is
+// stopped, all but SIGKILL and SIGCONT wait.
 func (p *Process) Pending(signals ...syscall.Signal) bool {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -111,14 +111,14 @@ func (p *Process) Pending(signals ...syscall.Signal) bool {
 	return err == nil && slices.ContainsFunc(signals, func(sig syscall.Signal) bool { return pending&(1<<(sig-1)) != 0 })
 }
 
-// Dead says whether the app and all of its threads have ended, reaped or not: a
-// tracer that does not look keeps a dead process from being reaped.
+// Dead reports whether the app and all of its threads have ended. It may not have been reaped:
+// a tracer that does not wait for a dead process prevents that.
 func (p *Process) Dead() bool {
 	state := p.State()
 	return state == 'Z' || state == 0
 }
 
-// Capable says whether this process has a capability that it may pass on.
+// Capable reports whether this process has a capability in its permitted set.
 func Capable(capability int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pausing starts apps paused, as many as the first argument says, lets each go
-// and prints how it ended. $TEST_HOW is what is done instead.
+// pausing starts as many paused apps as the first argument says, continues each and prints
+// how it ended. $TEST_HOW names something to do instead of continuing.
 func pausing(args []string) int {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -41,7 +41,7 @@ func pausing(args []string) int {
 			continue
 		}
 		for until := time.Now().Add(10 * time.Second); p.State() != 'T' && time.Now().Before(until); {
-			time.Sleep(time.Millisecond) // it is about to be
+			time.Sleep(time.Millisecond) // SIGSTOP takes effect soon
 		}
 		if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID())); err != nil || !strings.Contains(string(status), "\nTracerPid:\t0\n") {
 			fmt.Println("traced", err)
@@ -71,7 +71,7 @@ func pausing(args []string) int {
 	return 0
 }
 
-// TestPaused wants paused apps not to run, and to run when they are let go.
+// TestPaused checks that paused apps do not run until they are continued.
 func TestPaused(t *testing.T) {
 	t.Parallel()
 	for how, n := range map[string]string{"": "256", "stop": "50", "kill": "50", "release": "20"} {
@@ -86,7 +86,7 @@ func TestPaused(t *testing.T) {
 	}
 }
 
-// TestHeadless looks at an app that goes on when its first thread has ended.
+// TestHeadless checks the state of an app that goes on after its first thread has ended.
 func TestHeadless(t *testing.T) {
 	t.Parallel()
 	out, err := command(t, []string{"TEST_ROLE=headless"}).Output()
@@ -139,7 +139,7 @@ ctypes.CDLL(None).pthread_exit(None)`},
 	return 0
 }
 
-// TestAmbient wants a capability to survive the change of user.
+// TestAmbient checks that a capability survives the change of user.
 func TestAmbient(t *testing.T) {
 	if os.Geteuid() != 0 || !Capable(unix.CAP_SYS_PTRACE) {
 		t.Skip("only root with the capability can pass it on")
@@ -151,7 +151,7 @@ func TestAmbient(t *testing.T) {
 	}
 }
 
-// ambient shows the capabilities of a process with one, and of one without.
+// ambient prints the capabilities of a process with Ambient, and of one without.
 func ambient() int {
 	s, err := New()
 	if err != nil {

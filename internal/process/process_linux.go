@@ -12,17 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Command says what to start. Stdin, Stdout and Stderr are the app's ends and
-// stay the caller's to close.
+// A Command says what to start.
 type Command struct {
 	Path  string   // of the file to execute, from Resolve
-	Argv0 string   // what the app sees as its own name; Path if empty
-	Args  []string // the arguments, passed as they are
-	Dir   string   // where the app starts; here if empty
-	Env   []string // all of the app's environment
+	Argv0 string   // the app's argv[0]; Path if empty
+	Args  []string // without argv[0]
+	Dir   string   // working directory of the app; ours if empty
+	Env   []string // the app's whole environment
 	User  *User    // nil: our own user
 
-	Stdin, Stdout, Stderr *os.File
+	Stdin, Stdout, Stderr *os.File // the app's ends; the caller closes them
 
 	StopSignal  syscall.Signal
 	StopTimeout time.Duration // from StopSignal to SIGKILL
@@ -30,41 +29,40 @@ type Command struct {
 	// Core lets the app dump core: its soft limit for cores is raised to the hard limit.
 	Core bool
 
-	// Tool says that this is a tool of ours beside the app: when it has ended,
-	// nothing is ended with it but what is left of its process group. Orphans may
-	// be the app's.
+	// Tool says that this is a tool of ours beside the app. At its end only the rest of its
+	// process group is killed, not orphans: those may be the app's.
 	Tool bool
 
-	// Confined says that it can gain no privileges.
+	// Confined prevents the process from gaining privileges.
 	Confined bool
 
-	// Paused has Start return when the app is stopped (state T) after execve,
-	// before it or its loader has run an instruction. SIGCONT lets it go.
+	// Paused makes Start return when the app is stopped (state T) after execve,
+	// before it or its loader has run an instruction. SIGCONT continues it.
 	Paused bool
 
-	// Release, if there is one, is called at the first Stop in place of sending
-	// the stop signal, which it is to do by calling send: a debugger that holds
-	// the app would hold the signal back. It returns within seconds.
+	// Release, if not nil, is called at the first Stop instead of sending the stop signal. It
+	// must call send, after it has made a debugger release the app, which would hold the signal
+	// back. It returns within seconds.
 	Release func(send func())
 
-	// Ambient are capabilities that it keeps when it becomes User.
+	// Ambient are capabilities that the app keeps when it becomes User.
 	Ambient []uintptr
 }
 
-// A Process is an app that was started, and its tree: all that it started in
-// turn, wherever that has gone.
+// A Process is an app that was started, and its tree: all of its descendants, also orphaned
+// ones and those in other sessions and groups.
 type Process struct {
 	s   *Supervisor
 	cmd Command
 	pid int
-	tty *os.File // the app's standard input if that is the terminal that controls us
+	tty *os.File // the app's standard input if that is our controlling terminal
 
-	stops chan syscall.Signal // what has stopped the app
+	stops chan syscall.Signal // signals that have stopped the app
 
-	exited chan struct{} // closed when status is there
+	exited chan struct{} // closed when status is set
 	status Status
-	gone   chan struct{} // closed when the tree is gone too
-	killed procTable     // what Kill has killed below it; set before exited is closed
+	gone   chan struct{} // closed when the tree is gone, too
+	killed procTable     // descendants that Kill has killed; set before exited is closed
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed by the first Stop
@@ -74,7 +72,7 @@ type Process struct {
 // Start starts the app in a process group of its own. The app does not outlive
 // this process. If standard input is our terminal, the app's group becomes the
 // foreground group, so that the terminal's signals reach the app and not us.
-// Errors are *StartErrors.
+// Its errors are *StartErrors.
 func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	if cmd.Dir != "" {
 		if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
@@ -108,20 +106,19 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 
 	started := make(chan error)
 	go func() {
-		// Pdeathsig is sent when the thread ends that started the app, not when
-		// the process does: this one has to last.
+		// The kernel sends Pdeathsig when the thread that started the app ends, not when the
+		// process does. So this thread lasts as long as the app.
 		runtime.LockOSThread()
 		if cmd.Confined {
-			// The thread keeps this for good, so it is not unlocked and ends
-			// with the goroutine.
+			// The thread cannot undo this. It stays locked, so it ends with the goroutine.
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-				started <- fmt.Errorf("give up new privileges: %w", err)
+				started <- fmt.Errorf("forbid new privileges: %w", err)
 				return
 			}
 		} else {
 			defer runtime.UnlockOSThread()
 		}
-		// The reaper must not see the app's end before the app is known here.
+		// The reaper must not see the app's end before the app is in s.procs.
 		s.mu.Lock()
 		restore := func() {}
 		if cmd.Core {
@@ -160,16 +157,16 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	return p, nil
 }
 
-// PID is the app's process ID, which is its process group's too.
+// PID returns the app's process ID, which is also its process group's.
 func (p *Process) PID() int { return p.pid }
 
 // Exited is closed when the app itself has ended and Status is known.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Status is how the app ended. It may be called once Exited is closed.
+// Status returns how the app ended. Call it once Exited is closed.
 func (p *Process) Status() Status { return p.status }
 
-// Gone is closed when the app has ended and nothing of its tree is left.
+// Gone is closed when the app and its whole tree have ended.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
 // Pass passes a signal from Signals on to the app: a typed one to its whole group, as the
@@ -182,9 +179,9 @@ func (p *Process) Pass(sig os.Signal) {
 	}
 }
 
-// Forward passes a signal on to the app, as if it had been sent there. SIGTERM
-// is Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group, and the
-// former gives it the terminal if that is ours to give.
+// Forward passes a signal on to the app. SIGTERM is Stop. SIGCONT and SIGTSTP are job control:
+// they go to the app's whole group, and SIGCONT also hands it the terminal if we are in the
+// foreground.
 func (p *Process) Forward(sig syscall.Signal) {
 	switch sig {
 	case syscall.SIGTERM:
@@ -198,9 +195,9 @@ func (p *Process) Forward(sig syscall.Signal) {
 	}
 }
 
-// Stop sends the app its stop signal, and SIGKILL if it is still there after
-// the stop timeout, counted from the first Stop. The rest of the tree is ended
-// in the same way once the app has ended. Stop does not wait.
+// Stop sends the app its stop signal, and SIGKILL if it still runs when the stop timeout has
+// passed since the first Stop. When the app has ended, the rest of its tree is ended in the
+// same way. Stop does not wait.
 func (p *Process) Stop() {
 	first := false
 	p.stopOnce.Do(func() {
@@ -215,10 +212,10 @@ func (p *Process) Stop() {
 
 func (p *Process) sendStop() {
 	p.signal(p.cmd.StopSignal)
-	p.signal(syscall.SIGCONT) // a stopped process acts on no other signal
+	p.signal(syscall.SIGCONT) // a stopped process does not act on the stop signal
 }
 
-// Stopped says whether Stop was called.
+// Stopped reports whether Stop was called.
 func (p *Process) Stopped() bool {
 	select {
 	case <-p.stopping:
@@ -251,7 +248,7 @@ func (p *Process) signalGroup(sig syscall.Signal) {
 // SIGKILL during the dump would leave no core and hide the signal.
 const dumpTimeout = 30 * time.Second
 
-// supervise sees the app to its end, and its tree.
+// supervise waits for the app's end, stops it when asked to, and ends its tree.
 func (p *Process) supervise() {
 	defer close(p.gone)
 	select {
@@ -287,9 +284,8 @@ func (p *Process) supervise() {
 	}
 }
 
-// raiseCoreLimit raises the limit for cores to the hard one; restore puts it back.
-// A limit belongs to the whole process and is inherited by what it starts, so
-// this is done just around the start of the app.
+// raiseCoreLimit raises our soft limit for cores to the hard limit; restore undoes that. All
+// children inherit the limit, so it is raised only around the start of the app.
 func raiseCoreLimit() (restore func()) {
 	var old syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &old); err != nil || old.Cur == old.Max {

@@ -19,14 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Supervisor reaps all children of its process, so each test runs one in a
-// process of its own: this test binary, which $TEST_ROLE makes something else.
+// A Supervisor reaps all children of its process, so each test runs one in a process of its
+// own: this test binary, in the role of $TEST_ROLE.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	switch os.Getenv("TEST_ROLE") {
 	case "":
-		// Signals that were ignored when the tests were started, as by nohup, would stay so in
-		// every app.
+		// Signals that are ignored at the tests' start, as by nohup, would stay ignored in every
+		// app.
 		for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 			if signal.Ignored(sig) {
 				signal.Notify(make(chan os.Signal, 1), sig)
@@ -52,12 +52,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT
-// the stop timeout, $TEST_USER whom to become, $TEST_DIR where to start. With $TEST_THREADS
-// it says so on stdout once threads of its own have come and gone.
+// wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT the stop
+// timeout, $TEST_USER the app's user, $TEST_DIR its directory. With $TEST_THREADS it starts
+// threads, and prints a line when they have ended.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
-	if os.Getenv("TEST_PROC") != "" { // of the PID namespace that we are in
+	if os.Getenv("TEST_PROC") != "" { // mount the /proc of our PID namespace
 		err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 		if err = errors.Join(err, unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
 			panic(err)
@@ -140,7 +140,7 @@ func loseThreads() {
 	tids := make(chan int)
 	for range 10 {
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 			tids <- unix.Gettid()
 		}()
 	}
@@ -184,7 +184,7 @@ func many() int {
 	return 0
 }
 
-// ends says whether a signal's default is to end a process (signal(7)).
+// ends reports whether a signal's default action ends a process (signal(7)).
 func ends(sig int) bool {
 	switch syscall.Signal(sig) {
 	case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH, 32, 33:
@@ -193,10 +193,9 @@ func ends(sig int) bool {
 	return true
 }
 
-// listen prints the number of each signal that comes, until SIGTERM, or for
-// ever if that is not what $TEST_STOP is.
+// listen prints the number of each signal that it gets, until SIGTERM or $TEST_STOP.
 func listen() {
-	c, _, err := Signals() // os/signal does not have all of them
+	c, _, err := Signals() // os/signal cannot catch all of them
 	if err != nil {
 		panic(err)
 	}
@@ -214,7 +213,7 @@ func listen() {
 	}
 }
 
-// command is a wrapper around args, with further environment.
+// command returns the command of a wrapper around args, with further environment.
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(self(t), args...)
@@ -276,7 +275,7 @@ func gone(t *testing.T, pid int) {
 			return
 		}
 		if stat, err := readStat(pid); err == nil && stat.state == 'Z' {
-			return // its parent is slow to reap, and not ours
+			return // a zombie, whose parent is slow to reap it and not ours
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -319,8 +318,8 @@ func TestSignalName(t *testing.T) {
 	}
 }
 
-// TestForward sends the wrapper every signal: the app gets each once, but for
-// those that are the wrapper's own.
+// TestForward sends the wrapper every signal: the app gets each once, except for the wrapper's
+// own ones.
 func TestForward(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, []string{"TEST_APP=listen", "TEST_STOP=64", "TEST_CONT=1"}, self(t))
@@ -337,10 +336,10 @@ func TestForward(t *testing.T) {
 		cmd.Process.Signal(sig)
 		switch sig {
 		case syscall.SIGCHLD, syscall.SIGURG:
-			continue // the next line is the next signal's
+			continue // not forwarded
 		}
-		// What was ignored when the wrapper was started stays so. The C library's posix_spawn,
-		// which make uses, has its children ignore 32.
+		// Signals that are ignored at the wrapper's start stay ignored. The C library's
+		// posix_spawn, which make uses, makes its children ignore 32.
 		if before, err := setAction(sig, nil); err == nil && before.handler == sigIgnore {
 			continue
 		}
@@ -350,7 +349,7 @@ func TestForward(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	got := line(t, out)
-	if got == strconv.Itoa(int(syscall.SIGCONT)) { // comes with every stop, and may be taken first
+	if got == strconv.Itoa(int(syscall.SIGCONT)) { // comes with every stop, and may arrive first
 		got = line(t, out)
 	}
 	if got != "64" {
@@ -361,7 +360,7 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// TestSignalBeforeStart sends SIGTERM before the app is there.
+// TestSignalBeforeStart sends SIGTERM before the app is started.
 func TestSignalBeforeStart(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, []string{"TEST_LATE=1"}, "sleep", "1000")
@@ -380,8 +379,8 @@ func TestSignalBeforeStart(t *testing.T) {
 	}
 }
 
-// TestTree ends apps that leave processes behind in every way there is. Each
-// script prints the pids of what must be gone.
+// TestTree ends apps that leave processes behind in various ways. Each script prints the pids
+// of processes that must be gone.
 func TestTree(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -418,7 +417,7 @@ func TestTree(t *testing.T) {
 			if tt.stop {
 				cmd.Process.Signal(syscall.SIGTERM)
 			}
-			// The pipe's end says that nothing at all is left that has it.
+			// At the pipe's end no process is left that has it open.
 			io.Copy(io.Discard, out)
 			if code := exitCode(t, cmd.Wait()); code != tt.code {
 				t.Errorf("exit status %d, want %d", code, tt.code)
@@ -430,7 +429,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// TestForeignChild execs the wrapper in a shell that has a child already.
+// TestForeignChild execs the wrapper in a shell that already has a child.
 func TestForeignChild(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("sh", "-c", `sleep 1000 >/dev/null & echo $!; exec "$0" true`, self(t))
@@ -449,8 +448,7 @@ func TestForeignChild(t *testing.T) {
 	}
 }
 
-// TestPdeathsig kills the wrapper: the app does not outlive it, but it does outlive
-// threads of the wrapper.
+// TestPdeathsig kills the wrapper: the app does not outlive it, but outlives its threads.
 func TestPdeathsig(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, []string{"TEST_THREADS=1"}, "sh", "-c", "echo $$; exec sleep 1000")
@@ -544,13 +542,13 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// TestNotRoot has a wrapper that is not root try to change its user.
+// TestNotRoot runs a wrapper that is not root and is to change the user.
 func TestNotRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("wants root, to stop being it")
+		t.Skip("needs root, to become another user")
 	}
-	// The test binary lies where only root may look: a copy is for all to see.
+	// Only root may read the test binary's directory, so the test runs a copy elsewhere.
 	dir, err := os.MkdirTemp("/tmp", "notroot")
 	if err != nil {
 		t.Fatal(err)
@@ -559,8 +557,8 @@ func TestNotRoot(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Written by another process: what one of ours has open for writing, be it a
-	// child of another test that is just being made, cannot be executed.
+	// Another process writes the copy: a file that we have open for writing, or a child that
+	// another test is just forking, cannot be executed.
 	file := filepath.Join(dir, "wrapper")
 	if text, err := exec.Command("cp", self(t), file).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, text)
@@ -658,12 +656,12 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// TestTerminal runs the wrapper on a terminal of its own: what is typed reaches
-// the app, Ctrl-C too and once, and the terminal is handed back.
+// TestTerminal runs the wrapper on a terminal of its own: typed text reaches the app, Ctrl-C
+// too, once, and the terminal is handed back.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
-	// The shell is the session's leader; its own group is in the foreground
-	// again when the wrapper is done, or the last stty would stop it.
+	// The shell leads the session. Its own group must be in the foreground again when the
+	// wrapper has ended, or the last stty would stop the shell.
 	cmd := exec.Command("sh", "-c", `"$0" sh -c 'trap "echo interrupted" INT; echo ready; read x; echo "read $x"; read y; echo "read $y"; exit 6'; echo "status $?"; stty sane && echo back`, self(t))
 	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap")
 	tty := onTerminal(t, cmd)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Exit codes of a wrapper whose app could not be started, as shells use them.
+// Exit codes of a wrapper whose app could not be started, as in shells.
 const (
 	ExitFailed        = 125 // the wrapper itself failed
 	ExitNotExecutable = 126
@@ -22,14 +22,14 @@ const (
 type StartError struct {
 	ExitCode int // ExitFailed, ExitNotExecutable or ExitNotFound
 	Msg      string
-	Hint     string // the way out, where there is one
+	Hint     string // what to do about it; may be empty
 }
 
 func (e *StartError) Error() string { return e.Msg }
 
-// Resolve finds the file to execute. A name without a slash is looked up in
-// path, a list as in $PATH; one with a slash is relative to dir, which is where
-// the app will be started. Its errors are *StartErrors.
+// Resolve finds the file to execute. It looks up a name without a slash in path, a list as in
+// $PATH; a name with a slash is relative to dir, the working directory of the app. Its errors
+// are *StartErrors.
 func Resolve(executable, dir, path string) (string, error) {
 	if strings.Contains(executable, "/") {
 		if !filepath.IsAbs(executable) {
@@ -59,8 +59,8 @@ func Resolve(executable, dir, path string) (string, error) {
 		if err == nil {
 			return file, nil
 		}
-		// The file is there. A directory that may not be searched counts as empty, as in
-		// shells.
+		// From executableFile: the file exists. A directory that may not be searched counts as
+		// empty, as in shells: its error is another one.
 		if err == fs.ErrPermission {
 			found = err
 		}
@@ -75,8 +75,8 @@ func Resolve(executable, dir, path string) (string, error) {
 	return "", describe(executable, found)
 }
 
-// executableFile says what keeps a file from being executed by anybody; whether
-// the app's user may is for execve to say.
+// executableFile returns an error if no user could execute the file. Whether the app's user may
+// execute it, execve decides.
 func executableFile(file string) error {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -91,8 +91,8 @@ func executableFile(file string) error {
 	return nil
 }
 
-// argsHint is for an executable with blanks in it. What stands behind the first is not
-// shown: it may hold a password.
+// argsHint is the hint for an executable with blanks in it. The error shows only the text before
+// the first blank: the rest may have a password in it.
 const argsHint = `arguments stand in a list of their own: app.executable = "PROGRAM", app.args = ["ARG", …]`
 
 // interpreterMissing describes a file whose interpreter or loader does not exist.
@@ -110,7 +110,7 @@ func interpreterMissing(file string) *StartError {
 	return &StartError{ExitNotExecutable, file + " cannot be executed: the interpreter or loader it names does not exist", "look at its first line, or at `file " + file + "`; a dynamic program needs its libc in the image"}
 }
 
-// describe turns what execve, or a look before it, said of a file into words.
+// describe explains an error of execve or of executableFile.
 func describe(file string, err error) *StartError {
 	switch {
 	case errors.Is(err, syscall.EISDIR):

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals have handlers of our own, in assembly, because os/signal does not say who
-// sent a signal, which tells what another process wants of the app from what this
-// process caused itself, and because it catches neither SIGPROF nor SIGRTMIN.
+// Signals have handlers of our own, in assembly. os/signal does not give the sender, which
+// distinguishes a signal for the app from one that this process caused itself. Nor does it
+// catch SIGPROF and SIGRTMIN.
 var (
-	// signalPipe is where the handler writes, a pipe that is never closed, because a
-	// handler may run at any time. The C calling convention is all that it knows.
+	// signalPipe is the pipe into which the handler writes. It is never closed, because a
+	// handler may run at any time.
 	//
 	//lint:ignore U1000 the handler reads it, in assembly
 	signalPipe int32 = -1
@@ -26,14 +26,14 @@ var (
 	handlerPC, restorerPC uintptr // in handler_linux_*.s
 )
 
-// infoSize is how much of a siginfo_t, sigaction(2), the handler passes on: signal,
-// error and code as int32, a gap, the sender's process ID and user as int32.
+// infoSize is how many bytes of a siginfo_t, sigaction(2), the handler writes: signal, error
+// and code as int32, a gap, the sender's process ID and user as int32.
 const infoSize = 24
 
 // siKernel is the si_code of a signal that the kernel itself sent.
 const siKernel = 0x80
 
-// A sigaction is the kernel's struct sigaction of 64-bit machines.
+// A sigaction is the kernel's struct sigaction on 64-bit machines.
 type sigaction struct {
 	handler, flags, restorer, mask uintptr
 }
@@ -44,8 +44,7 @@ const (
 	handlerFlags = 0x4 | 0x04000000 | 0x08000000 | 0x10000000 // SA_SIGINFO, SA_RESTORER, SA_ONSTACK, SA_RESTART
 )
 
-// setAction sets what is done at a signal, unless action is nil, and returns what was
-// done before.
+// setAction sets the action for a signal, unless action is nil, and returns the old one.
 func setAction(sig syscall.Signal, action *sigaction) (old sigaction, err error) {
 	const setSize = 8
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)), uintptr(unsafe.Pointer(&old)), setSize, 0, 0)
@@ -55,17 +54,16 @@ func setAction(sig syscall.Signal, action *sigaction) (old sigaction, err error)
 	return old, nil
 }
 
-// Signals subscribes to every signal that is forwarded to an app, which is all
-// that can be caught but SIGCHLD and SIGURG, which are for this process itself
-// (the latter is how the Go runtime preempts), and 33, by which the Go runtime
-// and C libraries reach their threads. What this process causes itself is left
-// out: see caused. What was ignored when the process started stays ignored, and
-// the app inherits that; see keepIgnored.
+// Signals subscribes to every signal that is forwarded to an app: all that can be caught but
+// SIGCHLD, SIGURG (by which the Go runtime preempts) and 33 (by which the Go runtime and C
+// libraries reach their threads). Signals that this process causes itself are left out; see
+// caused. Signals that were ignored when the process started stay ignored, and the app
+// inherits that; see inheritIgnored.
 //
 // What was typed at the terminal comes as a Typed.
 //
-// The channel keeps what comes before anybody reads it, in order; stop ends the
-// subscription. There is one at a time.
+// Signals wait, in order, until they are read from the channel. stop ends the subscription.
+// There may be one at a time.
 func Signals() (signals <-chan os.Signal, stop func(), err error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -73,11 +71,11 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 	}
 	signalPipe = int32(ends[1])
 	from := os.NewFile(uintptr(ends[0]), "signals")
-	keepIgnored()
+	inheritIgnored()
 
 	c := make(chan os.Signal, 64)
-	// SIGPIPE is subscribed to as well, or the os package would end this process when
-	// it writes to a standard stream without a reader.
+	// os/signal must have SIGPIPE, too, or the os package would end this process when it writes
+	// to a standard stream without a reader.
 	pipe := make(chan os.Signal, 1)
 	old := make(map[syscall.Signal]sigaction)
 	for n := syscall.Signal(1); n <= 64; n++ {
@@ -85,7 +83,7 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG, 33:
 			continue
 		case syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS:
-			signal.Notify(c, n) // which leaves faults of this program to the runtime
+			signal.Notify(c, n) // os/signal leaves faults of this program to the runtime
 			continue
 		}
 		before, err := setAction(n, nil)
@@ -128,7 +126,7 @@ func Number(sig os.Signal) (number syscall.Signal, typed bool) {
 	return sig.(syscall.Signal), false
 }
 
-// receive passes on what the handler writes, until from is closed.
+// receive sends the signals that the handler writes to a channel, until from is closed.
 func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 	var infos [64 * infoSize]byte
 	for {
@@ -155,11 +153,11 @@ func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 	}
 }
 
-// caused says whether this process raised a signal itself, by what it wrote, where, or how
-// much. Such a signal is not for the app. code and pid are those of the signal's siginfo.
+// caused reports whether this process raised a signal itself, for example by a write. Such a
+// signal is not for the app. code and pid are from the signal's siginfo.
 func caused(sig syscall.Signal, code int32, pid int) bool {
 	if code <= 0 && pid == os.Getpid() {
-		return true // SIGPIPE and SIGXFSZ come as if sent by kill(2)
+		return true // SIGPIPE and SIGXFSZ look as if we had sent them by kill(2)
 	}
 	switch sig {
 	case syscall.SIGXCPU, syscall.SIGTTIN, syscall.SIGTTOU:
@@ -168,24 +166,21 @@ func caused(sig syscall.Signal, code int32, pid int) bool {
 	return false
 }
 
-// keepIgnored keeps ignored the signals that were ignored when this process started, where
-// that is known: before any code of ours runs the Go runtime has put its own handlers in
-// place, but for SIGHUP, SIGINT and the terminal's stops where these are ignored. A
-// shell without job control has its background processes ignore SIGINT and SIGQUIT
-// together.
-func keepIgnored() {
+// inheritIgnored ignores SIGQUIT if SIGINT is ignored: a shell without job control starts its
+// background processes with both ignored. The Go runtime installs its handlers before our code
+// runs; it leaves SIGHUP, SIGINT and the terminal's stops ignored, and hides whether others were.
+func inheritIgnored() {
 	if interrupt, err := setAction(syscall.SIGINT, nil); err == nil && interrupt.handler == sigIgnore {
 		signal.Ignore(syscall.SIGQUIT)
 	}
 }
 
-// A terminal is written to by a process in its background, too, as a shell's command
-// with & is. Where the terminal is set to stop those (stty tostop), a Write fails or
-// goes through, and stops no process.
+// A terminal is a terminal to which a process in its background may write, like a shell's
+// command with &. Even if the terminal stops such processes (stty tostop), a Write fails or
+// succeeds, and stops no process.
 type terminal struct{ *os.File }
 
-// Terminal returns f as it is to be written to by a process that must not be stopped
-// for that.
+// Terminal returns a writer to f that never stops this process if f is a terminal.
 func Terminal(f *os.File) io.Writer {
 	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
 		return f
@@ -198,8 +193,8 @@ func (t terminal) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// unstoppable runs f with SIGTTOU blocked, which is what allows a process in the
-// background to change the terminal and to write to it.
+// unstoppable runs f with SIGTTOU blocked, so that a process in the background can change the
+// terminal and write to it.
 func unstoppable(f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Status is how a process ended, as wait(2) told it.
+// A Status says how a process ended, from wait(2).
 type Status struct {
 	raw    syscall.WaitStatus
 	maxRSS int64
 	limits string
 }
 
-// ExitCode is what a shell would show: the process's own exit status, or 128+N
-// if signal N ended it.
+// ExitCode returns what a shell would show: the process's own exit status, or 128+N if signal
+// N ended it.
 func (s Status) ExitCode() int {
 	if s.raw.Signaled() {
 		return 128 + int(s.raw.Signal())
@@ -25,7 +25,7 @@ func (s Status) ExitCode() int {
 	return s.raw.ExitStatus()
 }
 
-// Signal is the signal that ended the process, 0 if it exited by itself.
+// Signal returns the signal that ended the process, 0 if it exited by itself.
 func (s Status) Signal() syscall.Signal {
 	if s.raw.Signaled() {
 		return s.raw.Signal()
@@ -33,17 +33,17 @@ func (s Status) Signal() syscall.Signal {
 	return 0
 }
 
-// CoreDumped says that the kernel claims to have dumped core.
+// CoreDumped reports whether the kernel claims to have dumped core.
 func (s Status) CoreDumped() bool { return s.raw.CoreDump() }
 
-// MaxRSS is the most memory that the process, or one of the children it waited
-// for, has had in RAM at once, in bytes.
+// MaxRSS returns the largest resident set of the process, or of a child that it waited for, in
+// bytes.
 func (s Status) MaxRSS() int64 { return s.maxRSS }
 
-// Limits is /proc/PID/limits as the process left it, empty if that could not be read.
+// Limits returns /proc/PID/limits at the process's end, "" if it could not be read.
 func (s Status) Limits() string { return s.limits }
 
-// String is the status in words.
+// String describes the status.
 func (s Status) String() string {
 	if !s.raw.Signaled() {
 		return fmt.Sprintf("exit status %d", s.raw.ExitStatus())
@@ -55,7 +55,7 @@ func (s Status) String() string {
 	return text
 }
 
-// SignalName is the name of a signal as kill(1) knows it, "SIGTERM".
+// SignalName returns the name of a signal, as in "SIGTERM".
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name
@@ -66,6 +66,5 @@ func SignalName(sig syscall.Signal) string {
 	return fmt.Sprintf("signal %d", int(sig))
 }
 
-// rtMin is the first real-time signal as programs see it: glibc keeps 32 and 33
-// for itself.
+// rtMin is the first real-time signal for programs: glibc reserves 32 and 33.
 const rtMin syscall.Signal = 34

@@ -11,26 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Supervisor is the one owner of wait(2) in this process. It reaps every
-// child, those that are only re-parented to it too, and knows which ended how.
-// While there is one, nothing else may wait for children: os/exec's Wait would
-// find its child gone.
+// A Supervisor is the only caller of wait(2) in this process. It reaps every child, also those
+// that are re-parented to it, and records how each Process ended. Nothing else may wait for
+// children meanwhile: os/exec's Wait would find its child gone.
 type Supervisor struct {
-	// mu is held while children are reaped and while they are signalled, so
-	// that a child that is found alive keeps its pid until it has its signal.
+	// mu is held while children are reaped and while they are signalled, so that a living
+	// child keeps its pid until it has its signal.
 	mu      sync.Mutex
 	procs   map[int]*Process // started and not reaped
-	foreign map[int]bool     // children there were before us
-	reaped  chan struct{}    // closed, and replaced, whenever something was reaped
+	foreign map[int]bool     // children that existed before New
+	reaped  chan struct{}    // closed, and replaced, whenever a child was reaped
 
 	sigchld chan os.Signal
 	quit    chan struct{}
 	done    chan struct{}
 }
 
-// New subscribes to SIGCHLD and makes this process the one that orphaned
-// descendants are re-parented to. It is called before anything is started, and
-// ended with Close.
+// New returns a running Supervisor and makes this process the subreaper of orphaned
+// descendants. Call it before starting any process; Close ends it.
 func New() (*Supervisor, error) {
 	s := &Supervisor{
 		procs:   make(map[int]*Process),
@@ -57,7 +55,7 @@ func New() (*Supervisor, error) {
 	return s, nil
 }
 
-// Close ends the reaping. What still runs is left alone.
+// Close ends the reaping. It leaves running processes alone.
 func (s *Supervisor) Close() {
 	signal.Stop(s.sigchld)
 	close(s.quit)
@@ -94,13 +92,13 @@ func (s *Supervisor) reap() {
 		var raw syscall.WaitStatus
 		var usage syscall.Rusage
 		if got, err := syscall.Wait4(pid, &raw, syscall.WNOHANG|syscall.WUNTRACED, &usage); err != nil || got == 0 {
-			continue // it goes on already
+			continue // a stopped child was continued already
 		}
 		if raw.Stopped() {
 			if p != nil && !p.cmd.Tool {
 				select {
 				case p.stops <- raw.StopSignal():
-				default: // the last one has not been seen to yet
+				default: // followStops has not handled the last one yet
 				}
 			}
 			continue
@@ -120,8 +118,7 @@ func (s *Supervisor) reap() {
 // changed returns the pid of a child that has ended or stopped and was not waited for yet,
 // or 0.
 func changed() int {
-	// As siginfo_t has it where addresses take 64 bits, in waitid(2); x/sys has the first
-	// three fields only.
+	// siginfo_t of waitid(2) on 64-bit machines; x/sys has only the first three fields.
 	var info struct {
 		signo, errno, code, _ int32
 		pid                   int32
@@ -134,7 +131,7 @@ func changed() int {
 	return int(info.pid)
 }
 
-// ended notes how an app ended that has just been reaped. The lock is held.
+// ended records how an app ended that has just been reaped. The caller holds the lock.
 func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage, limits []byte) {
 	delete(p.s.procs, p.pid)
 	p.status = Status{raw, usage.Maxrss << 10, string(limits)}
@@ -144,7 +141,7 @@ func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage, limits []
 	close(p.exited)
 }
 
-// nextReap is closed when something is reaped after this call.
+// nextReap returns a channel that is closed when a child is reaped after this call.
 func (s *Supervisor) nextReap() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// beside starts an app whose child is an orphan, then a tool beside it, and
-// prints what the tool says and which of the two's children are left; then one
-// that hangs, with children in sessions of their own, and is killed.
+// beside starts an app with an orphaned child, and a tool beside it. It prints the tool's
+// output and which children of the two are left. Then it starts and kills a hanging tool with
+// children in sessions of their own.
 func beside() int {
 	s, err := New()
 	if err != nil {
@@ -69,8 +69,8 @@ func beside() int {
 	return 0
 }
 
-// TestTool has a tool leave the app's tree alone and nothing behind, and only
-// the app have its core limit raised.
+// TestTool checks that a tool leaves the app's tree alone and no process behind, and that only
+// the app gets a raised core limit.
 func TestTool(t *testing.T) {
 	t.Parallel()
 	var limit syscall.Rlimit

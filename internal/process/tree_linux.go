@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procTable is who is whose child, as /proc shows it while it is read.
+// A procTable has the children of each pid: a snapshot of /proc that may be torn.
 type procTable struct {
-	children map[int][]int
+	children map[int][]int  // living ones
 	zombies  map[int][]int  // children that have ended and wait to be reaped
-	started  map[int]uint64 // in clock ticks since boot; pid and start name a process for good
-	running  map[int]bool   // may start another process before it has a signal that it was sent
+	started  map[int]uint64 // start time of each pid, in clock ticks since boot, which makes it unique
+	running  map[int]bool   // state R or S: may still start a process before a signal arrives
 }
 
 func readProcs() (*procTable, error) {
@@ -42,7 +42,7 @@ func readProcs() (*procTable, error) {
 		}
 		stat, err := readStat(pid)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the process ended meanwhile
 		}
 		seen = true
 		if stat.state == 'Z' || stat.state == 'X' {
@@ -65,8 +65,8 @@ type procStat struct {
 	started uint64
 }
 
-// readStat reads what is needed of /proc/PID/stat, proc_pid_stat(5). The second
-// field is a name in parentheses that may hold anything, parentheses too.
+// readStat reads /proc/PID/stat, proc_pid_stat(5). The second field is a name in parentheses
+// that may have any bytes in it, also parentheses.
 func readStat(pid int) (procStat, error) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -96,14 +96,14 @@ func Started(pid int) (time.Time, error) {
 func parseStat(text []byte) (procStat, error) {
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 20 {
-		return procStat{}, errors.New("no process status: too few fields")
+		return procStat{}, errors.New("parse a process status: too few fields")
 	}
 	ppid, err1 := strconv.Atoi(fields[1])
 	started, err2 := strconv.ParseUint(fields[19], 10, 64)
 	return procStat{fields[0][0], ppid, started}, errors.Join(err1, err2)
 }
 
-// below are all descendants of pid but those in or below skip.
+// below returns all descendants of pid but the skipped ones and theirs.
 func (t *procTable) below(pid int, skip func(int) bool) (pids []int) {
 	for _, child := range t.children[pid] {
 		if !skip(child) {
@@ -114,7 +114,7 @@ func (t *procTable) below(pid int, skip func(int) bool) (pids []int) {
 	return pids
 }
 
-// signal sends sig to pid if that is still the process that the table shows.
+// signal sends sig to pid if that is still the same process as in the table.
 func (t *procTable) signal(pid int, sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -133,26 +133,25 @@ func (t *procTable) signal(pid int, sig syscall.Signal) {
 
 // Times of ending a tree.
 const (
-	treePoll    = 20 * time.Millisecond // between looks for new descendants
-	killTimeout = 5 * time.Second       // after SIGKILL, for what hangs in the kernel
+	treePoll    = 20 * time.Millisecond // between searches for new descendants
+	killTimeout = 5 * time.Second       // from SIGKILL to giving up a process that hangs in the kernel
 )
 
-// endTree ends what is left of an ended app's tree: its stop signal at once to
-// each process found, SIGKILL at the deadline. As the reaper of orphans we find
-// all of it below us, whatever sessions and groups it has made. It returns when
-// nothing is left.
+// endTree ends the rest of an ended app's tree: it sends each process the stop signal at once,
+// and SIGKILL at the deadline. All of them are below us in any session and group, because
+// orphans are re-parented to us. endTree returns when none is left.
 func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 	if p.cmd.StopTimeout == 0 {
 		deadline = time.Now()
 	}
-	told := make(map[int]uint64) // pid to start time, of those that have the stop signal
+	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal
 	for {
 		reaped := s.nextReap()
 		now := time.Now()
 		if now.After(deadline.Add(killTimeout)) {
 			return
 		}
-		if !s.signalTree(p, !now.Before(deadline), told) {
+		if !s.signalTree(p, !now.Before(deadline), stopped) {
 			return
 		}
 		select {
@@ -162,14 +161,13 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 	}
 }
 
-// signalTree sends what is due to each process of the tree, and says whether
-// there may be any.
+// signalTree sends each process of the tree SIGKILL, or the stop signal unless it is in stopped,
+// and reports whether any may be left.
 //
-// A process that is started while /proc is read may be missed, but not the child
-// of ours that it descends from: that one may have ended meanwhile, and is then a
-// zombie, because it is not reaped while the lock is held. So nothing is left
-// only when there is no zombie either.
-func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool {
+// It may miss a process that starts while /proc is read, but not our child that this process
+// descends from: if that has ended meanwhile, it is a zombie, because we hold the lock and it
+// cannot be reaped. So the tree is gone only when there is no zombie either.
+func (s *Supervisor) signalTree(p *Process, kill bool, stopped map[int]uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if childless() {
@@ -187,8 +185,8 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 		switch {
 		case kill:
 			table.signal(pid, syscall.SIGKILL)
-		case told[pid] != table.started[pid]:
-			told[pid] = table.started[pid]
+		case stopped[pid] != table.started[pid]:
+			stopped[pid] = table.started[pid]
 			table.signal(pid, p.cmd.StopSignal)
 			table.signal(pid, syscall.SIGCONT)
 		}
@@ -196,9 +194,9 @@ func (s *Supervisor) signalTree(p *Process, kill bool, told map[int]uint64) bool
 	return len(pids) > 0 || slices.ContainsFunc(table.zombies[os.Getpid()], func(pid int) bool { return !skip(pid) })
 }
 
-// Kill sends SIGKILL to the process and to all below it, whatever sessions and groups
-// that has made. Orphans are not below it any more; those of its group are ended
-// with a Tool. Kill does not wait; for what it has killed, Gone of a Tool does.
+// Kill sends SIGKILL to the process and its descendants in any session and group. It misses
+// orphans, which are no descendants any more; the end of a Tool kills those of its group. Kill
+// does not wait; Gone of a Tool waits for the killed processes.
 func (p *Process) Kill() {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -206,14 +204,14 @@ func (p *Process) Kill() {
 		return
 	}
 	below := make(map[int]uint64) // pid to start time
-	// What is stopped starts nothing that the next look would miss. One that is just
-	// starting something stops when that is there.
+	// Stop them all first: a stopped process starts none that the next pass would miss. A
+	// process that is just forking stops when its child exists.
 	syscall.Kill(p.pid, syscall.SIGSTOP)
 	until := time.Now().Add(stopTimeout)
 	for more := true; more; {
 		table, err := readProcs()
 		if err != nil {
-			break // the group will do
+			break // no /proc: the end of a Tool kills its group
 		}
 		more = table.running[p.pid]
 		for _, pid := range table.below(p.pid, func(int) bool { return false }) {
@@ -232,11 +230,11 @@ func (p *Process) Kill() {
 	syscall.Kill(p.pid, syscall.SIGKILL)
 }
 
-// stopTimeout is how long Kill waits for what it has stopped to be stopped.
+// stopTimeout is how long Kill waits for its SIGSTOPs to take effect.
 const stopTimeout = 200 * time.Millisecond
 
-// endTool returns when nothing is left of an ended tool's process group, which reap has
-// killed, and of what Kill has killed.
+// endTool waits until an ended tool's process group, which reap has killed, and the processes
+// that Kill has killed are gone.
 func (p *Process) endTool() {
 	for until := time.Now().Add(killTimeout); time.Now().Before(until); {
 		reaped := p.s.nextReap()
@@ -250,7 +248,7 @@ func (p *Process) endTool() {
 	}
 }
 
-// any says whether any of the processes is still there.
+// any reports whether any process of the table still exists.
 func (t *procTable) any() bool {
 	for pid, started := range t.started {
 		if stat, err := readStat(pid); err == nil && stat.started == started {
@@ -260,15 +258,15 @@ func (t *procTable) any() bool {
 	return false
 }
 
-// childless says whether this process has no child at all, not even a zombie: then
-// there is no need to look through /proc, which takes its time.
+// childless reports whether this process has no child, not even a zombie. It saves a search
+// through /proc, which is slow.
 func childless() bool {
 	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	return errors.Is(err, unix.ECHILD)
 }
 
-// signalGroup is signalTree where there is no /proc: it reaches the app's
-// process group, which is gone when no signal can be sent to it.
+// signalGroup is signalTree without /proc: it reaches only the app's process group, which is
+// gone when no signal can be sent to it.
 func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
 	sig := p.cmd.StopSignal
 	if kill {
@@ -281,13 +279,13 @@ func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
 	return true
 }
 
-// dumpingCore says whether the kernel is writing the core of a process just now.
+// dumpingCore reports whether the kernel is writing the core of a process.
 func dumpingCore(pid int) bool {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	return err == nil && bytes.Contains(text, []byte("\nCoreDumping:\t1\n"))
 }
 
-// Has says whether pid is the app or a living process of its tree.
+// Has reports whether pid is the app or a living process of its tree.
 func (p *Process) Has(pid int) bool {
 	for pid > 1 {
 		if pid == p.pid {
@@ -298,8 +296,8 @@ func (p *Process) Has(pid int) bool {
 			return false
 		}
 		if stat.ppid == os.Getpid() {
-			// An orphan came to us from the app's tree, unless it was here
-			// before or is the top of another tree.
+			// An orphan was re-parented to us from the app's tree, unless it existed before us
+			// or is the root of another tree.
 			p.s.mu.Lock()
 			defer p.s.mu.Unlock()
 			return !p.s.foreign[pid] && p.s.procs[pid] == nil

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A User is who the app runs as, with the groups that /etc/group gives that
-// user: on a Jetson, `video` and `render` are what opens the GPU.
+// A User is the user that the app runs as, with the groups from /etc/group: on a Jetson, the
+// GPU needs `video` and `render`.
 type User struct {
 	Name   string
 	UID    uint32
@@ -24,8 +24,8 @@ type User struct {
 var ErrNoUser = errors.New("no such user")
 
 // LookupUser finds "name", "uid", "name:group" or "uid:gid" in /etc/passwd and
-// /etc/group. A number that has no entry there is taken as it is. The error
-// wraps ErrNoUser if there is no such user or group.
+// /etc/group. A number needs no entry there. The error wraps ErrNoUser if there is no such user
+// or group.
 func LookupUser(spec string) (*User, error) {
 	return lookupUser(spec, "/etc/passwd", "/etc/group")
 }
@@ -95,8 +95,7 @@ func lookupUser(spec, passwdFile, groupFile string) (*User, error) {
 }
 
 // eachEntry calls f with the fields of each well-formed line of a file like
-// /etc/passwd, until f returns false. A missing file has no lines: a scratch
-// image need not have one.
+// /etc/passwd, until f returns false. A missing file counts as empty: scratch images have none.
 func eachEntry(file string, fields int, f func([]string) bool) error {
 	all, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
@@ -114,7 +113,7 @@ func eachEntry(file string, fields int, f func([]string) bool) error {
 	return nil
 }
 
-// Environ is base with HOME, USER, LOGNAME and SHELL of the user.
+// Environ returns base with the user's HOME, USER, LOGNAME and SHELL.
 func (u *User) Environ(base []string) []string {
 	env := slices.DeleteFunc(slices.Clone(base), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")

@@ -12,8 +12,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestAlerts has servers that refuse TLS each for a reason of its own: only where it is
-// our certificate, that is blamed.
+// TestAlerts dials servers that refuse TLS for different reasons: the error blames our
+// certificate only if that is the reason.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	a := redistest.NewAuthority(t)
@@ -39,7 +39,7 @@ func TestAlerts(t *testing.T) {
 		},
 		"name": {
 			&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }},
-			"unrecognized name; it does not know the name that we ask for, which redis.tls.server_name says", false,
+			"unrecognized name; it does not know the name that we ask for (redis.tls.server_name", false,
 		},
 		"certificate": {
 			&tls.Config{Certificates: certificates, MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert, VerifyConnection: func(tls.ConnectionState) error { return errors.New("not ours") }},
@@ -77,7 +77,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestHas asks a server for databases that it has and has not.
+// TestHas asks a server for databases that it has and that it lacks.
 func TestHas(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--databases", "3")
@@ -91,7 +91,7 @@ func TestHas(t *testing.T) {
 			t.Errorf("database %d: %v", db, got)
 		}
 	}
-	// The connection is of its own database again.
+	// The connection is back on its own database.
 	if err := c.Do(t.Context(), c.B().Set().Key("k").Value("v").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}

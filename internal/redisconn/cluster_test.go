@@ -53,7 +53,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestClusterRefuses has what is no cluster, or none that is whole.
+// TestClusterRefuses dials a server that is no cluster, and an incomplete cluster.
 func TestClusterRefuses(t *testing.T) {
 	t.Parallel()
 	single := redistest.Start(t)
@@ -71,7 +71,7 @@ func TestClusterRefuses(t *testing.T) {
 	wrong(t, "no node", try(t, &r), "connection refused")
 }
 
-// TestClusterAccess has TLS and a user who may do little.
+// TestClusterAccess dials a cluster over TLS, as a user with few rights.
 func TestClusterAccess(t *testing.T) {
 	t.Parallel()
 	a := redistest.NewAuthority(t)

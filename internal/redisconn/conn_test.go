@@ -15,7 +15,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestAbort ends what waits for an answer, with and without TLS.
+// TestAbort aborts a command that waits for its answer, with and without TLS.
 func TestAbort(t *testing.T) {
 	t.Parallel()
 	a := redistest.NewAuthority(t)
@@ -34,7 +34,7 @@ func TestAbort(t *testing.T) {
 			defer cancel()
 			ended := make(chan error)
 			go func() {
-				// Not as a blocking command: those have connections of their own.
+				// Not a blocking command: those have connections of their own.
 				ended <- c.Do(ctx, c.B().Arbitrary("BLPOP", "none", "0").Build()).Error()
 			}()
 			other, err := Dial(t.Context(), r, 1)
@@ -51,14 +51,14 @@ func TestAbort(t *testing.T) {
 			}
 			c.Abort()
 			if err := <-ended; err == nil || Reply(err) != "" {
-				t.Errorf("it ended with %v", err)
+				t.Errorf("the command ended with %v", err)
 			}
 		})
 	}
 }
 
-// TestDialEnds gives up a server that takes connections and says nothing, in time and when
-// the context ends.
+// TestDialEnds dials a server that accepts connections and says nothing: Dial returns at its
+// time-out, and when the context ends.
 func TestDialEnds(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Values reads the values of keys, in their order: with MGET, or with GET where the user may
-// not MGET (see Singly). A value is nil where there is no key, or one that holds no text.
+// Values reads the values of keys, in their order, with MGET, or with GET if the user may not
+// MGET (see Singly). A value is nil if the key is missing or holds no string.
 func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 	values := make([]*string, len(keys))
 	all, denied := rueidis.MGet(c.Client, ctx, keys)
@@ -43,7 +43,7 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 	return values, nil
 }
 
-// Singly says whether Values had to read keys one by one, because the user may not MGET.
+// Singly reports whether Values had to read keys one by one because the user may not MGET.
 func (c *Client) Singly() bool { return c.singly.Load() }
 
 func isWrongType(err error) bool {
@@ -51,7 +51,7 @@ func isWrongType(err error) bool {
 	return len(reply) > 10 && reply[:10] == "WRONGTYPE "
 }
 
-// text is a value, nil if there is an error instead.
+// text returns a pointer to value, or nil on an error.
 func text(value string, err error) *string {
 	if err != nil {
 		return nil
@@ -59,7 +59,7 @@ func text(value string, err error) *string {
 	return &value
 }
 
-// Scan calls found with every key that matches a pattern, some of them more than once.
+// Scan calls found with every key that matches a pattern, with some more than once.
 func (c *Client) Scan(ctx context.Context, pattern string, found func(key string)) error {
 	nodes := map[string]rueidis.Client{"": c.Client}
 	if c.cluster {
@@ -82,15 +82,15 @@ func (c *Client) Scan(ctx context.Context, pattern string, found func(key string
 	return nil
 }
 
-// Has reports whether the server has the database db. The connection is on the database back,
-// and is there again afterwards. Any other failure counts as yes: the next command tells it.
+// Has reports whether the server has the database db. The connection is on the database back
+// before and afterwards. Any other failure counts as yes: the next command returns it.
 func (c *Client) Has(ctx context.Context, db, back int) bool {
 	_, _, has := c.Visit(ctx, db, back, nil, nil)
 	return has
 }
 
-// Visit sends commands to the database db and others to back, in one round trip, and returns
-// the answers of both. The connection is on back before and afterwards. has is as in Has.
+// Visit sends the commands there to the database db and the commands here to back, in one
+// round trip. The connection is on back before and afterwards. has is as in Has.
 func (c *Client) Visit(ctx context.Context, db, back int, there, here []rueidis.Completed) (of, ofBack []rueidis.RedisResult, has bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Package redisconn knows how to reach Redis: address, TLS, user, database,
-// Sentinel, Cluster. The client itself is rueidis; docs/adr/0008 says why.
+// Package redisconn connects to Redis: by address, TLS, user, database, Sentinel or
+// Cluster. The client itself is rueidis; docs/adr/0008 says why.
 package redisconn
 
 import (
@@ -37,16 +37,16 @@ const (
 	longest = 10 * time.Minute
 )
 
-// Options of the client. A connection is used by one goroutine at a time, so that there
-// is one to each server, with buffers for a batch and a queue for next to nothing.
+// Options of the client. One goroutine uses a Client at a time, so one connection to each
+// server, with buffers for a batch and a tiny queue, is enough.
 const (
 	readBuffer  = 32 << 10 // bytes
 	writeBuffer = 64 << 10
 	ringScale   = 4 // a power of 2
 )
 
-// A Client carries out commands. It never repeats one. After an error that is not a
-// reply of Redis it is of no more use: close it and dial anew.
+// A Client carries out commands. It never repeats one. After an error that is not a reply of
+// Redis, close the Client and dial again.
 type Client struct {
 	rueidis.Client
 	cluster bool
@@ -54,13 +54,13 @@ type Client struct {
 	singly atomic.Bool // Values had to read key by key
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{} // nil once it is aborted
+	conns map[net.Conn]struct{} // nil after Abort
 }
 
-// InCluster reports whether the keys are on several servers.
+// InCluster reports whether the Client is connected to a Redis Cluster.
 func (c *Client) InCluster() bool { return c.cluster }
 
-// Abort ends what is being carried out, with an error. Close is still to be called.
+// Abort makes running commands fail. The caller must still call Close.
 func (c *Client) Abort() {
 	c.mu.Lock()
 	conns := c.conns
@@ -71,16 +71,16 @@ func (c *Client) Abort() {
 	}
 }
 
-// A RefusedError says that Redis was reached and does not want us as we are:
-// waiting does not help, another configuration does.
+// A RefusedError says that Redis answered and refused our credentials or database: waiting
+// does not help, another configuration does.
 type RefusedError struct{ Reply string }
 
 func (e *RefusedError) Error() string { return "redis refuses us: " + e.Reply }
 
 // Dial connects as r says and selects the database. It takes at most
-// r.ConnectTimeout, and reads the files of credentials and certificates anew,
-// so that renewed ones are used. Its errors name the address, never a secret; a
-// *RefusedError is among them where the credentials or the database are wrong.
+// r.ConnectTimeout. It reads the files of credentials and certificates each time, so that
+// renewed ones are used. Its errors name the address, never a secret; they wrap a
+// *RefusedError if the credentials or the database are wrong.
 func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.ConnectTimeout))
 	defer cancel()
@@ -111,7 +111,7 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 		RingScaleEachConn:   ringScale,
 		PipelineMultiplex:   -1,
 		BlockingPoolSize:    1,
-		BlockingPipeline:    1 << 20, // a long pipeline has no connection of its own either
+		BlockingPipeline:    1 << 20, // a long pipeline gets no connection of its own either
 	}
 	where := ""
 	switch {
@@ -137,7 +137,7 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 		where = address
 	}
 	if c.Client, err = rueidis.NewClient(opts); err == nil && !c.cluster {
-		// The first command that needs the credentials, so a Redis that wants some says so.
+		// The first command that needs credentials: it fails if some are missing.
 		err = c.Do(ctx, c.B().Arbitrary("SELECT", strconv.Itoa(db)).Build()).Error()
 		if err != nil {
 			c.Close()
@@ -163,11 +163,11 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("dial redis %s: %w", where, ctx.Err())
 	case strings.HasPrefix(reply, "No such master"):
-		return nil, fmt.Errorf("%s: they know no master %q (redis.sentinel.master)", what, r.Sentinel.Master)
+		return nil, fmt.Errorf("%s: the sentinels know no master %q (redis.sentinel.master)", what, r.Sentinel.Master)
 	case reply != "":
 		return nil, fmt.Errorf("dial redis %s: %w", where, explain(&RefusedError{reply}, r))
 	case lastErr != nil && Reply(err) == "":
-		err = lastErr // what the client makes of it says less
+		err = lastErr // the client's own error says less
 	}
 	return nil, fmt.Errorf("%s: %w", what, explain(err, r))
 }
@@ -175,12 +175,12 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 // A dialer makes the connections of one client.
 type dialer struct {
 	client  *Client
-	network string // of the only server; "" where there are several, all by TCP
+	network string // of the only server; "" for several servers, all by TCP
 	timeout time.Duration
 	tls     *tls.Config // nil without TLS
 
 	mu    sync.Mutex
-	first context.Context // of Dial, until that has returned
+	first context.Context // Dial's context; nil once Dial has returned
 	err   error           // of the last attempt
 }
 
@@ -212,7 +212,7 @@ func (d *dialer) dial(ctx context.Context, address string, _ *net.Dialer, _ *tls
 	return tracked, nil
 }
 
-// A trackedConn is one that Abort knows.
+// A trackedConn is a connection that Abort closes.
 type trackedConn struct {
 	net.Conn
 	client *Client
@@ -260,14 +260,14 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 	return secure, nil
 }
 
-// passing are the beginnings of Redis error replies that go away by themselves.
+// passing are the prefixes of Redis error replies that go away by themselves.
 var passing = []string{
 	"LOADING ", "OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ",
 	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "max number of clients",
 }
 
-// Passing reports whether an error reply is one that goes away by itself, by
-// Redis's documented error prefixes.
+// Passing reports whether an error reply goes away by itself, by Redis's documented error
+// prefixes.
 func Passing(reply string) bool {
 	for _, p := range passing {
 		if strings.HasPrefix(strings.TrimPrefix(reply, "ERR "), p) {
@@ -277,8 +277,8 @@ func Passing(reply string) bool {
 	return false
 }
 
-// Reply returns the error reply of Redis that err is, or "" if it is something else. The
-// client leaves out "ERR " at the beginning.
+// Reply returns the Redis error reply in err, or "" if err is something else. The client
+// leaves out "ERR " at the beginning.
 func Reply(err error) string {
 	var reply *rueidis.RedisError
 	if errors.As(err, &reply) && !reply.IsNil() {
@@ -287,8 +287,7 @@ func Reply(err error) string {
 	return ""
 }
 
-// Final returns the error reply that err is, if it is one that does not go away by
-// itself, else "".
+// Final returns the Redis error reply in err, or "" if there is none or it is Passing.
 func Final(err error) string {
 	if reply := Reply(err); !Passing(reply) {
 		return reply

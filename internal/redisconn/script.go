@@ -9,17 +9,17 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A Script is one that runs in Redis.
+// A Script is a Lua script that runs in Redis.
 type Script struct{ text, sha string }
 
-// NewScript returns the script with this text, in Lua.
+// NewScript returns the script with the given text.
 func NewScript(text string) *Script {
 	sum := sha1.Sum([]byte(text))
 	return &Script{text, hex.EncodeToString(sum[:])}
 }
 
-// Call returns the command that calls the script. A server that does not know it yet
-// answers NOSCRIPT (see Unknown), unless the text goes along.
+// Call returns the command that calls the script, by its text or only by its SHA. A server
+// that does not know the SHA answers NOSCRIPT; see Unknown.
 func (s *Script) Call(c *Client, withText bool, keys []string, args ...[]string) rueidis.Completed {
 	name, which := "EVALSHA", s.sha
 	if withText {
@@ -42,13 +42,12 @@ func MayNotRun(reply string) bool {
 	return strings.Contains(reply, "eval") && (strings.HasPrefix(reply, "noperm ") || strings.Contains(reply, "unknown command"))
 }
 
-// ScriptError is the text of an error that a script has caught, as other replies are
-// written: Redis 6 gives scripts the line as it goes over the wire.
+// ScriptError returns the text of an error that a script has caught, without the leading "-"
+// and the line's end that Redis 6 leaves in it.
 func ScriptError(text string) string { return strings.TrimSpace(strings.TrimPrefix(text, "-")) }
 
-// Denied reports whether an error reply says that this user has not the right to a command
-// or a key, also where a script needs it: Redis 6, and Redis 8 and Valkey, leave out the
-// NOPERM then.
+// Denied reports whether an error reply says that this user lacks the right to a command or a
+// key, also within a script: there Redis 6, Redis 8 and Valkey leave out NOPERM.
 func Denied(reply string) bool {
 	return strings.HasPrefix(reply, "NOPERM ") || strings.Contains(reply, "ACL failure in script") ||
 		strings.Contains(reply, "can't run this command")

@@ -59,7 +59,7 @@ func TestSentinel(t *testing.T) {
 		return err == nil
 	})
 	replica.Wait("the promotion", replica.IsMaster)
-	// What the client has now, or what is dialed anew, is the new master.
+	// The client, or a new one, is connected to the new master.
 	replica.Wait("a connection to the new master", func() bool {
 		if client.Do(t.Context(), client.B().Set().Key("a").Value("b").Build()).Error() != nil {
 			client.Close()

@@ -14,7 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 )
 
-// explain adds to an error of TLS which setting it is about, and to no other.
+// explain adds to a TLS error the setting that it is about. Other errors stay as they are.
 func explain(err error, r *config.Redis) error {
 	if !r.UsesTLS() {
 		return err
@@ -33,7 +33,7 @@ func explain(err error, r *config.Redis) error {
 	case errors.As(err, &unknown) && t.CAFile != "":
 		return fmt.Errorf("%w; redis.tls.ca_file %s has not signed the server's certificate", err, t.CAFile)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%w; redis.tls.ca_file is not said, so only the system's authorities are trusted", err)
+		return fmt.Errorf("%w; redis.tls.ca_file is not set, so only the system's authorities are trusted", err)
 	case errors.As(err, &hostname):
 		return fmt.Errorf("%w; redis.tls.server_name says which name the server's certificate must have", err)
 	case errors.As(err, &invalid):
@@ -46,9 +46,9 @@ func explain(err error, r *config.Redis) error {
 	return err
 }
 
-// alerted says what an alert of the server (RFC 8446, 6.2) is about.
+// alerted explains an alert from the server (RFC 8446, 6.2), or returns "".
 func alerted(alert error, t config.TLS) string {
-	number := reflect.ValueOf(alert) // a type of package tls that it keeps to itself
+	number := reflect.ValueOf(alert) // its type is private to package tls
 	if number.Kind() != reflect.Uint8 {
 		return ""
 	}
@@ -58,14 +58,14 @@ func alerted(alert error, t config.TLS) string {
 			return "; it has no cipher in common with us, or wants a certificate of ours (redis.tls.cert_file and redis.tls.key_file)"
 		}
 		return "; it has no cipher in common with us"
-	case 41, 42, 43, 44, 45, 46, 48, 49, 51, 116: // of certificates, and of what is signed with them
+	case 41, 42, 43, 44, 45, 46, 48, 49, 51, 116: // about certificates and signatures
 		return "; the server does not accept " + ours(t)
 	case 70: // protocol_version
 		return "; it speaks no version of TLS that wrapp does, which are 1.2 and later"
 	case 71: // insufficient_security
 		return "; it wants stronger ciphers than we share"
 	case 112: // unrecognized_name
-		return "; it does not know the name that we ask for, which redis.tls.server_name says, or else the host"
+		return "; it does not know the name that we ask for (redis.tls.server_name, or else the host)"
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ import (
 
 var tomorrow = time.Now().Add(time.Hour)
 
-// try connects and returns what goes wrong.
+// try dials and returns the error.
 func try(t *testing.T, r *config.Redis) error {
 	t.Helper()
 	patient := *r
@@ -31,7 +31,7 @@ func try(t *testing.T, r *config.Redis) error {
 	return err
 }
 
-// wrong fails the test unless err has all the texts in it.
+// wrong fails the test unless err contains all the texts.
 func wrong(t *testing.T, what string, err error, texts ...string) {
 	t.Helper()
 	if err == nil {
@@ -49,7 +49,7 @@ func wrong(t *testing.T, what string, err error, texts ...string) {
 	}
 }
 
-// TestTLS has servers with certificates of every kind.
+// TestTLS dials servers with good and bad certificates.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	a, other := redistest.NewAuthority(t), redistest.NewAuthority(t)
@@ -67,7 +67,7 @@ func TestTLS(t *testing.T) {
 		t.Error(err)
 	}
 	wrong(t, "another authority", try(t, with(config.TLS{CAFile: other.File})), "unknown authority", "redis.tls.ca_file "+other.File)
-	wrong(t, "the system's authorities", try(t, with(config.TLS{})), "unknown authority", "redis.tls.ca_file is not said")
+	wrong(t, "the system's authorities", try(t, with(config.TLS{})), "unknown authority", "redis.tls.ca_file is not set")
 	wrong(t, "another name", try(t, with(config.TLS{CAFile: a.File, ServerName: "else.test"})), "redis.test", "redis.tls.server_name")
 	wrong(t, "no file", try(t, with(config.TLS{CAFile: "/none/ca.pem"})), "redis.tls.ca_file: cannot read /none/ca.pem")
 	wrong(t, "no TLS", try(t, &r), "dial redis", s.Addr())
@@ -90,7 +90,7 @@ func TestTLS(t *testing.T) {
 	wrong(t, "an expired server", try(t, &expired), "expired", "the server's certificate")
 }
 
-// TestMutualTLS has a server that wants certificates, and renews ours.
+// TestMutualTLS dials a server that wants certificates, before and after ours is renewed.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	a, other := redistest.NewAuthority(t), redistest.NewAuthority(t)

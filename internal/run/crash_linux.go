@@ -13,8 +13,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// watchForCrashes returns what watches the app, which cmd will start, for crashes,
-// and lets it dump core if it may.
+// watchForCrashes returns a Watch for the app that cmd will start, and sets cmd.Core.
 func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, to sinks, hooks *hook.Hooks) *crash.Watch {
 	cmd.Core = cfg.Crash.Core
 	return crash.New(crash.Options{
@@ -25,7 +24,7 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 		Timeout:      time.Duration(cfg.Crash.Timeout),
 		KeepCore:     cfg.Crash.KeepCore,
 		ContextLines: cfg.Crash.ContextLines,
-		// Most of the stream is for deaths.
+		// Keep most of the stream for deaths.
 		MostTracebacks: max(2, cfg.Logs.MaxEntries/4),
 		Secrets:        secrets(cfg, cmd.Env),
 		Supervisor:     supervisor,
@@ -40,7 +39,7 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 	})
 }
 
-// crashEvent is what the hook hears of a report, which has that ID in its stream.
+// crashEvent returns the hook's event for a report with that stream and ID.
 func crashEvent(r *crash.Report, stream string, id entry.ID) hook.Event {
 	title, _, _ := strings.Cut(r.Message, "\n")
 	e := hook.Event{
@@ -58,9 +57,9 @@ func crashEvent(r *crash.Report, stream string, id entry.ID) hook.Event {
 	return e
 }
 
-// secrets returns what says which texts no report may show: what the environment
-// of the app says is secret, and the passwords of Redis and its sentinels as they
-// are now and as they were at the start, because their files may be renewed.
+// secrets returns a function that lists the texts that no report may show: secrets in the
+// app's environment, and the passwords of Redis and its sentinels, both the present ones and
+// those of the start, because their files may be renewed.
 func secrets(cfg *config.Config, env []string) func() []string {
 	first := append(crash.Secrets(env), crash.Secrets([]string{"=" + cfg.Redis.URL.Reveal()})...)
 	first = append(first, passwords(cfg)...)

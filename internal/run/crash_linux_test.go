@@ -10,8 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/config"
 )
 
-// TestSecrets wants every place of a configuration that can hold a password, and
-// the new password when a file is renewed while the app runs.
+// TestSecrets checks that secrets lists the passwords from every place of a configuration, and
+// the new one when a file is renewed while the app runs.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

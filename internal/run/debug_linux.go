@@ -11,8 +11,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// start starts the app, paused and within reach of a debugger if the
-// configuration wants that. The Debugger is nil if not.
+// start starts the app. If debug.enabled is set, the app is paused, and the Debugger serves
+// its clients; else the Debugger is nil.
 func start(cfg *config.Config, supervisor *process.Supervisor, cmd process.Command, pools *health.Keeper, out *outbox.Outbox, log *slog.Logger) (*process.Process, *debug.Debugger, error) {
 	if !cfg.Debug.Enabled {
 		app, err := supervisor.Start(cmd)

@@ -19,7 +19,7 @@ func newHooks(s *session) *hook.Hooks {
 	c := &s.cfg.Hooks
 	host, err := os.Hostname()
 	if err != nil {
-		s.log.Warn("hooks are told no host name", "error", err)
+		s.log.Warn("hooks get no host name", "error", err)
 	}
 	return hook.New(hook.Options{
 		App: s.cfg.Name(), Host: host,
@@ -33,7 +33,7 @@ func newHooks(s *session) *hook.Hooks {
 		Exec: func(ctx context.Context, words []string, stdin []byte) error {
 			app := s.latest.Load()
 			if app == nil {
-				return errors.New("the app has not been started yet, as whose user it is run")
+				return errors.New("the app, whose user runs the command, has not been started yet")
 			}
 			f, err := fileOf(stdin)
 			if err != nil {
@@ -50,12 +50,12 @@ func newHooks(s *session) *hook.Hooks {
 	})
 }
 
-// dropped has the hook hear of dropped lines. The outbox's lock is held.
+// dropped fires the hook for dropped lines. The caller holds the outbox's lock.
 func (s *session) dropped(lines int, text string) {
 	s.hooks.Fire(hook.Event{Kind: hook.Dropped, Text: text, Dropped: lines})
 }
 
-// fileOf returns a file in memory that has a text and is at its beginning.
+// fileOf returns a file in memory that contains text, positioned at its beginning.
 func fileOf(text []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -72,8 +72,8 @@ func fileOf(text []byte) (*os.File, error) {
 	return f, nil
 }
 
-// runBeside runs a command as the app is run: as its user, in its directory and
-// environment. The command's output is discarded.
+// runBeside runs a command as the app's user, in the app's directory and environment. It
+// discards the command's output.
 func runBeside(ctx context.Context, supervisor *process.Supervisor, app *process.Command, words []string, stdin *os.File) error {
 	path, err := process.Resolve(words[0], app.Dir, lookup(app.Env, "PATH"))
 	if err != nil {

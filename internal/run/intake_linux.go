@@ -25,36 +25,36 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
-// textKept is how much room for a JSON object is held on to, in bytes: one huge block
-// shall not cost memory for ever.
+// textKept is the largest buffer for a JSON object that is kept, in bytes, so that one huge
+// block does not cost memory for ever.
 const textKept = 1 << 20
 
-// An intake takes the app's two pipes to the outbox, line by line, and the markers
-// in them to the values and the health pools. One goroutine reads both pipes, in the order in
-// which they became readable. An app's standard output and error stay in the order in
-// which it wrote them, within what two pipes can tell.
+// An intake reads the app's two pipes. It adds their lines to the outbox, and passes their
+// markers to the values and the health pools. One goroutine reads both pipes, in the order in
+// which they became readable, so that lines of standard output and error keep their order as
+// well as two pipes allow.
 type intake struct {
 	poll     *poller
-	bell     int                // an eventfd: a caller asks, or the end has come
-	asks     chan chan struct{} // to be closed when what is in the pipes now was read
+	bell     int                // an eventfd that wakes run: a caller asks, or finish was called
+	asks     chan chan struct{} // run closes the inner channel once it has read the pipes
 	to       sinks
 	json     *entry.JSON   // nil: entries are text
-	seq      uint64        // of the last JSON object
-	text     []byte        // of it
-	at       time.Time     // when what is being given was read
-	reads    atomic.Int64  // that have ended
-	batch    outbox.Batch  // of what is being given
-	wrong    []string      // what a pool was told in vain since then
-	patience time.Duration // with a block that is open; 0: for ever
-	cut      bool          // a block was delivered before its end, which was told
+	seq      uint64        // number of the last JSON object
+	text     []byte        // scratch buffer for that object
+	at       time.Time     // when the lines of batch were read
+	reads    atomic.Int64  // finished reads
+	batch    outbox.Batch  // lines being delivered
+	wrong    []string      // errors of markers in batch, to be reported
+	patience time.Duration // how long a block may stay open; 0: for ever
+	cut      bool          // reported: a block was delivered before its end
 	pipes    [2]*inlet
 	pause    func(now time.Time) time.Duration // see switching
-	rested   []int
-	ended    chan struct{} // closed by finish
-	done     chan struct{} // closed when run has returned
+	rested   []int                             // result of rest
+	ended    chan struct{}                     // closed by finish
+	done     chan struct{}                     // closed when run has returned
 }
 
-// sinks are where an intake takes what it reads.
+// sinks are the receivers of an intake's lines and markers.
 type sinks struct {
 	out     *outbox.Outbox
 	values  *values.Values
@@ -71,21 +71,21 @@ type inlet struct {
 	split *lines.Splitter
 	read  *markers.Reader
 	tee   *tee           // nil: not copied
-	begun bool           // the text goes on of which pieces were added
+	begun bool           // the next text continues one whose pieces were added
 	level loglevel.Level // of that text
-	when  time.Time      // something was read last
-	quick int            // how many reads were so soon after the one before
-	rest  time.Duration  // see paced
+	when  time.Time      // of the last read with data
+	quick int            // small reads in a row; see paced
+	rest  time.Duration  // pause before the next read; see paced
 }
 
-// number is 0 for standard output and 1 for standard error.
+// number returns 0 for standard output and 1 for standard error.
 func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr) }
 
-// intakeOptions say what an intake's pipes are to be.
+// intakeOptions describe an intake's pipes.
 type intakeOptions struct {
-	maxLine int
+	maxLine int           // bytes
 	tty     string        // as app.tty
-	user    *process.User // whom the app runs as; nil: as we do
+	user    *process.User // that the app runs as; nil: our own
 }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
@@ -139,8 +139,8 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 		split: lines.NewSplitter(opts.maxLine, markers.Unfinished),
 	}
 	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
-	// An app that opens its output anew, as /dev/stdout, needs the right to: as the user
-	// that it starts as, and as any that it becomes.
+	// An app may open its output again, as /dev/stdout: as its first user, or as any user that
+	// it becomes later.
 	if opts.user != nil {
 		unix.Fchown(int(w.Fd()), int(opts.user.UID), int(opts.user.GID))
 	}
@@ -148,15 +148,15 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 	return w, in.poll.add(fd)
 }
 
-// copyTo has what comes from the app's standard output or error copied as well.
+// copyTo makes the intake copy the app's output, too.
 func (in *intake) copyTo(to copies) {
 	for i, p := range in.pipes {
 		p.tee = to[i]
 	}
 }
 
-// obey sets whether markers and blocks count, and how long a block may stay open.
-func (in *intake) obey(logs *config.Logs) {
+// configure sets whether markers and blocks count, and how long a block may stay open.
+func (in *intake) configure(logs *config.Logs) {
 	in.patience = time.Duration(logs.BlockTimeout)
 	for _, p := range in.pipes {
 		p.read.NoMarkers, p.read.NoBlocks = !logs.Markers, !logs.Blocks
@@ -169,7 +169,7 @@ func (in *intake) run() {
 	for open := len(in.pipes); open > 0; {
 		limit := in.closeBlocks()
 		if in.to.crashes.Idle(time.Now()) && (limit == 0 || limit > time.Second) {
-			limit = time.Second // a traceback ends when no more of it comes
+			limit = time.Second // a traceback ends when no further line comes
 		}
 		ready, err := in.wait(limit)
 		if err != nil {
@@ -193,8 +193,8 @@ func (in *intake) run() {
 	}
 }
 
-// closeBlocks delivers, as they stand, the blocks that have been open for too long, and
-// returns how long the next of those that are open may stay so; 0 if none is open.
+// closeBlocks delivers the blocks that have been open for too long. It returns the time until
+// the next open one is due, 0 if none is open.
 func (in *intake) closeBlocks() (next time.Duration) {
 	for _, p := range in.pipes {
 		since := p.read.OpenSince()
@@ -220,8 +220,8 @@ func (in *intake) closeBlocks() (next time.Duration) {
 	return next
 }
 
-// answer reads what is in the pipes now, for the callers who rang the bell, and says
-// whether the end has come.
+// answer reads the present content of the pipes for callers that rang the bell. last: finish
+// was called, and both pipes are closed.
 func (in *intake) answer() (last bool) {
 	var count [8]byte
 	sysio.Read(in.bell, count[:])
@@ -246,10 +246,9 @@ func (in *intake) answer() (last bool) {
 	return false
 }
 
-// catchUp has what is in the pipes now read, and waits for that, but no longer
-// than limit. It returns false if no read has ended meanwhile: we are waiting for room in
-// the outbox, or for who reads the copy, and the app for us. Only one goroutine may
-// call it.
+// catchUp waits until run has read the present content of the pipes, but no longer than limit.
+// It returns false if no read has ended meanwhile: then run waits for room in the outbox or
+// for the reader of a copy, and the app for run. Only one goroutine may call it.
 func (in *intake) catchUp(limit time.Duration) (going bool) {
 	before := in.reads.Load()
 	ask := make(chan struct{})
@@ -270,8 +269,8 @@ func (in *intake) catchUp(limit time.Duration) (going bool) {
 
 func (in *intake) ring() { sysio.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
-// read reads once, up to limit bytes, and returns how many came: 0 at the end of
-// the pipe, less than 0 if there is nothing now.
+// read reads once, up to limit bytes. It returns the number of bytes, 0 at the end of the
+// pipe, or less than 0 if the pipe is empty.
 func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
@@ -280,7 +279,7 @@ func (in *intake) read(p *inlet, limit int) int {
 		return -1
 	}
 	if p.tty && errors.Is(err, unix.EIO) {
-		return 0 // the other side is closed, and all was read
+		return 0 // the app's side is closed, and everything was read
 	}
 	if err != nil {
 		in.to.out.Say(logstream.Error, "read the app's output: "+err.Error())
@@ -293,8 +292,8 @@ func (in *intake) read(p *inlet, limit int) int {
 		}
 		in.to.crashes.Output(p.number(), space[:n])
 		p.split.Filled(n)
-		if in.give(p, p.split.Next) == 0 {
-			// A progress bar or a row of dots is output, too, long before its line ends.
+		if in.deliverLines(p, p.split.Next) == 0 {
+			// A progress bar or a row of dots is a beat, too, long before its line ends.
 			in.to.pools.Heard(beat.Output, 1, time.Now())
 		}
 	}
@@ -302,11 +301,11 @@ func (in *intake) read(p *inlet, limit int) int {
 	return n
 }
 
-// drain reads what is in a pipe now.
+// drain reads the present content of a pipe.
 func (in *intake) drain(p *inlet) {
 	left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ)
 	if p.tty {
-		left = pipeSize // the kernel does not count all that it has
+		left = pipeSize // the kernel counts only part of a terminal's content
 	}
 	for err == nil && left > 0 {
 		n := in.read(p, left)
@@ -317,10 +316,10 @@ func (in *intake) drain(p *inlet) {
 	}
 }
 
-// end gives out what is left of a pipe, and closes it. A process that still holds the
-// other end does not belong to the app.
+// end delivers the rest of a pipe, and closes it. A process that still has the other end open
+// does not belong to the app.
 func (in *intake) end(p *inlet) {
-	in.give(p, p.split.Last)
+	in.deliverLines(p, p.split.Last)
 	in.to.crashes.Ended(p.number())
 	in.batch = in.to.out.Begin(time.Now())
 	p.read.End()
@@ -329,9 +328,9 @@ func (in *intake) end(p *inlet) {
 	p.fd = -1
 }
 
-// give adds the lines that next has to the outbox, but for their markers. An empty
-// line is no entry. It returns how many lines have ended.
-func (in *intake) give(p *inlet, next func() (lines.Line, bool)) (ended int) {
+// deliverLines adds the lines that next returns, without their markers, to the outbox. An
+// empty line is no entry. It returns how many lines have ended.
+func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended int) {
 	line, ok := next()
 	if !ok {
 		return 0
@@ -371,7 +370,7 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 			Received: in.at, Seq: in.seq, Stderr: flags&entry.Stderr != 0, Partial: partial,
 		})
 		text = in.text
-	} else if !p.begun { // a level stands where a line begins
+	} else if !p.begun { // the first piece of a line has its level
 		p.level = entry.LevelOf(text)
 	}
 	if p.level == loglevel.Error {
@@ -408,15 +407,15 @@ func (in *intake) mark(m markers.Marker) {
 	}
 }
 
-// finish makes run return once it has read what is in the pipes now, and waits
-// for it. It is called when nothing of the app is left to write more.
+// finish makes run read the present content of the pipes and return, and waits for that. Call
+// it when no process of the app is left.
 func (in *intake) finish() {
 	close(in.ended)
 	in.ring()
 	<-in.done
 }
 
-// close gives the descriptors back.
+// close closes the descriptors.
 func (in *intake) close() {
 	in.poll.close()
 	fds := []int{in.bell}
@@ -432,7 +431,7 @@ func (in *intake) close() {
 	}
 }
 
-// IsTerminal says whether f is a terminal.
+// IsTerminal reports whether f is a terminal.
 func IsTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil

@@ -25,8 +25,8 @@ import (
 
 const patience = 3 * time.Second
 
-// TestIntakeOrder has one pipe trickle, which is then left alone for a pause after
-// each read, and speaks on the other: what was written first is delivered first.
+// TestIntakeOrder writes to one pipe that trickles, and so has pauses, and to the other: lines
+// are delivered in the order in which they were written.
 func TestIntakeOrder(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -52,7 +52,7 @@ func TestIntakeOrder(t *testing.T) {
 	for i := range 200 {
 		say(stdout, fmt.Sprint("trickle ", i))
 		if i%10 == 9 {
-			time.Sleep(longest / 8) // into the middle of a rest, mostly
+			time.Sleep(longest / 8) // mostly into the middle of a pause
 			say(stdout, fmt.Sprint("before ", i))
 			say(stderr, fmt.Sprint("after ", i))
 			in.catchUp(time.Minute)
@@ -77,13 +77,13 @@ func TestIntakeOrder(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// Without a pause they would be read in some 200 different milliseconds.
+	// Without pauses the lines would be read in some 200 different milliseconds.
 	if len(instants) > 150 {
 		t.Errorf("%d lines were read at %d instants: none of them together", len(want), len(instants))
 	}
 }
 
-// TestIntakeWaits has the outbox wait for a Redis that is away: the app is not heard
+// TestIntakeWaits makes the outbox wait for a Redis that is away: catchUp reports no progress
 // until there is room.
 func TestIntakeWaits(t *testing.T) {
 	t.Parallel()
@@ -99,24 +99,24 @@ func TestIntakeWaits(t *testing.T) {
 	defer in.close()
 	go in.run()
 	if !in.catchUp(time.Minute) {
-		t.Error("it waits for nothing")
+		t.Error("catchUp times out while nothing is to be read")
 	}
 	if _, err := unix.Write(int(stdout.Fd()), bytes.Repeat([]byte("a line\n"), 20_000)); err != nil {
 		t.Fatal(err)
 	}
 	for in.catchUp(10 * time.Millisecond) {
-		// It is on its way to where it has to wait.
+		// The intake still reads until it has to wait.
 	}
 	out.Unblock()
 	for !in.catchUp(10 * time.Millisecond) {
-		// Until it has seen that.
+		// The intake notices the room after a while.
 	}
 	stdout.Close()
 	stderr.Close()
 	<-in.done
 }
 
-// TestIntakeLetsGo has a huge block in the JSON format: its memory is given back.
+// TestIntakeLetsGo reads a huge block in the JSON format: its buffer is released.
 func TestIntakeLetsGo(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -8,19 +8,18 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// An app that writes a little very often has wrapp wake, send and take an answer each
-// time. A pipe that trickles is therefore left alone for a pause after each read, and what
-// comes meanwhile is read together. It waits in the pipe, which has room for much more than a
-// trickle brings in that time. The pause is long only where waking up is what keeps the machine busy.
-// docs/adr/0005 has the measurements.
+// An app that writes a little very often makes wrapp wake up, send and handle an answer each
+// time. So after each read of a pipe that trickles, wrapp pauses, and then reads the output of
+// the pause at once. The pipe has room for far more than that. The pause is long only if
+// waking up keeps the machine busy. docs/adr/0005 has the measurements.
 const (
-	trickle = 8 << 10 // bytes; what a read brings at most of a pipe that trickles
-	several = 4       // reads; lines that come seldom are sometimes close together, but not so often
+	trickle = 8 << 10 // bytes: a pipe that trickles has less for a read
+	several = 4       // quick reads in a row, which rare lines hardly ever are
 )
 
-// paced takes note that n bytes were read of p, -1 for none: it trickles if it gives
-// little and did so several times running less than a pause apart, and goes on to
-// while there is something after each pause.
+// paced counts a read of n bytes of p, -1 for none, and sets the rest of p. A pipe trickles
+// after several small reads in a row that are less than a pause apart, and as long as each
+// pause brings something.
 func (in *intake) paced(p *inlet, n int) {
 	rested := p.rest > 0
 	p.rest = 0
@@ -42,8 +41,8 @@ func (in *intake) paced(p *inlet, n int) {
 	}
 }
 
-// wait returns the descriptors to be looked at, in this order, when there are any,
-// or none after limit if that is not 0.
+// wait waits for descriptors to read, and returns them in this order. It returns none after
+// limit, unless that is 0.
 func (in *intake) wait(limit time.Duration) ([]int, error) {
 	for _, p := range in.pipes {
 		if p.rest > 0 {
@@ -53,8 +52,8 @@ func (in *intake) wait(limit time.Duration) ([]int, error) {
 	return in.poll.wait(limit)
 }
 
-// rest lets the pause pass for p, or less if there is something else to be looked at,
-// and returns p and that: p first, as its lines are older.
+// rest waits for the pause of p, or until another descriptor is ready. It returns p and the
+// others: p first, because its lines are older.
 func (in *intake) rest(p *inlet) ([]int, error) {
 	if err := in.poll.mute(p.fd); err != nil {
 		return nil, err
@@ -70,27 +69,26 @@ func (in *intake) rest(p *inlet) ([]int, error) {
 	return in.rested, in.poll.unmute(p.fd)
 }
 
-// switching measures how often each CPU changes from one thread to another, on the whole
-// machine, also from within a container. That is what waking up costs, and where many
-// wrapps and apps do it the length of a pause follows from it. Programs that only compute
-// change little.
+// switching measures the rate of context switches of each CPU, on the whole machine, also from
+// within a container. It stands for the cost of waking up, of all wrapps and apps together,
+// and decides the length of a pause. Programs that only compute hardly change it.
 type switching struct {
-	count float64   // of changes since the machine started, at the last look
-	at    time.Time // of that look
-	rate  float64   // changes a second on each CPU, lately
+	count float64   // context switches since the machine's start, at the last sample
+	at    time.Time // time of the last sample
+	rate  float64   // moving average, switches a second on each CPU
 }
 
 const (
-	shortest = 500 * time.Microsecond // a pause
+	shortest = 500 * time.Microsecond // bounds of a pause
 	longest  = 8 * time.Millisecond
-	most     = 15_000 // changes a second on each CPU at which a pause is longest
+	most     = 15_000 // rate from which on a pause is longest
 
-	often  = 250 * time.Millisecond // between two looks
-	weight = 1. / 4                 // of one look
+	often  = 250 * time.Millisecond // between samples
+	weight = 1. / 4                 // of one sample
 )
 
-// pause returns how long a pipe that trickles is to be left alone now. It grows with the
-// third power of the rate, so that a single wrapp has hardly any.
+// pause returns the length of a pause now. It grows with the third power of the rate, so that
+// a single wrapp hardly pauses.
 func (s *switching) pause(now time.Time) time.Duration {
 	if passed := now.Sub(s.at); passed >= often {
 		count, cpus := switches()
@@ -103,8 +101,8 @@ func (s *switching) pause(now time.Time) time.Duration {
 	return max(shortest, time.Duration(part*part*part*float64(longest)))
 }
 
-// switches returns how often the CPUs have changed from one thread to another, all together,
-// and how many CPUs there are; 0 if the kernel does not say.
+// switches returns the number of context switches of all CPUs together, and the number of
+// CPUs; 0 if the kernel does not say.
 func switches() (count, cpus float64) {
 	stat, _ := sysio.ReadFile("/proc/stat")
 	_, after, _ := bytes.Cut(stat, []byte("\nctxt "))

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPause: the pause grows with how often the CPUs change from thread to thread.
+// TestPause checks that the pause grows with the rate of context switches.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -29,7 +29,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestSwitches: each time that a thread sleeps, another one or none is put to run.
+// TestSwitches counts context switches: each sleep of a thread causes one.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
 	runtime.LockOSThread()
@@ -47,7 +47,7 @@ func TestSwitches(t *testing.T) {
 		t.Errorf("%v changes in %d naps", after-before, times)
 	}
 
-	// Twice as many as make a pause longest, for a second: after some looks it is longest.
+	// Twice the rate that makes a pause longest, for a second: after some samples it is longest.
 	s := switching{}
 	now := time.Now()
 	for i := 0; s.pause(now) < longest; i++ {

@@ -19,28 +19,28 @@ import (
 )
 
 const (
-	// pastEvery is how often it is looked again for what an earlier run left.
+	// pastEvery is the time between attempts to find out how the run before ended.
 	pastEvery = time.Second
 
-	// pastLooks is how often Redis is asked in vain for our first marker, which may have been
+	// pastTries bounds the attempts that do not find our first marker, which may have been
 	// trimmed away.
-	pastLooks = 10
+	pastTries = 10
 )
 
-// A past finds out how the run before ended, where Redis does not know it yet, and tells it.
+// A past finds out how the run before ended, if Redis does not know yet, and reports it.
 type past struct {
 	record *record
 	first  string // the time in our first marker
-	vain   int    // looks that did not find it
+	vain   int    // attempts that did not find that marker
 	cfg    *config.Redis
 	end    context.CancelFunc
-	done   chan struct{} // closed when nothing more is told
+	done   chan struct{} // closed after the report, or when there will be none
 }
 
-// lookBack asks Redis of the app's past, and whether it has the database of values, in one
-// round trip. The past of an app in a cluster is looked at later, because the start must not
-// wait for a node that is away.
-func (r *record) lookBack(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
+// readPast asks Redis about the app's past, and whether it has the database of values, in one
+// round trip. In a cluster it returns no past, and later asks for it: the start must not wait
+// for a node that is away.
+func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet.Past, has bool) {
 	if client.InCluster() {
 		return nil, true
 	}
@@ -50,16 +50,16 @@ func (r *record) lookBack(client *redisconn.Client, cfg *config.Redis) (p *fleet
 	return &past, has
 }
 
-// tellPast tells how the run before ended, if it has no end: at once where that is known, and
-// later where Redis is away or the spool may have the end. asked is what lookBack found, nil
-// if it could not; left says that the spool had something.
-func (r *record) tellPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
+// reportPast reports how the run before ended, if it left no end marker: at once if that is
+// known, or later if Redis is away or the spool may have the marker. asked is from readPast,
+// nil if that failed. left: the spool was not empty.
+func (r *record) reportPast(asked *fleet.Past, first string, left bool, cfg *config.Redis) *past {
 	p := &past{record: r, first: first, cfg: cfg, end: func() {}, done: make(chan struct{})}
 	if asked != nil && asked.Unknown() {
 		asked = nil
 	}
 	if asked != nil && !asked.Open() || asked != nil && !left && asked.Elsewhere(&r.Run) == "" {
-		r.tell(asked)
+		r.reportLost(asked)
 		close(p.done)
 		return p
 	}
@@ -69,7 +69,7 @@ func (r *record) tellPast(asked *fleet.Past, first string, left bool, cfg *confi
 	return p
 }
 
-func (r *record) tell(p *fleet.Past) {
+func (r *record) reportLost(p *fleet.Past) {
 	how, text := p.Lost(&r.Run, thisHost)
 	if how == "" {
 		return
@@ -81,17 +81,17 @@ func (r *record) tell(p *fleet.Past) {
 	r.out.Say(logstream.Status, text, "run_before", how)
 }
 
-// close ends the looking; nothing is told afterwards.
+// close ends the attempts; no report comes afterwards.
 func (p *past) close() {
 	p.end()
 	<-p.done
 }
 
-// later looks until it knows.
+// later calls tryReport until that has found out, or the user lacks the right.
 func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
 	defer close(p.done)
 	if left {
-		asked = nil // its end may come out of the spool
+		asked = nil // the end marker may come out of the spool
 	}
 	for pause := time.Duration(0); ; pause = pastEvery {
 		select {
@@ -99,15 +99,16 @@ func (p *past) later(ctx context.Context, asked *fleet.Past, left bool) {
 			return
 		case <-time.After(pause):
 		}
-		known, err := p.look(ctx, &asked)
+		known, err := p.tryReport(ctx, &asked)
 		if known || redisconn.Denied(redisconn.Reply(err)) {
 			return
 		}
 	}
 }
 
-// look tries once. It fills asked, and is true when there is nothing more to find out.
-func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err error) {
+// tryReport tries once to report how the run before ended. It fills asked. known: no further
+// attempt is needed.
+func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, err error) {
 	r := p.record
 	if *asked == nil {
 		if r.out.Stats().Waiting > 0 {
@@ -121,7 +122,7 @@ func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err er
 		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Run, p.first)
 		if err != nil || !ok {
 			p.vain++
-			return p.vain == pastLooks, err
+			return p.vain == pastTries, err
 		}
 		*asked = &found
 	}
@@ -135,11 +136,11 @@ func (p *past) look(ctx context.Context, asked **fleet.Past) (known bool, err er
 			return err == nil, err
 		}
 	}
-	r.tell(*asked)
+	r.reportLost(*asked)
 	return true, nil
 }
 
-// thisHost is what the kernel here knows.
+// thisHost answers questions about processes on this host.
 var thisHost = fleet.Host{
 	Started: func(pid int) (time.Time, bool) {
 		started, err := process.Started(pid)
@@ -151,16 +152,16 @@ var thisHost = fleet.Host{
 	},
 }
 
-// commOf is the name of a process, with a line feed; empty if it is not there.
+// commOf returns the name of a process, with a line feed, or "" if there is no such process.
 func commOf(pid string) string {
 	text, _ := os.ReadFile("/proc/" + pid + "/comm")
 	return string(text)
 }
 
-// mostKernelLog bounds what is read of the kernel's log, in bytes.
+// mostKernelLog bounds how much of the kernel's log is read, in bytes.
 const mostKernelLog = 4 << 20
 
-// kernelLog returns what /dev/kmsg holds now. In a container reading it is rarely permitted.
+// kernelLog returns the content of /dev/kmsg. Few containers may read it.
 func kernelLog() (string, error) {
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -174,7 +175,7 @@ func kernelLog() (string, error) {
 		switch err {
 		case nil:
 			all.Write(record[:n])
-		case unix.EPIPE, unix.EINTR: // some was overwritten meanwhile
+		case unix.EPIPE, unix.EINTR: // EPIPE: records were overwritten meanwhile
 		default:
 			return all.String(), nil
 		}
@@ -182,7 +183,7 @@ func kernelLog() (string, error) {
 	return all.String(), nil
 }
 
-// kernelClock is when the clock of the kernel's log was at 0.
+// kernelClock returns the time at which the clock of the kernel's log was 0.
 func kernelClock() time.Time {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
@@ -197,14 +198,14 @@ var killedLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^(\d+),\d+,(\d+),[^;\n]*;.*[Kk]illed process (\d+) \(([^)\n]*)\)`)
 })
 
-// oomKilled says whether the kernel says that it killed a process of that ID and name since
-// then. The kernel's IDs are not those of a container, where wrapp is process 1; then the
-// name has to do.
+// oomKilled reports whether the kernel's log has the kill of a process of that ID and name
+// after since. zero is from kernelClock. In a container, where wrapp is process 1, the kernel
+// has another ID; then the name alone must match.
 func oomKilled(text string, pid int, name string, since, zero time.Time) bool {
 	for _, m := range killedLine().FindAllStringSubmatch(text, -1) {
 		priority, _ := strconv.Atoi(m[1])
 		micros, _ := strconv.ParseInt(m[2], 10, 64)
-		// Programs can write there, too, but not as the kernel.
+		// Programs can write to the log, too, but not with the kernel's facility, 0.
 		if priority>>3 == 0 && m[4] == name && (pid == 1 || m[3] == strconv.Itoa(pid)) && zero.Add(time.Duration(micros)*time.Microsecond).After(since) {
 			return true
 		}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestOOMKilled reads what Linux wrote on two occasions, and what a program wrote.
+// TestOOMKilled reads records that Linux wrote on two occasions, and one that a program wrote.
 func TestOOMKilled(t *testing.T) {
 	t.Parallel()
 	zero := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is what an app can write ahead of us, in bytes, before it waits. The
-// kernel refuses it to a user who has many pipes already; then it is less.
+// pipeSize is how many bytes an app can write ahead of us before it waits. The kernel refuses
+// this size to a user with many pipes; then it is less.
 const pipeSize = 1 << 20
 
 // makePipe makes a pipe. Its reading end does not block.
@@ -27,14 +27,14 @@ func makePipe() (r int, w *os.File, err error) {
 	return fds[0], w, nil
 }
 
-// What a program that asks is told of our terminal. Some fold lines at its width.
+// Size of our terminal. Some programs fold lines at its width.
 const (
 	ttyRows    = 50
 	ttyColumns = 200
 )
 
-// makeTTY makes a pseudo-terminal that passes on unchanged what is written to it, as a pipe
-// does. Reading from r does not block and ends with EIO. The terminal controls no process.
+// makeTTY makes a pseudo-terminal that passes its output on unchanged, like a pipe. Reading
+// from r does not block and ends with EIO. The terminal controls no process.
 func makeTTY() (r int, w *os.File, err error) {
 	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
 	r, err = unix.Open("/dev/ptmx", flags|unix.O_NONBLOCK, 0)
@@ -53,7 +53,7 @@ func otherSide(master, flags int) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, fmt.Errorf("unlock it: %w", err)
 	}
-	// By its number it may be another container's.
+	// Not by its number under /dev/pts: that may be another container's.
 	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, uintptr(flags))
 	if errno != 0 {
 		return nil, fmt.Errorf("open the other side: %w", errno)

@@ -12,9 +12,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// A poller waits for any of a few descriptors to become readable. It is an epoll
-// instance that the runtime's own poller waits for, so that no thread is blocked
-// in a system call meanwhile.
+// A poller waits for any of a few descriptors to become readable. It is an epoll instance for
+// which the runtime's own poller waits, so that no thread blocks in a system call.
 type poller struct {
 	file   *os.File
 	raw    syscall.RawConn
@@ -26,7 +25,7 @@ type poller struct {
 func newPoller() (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
-		err = unix.SetNonblock(fd, true) // os.NewFile has only such a one polled
+		err = unix.SetNonblock(fd, true) // or the runtime would not poll it
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
@@ -40,7 +39,7 @@ func newPoller() (*poller, error) {
 		p.close()
 		return nil, fmt.Errorf("make a timer: %w", err)
 	}
-	// With EPOLLET it is reported once, and need not be read.
+	// With EPOLLET an expiry is reported once, and need not be read.
 	if err := p.control(unix.EPOLL_CTL_ADD, p.timer, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.close()
 		return nil, err
@@ -48,15 +47,15 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// add has fd waited for from now on, until it is closed.
+// add makes wait wait for fd, until fd is closed.
 func (p *poller) add(fd int) error { return p.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN) }
 
-// alarm has wait return after d, with the timer's descriptor, unless it is called again before.
+// alarm makes wait return the timer's descriptor after d. A new call replaces the last one.
 func (p *poller) alarm(d time.Duration) error {
 	return unix.TimerfdSettime(p.timer, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}, nil)
 }
 
-// mute has fd not waited for, but for its end, and unmute undoes that.
+// mute makes wait wait only for the end of fd; unmute undoes that.
 func (p *poller) mute(fd int) error   { return p.control(unix.EPOLL_CTL_MOD, fd, 0) }
 func (p *poller) unmute(fd int) error { return p.control(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN) }
 
@@ -72,9 +71,9 @@ func (p *poller) control(op, fd int, events uint32) error {
 	return nil
 }
 
-// wait returns the descriptors that are readable or have ended, in the order in
-// which they became so, once there are any, or none after limit; a limit of 0 is
-// none. What it returns is valid until the next call.
+// wait waits until descriptors are readable or have ended, and returns them in the order in
+// which that happened. It returns none after limit, unless that is 0. The result is valid
+// until the next call.
 func (p *poller) wait(limit time.Duration) ([]int, error) {
 	var deadline time.Time
 	if limit > 0 {

@@ -19,9 +19,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// listen makes the socket that an app of a pool with notifications is told of in
-// its environment. It returns nil, which hears nothing, if no pool wants them or
-// there can be none.
+// listen makes the notification socket and puts it into the app's environment. It returns
+// nil, which is a valid Notifier, if no pool has the beat notify or the socket cannot be made.
 func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *slog.Logger) *health.Notifier {
 	wanted := false
 	for _, p := range cfg.Health.Pools {
@@ -40,7 +39,7 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *s
 		out.Say(logstream.Error, "the app cannot notify us: "+err.Error())
 		return nil
 	}
-	// A WATCHDOG_PID of another process would have the app not notify at all.
+	// With a WATCHDOG_PID of another process the app would not notify at all.
 	cmd.Env = slices.DeleteFunc(cmd.Env, func(e string) bool {
 		return strings.HasPrefix(e, "WATCHDOG_PID=") || strings.HasPrefix(e, "WATCHDOG_USEC=")
 	})
@@ -55,8 +54,8 @@ func listen(cfg *config.Config, cmd *process.Command, out *outbox.Outbox, log *s
 	return notifier
 }
 
-// watchedEvery returns how often, at least, systemd wants WATCHDOG=1 from wrapp (WatchdogSec); 0
-// if it does not, or from another process.
+// watchedEvery returns the time within which systemd wants a WATCHDOG=1 from wrapp
+// (WatchdogSec), or 0 if it wants none from this process.
 func watchedEvery() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0
@@ -68,30 +67,29 @@ func watchedEvery() time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-// depletions are what was told of pools without health, by category: a pool whose
-// heartbeats are too few comes and goes many times a second.
+// depletions limits the reports of depleted pools, by category: a pool with too few
+// heartbeats may be depleted many times a second.
 type depletions map[string]depletion
 
 type depletion struct {
-	told time.Time
-	more int // since then
+	reported time.Time // of the last report
+	more     int       // depletions since then
 }
 
-// tellDepletion is how often a pool's depletion is told at most.
-const tellDepletion = 10 * time.Second
+// depletionReportEvery is the least time between two reports of a pool's depletion.
+const depletionReportEvery = 10 * time.Second
 
-// text is what to say of a pool that is depleted now, "" if it is counted and told with
-// a later one.
+// text returns the report of a pool that is depleted now, or "" to leave it to a later one.
 func (d depletions) text(category string, now time.Time) string {
 	last, again := d[category]
-	if again && now.Sub(last.told) < tellDepletion {
-		d[category] = depletion{last.told, last.more + 1}
+	if again && now.Sub(last.reported) < depletionReportEvery {
+		d[category] = depletion{last.reported, last.more + 1}
 		return ""
 	}
-	d[category] = depletion{told: now}
+	d[category] = depletion{reported: now}
 	text := fmt.Sprintf("health pool %s is depleted", category)
 	if last.more > 0 {
-		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.told.Format(time.TimeOnly))
+		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.reported.Format(time.TimeOnly))
 	}
 	return text
 }

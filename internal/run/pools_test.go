@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestDepletions: a pool that comes and goes does not fill the status stream.
+// TestDepletions depletes a pool again and again: that does not fill the status stream.
 func TestDepletions(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 11, 23, 20, 15, 0, 0, time.UTC)

@@ -17,11 +17,11 @@ import (
 // defaultUser runs the app when wrapp is root and the configuration names no user.
 const defaultUser = "archer"
 
-// prepare turns the [app] section into a command. Errors are *process.StartErrors. note
-// is what the user is to be told, if anything.
-func prepare(cfg *config.Config) (cmd *process.Command, note string, err error) {
+// prepare turns the [app] section into a command. Its errors are *process.StartErrors.
+// warning is for the user; it may be empty.
+func prepare(cfg *config.Config) (cmd *process.Command, warning string, err error) {
 	app := &cfg.App
-	user, note, err := identity(app.User, os.Geteuid())
+	user, warning, err := identity(app.User, os.Geteuid())
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,22 +48,22 @@ func prepare(cfg *config.Config) (cmd *process.Command, note string, err error) 
 		User:        user,
 		StopSignal:  syscall.Signal(app.StopSignal),
 		StopTimeout: time.Duration(app.StopTimeout),
-	}, note, nil
+	}, warning, nil
 }
 
-// CheckUser says what is to be said of app.user on this machine, nothing if it is as it
-// should be.
+// CheckUser returns what is wrong with app.user on this machine, or "".
 func CheckUser(cfg *config.Config) string {
-	_, note, err := identity(cfg.App.User, os.Geteuid())
+	_, warning, err := identity(cfg.App.User, os.Geteuid())
 	if err != nil {
 		return err.Error()
 	}
-	return note
+	return warning
 }
 
-// identity is the user to become, nil to stay who we are. Only root can become another
-// user. Anybody else runs the app as it is, as the older wrapp did, and note says so.
-func identity(spec string, euid int) (user *process.User, note string, err error) {
+// identity returns the user that the app runs as, or nil for our own user. Only root can
+// choose another one. Without root the app runs as our user, as with the older wrapp; warning
+// says so if spec names another user.
+func identity(spec string, euid int) (user *process.User, warning string, err error) {
 	failure := func(err error, hint string) error {
 		return &process.StartError{ExitCode: process.ExitFailed, Msg: fmt.Sprintf("app.user: %v", err), Hint: hint}
 	}
@@ -72,9 +72,9 @@ func identity(spec string, euid int) (user *process.User, note string, err error
 			return nil, "", nil
 		}
 		if user, err := process.LookupUser(spec); err != nil || int(user.UID) != euid {
-			note = fmt.Sprintf("app.user: only root can run the app as %s; it runs as uid %d, as wrapp does", spec, euid)
+			warning = fmt.Sprintf("app.user: only root can run the app as %s; it runs as uid %d, as wrapp does", spec, euid)
 		}
-		return nil, note, nil
+		return nil, warning, nil
 	}
 	if spec == "" {
 		user, err := process.LookupUser(defaultUser)
@@ -84,18 +84,18 @@ func identity(spec string, euid int) (user *process.User, note string, err error
 		if err != nil {
 			return nil, "", failure(err, "")
 		}
-		return keepGroups(user), "", nil
+		return addOurGroups(user), "", nil
 	}
 	user, err = process.LookupUser(spec)
 	if err != nil {
 		return nil, "", failure(err, "name a user of this image, or a number")
 	}
-	return keepGroups(user), "", nil
+	return addOurGroups(user), "", nil
 }
 
-// keepGroups adds the groups that root was given for this run, as by docker's --group-add: who
-// opens a device by its group wants the app to have it. Root's own group is left out.
-func keepGroups(user *process.User) *process.User {
+// addOurGroups adds our supplementary groups, as from docker's --group-add, which give the app
+// access to devices. It leaves out root's own group.
+func addOurGroups(user *process.User) *process.User {
 	given, _ := os.Getgroups()
 	for _, gid := range given {
 		if gid != 0 && !slices.Contains(user.Groups, uint32(gid)) {
@@ -105,8 +105,8 @@ func keepGroups(user *process.User) *process.User {
 	return user
 }
 
-// whoWeAre returns env with HOME, USER and LOGNAME added where they are not set: Docker sets
-// HOME only. The name of a uid without an entry in /etc/passwd is its number.
+// whoWeAre returns env with HOME, USER and LOGNAME of our user added if they are not set:
+// Docker sets only HOME. The name of a uid without an entry in /etc/passwd is its number.
 func whoWeAre(env []string) []string {
 	user, err := process.LookupUser(strconv.Itoa(os.Geteuid()))
 	if err != nil {
@@ -120,11 +120,11 @@ func whoWeAre(env []string) []string {
 	return env
 }
 
-// plainTerminal is for an app on a pseudo-terminal of ours: it tells the app to leave out
-// colours and cursor movements. The TERM that wrapp has itself is about another terminal.
+// plainTerminal is the environment of an app on a pseudo-terminal of ours: it asks the app for
+// output without colours and cursor movements. wrapp's own TERM is for another terminal.
 var plainTerminal = map[string]string{"NO_COLOR": "1", "TERM": "dumb"}
 
-// overlay is env with the variables of over in place of its own.
+// overlay returns env with the variables of over set or replaced.
 func overlay(env []string, over map[string]string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
@@ -137,7 +137,7 @@ func overlay(env []string, over map[string]string) []string {
 	return env
 }
 
-// lookup is the value of a variable in env.
+// lookup returns the value of a variable in env, or "".
 func lookup(env []string, name string) string {
 	for _, e := range env {
 		if n, value, _ := strings.Cut(e, "="); n == name {

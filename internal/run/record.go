@@ -16,33 +16,33 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
-// A record keeps what others may know of this wrapp and its app (fleet.Run). It takes what
-// happens from any goroutine.
+// A record collects what this wrapp publishes about itself and its app (fleet.Run). Any
+// goroutine may use it.
 type record struct {
 	out      *outbox.Outbox   // set before the app is started
-	restarts *restart.Machine // likewise
+	restarts *restart.Machine // set before the app is started
 	log      *slog.Logger
 
-	errors atomic.Uint64 // lines that say that they are errors
+	errors atomic.Uint64 // lines with level ERROR
 
 	mu sync.Mutex
 	fleet.Run
 }
 
-// newRecord returns the record of a wrapp that has started nothing yet.
+// newRecord returns the record of a wrapp before the start of its app.
 func newRecord(name, version string, log *slog.Logger) *record {
 	return &record{log: log, Run: fleet.Run{
 		Name: name, Instance: fleet.InstanceOf(fleet.HostName()), Host: fleet.HostName(), PID: os.Getpid(), Wrapp: version, Boot: fleet.BootID(),
 	}}
 }
 
-// markerFields are the fields of the marker of a run's beginning. They say whose run it is:
-// the hash is gone when a later start asks how the run ended.
+// markerFields returns the fields of a run's first marker. They identify this wrapp: when a
+// later start asks how the run ended, the hash is gone.
 func (r *record) markerFields() []string {
 	return []string{"host", r.Host, "pid", strconv.Itoa(r.PID), "boot", r.Boot}
 }
 
-// began says that the app was started, in the run whose marker has this time.
+// began records a start of the app. stamp is the time in the run's marker.
 func (r *record) began(stamp string, pid int, at time.Time) {
 	r.mu.Lock()
 	r.Stamp, r.AppPID, r.Started = stamp, pid, at
@@ -56,7 +56,7 @@ func (r *record) crashed() {
 	r.mu.Unlock()
 }
 
-// published is the record for who keeps the pools.
+// published returns the record for health.Keeper, which writes it to Redis.
 func (r *record) published() *health.Record {
 	return &health.Record{Key: fleet.RunKey(r.Name, r.Instance), Fields: r.fields, Refused: r.refused}
 }
@@ -80,7 +80,8 @@ func (r *record) fields(running bool) []string {
 	return r.Fields()
 }
 
-// refused tells why readers cannot see that this wrapp lives: its hash was refused.
+// refused reports that Redis refused the hash, without which readers cannot see whether this
+// wrapp lives.
 func (r *record) refused(reply string) {
 	text := "redis does not take " + fleet.RunKey(r.Name, r.Instance) + ", so wrapp ls cannot tell whether this run lives: " + reply
 	if redisconn.Denied(reply) {

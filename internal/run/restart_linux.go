@@ -18,44 +18,43 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
-// A session is what a wrapp has once, however many runs of the app there are: where
-// entries, values and pools go, who owns the processes, and the signals that come.
+// A session is the state that all runs of the app share: the sinks, the owner of the
+// processes, and wrapp's signals.
 type session struct {
 	cfg        *config.Config
 	std        Streams
 	log        *slog.Logger
 	to         sinks         // without crashes, which each run has for itself
-	connected  chan struct{} // closed when to is there
+	connected  chan struct{} // closed when to is set
 	supervisor *process.Supervisor
 	signals    <-chan os.Signal
 	restarts   *restart.Machine
 	hooks      *hook.Hooks
 	copies     copies
-	latest     atomic.Pointer[process.Command] // the app as it was started last
+	latest     atomic.Pointer[process.Command] // the app's last start
 	terminal   bool                            // standard input was a terminal at the start
-	stopped    atomic.Bool                     // the end was asked for: no run follows
+	stopped    atomic.Bool                     // wrapp was asked to end: no run follows
 
 	noSupervisor error // why supervisor is nil
 }
 
-// An appRun is what each run of the app has for itself. One goroutine uses it, but for
-// what depleted needs.
+// An appRun is the state of one run of the app. Only one goroutine uses it, except for
+// depleted.
 type appRun struct {
 	*session
 	first   bool
 	marker  string // the time in its run markers
 	app     *process.Process
 	crashes *crash.Watch
-	told    depletions
-	wanted  atomic.Bool // a pool wants the app started again
+	reports depletions
+	wanted  atomic.Bool // a pool wants a restart
 
-	interrupted time.Time // the app was sent a signal last that asks for the end
-	exited      time.Time
+	interrupted time.Time // when the app was last sent a signal that asks for the end
+	exited      time.Time // when the app ended
 	verdict     restart.Verdict
 }
 
-// newSession returns a session that has nowhere to deliver to before connect. close ends
-// it.
+// newSession returns a session without sinks; connect adds them. close ends it.
 func newSession(cfg *config.Config, std Streams, log *slog.Logger, signals <-chan os.Signal) *session {
 	c := &cfg.Restart
 	s := &session{
@@ -77,13 +76,13 @@ func newSession(cfg *config.Config, std Streams, log *slog.Logger, signals <-cha
 	return s
 }
 
-// connect says where entries, values and pools go.
+// connect sets the sinks.
 func (s *session) connect(to sinks) {
 	s.to = to
 	close(s.connected)
 }
 
-// close ends what the session has begun. The hooks are closed before.
+// close ends the Supervisor. Close the hooks before.
 func (s *session) close() {
 	if s.supervisor != nil {
 		s.supervisor.Close()
@@ -91,15 +90,15 @@ func (s *session) close() {
 }
 
 // runs runs the app until no run follows, and returns the last one's exit status. An error
-// says that the last one could not be started. notes is called once, within the first run, with the time
-// in its marker.
-func (s *session) runs(notes func(marker string)) (exit int, err error) {
+// says that the last one could not be started. It calls announce once, behind the first run's
+// marker, with the time in that.
+func (s *session) runs(announce func(marker string)) (exit int, err error) {
 	defer s.copies.close()
 	out := s.to.out
 	for first := true; ; first = false {
-		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), told: make(depletions)}
+		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), reports: make(depletions)}
 		if first {
-			notes(r.marker)
+			announce(r.marker)
 		} else {
 			s.to.pools.Renew()
 		}
@@ -112,14 +111,14 @@ func (s *session) runs(notes func(marker string)) (exit int, err error) {
 		if err != nil {
 			out.Say(logstream.Error, err.Error())
 			s.to.pools.End(exit)
-			// What cannot be started at first is a mistake that only a person mends.
+			// If the first start fails, a person has to correct something: no restart.
 			r.verdict = s.restarts.Ended(time.Now(), restart.End{Exit: exit, Stopped: first || s.stopped.Load()})
 		}
 		if r.verdict.Again && s.stopped.Load() {
 			r.verdict = restart.Verdict{}
 			s.restarts.Stop()
 		}
-		r.tell(err)
+		r.reportVerdict(err)
 		mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
 		if !r.verdict.Again || !s.pause(r.verdict.Delay) {
 			return exit, err
@@ -127,8 +126,9 @@ func (s *session) runs(notes func(marker string)) (exit int, err error) {
 	}
 }
 
-// tell says what follows the run. failed is why the app could not be started, if so.
-func (r *appRun) tell(failed error) {
+// reportVerdict reports what follows the run. failed, if not nil, says why the app could not
+// be started.
+func (r *appRun) reportVerdict(failed error) {
 	text := r.verdict.String()
 	if text == "" {
 		return
@@ -149,7 +149,7 @@ func (r *appRun) tell(failed error) {
 	}
 }
 
-// pause lets the delay before another run pass. It returns false if the end was asked for
+// pause waits for the delay before another run. It returns false if a signal asked for the end
 // meanwhile.
 func (s *session) pause(delay time.Duration) bool {
 	defer s.to.pools.Linger()()
@@ -162,7 +162,7 @@ func (s *session) pause(delay time.Duration) bool {
 				return false
 			}
 			continue
-		default: // what has come is looked at first
+		default: // handle waiting signals first
 		}
 		select {
 		case sig := <-s.signals:
@@ -175,7 +175,7 @@ func (s *session) pause(delay time.Duration) bool {
 	}
 }
 
-// stop forbids another run if a signal that came while there is no app asks for the end.
+// stop forbids another run if a signal between two runs asks for the end.
 func (s *session) stop(sig os.Signal) bool {
 	number, _ := process.Number(sig)
 	if !s.ends(number) {
@@ -190,9 +190,9 @@ func (s *session) stop(sig os.Signal) bool {
 	return true
 }
 
-// ends says whether a signal asks for the end: of wrapp where there is no app, and of an
-// app that ends soon after it. A hangup does so only where there was a terminal; elsewhere
-// it is a custom to have a configuration read again.
+// ends reports whether a signal asks for the end: of wrapp between two runs, or of an app that
+// ends soon after it. A hangup does so only if there was a terminal; daemons are sent one to
+// reload their configuration.
 func (s *session) ends(sig syscall.Signal) bool {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.Signal(s.cfg.App.StopSignal):
@@ -201,12 +201,12 @@ func (s *session) ends(sig syscall.Signal) bool {
 	return sig == syscall.SIGHUP && s.terminal
 }
 
-// last says whether wrapp certainly ends with this run.
+// last reports whether wrapp certainly ends with this run.
 func (r *appRun) last() bool {
 	return r.stopped.Load() || r.cfg.Restart.Policy == restart.Never && !r.wanted.Load()
 }
 
-// ended decides what follows, when the app and its tree are gone.
+// ended sets the verdict. The app and its tree are gone.
 func (r *appRun) ended() {
 	r.verdict = r.restarts.Ended(time.Now(), restart.End{
 		Exit:    r.app.Status().ExitCode(),
@@ -214,17 +214,17 @@ func (r *appRun) ended() {
 		Wanted:  r.wanted.Load(),
 	})
 	if !r.verdict.Again {
-		r.to.out.Unblock() // there is no app any more that could wait for Redis
+		r.to.out.Unblock() // no app is left that could wait for Redis
 	}
 }
 
-// leastPatience is how soon after a signal an app must have ended, at least, for the
-// signal to be why.
+// leastPatience is the least time after a signal within which an app's end counts as caused by
+// the signal.
 const leastPatience = time.Second
 
-// asked says whether the app ended because it was asked to, other than by SIGTERM to
-// wrapp: by a signal that was passed on to it just before, or at the terminal, where
-// Ctrl-C reaches the app alone.
+// asked reports whether the app ended because it was asked to, other than by SIGTERM to
+// wrapp: by a signal that was forwarded just before, or by Ctrl-C at the terminal, which
+// reaches only the app.
 func (r *appRun) asked() bool {
 	patience := max(leastPatience, time.Duration(r.cfg.App.StopTimeout))
 	if !r.interrupted.IsZero() && r.exited.Sub(r.interrupted) <= patience {
@@ -237,8 +237,8 @@ func (r *appRun) asked() bool {
 	return false
 }
 
-// await calls f, which ends the run, and looks at the signals that come meanwhile: one that
-// asks for the end forbids another run and has f hurry.
+// await calls f, which finishes the run, and handles signals meanwhile: one that asks for the
+// end forbids another run and makes f hurry.
 func (r *appRun) await(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -258,13 +258,13 @@ func (r *appRun) await(f func()) {
 	}
 }
 
-// depleted does what a pool wants done when it has no health left.
+// depleted reports that a pool has no health left, and acts as its on_depleted says.
 func (r *appRun) depleted(category string) {
 	text := fmt.Sprintf("health pool %s is depleted", category)
-	if told := r.told.text(category, time.Now()); told != "" {
-		r.to.out.Say(logstream.Status, told)
-		r.log.Warn(told)
-		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: told, PID: r.app.PID(), Pool: category})
+	if report := r.reports.text(category, time.Now()); report != "" {
+		r.to.out.Say(logstream.Status, report)
+		r.log.Warn(report)
+		r.hooks.Fire(hook.Event{Kind: hook.Depleted, Run: r.marker, Text: report, PID: r.app.PID(), Pool: category})
 	}
 	end := func(doing string, flag *atomic.Bool) func() {
 		return func() {

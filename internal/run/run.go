@@ -1,5 +1,5 @@
 // Package run runs the app, once or again and again, each run from its first marker to
-// its last. It wires everything else together and is the only package that does.
+// its last. It is the only package that wires the others together.
 package run
 
 import (
@@ -27,11 +27,11 @@ import (
 )
 
 const (
-	// memoryLimit is what may wait for Redis in memory, in bytes.
+	// memoryLimit bounds the entries that wait for Redis in memory, in bytes.
 	memoryLimit = 4 << 20
 
-	// heapLimit is when garbage is collected early, in bytes of memory. Ordinary
-	// lines stay far below it; of blocks of 10 MiB several copies are on their way.
+	// heapLimit is the heap size above which garbage is collected early, in bytes. Ordinary
+	// lines stay far below it; blocks of 10 MiB have several copies on their way.
 	heapLimit = 32 << 20
 )
 
@@ -39,9 +39,9 @@ const (
 // output is copied to Stdout and Stderr as logs.passthrough says.
 type Streams struct{ Stdin, Stdout, Stderr *os.File }
 
-// Run runs the app that cfg names and returns the exit status that wrapp is to
-// end with. An error says that wrapp itself failed, or that the app could not be
-// started: then it is a *process.StartError, whose ExitCode is exit. version is wrapp's.
+// Run runs the app that cfg names and returns wrapp's exit status. An error says that wrapp
+// itself failed, or that the app could not be started: then it is a *process.StartError, whose
+// ExitCode is exit. version is wrapp's.
 func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
@@ -69,7 +69,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	var asked *fleet.Past
 	if err == nil {
 		var has bool
-		if asked, has = record.lookBack(client, &cfg.Redis); !has {
+		if asked, has = record.readPast(client, &cfg.Redis); !has {
 			client.Close()
 			return process.ExitFailed, fmt.Errorf("redis has no database %d (redis.values_db)", cfg.Redis.ValuesDB)
 		}
@@ -126,7 +126,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	s.connect(sinks{out: out, values: vals, pools: pools, record: record})
 	var past *past
 	exit, err = s.runs(func(first string) {
-		past = record.tellPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
+		past = record.reportPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
 		if open != nil {
 			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
 			log.Info(text)
@@ -165,8 +165,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	return exit, err
 }
 
-// mark writes a run marker to the streams that have them, and returns the time in
-// it. The fields are for :status.
+// mark writes a run marker to :info and, with fields, to :status. It returns the time in the
+// marker.
 func mark(out *outbox.Outbox, format string, fields ...string) string {
 	now := time.Now().Format(entry.RunMarkerLayout)
 	text := fmt.Sprintf(format, now)
@@ -175,18 +175,18 @@ func mark(out *outbox.Outbox, format string, fields ...string) string {
 	return now
 }
 
-// run starts the app, sees it to its end and takes everything it wrote. An error says that
-// the app could not be started.
+// run starts the app, waits for its end and delivers its output. An error says that the app
+// could not be started.
 func (r *appRun) run() (exit int, err error) {
 	cfg, log, supervisor, to := r.cfg, r.log, r.supervisor, r.to
 	out, pools := to.out, to.pools
-	cmd, note, err := prepare(cfg)
+	cmd, warning, err := prepare(cfg)
 	if err != nil {
 		return failed(err)
 	}
-	if note != "" && r.first {
-		log.Warn(note)
-		out.Say(logstream.Status, note)
+	if warning != "" && r.first {
+		log.Warn(warning)
+		out.Say(logstream.Status, warning)
 	}
 	cmd.Stdin = r.std.Stdin
 
@@ -201,7 +201,7 @@ func (r *appRun) run() (exit int, err error) {
 	notifier := listen(cfg, cmd, out, log)
 	defer notifier.Close()
 
-	r.latest.Store(cmd) // which nothing changes any more
+	r.latest.Store(cmd) // cmd does not change any more
 	began := time.Now()
 	app, debugger, err := start(cfg, supervisor, *cmd, pools, out, log)
 	stdout.Close()
@@ -219,7 +219,7 @@ func (r *appRun) run() (exit int, err error) {
 		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: r.marker, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
-	in.obey(&cfg.Logs)
+	in.configure(&cfg.Logs)
 	in.copyTo(r.copies)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
@@ -243,7 +243,7 @@ func (r *appRun) run() (exit int, err error) {
 	runtime.GOMAXPROCS(cores)
 	r.ended()
 	r.await(in.finish)
-	notifier.Close() // what the app said last comes before its end
+	notifier.Close() // the app's last messages come before its end
 
 	status := app.Status()
 	ended := fmt.Sprintf("ended: %v after %v", status, time.Since(began).Round(time.Millisecond))
@@ -259,14 +259,13 @@ func (r *appRun) run() (exit int, err error) {
 	return status.ExitCode(), nil
 }
 
-// useOneCore has one goroutine run at a time, unless the environment says
-// otherwise, and returns how many could before: one core does more than Redis can
-// take, and goroutines that wake each other across cores cost more than they gain.
-// The start and the end are chains of short system calls, which are faster with
-// two. docs/adr/0005 has the figures.
+// useOneCore sets GOMAXPROCS to 1, unless the environment sets it, and returns the old value.
+// One core can do more than Redis can take, and goroutines that wake each other across cores
+// cost more than they gain. The start and the end are chains of short system calls, which are
+// faster with two cores. docs/adr/0005 has the figures.
 func useOneCore() (before int) {
 	if os.Getenv("GOMAXPROCS") != "" {
-		return 0 // which changes nothing
+		return 0 // runtime.GOMAXPROCS(0) changes nothing
 	}
 	return runtime.GOMAXPROCS(1)
 }
@@ -290,7 +289,7 @@ func (r *appRun) forward() {
 			pools.End(app.Status().ExitCode())
 			exited = nil
 		case <-app.Gone():
-			if exited != nil { // both came at once
+			if exited != nil { // both channels were closed at once
 				r.exited = time.Now()
 				pools.End(app.Status().ExitCode())
 			}
@@ -305,7 +304,7 @@ func (r *appRun) forward() {
 			}
 			select {
 			case <-app.Exited():
-				r.crashes.Hurry(s) // the report of its death may be under way
+				r.crashes.Hurry(s) // the report of the app's death may be under way
 			default:
 			}
 			r.log.Debug("signal forwarded", "signal", process.SignalName(s))

@@ -8,8 +8,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// openSpool opens the spool that cfg asks for. Without one, which the error
-// explains, entries wait in memory only.
+// openSpool opens the spool that cfg asks for. On an error, entries wait in memory only.
 func openSpool(cfg *config.Config, writer uint64) (*spool.Spool, *spool.Left, error) {
 	for try := 1; ; try++ {
 		dir, err := spool.Prepare(cfg.Spool.Dir, cfg.Name())
@@ -17,7 +16,7 @@ func openSpool(cfg *config.Config, writer uint64) (*spool.Spool, *spool.Left, er
 			return nil, nil, err
 		}
 		store, left, err := spool.Open(dir, int64(cfg.Spool.Size), writer)
-		// Another wrapp that ends just then takes an empty spool away, with its directory.
+		// Another wrapp that ends meanwhile removes an empty spool, with its directory.
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return store, left, err
 		}

@@ -10,40 +10,40 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// passes says whether output is copied to f under a logs.passthrough setting.
+// passes reports whether output is copied to f under a logs.passthrough setting.
 func passes(setting string, f *os.File) bool {
 	return setting == "always" || setting == "auto" && IsTerminal(f)
 }
 
 const (
 	teeRoom  = 1 << 20         // bytes that may wait, besides the batch that is being written
-	teePiece = 4 << 10         // bytes in one write: what a pipe or a terminal takes at once
-	teeStall = 1 * time.Second // a reader that takes no piece for so long has stopped
-	teeLast  = 5 * time.Second // what waits at the end has so long
+	teePiece = 4 << 10         // bytes of one write, which a pipe or a terminal accepts at once
+	teeStall = 1 * time.Second // a reader that accepts no piece for this long has stopped
+	teeLast  = 5 * time.Second // how long close waits for the rest to be written
 )
 
-// A tee copies the app's output to a file as it came. A slow reader of that file slows the
-// app down, as in any pipe. A stopped reader does not: the tee leaves out what does not fit,
-// counts it and says so. The streams have it all the same.
+// A tee copies the app's output to a file unchanged. A slow reader of that file slows the
+// app down, as with any pipe. A stopped reader does not: the tee leaves out bytes that do not
+// fit, counts them and reports the count. The streams have them all the same.
 type tee struct {
 	to   io.Writer
 	name string // of the file
 	log  *slog.Logger
 	mu   sync.Mutex
-	cond sync.Cond // something was taken or added, or closed changed
+	cond sync.Cond // something was written or added, or closed changed
 
-	buf     []byte // waits
+	buf     []byte // waiting bytes
 	writing int    // bytes of the batch that are not written yet
-	taken   int    // bytes ever written; its change is progress
-	stalled bool   // leave out what does not fit, until all has been written
+	written int    // bytes ever written; its change is progress
+	stalled bool   // leave out bytes that do not fit, until buf is empty again
 	left    int    // bytes left out
 	closed  bool
-	broken  bool // its reader is gone
+	broken  bool // a write failed: nothing more is copied
 	done    chan struct{}
 }
 
-// copies are where standard output and error are copied to; nil: nowhere. They outlive the
-// runs of the app, so that what waits of one run comes before the next one's.
+// copies are the tees of standard output and error; nil: not copied. They outlive the runs of
+// the app, so that the output of two runs stays in order.
 type copies [2]*tee
 
 // newCopies returns the copies that a logs.passthrough setting asks for. close ends them.
@@ -71,7 +71,7 @@ func newTee(to *os.File, log *slog.Logger) *tee {
 	return t
 }
 
-// run writes on what waits.
+// run writes the waiting bytes until close.
 func (t *tee) run() {
 	defer close(t.done)
 	var batch []byte
@@ -97,7 +97,7 @@ func (t *tee) run() {
 				t.log.Warn("output is not copied any more", "to", t.name, "error", err)
 			}
 			at += len(piece)
-			t.taken += len(piece)
+			t.written += len(piece)
 			t.cond.Broadcast()
 		}
 		t.writing = 0
@@ -123,14 +123,14 @@ func (t *tee) write(b []byte) {
 	t.cond.Broadcast()
 }
 
-// waitForRoom waits until n bytes fit or nothing waits, as long as there is progress.
+// waitForRoom waits until n bytes fit or buf is empty, as long as there is progress.
 func (t *tee) waitForRoom(n int) {
 	expired := false
 	for len(t.buf) > 0 && len(t.buf)+n > teeRoom && !t.broken && !expired {
-		taken := t.taken
+		written := t.written
 		timer := time.AfterFunc(teeStall, func() {
 			t.mu.Lock()
-			expired = t.taken == taken
+			expired = t.written == written
 			t.mu.Unlock()
 			t.cond.Broadcast()
 		})
@@ -147,15 +147,15 @@ func (t *tee) close() {
 	t.closed = true
 	t.cond.Broadcast()
 	t.mu.Unlock()
-	for taken := -1; ; {
+	for written := -1; ; {
 		select {
 		case <-t.done:
 		case <-time.After(teeStall):
 			t.mu.Lock()
-			now := t.taken
+			now := t.written
 			t.mu.Unlock()
-			if now != taken && time.Now().Before(until) {
-				taken = now
+			if now != written && time.Now().Before(until) {
+				written = now
 				continue
 			}
 		}

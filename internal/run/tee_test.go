@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A slowWriter takes a while for each write, in the bubble's time, and stops after some bytes.
+// A slowWriter needs some of the bubble's time for each write, and stops after some bytes.
 type slowWriter struct {
 	mu   sync.Mutex
 	buf  []byte
 	each time.Duration
-	most int           // bytes; 0: without an end
-	stop chan struct{} // then a write waits for it
+	most int           // bytes until it stops; 0: never
+	stop chan struct{} // a write after that waits for stop
 }
 
 func (w *slowWriter) Write(b []byte) (int, error) {
@@ -44,8 +44,8 @@ func teeTo(w *slowWriter, said *bytes.Buffer) *tee {
 	return t
 }
 
-// TestSlowTee has a reader of 8 KiB/s: the writer waits for it, and nothing is left out but what
-// still waits when the end has waited long enough.
+// TestSlowTee has a reader of 8 KiB/s: the writer waits for it, and only bytes that still wait
+// when close has waited long enough are left out.
 func TestSlowTee(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
@@ -79,8 +79,8 @@ func TestSlowTee(t *testing.T) {
 	})
 }
 
-// TestStoppedTee has a reader that stops for good: the writer waits once, and what does not fit
-// is counted.
+// TestStoppedTee has a reader that stops for good: the writer waits once, and bytes that do not
+// fit are counted.
 func TestStoppedTee(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// zone sets time.Local to the zone that TZ names. Where there is no data of that zone it
-// returns a warning: package time uses UTC then, without a word.
+// zone sets time.Local to the zone that TZ names. If there is no data of that zone, it returns
+// a warning: package time silently uses UTC then.
 func zone() (warning []string) {
 	name := strings.TrimPrefix(os.Getenv("TZ"), ":")
 	if name == "" || name == "UTC" || time.Local.String() != "UTC" {
 		return nil
 	}
-	if there, err := time.LoadLocation(name); err == nil { // $ZONEINFO, at which time.Local does not look
+	if there, err := time.LoadLocation(name); err == nil { // by $ZONEINFO, which time.Local ignores
 		time.Local = there
 		return nil
 	}

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeadLetters is the name of the file, in a spool's directory, of entries that
-// Redis refused for good: one JSON object a line.
+// DeadLetters is the name of the file, in a spool's directory, of the entries that Redis
+// refused for good: one JSON object a line.
 const DeadLetters = "dead-letters.jsonl"
 
-// maxDeadLetters bounds the file of dead letters, in bytes; a quarter of the
-// spool's size bounds it too.
+// maxDeadLetters bounds the file of dead letters, in bytes. A quarter of the spool's size
+// bounds it, too.
 const maxDeadLetters = 16 << 20
 
 // errDeadFull says that the file of dead letters is as large as it may be.
@@ -42,14 +42,14 @@ type letter struct {
 	Time    time.Time         `json:"time"` // when it was set aside
 	Stream  string            `json:"stream"`
 	ID      string            `json:"id"`
-	Reply   string            `json:"reply"` // what Redis had against it
+	Reply   string            `json:"reply"` // the error reply of Redis
 	Message *string           `json:"message,omitempty"`
 	Base64  []byte            `json:"message_base64,omitempty"` // a message that is not UTF-8
 	Fields  map[string]string `json:"fields,omitempty"`
 }
 
-// SetAside writes an entry that Redis will never take into the file of dead
-// letters, as long as that is not full.
+// SetAside writes an entry that Redis will never take into the file of dead letters. It fails
+// when that file is full.
 func (s *Spool) SetAside(stream string, r Record, reply string) error {
 	l := letter{Time: time.Now().UTC(), Stream: stream, ID: r.ID().String(), Reply: reply}
 	if m := r.Message(); utf8.Valid(m) {

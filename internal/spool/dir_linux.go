@@ -11,13 +11,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/access"
 )
 
-// systemDir is where spools are kept by a wrapp that may write there.
+// systemDir has the spools of every wrapp that may write there.
 const systemDir = "/var/lib/wrapp"
 
-// Prepare makes the directory in which the app called name has its spool, and
-// returns it. It is a directory of that name in dir, or, if dir is empty, in
-// $WRAPP_SPOOL_DIR, or else in /var/lib/wrapp or the user's state directory. The error names
-// every place that was tried, and for one that may not be used its owner and the way out.
+// Prepare makes and returns the directory for the spool of the app called name. Its parent
+// is dir, or, if dir is empty, $WRAPP_SPOOL_DIR, or else /var/lib/wrapp or the user's state
+// directory. The error names every place that was tried; where a right was missing, it also
+// names the owner and the command that gives the right.
 func Prepare(dir, name string) (string, error) {
 	var problem error
 	for _, place := range places(dir) {
@@ -34,7 +34,7 @@ func Prepare(dir, name string) (string, error) {
 	return "", problem
 }
 
-// places are where a spool may be, the first that can be used being the one.
+// places returns the directories that may have spools; the first usable one is used.
 func places(dir string) []string {
 	if dir == "" {
 		dir = os.Getenv("WRAPP_SPOOL_DIR")
@@ -52,7 +52,7 @@ func places(dir string) []string {
 	return []string{systemDir, filepath.Join(state, "wrapp")}
 }
 
-// prepare makes a directory for us alone, and looks whether we can use it.
+// prepare makes a directory that only we can use, and checks that it is one.
 func prepare(dir string) (string, error) {
 	err := os.MkdirAll(filepath.Dir(dir), 0o755)
 	if err == nil {
@@ -65,12 +65,12 @@ func prepare(dir string) (string, error) {
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return "", fmt.Errorf("look at the spool's directory: %w", err)
+		return "", fmt.Errorf("check the spool's directory: %w", err)
 	}
 	if !info.IsDir() {
-		return "", fmt.Errorf("the spool %s is no directory", dir)
+		return "", fmt.Errorf("the spool %s is not a directory", dir)
 	}
-	// What another user can put there could be delivered as the app's words.
+	// wrapp would deliver entries that another user puts there as the app's.
 	if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != os.Geteuid() {
 		return "", fmt.Errorf("the spool %s belongs to user %d and wrapp runs as %d", dir, owner, os.Geteuid())
 	}
@@ -80,8 +80,8 @@ func prepare(dir string) (string, error) {
 	return dir, nil
 }
 
-// explain adds whose the directory is that may not be written to, and what gives us the one that
-// the spool is to be in.
+// explain adds to a permission error the owner of the directory that we may not write to, and
+// the command that makes the spool's parent for us.
 func explain(dir string, err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err // the message around it has the path

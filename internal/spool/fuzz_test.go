@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzFlipped flips bits of a segment and of the journal, and cuts the segment:
-// whatever is read back is as it was written, in order, and none comes twice.
+// FuzzFlipped flips bits of a segment and of the journal, and cuts the segment: every
+// record read back is as it was written, in order, and none comes twice.
 func FuzzFlipped(f *testing.F) {
 	f.Add([]byte{}, uint32(0))
 	f.Add([]byte{0, 0, 4, 1}, uint32(0))
@@ -20,7 +20,7 @@ func FuzzFlipped(f *testing.F) {
 		const n = 60
 		fill(t, s, 1, n)
 		fill(t, s, n, 2*n)
-		if err := s.Note(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
+		if err := s.UpdateJournal(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
@@ -47,7 +47,7 @@ func FuzzFlipped(f *testing.F) {
 		os.WriteFile(journal, notes, 0o600)
 		s, left, err := Open(dir, 4<<20, writer)
 		if err != nil {
-			return // it says that it cannot be used
+			return // Open refuses the spool
 		}
 		got := ordinals(t, s, left)
 		if len(got) < 2*n-1 && len(left.Found) == 0 && len(data) == whole {
@@ -57,8 +57,7 @@ func FuzzFlipped(f *testing.F) {
 	})
 }
 
-// FuzzSegment reads any bytes as a segment and a journal: no panic, and what
-// comes out counts upwards.
+// FuzzSegment reads any bytes as a segment and a journal: no panic, and the ordinals rise.
 func FuzzSegment(f *testing.F) {
 	header := newHeader(segmentMagic, writer)
 	start, _, _ := readHeader(header, segmentMagic)

@@ -12,34 +12,34 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// The journal is one file beside the segments that says what has become of
-// their records. A note is
+// The journal is a file beside the segments that says which of their records are settled. A
+// note is
 //
 //	0  uint32  CRC32C over the file's salt and everything behind the CRC
 //	4  uint32  size of the whole note, in bytes
 //	8  uint8   kind
-//	9          what the kind says, uint64 each
+//	9          values of that kind, uint64 each
 //
 // A note whose CRC is wrong ends the journal.
 const (
 	noteDone = 1 // ordinal: every record below it is settled
-	// 2 was about IDs, in version 1
-	noteSettled = 3 // from, upto: records with these ordinals are not to come again; of the version before
-	noteDropped = 4 // one count for each stream: dropped and not told yet
+	// 2 is about IDs, in version 1; skipped
+	noteSettled = 3 // from, upto: records with these ordinals are settled; in version 1
+	noteDropped = 4 // a count for each stream: records dropped and not reported yet
 )
 
 const journalName = "journal"
 
-// maxJournal is the size in bytes at which the journal is written anew.
+// maxJournal is the size at which the journal is rewritten, in bytes.
 const maxJournal = 256 << 10
 
-// A span is the ordinals in [from, upto).
+// A span is a range of ordinals, [from, upto).
 type span struct{ from, upto uint64 }
 
-// Notes are what a journal says.
+// Notes are the content of a journal.
 type Notes struct {
-	Done    uint64 // every record below it is settled
-	Dropped Counts // records dropped to make room and not told yet
+	Done    uint64 // every record with a lower ordinal is settled
+	Dropped Counts // records dropped to make room and not reported yet
 }
 
 func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
@@ -54,7 +54,7 @@ func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
 	return b
 }
 
-// append appends notes that say what n says.
+// append appends n in the journal's format.
 func (n *Notes) append(b []byte, salt uint32) []byte {
 	if n.Done > 0 {
 		b = appendNote(b, salt, noteDone, n.Done)
@@ -73,8 +73,8 @@ func (c *Counts) append(b []byte, salt uint32) []byte {
 	return appendNote(b, salt, noteDropped, values...)
 }
 
-// readNotes reads a journal's bytes. The error says why not all of it was read; what was is
-// in notes and settled.
+// readNotes reads a journal's bytes. The error says why it stopped early; notes and settled
+// have what it read before.
 func readNotes(data []byte) (notes Notes, settled []span, err error) {
 	salt, _, err := readHeader(data, journalMagic)
 	if err != nil {
@@ -130,10 +130,10 @@ func (s *Spool) openJournal() error {
 	return nil
 }
 
-// Note changes what the journal says and makes that durable if durable is true.
-func (s *Spool) Note(durable bool, change func(*Notes)) error {
-	s.noting.Lock()
-	defer s.noting.Unlock()
+// UpdateJournal changes the notes and writes them into the journal. durable also syncs it.
+func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
+	s.journalMu.Lock()
+	defer s.journalMu.Unlock()
 	before := s.notes
 	change(&s.notes)
 	if s.journal == nil || s.journalSize > maxJournal {
@@ -141,7 +141,7 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 			return fmt.Errorf("write the spool's journal: %w", err)
 		}
 	} else {
-		// Only what changed: the whole is small, but this is written often.
+		// Only the changes: this runs often.
 		var b []byte
 		if s.notes.Done != before.Done {
 			b = appendNote(b, s.journalSalt, noteDone, s.notes.Done)
@@ -152,7 +152,7 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 		n, err := s.journal.Write(b)
 		s.journalSize += int64(n)
 		if err != nil {
-			s.journalSize = maxJournal + 1 // it may end with half a note: begin anew
+			s.journalSize = maxJournal + 1 // it may end with half a note: rewrite it next time
 			return fmt.Errorf("write the spool's journal: %w", err)
 		}
 	}
@@ -167,7 +167,7 @@ func (s *Spool) Note(durable bool, change func(*Notes)) error {
 	return err
 }
 
-// rewriteJournal writes the whole journal anew. The caller holds noting.
+// rewriteJournal replaces the journal. The caller holds journalMu.
 func (s *Spool) rewriteJournal() error {
 	header := newHeader(journalMagic, 0)
 	salt, _, err := readHeader(header, journalMagic)
@@ -182,7 +182,7 @@ func (s *Spool) rewriteJournal() error {
 	data := s.notes.append(header, salt)
 	_, err = f.Write(data)
 	if err == nil && s.journalSize > 0 {
-		err = f.Sync() // before it takes the place of one that has been synced
+		err = f.Sync() // the journal that it replaces may be durable
 	}
 	if err == nil {
 		err = os.Rename(name+".new", name)

@@ -15,8 +15,8 @@ const lockName = "lock"
 // ErrInUse says that another process uses the spool.
 var ErrInUse = errors.New("another wrapp uses it")
 
-// lockPatience is how long a lock may be held by what is just ending: a process
-// that was being started when its owner closed it has it until it runs.
+// lockPatience is how long to wait for a lock whose owner has closed it: a child that was
+// being forked meanwhile holds it until its exec.
 const lockPatience = 300 * time.Millisecond
 
 func flock(f *os.File) (err error) {
@@ -28,7 +28,7 @@ func flock(f *os.File) (err error) {
 	}
 }
 
-// lockDir takes the lock of a spool, which ends with the process.
+// lockDir locks a spool for the life of the process.
 func lockDir(dir string) (*os.File, error) {
 	name := filepath.Join(dir, lockName)
 	for {
@@ -44,7 +44,7 @@ func lockDir(dir string) (*os.File, error) {
 			f.Close()
 			return nil, fmt.Errorf("lock the spool %s: %w", dir, err)
 		}
-		// Its last owner may have removed it at its end.
+		// The last owner may have removed the file while we waited.
 		ours, err1 := f.Stat()
 		there, err2 := os.Stat(name)
 		if err1 == nil && err2 == nil && os.SameFile(ours, there) {

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// Read reads a run of n bytes and checks that its records are whole, begin with
-// the given ordinal and count upwards. It uses space if that is large enough.
+// Read reads a run of n bytes and checks that its records are whole and that their ordinals
+// rise, from at least ordinal on. It reads into space if that is large enough.
 func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, error) {
 	buf := space[:0]
 	if cap(buf) < n {
@@ -23,7 +23,7 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 		start = salt
 		_, err = file.ReadAt(buf, p.Offset)
 		if errors.Is(err, os.ErrClosed) {
-			continue // by another reader, who wanted another segment
+			continue // another reader opened another segment meanwhile
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read from the spool: %w", err)
@@ -41,8 +41,8 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 	return buf, nil
 }
 
-// openToRead returns the file of a segment, which stays open until another one is
-// read or the segment goes, and the segment's salt.
+// openToRead returns a segment's file and salt. The file stays open until another segment is
+// read or this one is removed.
 func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

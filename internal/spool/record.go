@@ -9,35 +9,35 @@ import (
 )
 
 // A Record is one entry as the outbox holds it in memory and as a segment holds
-// it on disk. It is written once, when the entry is added; later only its
-// state changes, and that only in memory. Numbers are little-endian.
+// it on disk. It is written once, when the entry is added; afterwards only its
+// state changes, and only in memory. Numbers are little-endian.
 //
 //	 0  uint32  CRC32C, on disk only
 //	 4  uint32  size of the whole record, in bytes
 //	 8  uint32  length of the message
 //	12  uint8   stream
 //	13  uint8   entry.Flags
-//	14  uint8   state; on disk only whether it is Kept
+//	14  uint8   state; on disk only Kept
 //	15  uint8   number of further fields
 //	16  uint32  sequence number of the ID
 //	20  uint64  milliseconds of the ID
-//	28  uint64  ordinal: counts the records of a spool
+//	28  uint64  ordinal: number of the entry in its run
 //	36          message; then, for each further field, name and value, each
 //	            behind its length as a uint32
 //
-// The CRC is taken over the segment's salt and everything behind the CRC itself.
+// The CRC covers the segment's salt and everything behind the CRC itself.
 type Record []byte
 
 // HeaderSize is the size of a record without its message and further fields.
 const HeaderSize = 36
 
-// What a record's state says.
+// Bits of a record's state.
 const (
-	Settled = 1 << 0 // never to be sent again, whatever the position says; in memory only
-	Kept    = 1 << 4 // wrapp's own words: the last to be dropped to make room
+	Settled = 1 << 0 // never sent again, whatever the position says; in memory only
+	Kept    = 1 << 4 // wrapp's own entry: dropped last to make room
 )
 
-// Size is the size in bytes of a record for a message and further fields.
+// Size returns the size of a record for a message and further fields, in bytes.
 func Size(message []byte, fields []string) int {
 	size := HeaderSize + len(message)
 	for _, f := range fields {
@@ -46,7 +46,7 @@ func Size(message []byte, fields []string) int {
 	return size
 }
 
-// Fill writes an entry into r, whose length is what Size says.
+// Fill writes an entry into r, whose length must be Size(message, fields).
 func (r Record) Fill(ordinal uint64, id entry.ID, stream logstream.Stream, flags entry.Flags, state byte, message []byte, fields []string) {
 	binary.LittleEndian.PutUint32(r, 0)
 	binary.LittleEndian.PutUint32(r[4:], uint32(len(r)))
@@ -60,7 +60,7 @@ func (r Record) Fill(ordinal uint64, id entry.ID, stream logstream.Stream, flags
 	}
 }
 
-// At is the record that begins at offset at of buf.
+// At returns the record that begins at offset at of buf.
 func At(buf []byte, at int) Record {
 	return Record(buf[at:][:binary.LittleEndian.Uint32(buf[at+4:])])
 }
@@ -71,27 +71,27 @@ func (r Record) Message() []byte { return r[HeaderSize:][:binary.LittleEndian.Ui
 // Stream is the stream that the entry belongs to.
 func (r Record) Stream() logstream.Stream { return logstream.Stream(r[12]) }
 
-// Flags say what is special about the entry.
+// Flags are the entry's flags.
 func (r Record) Flags() entry.Flags { return entry.Flags(r[13]) }
 
-// Ordinal is the record's number among all of its spool.
+// Ordinal is the entry's number in its run.
 func (r Record) Ordinal() uint64 { return binary.LittleEndian.Uint64(r[28:]) }
 
-// Is reports whether any of the given states is true of the record.
+// Is reports whether any of the given bits of the state is set.
 func (r Record) Is(state byte) bool { return r[14]&state != 0 }
 
-// A Class says in which order records are dropped to make room: those of a lower class first.
+// A Class orders the dropping of records to make room: lower classes go first.
 type Class uint8
 
 // The classes.
 const (
 	Lines   Class = iota // of the app
-	Reports              // wrapp's, of crashes: an app can cause as many as it likes
-	Words                // whatever else wrapp has to say
-	Classes
+	Reports              // of crashes: an app can cause any number of them
+	Words                // wrapp's other entries
+	Classes              // how many there are
 )
 
-// ClassOf is the class of a record of a stream with that state.
+// ClassOf returns the class of a record, by its stream and state.
 func ClassOf(stream logstream.Stream, state byte) Class {
 	switch {
 	case state&Kept == 0:
@@ -105,7 +105,7 @@ func ClassOf(stream logstream.Stream, state byte) Class {
 // Class is the record's class.
 func (r Record) Class() Class { return ClassOf(r.Stream(), r[14]) }
 
-// Set makes states true.
+// Set sets bits of the state.
 func (r Record) Set(state byte) { r[14] |= state }
 
 // ID is the ID that the entry has, or will have, in its stream.
@@ -113,7 +113,7 @@ func (r Record) ID() entry.ID {
 	return entry.ID{Ms: binary.LittleEndian.Uint64(r[20:]), Seq: uint64(binary.LittleEndian.Uint32(r[16:]))}
 }
 
-// Number gives the record its ordinal and its ID, of whose sequence number 32 bits are kept.
+// Number sets the record's ordinal and its ID. The ID's sequence number must fit in 32 bits.
 func (r Record) Number(ordinal uint64, id entry.ID) {
 	binary.LittleEndian.PutUint32(r[16:], uint32(id.Seq))
 	binary.LittleEndian.PutUint64(r[20:], id.Ms)
@@ -123,7 +123,7 @@ func (r Record) Number(ordinal uint64, id entry.ID) {
 // Extra is the number of further fields.
 func (r Record) Extra() int { return int(r[15]) }
 
-// Fields are all fields of the entry but `message`, names and values in turn.
+// Fields returns all fields of the entry but `message`, names and values in turn.
 func (r Record) Fields() []string {
 	fields := r.Flags().Fields()
 	rest := r[HeaderSize+len(r.Message()):]
@@ -137,7 +137,8 @@ func (r Record) Fields() []string {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seal makes a copy of a record ready for a segment.
+// seal prepares a copy of a record for a segment: it clears the state that only memory has,
+// and sets the CRC.
 func (r Record) seal(salt uint32) {
 	r[14] &= Kept
 	binary.LittleEndian.PutUint32(r, crc32.Update(salt, castagnoli, r[4:]))
@@ -152,8 +153,7 @@ func sealAll(run []byte, salt uint32) {
 	}
 }
 
-// parse returns the record at the beginning of buf, or nil if there is no whole
-// and undamaged one.
+// parse returns the record at the beginning of buf, or nil if it is damaged or not whole.
 func parse(buf []byte, salt uint32) Record {
 	if len(buf) < HeaderSize {
 		return nil
@@ -169,7 +169,7 @@ func parse(buf []byte, salt uint32) Record {
 	return r
 }
 
-// sound says whether the lengths within a record add up.
+// sound reports whether the lengths within a record add up and its bytes are valid.
 func (r Record) sound() bool {
 	rest := uint64(len(r) - HeaderSize)
 	n := uint64(binary.LittleEndian.Uint32(r[8:]))

@@ -12,10 +12,10 @@ import (
 
 const damagedPrefix = "damaged-"
 
-// maxDamaged is how many damaged segments are kept for a look.
+// maxDamaged is how many damaged segments are kept for inspection.
 const maxDamaged = 4
 
-// recover reads the segments that are there.
+// recover reads the segments of earlier runs.
 func (s *Spool) recover() error {
 	names, err := os.ReadDir(s.dir) // in the order of the names, which is that of the numbers
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Spool) recover() error {
 			numbers = append(numbers, n)
 			s.next = max(s.next, n+1)
 		}
-		if strings.HasSuffix(name.Name(), ".new") { // a journal, or a segment of an older wrapp, that was not finished
+		if strings.HasSuffix(name.Name(), ".new") { // an unfinished journal, or segment of an older wrapp
 			os.Remove(filepath.Join(s.dir, name.Name()))
 		}
 	}
@@ -40,9 +40,8 @@ func (s *Spool) recover() error {
 	return nil
 }
 
-// recoverSegment reads one segment. Newest says that it is the one that was
-// written to last: what follows its last whole record is a write that was not
-// finished. buf is room to read it into.
+// recoverSegment reads one segment. newest: it was written to last, so bytes behind its last
+// whole record are an unfinished write. It reads the file into buf.
 func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) error {
 	file := s.segmentFile(number)
 	data, err := readFile(file, buf)
@@ -56,7 +55,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 	}
 	if err != nil {
 		if newest && len(data) < fileHeaderSize {
-			return os.Remove(file) // it was just being made
+			return os.Remove(file) // its creation was not finished
 		}
 		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.setAside(file, true))
 		s.hole = true
@@ -78,7 +77,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.setAside(file, false))
 	}
 	if len(s.left.Runs) == runs {
-		return os.Remove(file) // nothing in it is needed
+		return os.Remove(file) // all its records are settled
 	}
 	if newest && damaged == 0 && tail > 0 {
 		if err := os.Truncate(file, size); err != nil {
@@ -107,8 +106,8 @@ func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// recoverRecord adds a record to what was left. hole says that the bytes between this record
-// and the one before are damaged.
+// recoverRecord adds a record to s.left. hole: the bytes between this record and the one
+// before are damaged.
 func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, hole bool) {
 	l := s.left
 	ordinal, id := r.Ordinal(), r.ID()
@@ -116,10 +115,9 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, ho
 		l.Last = id
 	}
 	if ordinal < l.Next {
-		return // a copy of what was there already, or no record of ours
+		return // a copy of an earlier record, or no record of ours
 	}
-	// Ordinals leap without damage, too: where records were dropped, and where another run
-	// begins.
+	// Ordinals leap without damage, too: over dropped records, and at the start of a run.
 	if n := len(l.Runs); hole && n > 0 && l.Runs[n-1].Writer == writer {
 		l.Missing += ordinal - max(l.Next, min(ordinal, s.notes.Done))
 	}
@@ -140,8 +138,8 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, ho
 	l.Runs = append(l.Runs, run)
 }
 
-// setAside keeps a damaged segment for a look, or a copy of it, and returns its
-// new name.
+// setAside keeps a damaged segment for inspection, and returns its new name. If whole, it
+// moves the file; else it links it, so that the segment stays.
 func (s *Spool) setAside(file string, whole bool) string {
 	name := damagedPrefix + filepath.Base(file)
 	to := filepath.Join(s.dir, name)

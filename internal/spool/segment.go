@@ -16,13 +16,12 @@ import (
 //	 0  8 bytes  "wrappseg" or "wrappjnl"
 //	 8  uint32   version of the format
 //	12  uint32   salt: random, so that no bytes an app wrote can pass for a record
-//	16  uint64   writer: the run whose records these are; of a segment
+//	16  uint64   writer: the run whose records these are; 0 in a journal
 //	24  uint32   0
 //	28  uint32   CRC32C of the 28 bytes before
 //
-// Behind it come records, one behind the other. In version 1 a salt of 8 bytes stood in
-// place of the writer, and a journal could give records other IDs; its records are read,
-// and their writer is 0.
+// Behind it come records or notes. In version 1 a salt of 8 bytes stood in place of the
+// writer, and a journal could give records other IDs. We read its records, with writer 0.
 const (
 	segmentMagic   = "wrappseg"
 	journalMagic   = "wrappjnl"
@@ -40,8 +39,8 @@ func newHeader(magic string, writer uint64) []byte {
 	return h
 }
 
-// readHeader returns where the CRCs of a file with this header begin, and the writer of
-// its records. The error says what is wrong with the header.
+// readHeader returns the initial value of the CRCs in a file with this header, and the writer
+// of its records. The error says what is wrong with the header.
 func readHeader(header []byte, magic string) (salt uint32, writer uint64, err error) {
 	if len(header) < fileHeaderSize {
 		return 0, 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
@@ -60,8 +59,7 @@ func readHeader(header []byte, magic string) (salt uint32, writer uint64, err er
 	}
 }
 
-// A versionError says that a file was written by another wrapp, whose work is
-// not to be touched.
+// A versionError says that we do not know the file's format: the file must stay untouched.
 type versionError struct{ version uint32 }
 
 func (e *versionError) Error() string {
@@ -74,7 +72,7 @@ func (s *Spool) segmentFile(number uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%016x%s", number, segmentSuffix))
 }
 
-// segmentNumber is the number in a segment's file name.
+// segmentNumber returns the number in a segment's file name.
 func segmentNumber(file string) (n uint64, ok bool) {
 	digits, ok := strings.CutSuffix(file, segmentSuffix)
 	if !ok || len(digits) != 16 {
@@ -84,13 +82,11 @@ func segmentNumber(file string) (n uint64, ok bool) {
 	return n, err == nil && fmt.Sprintf("%016x", n) == digits
 }
 
-// maxSearch bounds, in bytes, what is looked at to find the next record behind
-// a damaged one.
+// maxSearch bounds the search for whole records behind damaged ones, in bytes under CRCs.
 const maxSearch = 64 << 20
 
-// scan calls found for the whole records of a segment's bytes, with their
-// offsets. damaged is the number of bytes before the last whole record that
-// belong to none; tail is how many come after it.
+// scan calls found for each whole record in a segment's bytes, with its offset. damaged
+// counts the bytes between whole records, tail those behind the last one.
 func scan(data []byte, salt uint32, found func(at int, r Record)) (damaged, tail int) {
 	budget := maxSearch
 	end := fileHeaderSize // behind the last whole record

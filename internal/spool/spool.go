@@ -1,14 +1,13 @@
-// Package spool keeps entries on disk that Redis does not take yet: small
-// segment files of checksummed records, and a journal of what has become of
-// them. It survives its process's death at any instant; what Sync returned for survives a
-// power cut.
+// Package spool keeps entries on disk that Redis does not take yet: in small segment files
+// of checksummed records, with a journal that says which are settled. It survives its
+// process's death at any instant. Records written before a Sync survive a power cut.
 //
 // A spool is a directory of its own:
 //
 //	lock                   held by the process that uses it
 //	0000000000000001.seg…  records, oldest first; see Record and segment.go
-//	journal                what has become of them; see journal.go
-//	damaged-….seg          segments that were found damaged, kept for a look
+//	journal                which records are settled; see journal.go
+//	damaged-….seg          damaged segments, kept for inspection
 //	dead-letters.jsonl     entries that Redis refused for good
 package spool
 
@@ -26,14 +25,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// RunSize is the size in bytes up to which consecutive records are kept
-// together; a larger record is a run of its own. It has room for a message of
-// 64 KiB, the longest by default.
+// RunSize is the largest size of a run of several records, in bytes; a larger record is a run
+// of its own. A message of 64 KiB, the longest by default, fits.
 const RunSize = 72 << 10
 
 // A Place is where a run of records begins on disk.
 type Place struct {
-	Segment uint64 // from 1; 0 is nowhere
+	Segment uint64 // number, from 1; 0 means no place
 	Offset  int64
 }
 
@@ -44,13 +42,13 @@ type Run struct {
 	Class   Class
 	Counts  Counts
 	Ordinal uint64 // of the first record
-	Writer  uint64 // the run that wrote them; 0: that is not known
+	Writer  uint64 // the run that wrote them; 0 if not known
 }
 
-// Counts says how many records there are of each stream.
+// Counts are numbers of records by stream.
 type Counts [logstream.Count]int
 
-// Sum is how many there are of all streams.
+// Sum returns the number of records of all streams.
 func (c *Counts) Sum() (n int) {
 	for _, k := range c {
 		n += k
@@ -64,31 +62,33 @@ type Left struct {
 	Notes   Notes
 	Last    entry.ID // the largest ID among the records
 	Next    uint64   // above every ordinal
-	Missing uint64   // records that are lost to damage
-	Found   []string // what was found wrong, a sentence each
+	Missing uint64   // records lost to damage
+	Found   []string // problems found, a sentence each
 }
 
-// A Spool is an open spool. One goroutine may append while others read, sync,
-// note and remove.
+// A Spool is an open spool. One goroutine may append while others read, sync, remove and
+// update the journal.
 type Spool struct {
 	dir         string
 	writer      uint64
 	segmentSize int64 // a segment this large takes no further run
 	lock        *os.File
-	left        *Left  // while it is being opened
-	settled     []span // likewise: records that are not to come again
-	hole        bool   // likewise: what stood behind the last record that was read is damaged
+
+	// Only while the spool is being opened:
+	left    *Left
+	settled []span // ordinals of settled records, by a journal of version 1
+	hole    bool   // the bytes behind the last whole record are damaged
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
-	last     *segment   // the one to append to; nil: the next record begins one
+	last     *segment   // the one to append to; nil: the next run begins one
 	next     uint64     // number of the next segment
 	dirty    []*segment // written to since the last Sync
 	newNames bool       // the directory has entries that no Sync has covered
 	size     int64      // bytes of all segments
-	reading  *segment   // whose file was read last; its file stays open
+	reading  *segment   // read last; its file stays open
 
-	noting      sync.Mutex // guards the journal, so that reading need not wait for its disk
+	journalMu   sync.Mutex // guards the journal, so that reading need not wait for its disk
 	journal     *os.File
 	journalSalt uint32
 	journalSize int64
@@ -101,15 +101,16 @@ type Spool struct {
 type segment struct {
 	number uint64
 	salt   uint32
-	class  Class // of its records, if it is appended to
+	class  Class // of its records; only set while it is appended to
 	size   int64
 	file   *os.File // nil while it is not open
 	gone   bool
 }
 
-// Open opens the spool in dir, which must exist, and reads what an earlier
-// process left. The records that it is given from now on are those of writer. The spool is to hold about size bytes: that decides how large
-// segments are, and nothing here; the caller is to keep to it.
+// Open opens the spool in dir, which must exist, and reads what an earlier process left.
+// writer identifies the run whose records will be appended. size is the intended size of the
+// spool, in bytes: it sets the size of segments and of the dead letters' file; the caller
+// enforces it.
 func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
 	s.segmentSize = min(max(size/64, RunSize), 4<<20)
@@ -143,12 +144,11 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	return s, left, nil
 }
 
-// minFile is how large a file must be allowed to become, in bytes: the journal has that
-// at times, with room to spare.
+// minFile is the smallest usable RLIMIT_FSIZE, in bytes: the journal fits, with room to spare.
 const minFile = 2 * maxJournal
 
-// fileLimit returns how large a file may become (RLIMIT_FSIZE), in bytes, or an error if
-// that is too little for a spool.
+// fileLimit returns the largest allowed file size (RLIMIT_FSIZE), in bytes, or an error if
+// that is too small for a spool.
 func fileLimit() (int64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil || limit.Cur > math.MaxInt64/8 {
@@ -163,18 +163,17 @@ func fileLimit() (int64, error) {
 // Dir is the directory of the spool.
 func (s *Spool) Dir() string { return s.dir }
 
-// SegmentSize is the size in bytes of a full segment, about.
+// SegmentSize is the approximate size of a full segment, in bytes.
 func (s *Spool) SegmentSize() int64 { return s.segmentSize }
 
 func (s *Spool) found(format string, args ...any) {
 	s.left.Found = append(s.left.Found, fmt.Sprintf(format, args...))
 }
 
-// Append writes a run of records of one class and returns where it is. fresh says that
-// what comes begins a run; what does not begin one goes right behind what was written
-// before, or fails. A segment has records of one class, for it to be removed at once when
-// they are dropped. On an error nothing of the run is in the spool. It changes the bytes of
-// run, in place.
+// Append writes records of one class and returns their place. If fresh, they begin a run.
+// Else they continue the last one: they go right behind it, or Append fails. A segment has
+// records of one class, so that dropping them removes whole segments. On an error none of
+// the records is in the spool. Append changes the bytes of run, in place.
 func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	last := s.last
@@ -197,7 +196,7 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	if _, err := last.file.WriteAt(run, last.size); err != nil {
 		if last.file.Truncate(last.size) != nil {
 			s.mu.Lock()
-			s.last = nil // it has half a record at its end; nothing may follow that
+			s.last = nil // it ends with half a record; nothing may follow
 			s.mu.Unlock()
 		}
 		return Place{}, fmt.Errorf("write to the spool: %w", err)
@@ -211,14 +210,14 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	return place, nil
 }
 
-// markDirty has the next Sync cover a segment. The caller holds mu.
+// markDirty makes the next Sync cover a segment. The caller holds mu.
 func (s *Spool) markDirty(g *segment) {
 	if n := len(s.dirty); n == 0 || s.dirty[n-1] != g {
 		s.dirty = append(s.dirty, g)
 	}
 }
 
-// newSegment makes the segment that is appended to from now on.
+// newSegment makes a segment; it becomes the last one.
 func (s *Spool) newSegment(class Class) (*segment, error) {
 	s.mu.Lock()
 	number := s.next
@@ -254,7 +253,7 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	return g, nil
 }
 
-// Sync makes durable what was written before it was called.
+// Sync makes everything durable that was written before the call.
 func (s *Spool) Sync() error {
 	s.mu.Lock()
 	dirty, newNames := s.dirty, s.newNames
@@ -305,7 +304,7 @@ func (s *Spool) isDirty(g *segment) bool {
 	return false
 }
 
-// Remove removes a segment: nothing in it is needed any more.
+// Remove removes a segment. Removing it again does nothing.
 func (s *Spool) Remove(number uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -331,36 +330,36 @@ func (s *Spool) Remove(number uint64) error {
 	return nil
 }
 
-// Bytes is the size of all segments.
+// Bytes returns the size of all segments.
 func (s *Spool) Bytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.size
 }
 
-// Present returns an error if the spool's directory is not the one that was opened any
-// more: what is written then is in files that have no name, and no later run will see it.
+// Present returns an error if the directory that was opened has been removed or replaced:
+// the open files have no names then, and no later run will find them.
 func (s *Spool) Present() error {
 	ours, err := s.lock.Stat()
 	if err != nil {
-		return fmt.Errorf("look for the spool: %w", err)
+		return fmt.Errorf("check the spool's directory: %w", err)
 	}
 	there, err := os.Stat(filepath.Join(s.dir, lockName))
 	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(ours, there) {
 		return fmt.Errorf("the spool's directory %s has been removed", s.dir)
 	}
 	if err != nil {
-		return fmt.Errorf("look for the spool: %w", err)
+		return fmt.Errorf("check the spool's directory: %w", err)
 	}
 	return nil
 }
 
-// Close ends the use of the spool. Where nothing is left in it, its directory
-// goes too, unless it holds files of others.
+// Close closes the spool. It removes an empty one, with its directory unless that has other
+// files.
 func (s *Spool) Close() error {
 	err := s.Sync()
-	s.noting.Lock()
-	defer s.noting.Unlock()
+	s.journalMu.Lock()
+	defer s.journalMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})

@@ -21,7 +21,7 @@ import (
 // writer is the run whose records the tests write.
 const writer = 0x0123456789abcdef
 
-// make1 makes the record with an ordinal; everything in it follows from that.
+// make1 makes the record with an ordinal, which determines its content.
 func make1(ordinal uint64) []byte {
 	message := fmt.Appendf(nil, "line %d %s", ordinal, strings.Repeat("x", int(ordinal*7%90)))
 	var fields []string
@@ -68,8 +68,8 @@ func open(t testing.TB, dir string) (*Spool, *Left) {
 	return s, left
 }
 
-// ordinals reads everything that was left, and fails unless each record is what
-// make1 makes, and they come in order.
+// ordinals reads everything that was left, and fails unless the records are those of make1,
+// in order.
 func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 	t.Helper()
 	for _, run := range left.Runs {
@@ -118,7 +118,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
-	err := s.Note(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
+	err := s.UpdateJournal(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +141,8 @@ func TestLeft(t *testing.T) {
 	if left.Notes.Dropped != (Counts{logstream.Error: 3}) {
 		t.Errorf("notes: %+v", left.Notes)
 	}
-	// What is done is not left any more, and goes on where it ended.
-	if err := s.Note(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
+	// Records below Done are not left any more, and the ordinals go on.
+	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, s, 20_000, 21_000)
@@ -157,7 +157,7 @@ func TestLeft(t *testing.T) {
 	if s.Bytes() != 0 {
 		t.Errorf("%d bytes in no segments", s.Bytes())
 	}
-	s.Note(true, func(n *Notes) { *n = Notes{Done: 21_000} })
+	s.UpdateJournal(true, func(n *Notes) { *n = Notes{Done: 21_000} })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +166,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestTorn cuts the newest segment at every byte of its last two records: what
-// is whole is there, nothing is told as damage, and writing goes on.
+// TestTorn cuts the newest segment at every byte of its last two records: whole records are
+// there, none is reported as damaged, and writing goes on.
 func TestTorn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -259,7 +259,7 @@ func TestInUse(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	if _, _, err := Open(dir, 1<<20, writer); !errors.Is(err, ErrInUse) {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second Open: %v", err)
 	}
 	s.Close()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -269,7 +269,7 @@ func TestInUse(t *testing.T) {
 	s.Close()
 }
 
-// TestClasses has records of every class: a segment has those of one only.
+// TestClasses appends records of every class: each segment has only one class.
 func TestClasses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -349,13 +349,13 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
-		t.Error("others can write there, and it is taken")
+		t.Error("a directory that others can write to is accepted")
 	}
 	if err := os.Symlink(base, filepath.Join(base, "link")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Prepare(base, "link"); err == nil {
-		t.Error("a link is taken for a directory")
+		t.Error("a link is accepted as the directory")
 	}
 	if os.Geteuid() == 0 {
 		os.Chmod(dir, 0o700)
@@ -363,13 +363,13 @@ func TestPrepare(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
-			t.Error("another user's directory is taken")
+			t.Error("another user's directory is accepted")
 		}
 	}
 }
 
-// TestPrepareSays has a volume that root owns: the error names the owner and what mends it,
-// for each place that was tried. Root cannot try it.
+// TestPrepareSays prepares a spool in volumes that root owns: for each, the error names the
+// owner and the command that helps. Root can write anywhere, so it skips the test.
 func TestPrepareSays(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write anywhere")
@@ -378,7 +378,7 @@ func TestPrepareSays(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/proc/none")
 	_, err := Prepare("", "app")
 	if err == nil {
-		t.Fatal("there is a place")
+		t.Fatal("Prepare found a usable place")
 	}
 	for _, want := range []string{
 		systemDir + "/app: permission denied (", "belongs to 0:0, mode 0", "as root: install -d -o " + strconv.Itoa(os.Geteuid()) + " ", "/proc/none/wrapp",
@@ -389,7 +389,7 @@ func TestPrepareSays(t *testing.T) {
 	}
 }
 
-// TestReaders has readers of different segments, of which one file stays open.
+// TestReaders reads different segments at once; only one file stays open.
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -418,13 +418,13 @@ func TestReaders(t *testing.T) {
 	}
 }
 
-// TestOtherVersion leaves alone what a wrapp of another version has written.
+// TestOtherVersion opens a spool of an unknown format version: it stays untouched.
 func TestOtherVersion(t *testing.T) {
 	for _, name := range []string{journalName, "0000000000000001.seg"} {
 		dir := t.TempDir()
 		s, _ := open(t, dir)
 		fill(t, s, 1, 100)
-		if err := s.Note(true, func(n *Notes) { n.Done = 5 }); err != nil {
+		if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 5 }); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -449,8 +449,8 @@ func TestOtherVersion(t *testing.T) {
 	}
 }
 
-// TestVersionBefore reads a spool of the version before: its records come, with no writer,
-// but for those that its journal says are not to, and what it said of IDs is passed over.
+// TestVersionBefore reads a spool of format version 1: its unsettled records come, with
+// writer 0, and the journal's notes about IDs are skipped.
 func TestVersionBefore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -489,7 +489,7 @@ func TestVersionBefore(t *testing.T) {
 	}
 }
 
-// TestLeap has another run go on with ordinals far beyond: none is missing between.
+// TestLeap has a second run begin with much higher ordinals: none between counts as missing.
 func TestLeap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoAllocations: a read and a write allocate nothing, and nor does a read that finds
-// nothing. The race detector allocates by itself.
+// TestNoAllocations checks that reads and writes do not allocate, nor do reads that find
+// nothing. The race detector itself allocates.
 func TestNoAllocations(t *testing.T) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -33,8 +33,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestNoAllocationsConn: reads and writes of a connection allocate nothing, whether they
-// wait or not.
+// TestNoAllocationsConn checks that reads and writes of a connection do not allocate, whether
+// they wait or not.
 func TestNoAllocationsConn(t *testing.T) {
 	a, b := pair(t)
 	from, to := Conn(a), Conn(b)

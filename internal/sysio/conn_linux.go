@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn is c with its reads and writes made by this package, or c itself if that
-// cannot be: a connection has to be of the operating system's.
+// Conn returns c with its reads and writes made by this package, or c itself if it has no
+// descriptor.
 func Conn(c net.Conn) net.Conn {
 	s, ok := c.(syscall.Conn)
 	if !ok {
@@ -32,28 +32,29 @@ type conn struct {
 	net.Conn
 	raw syscall.RawConn
 
-	// reading and writing belong to the conn, and not to a call, so that no call allocates.
+	// reading and writing belong to the conn, not to a call, so that no call allocates.
 	reading, writing transferring
 }
 
-// transferring is the state of a Read or of a Write. mu admits one at a time, as package
-// net does.
+// transferring is the state of a Read or of a Write. mu allows one at a time, as package net
+// does.
 type transferring struct {
 	mu     sync.Mutex
 	call   func(fd int, b []byte) (int, error)
-	try    func(fd uintptr) bool // once, made a function value one time only
+	try    func(fd uintptr) bool // the method once; made only once, because making it allocates
 	b      []byte
 	n      int
 	failed error
 }
 
-// once transfers what can be transferred now and reports whether there is a result.
+// once makes the call and reports whether there is a result; without one, the descriptor is
+// not ready.
 func (t *transferring) once(fd uintptr) bool {
 	t.n, t.failed = t.call(int(fd), t.b)
 	return t.failed != unix.EAGAIN
 }
 
-// transfer calls through, which is a method of raw, for b.
+// transfer reads or writes b; through is the method Read or Write of raw.
 func (t *transferring) transfer(through func(func(fd uintptr) bool) error, b []byte) (n int, err, failed error) {
 	t.n, t.failed, t.b = 0, nil, b
 	err = through(t.try)
@@ -61,7 +62,7 @@ func (t *transferring) transfer(through func(func(fd uintptr) bool) error, b []b
 	return max(t.n, 0), err, t.failed
 }
 
-// Read is as net.Conn says.
+// Read implements net.Conn.
 func (c *conn) Read(b []byte) (n int, err error) {
 	c.reading.mu.Lock()
 	n, err, failed := c.reading.transfer(c.raw.Read, b)
@@ -72,7 +73,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 	return n, c.wrap("read", err, failed)
 }
 
-// Write is as net.Conn says.
+// Write implements net.Conn.
 func (c *conn) Write(b []byte) (done int, err error) {
 	c.writing.mu.Lock()
 	defer c.writing.mu.Unlock()
@@ -84,7 +85,7 @@ func (c *conn) Write(b []byte) (done int, err error) {
 	return done, err
 }
 
-// wrap makes the error that package net would.
+// wrap returns the error that package net would return.
 func (c *conn) wrap(call string, err, failed error) error {
 	if err == nil && failed == nil {
 		return nil

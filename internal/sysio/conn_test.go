@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestConn writes much through a connection, whose reader is slow to begin, and ends it by
-// a deadline and by the other side.
+// TestConn writes much through a connection whose reader begins late, and ends it by a
+// deadline and by the other side.
 func TestConn(t *testing.T) {
 	t.Parallel()
 	from, to := pair(t)
@@ -25,14 +25,14 @@ func TestConn(t *testing.T) {
 	}()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(to, got); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("what arrives is something else: %v", err)
+		t.Errorf("other bytes arrived: %v", err)
 	}
 	if err := <-failed; err != nil {
 		t.Error(err)
 	}
 	to.SetReadDeadline(time.Unix(1, 0))
 	if _, err := to.Read(got); !os.IsTimeout(err) {
-		t.Errorf("behind the deadline: %v", err)
+		t.Errorf("a read after the deadline: %v", err)
 	}
 	to.SetReadDeadline(time.Time{})
 	from.Close()
@@ -41,7 +41,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// pair returns the ends of a socket that holds little.
+// pair returns the ends of a socket with small buffers.
 func pair(t *testing.T) (from, to net.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/socket")

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadFile is os.ReadFile for the files of /proc and of cgroups, which do not block: in
-// four system calls, where that one takes eleven to find out what file it is.
+// ReadFile is os.ReadFile for the files of /proc and of cgroups, which do not block. It makes
+// four system calls; os.ReadFile makes eleven, to find out what file it is.
 func ReadFile(name string) ([]byte, error) {
 	fd, err := open(name, 0)
 	if err != nil {
@@ -27,8 +27,8 @@ func ReadFile(name string) ([]byte, error) {
 	}
 }
 
-// Names are the names in a directory of /proc, in no order. With an error they may not
-// be all.
+// Names returns the names in a directory of /proc, in any order. On an error, names may be
+// incomplete.
 func Names(dir string) (names []string, err error) {
 	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {

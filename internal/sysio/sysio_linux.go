@@ -1,8 +1,7 @@
-// Package sysio makes the system calls of wrapp's busy path without telling Go's
-// scheduler. It is for descriptors that do not block, so that there is nothing to
-// tell: a goroutine that announces a system call may have its processor taken
-// away meanwhile, which wakes one thread to run the others and one to look after
-// them. docs/adr/0005 has what that costs.
+// Package sysio makes the system calls of wrapp's busy path without telling Go's scheduler,
+// so its descriptors must not block. A goroutine that announces a system call may lose its
+// processor meanwhile, which wakes two threads: one to run the other goroutines and the
+// scheduler's monitor. docs/adr/0005 measures the cost.
 package sysio
 
 import (
@@ -30,7 +29,7 @@ func transfer(call uintptr, fd int, b []byte) (int, error) {
 	}
 }
 
-// EpollWait returns what is ready now; see epoll_wait(2) with a timeout of 0.
+// EpollWait returns the events that are ready now: epoll_wait(2) with a timeout of 0.
 func EpollWait(epoll int, events []unix.EpollEvent) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	return result(n, errno)

@@ -16,7 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCluster counts in a cluster of which slots move, and loses connections.
+// TestCluster counts in a cluster while slots move and connections are lost.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, false)
@@ -57,7 +57,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// A signalled is closed when it is told that a slot is moving.
+// A signalled handler closes its channel at the first log line about a moving slot.
 type signalled chan struct{}
 
 func (s signalled) Write(text []byte) (int, error) {
@@ -67,8 +67,8 @@ func (s signalled) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// TestEndAmidMove ends while the only key's slot moves, before anything could be
-// written: a Redis that was there is waited for.
+// TestEndAmidMove closes the Values while the only key's slot moves, before anything could be
+// written: Close waits, because Redis was reached.
 func TestEndAmidMove(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, false)

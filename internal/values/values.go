@@ -1,6 +1,6 @@
-// Package values writes what an app counts and sets with markers in its output,
-// {{key}} and {{key:42}}, to Redis: added up, in the background, and each count
-// once, even where the answer to a write was lost.
+// Package values writes to Redis what an app counts and sets with markers in its output,
+// {{key}} and {{key:42}}. It adds counts up and writes in the background; each count arrives
+// once, even if the answer to a write is lost.
 package values
 
 import (
@@ -20,19 +20,19 @@ import (
 type Options struct {
 	Name string // of the app: keys are wrapp:<name>:<key>
 	Dial func(context.Context) (*redisconn.Client, error)
-	Log  *slog.Logger // nil: says nothing
-	// Refused hears, once for each key, why Redis does not take it.
+	Log  *slog.Logger // nil: no log
+	// Refused gets, once for each key, the reason why Redis refuses it, and the reason why
+	// markers are not counted.
 	Refused func(reason string)
-	MaxKeys int // how many keys there may be; 0: as many as may wait
+	MaxKeys int // how many keys the app may use; 0: mostKeys
 }
 
 const (
-	// gather is how long what comes is added up before it is written.
+	// gather is how long changes are added up before they are written.
 	gather = 50 * time.Millisecond
 
-	// mostKeys is how many keys may wait to be written: what an app writes must
-	// not fill our memory while Redis is away. So keys and values have bounds, too,
-	// in bytes.
+	// mostKeys bounds the keys that wait to be written, and longestKey and longestValue their
+	// sizes in bytes: an app must not fill our memory while Redis is away.
 	mostKeys     = 10_000
 	longestKey   = 256
 	longestValue = 1 << 10
@@ -47,20 +47,19 @@ type Values struct {
 	waiting  map[string]*change
 	order    []string            // of the keys in waiting
 	dropped  int                 // counts and settings that found no room
-	keys     map[string]struct{} // all that there were, up to MaxKeys
-	more     bool                // there was another one
-	moreTold bool
+	keys     map[string]struct{} // keys seen so far, up to MaxKeys
+	more     bool                // the app named a key beyond MaxKeys
+	moreTold bool                // that was reported
 	news     chan struct{}
 	quit     chan struct{}
 	done     chan struct{}
 }
 
-// A change is what becomes of one key: it is set if there is a value, and then
-// incremented.
+// A change sets one key, if it has a value, and then increments it.
 type change struct {
-	set     string // "" to leave it
+	set     string // "" does not set the key
 	add     int64
-	decimal bool // plain commands: what there is has a fraction
+	decimal bool // plain commands: the value in Redis has a fraction
 	single  bool // plain commands: the user may only increment by 1
 }
 
@@ -86,7 +85,7 @@ func New(opts Options) *Values {
 func (v *Values) Count(key []byte) {
 	v.mu.Lock()
 	defer v.unlock()
-	if c := v.of(key); c != nil {
+	if c := v.waitingChange(key); c != nil {
 		c.add++
 	}
 }
@@ -97,13 +96,14 @@ func (v *Values) Set(key, value []byte) {
 	defer v.unlock()
 	if len(value) > longestValue {
 		v.dropped++
-	} else if c := v.of(key); c != nil {
+	} else if c := v.waitingChange(key); c != nil {
 		*c = change{set: string(value)}
 	}
 }
 
-// of returns the change of key that waits, nil if there is no room for one.
-func (v *Values) of(key []byte) *change {
+// waitingChange returns the waiting change of key, a new one if there is none, or nil if there
+// is no room.
+func (v *Values) waitingChange(key []byte) *change {
 	if c := v.waiting[string(key)]; c != nil {
 		return c
 	}
@@ -126,7 +126,7 @@ func (v *Values) of(key []byte) *change {
 	return c
 }
 
-// signal tells run that there is something to do.
+// signal wakes run.
 func (v *Values) signal() {
 	select {
 	case v.news <- struct{}{}:
@@ -134,9 +134,9 @@ func (v *Values) signal() {
 	}
 }
 
-// take returns the next batch of changes, the oldest first, and how many were
-// dropped since the last one.
-func (v *Values) take() (batch []named, dropped int) {
+// nextBatch removes and returns the oldest changes, and the number of changes dropped since
+// the last call.
+func (v *Values) nextBatch() (batch []named, dropped int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := min(len(v.order), mostInBatch)
@@ -149,18 +149,18 @@ func (v *Values) take() (batch []named, dropped int) {
 	return batch, dropped
 }
 
-// unlock releases mu and tells, once, that markers name more keys than MaxKeys. run does not
-// tell it: the streams may be closed before run gets there.
+// unlock releases mu and reports, once, that markers name more keys than MaxKeys. run cannot
+// report it: the streams may be closed before run gets there.
 func (v *Values) unlock() {
 	news := v.more && !v.moreTold
 	v.moreTold = v.more
 	v.mu.Unlock()
 	if news {
-		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, which is as many as logs.max_keys lets there be; further ones are not counted", v.w.opts.MaxKeys))
+		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, the limit of logs.max_keys; further ones are not counted", v.w.opts.MaxKeys))
 	}
 }
 
-// run writes what waits, until it is told to quit.
+// run writes waiting changes until quit is closed.
 func (v *Values) run() {
 	defer close(v.done)
 	for {
@@ -178,12 +178,12 @@ func (v *Values) run() {
 	}
 }
 
-// write writes until nothing waits, or until quit is closed while Redis does not
-// take it. With last, a Redis that was never there is tried only once.
+// write writes until nothing waits, or until an attempt fails and quit is closed. If last,
+// a Redis that was never reached is tried only once.
 func (v *Values) write(quit <-chan struct{}, last bool) {
 	for {
 		if len(v.w.batch) == 0 {
-			batch, dropped := v.take()
+			batch, dropped := v.nextBatch()
 			if dropped > 0 {
 				v.w.opts.Refused(fmt.Sprintf("%d markers are not counted: Redis has taken no values while there were %d different keys, or a key was longer than %d bytes or a value than %d", dropped, mostKeys, longestKey, longestValue))
 			}
@@ -206,9 +206,9 @@ func (v *Values) write(quit <-chan struct{}, last bool) {
 	}
 }
 
-// Close writes what waits and returns when that is done, or cannot be done within
-// patience. unwritten is the number of keys whose last changes are lost then, and
-// why what Redis had against them. Where Redis was never reached it tries once.
+// Close writes the waiting changes and returns when it is done, or after patience. If Redis
+// was never reached, it tries once. unwritten is the number of keys whose last changes are
+// lost, and why is the last error.
 func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	close(v.quit)
 	<-v.done
@@ -217,11 +217,11 @@ func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	defer timer.Stop()
 	v.w.ending = true
 	v.write(late, true)
-	v.w.farewell()
+	v.w.expirePosition()
 	v.w.hangUp()
 	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
 	if unwritten > 0 && v.w.why == nil {
-		v.w.why = errors.New("it has not answered")
+		v.w.why = errors.New("redis has not answered")
 	}
 	return unwritten, v.w.why
 }

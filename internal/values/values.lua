@@ -4,17 +4,16 @@
 -- KEYS[2…] the values
 -- ARGV[1]  the batch's number; they count upwards
 -- ARGV[2]  life of the position, in milliseconds
--- then for each value: what to set it to, '' to leave it; what to add to it then, '0' for
--- nothing
+-- then for each value: the text to set it to, or '' not to set it; the number to add then
 --
--- Answers, for each value that could not be changed, its place among the values and the
--- error, in turn. A batch that was carried out before is not carried out again.
+-- Answers, for each value that could not be changed, its number, from 1, and the error, in
+-- turn. A batch that was carried out before is skipped.
 local position, number, life = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local known = redis.call('GET', position)
 if known and tonumber(known) >= number then
   return {}
 end
--- Nothing may be changed if the position cannot be written: then this ends the script.
+-- Nothing may be changed if the position cannot be written: an error ends the script here.
 redis.call('SET', position, known or '0', 'PX', life)
 
 local failed = {}

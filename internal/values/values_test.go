@@ -30,7 +30,7 @@ func dial(s *redistest.Server, addr string) func(context.Context) (*redisconn.Cl
 	}
 }
 
-// open returns Values of the app "a" in database 2, and what they refuse.
+// open returns Values of the app "a" in database 2, and the reasons given to Refused.
 func open(s *redistest.Server, addr string) (*Values, func() []string) {
 	var mu sync.Mutex
 	var refused []string
@@ -52,7 +52,7 @@ func open(s *redistest.Server, addr string) (*Values, func() []string) {
 	}
 }
 
-// say does what the markers "key" and "key:value" say.
+// say counts for a marker "key" and sets for "key:value".
 func say(v *Values, markers ...string) {
 	for _, m := range markers {
 		if key, value, ok := strings.Cut(m, ":"); ok {
@@ -108,7 +108,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestWrittenInTime waits for what was said while the app goes on.
+// TestWrittenInTime waits for a value to be written without an end.
 func TestWrittenInTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -124,7 +124,7 @@ func TestWrittenInTime(t *testing.T) {
 	closed(t, v)
 }
 
-// TestRefused has a key that is no number, and one that is no string.
+// TestRefused counts with a key that holds no number, and one that holds no string.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -150,7 +150,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestOnceEach cuts connections in the middle of answers, and the server, and counts.
+// TestOnceEach counts while connections are cut in the middle of answers and the server is
+// killed.
 func TestOnceEach(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -165,7 +166,7 @@ func TestOnceEach(t *testing.T) {
 			proxy.After(round % 4) // the answer has 4 bytes
 			say(v, "n")
 			eventually(t, "the connection is cut", func() bool { return proxy.Cuts() == round+1 })
-			eventually(t, "it is written all the same", func() bool {
+			eventually(t, "the count is written all the same", func() bool {
 				got, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
 				return got == i+round+2
 			})
@@ -195,8 +196,8 @@ func newWriter(s *redistest.Server, id string) *writer {
 	}}
 }
 
-// TestOldConnection has a batch of a connection that was given up arrive when it was
-// sent again already, and when batches behind it have landed, too.
+// TestOldConnection has a batch from an abandoned connection arrive after it was sent again,
+// and after later batches have landed.
 func TestOldConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -221,7 +222,7 @@ func TestOldConnection(t *testing.T) {
 	}
 }
 
-// TestTwoWriters has writers of the same name write in turn, each batch twice.
+// TestTwoWriters has two writers of one name write in turn, each batch twice.
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -246,8 +247,8 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestPosition wants the position to be there while values are written, and to expire
-// soon after the end.
+// TestPosition checks that the position exists while values are written, and expires soon
+// after the end.
 func TestPosition(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -268,7 +269,7 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// TestOlderRights has users with the rights that the older wrapp needed, and some more.
+// TestOlderRights writes as users with the rights that the older wrapp needed, and some more.
 func TestOlderRights(t *testing.T) {
 	t.Parallel()
 	for _, more := range []string{"", "+incrby", "+incrby +incrbyfloat", "+eval +evalsha"} {
@@ -301,7 +302,7 @@ func TestOlderRights(t *testing.T) {
 	}
 }
 
-// TestMaxKeys bounds how many keys the markers of an app may make.
+// TestMaxKeys counts with more keys than MaxKeys.
 func TestMaxKeys(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -319,7 +320,8 @@ func TestMaxKeys(t *testing.T) {
 	}
 }
 
-// TestAway has no Redis, more keys than there is room for, and an end in time.
+// TestAway names more keys than there is room for while there is no Redis; Close returns in
+// time.
 func TestAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -340,7 +342,7 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// TestDropped tells what found no room.
+// TestDropped checks the report of changes that found no room.
 func TestDropped(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)
@@ -359,7 +361,7 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// TestLongest bounds what is held of one marker.
+// TestLongest checks the bounds of a marker's key and value.
 func TestLongest(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

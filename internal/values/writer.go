@@ -15,54 +15,54 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
-// mostInBatch is how many keys are written at once: a script holds Redis up.
+// mostInBatch bounds the keys of one batch: a script blocks Redis for all clients.
 const mostInBatch = 500
 
 // timeout is how long Redis may take to answer a batch.
 const timeout = 2 * time.Second
 
-// Lives of the position. They go by even while the server is away, so the first is longer
-// than that may take.
+// Lives of the position: after a write, and after an end with nothing waiting. They run even
+// while the server is away, so positionLife is longer than an outage.
 const (
 	positionLife = 24 * time.Hour
-	farewellLife = time.Hour // from an end at which nothing waits any more
+	farewellLife = time.Hour
 )
 
-// script is what Redis does with a batch.
+// script carries out a batch; values.lua documents its arguments and its answer.
 var script = redisconn.NewScript(scriptText)
 
 //go:embed values.lua
 var scriptText string
 
-// A named change is a change and its key, without the wrapp:<name>: in front.
+// A named is a change and its key, without the prefix wrapp:<name>:.
 type named struct {
 	name string
 	change
 }
 
-// A writer writes one batch after another, each exactly once: the script remembers the
-// number of the newest that it has carried out, so one that is sent again after a lost
-// connection is passed over.
+// A writer writes one batch after another, each exactly once: the script stores the number
+// of the newest batch that it has carried out, the position, and skips a batch that is sent
+// again after a lost connection.
 //
-// In a cluster a script is of one slot. There a batch is one key, and its position has the
-// slot of the key.
+// In a cluster all keys of a script must have one slot. There a batch is one key, and the
+// position is in that key's slot.
 type writer struct {
 	opts   Options
 	id     string // of this run
 	client *redisconn.Client
 
-	batch  []named // what is being written
-	rest   []named // what comes after it
-	number int     // of batches
+	batch  []named // being written
+	rest   []named // written after batch
+	number int     // of the batch, from 1
 
-	known   bool            // the server knows the script by its SHA
-	plain   bool            // this user may not run scripts; until the connection ends
-	told    bool            // of that
-	ending  bool            // nothing comes behind what waits
-	refused map[string]bool // keys of which it was told
-	failed  int             // attempts in a row
-	ever    bool            // there was a connection
-	why     error           // of the last failure
+	known         bool            // the server knows the script by its SHA
+	plain         bool            // the user may not run scripts; until the connection ends
+	plainReported bool            // a warning about plain was logged
+	ending        bool            // no further changes will come
+	refused       map[string]bool // keys whose refusal was reported
+	failed        int             // failed attempts in a row
+	ever          bool            // there was a connection
+	why           error           // error of the last attempt
 }
 
 // begin makes batch the one to write.
@@ -73,16 +73,16 @@ func (w *writer) begin(batch []named) {
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
 
-// position is the key of the position. It is no key that a marker can name.
+// position returns the key of the position. A marker cannot name such a key.
 func (w *writer) position() string {
-	of := "wrapp:" + w.opts.Name
+	tag := "wrapp:" + w.opts.Name
 	if w.client.InCluster() {
-		of = w.key(w.batch[0].name)
+		tag = w.key(w.batch[0].name)
 	}
-	return "{" + of + "}:wrapp:" + w.id
+	return "{" + tag + "}:wrapp:" + w.id
 }
 
-// next makes what is left the one to write.
+// next makes rest the batch to write.
 func (w *writer) next() {
 	w.batch = nil
 	if rest := w.rest; len(rest) > 0 {
@@ -91,14 +91,14 @@ func (w *writer) next() {
 	}
 }
 
-// Back-off between attempts, doubled from the first to the last, each with a random
-// half of it added.
+// Back-off between attempts: doubled from the first to the last, and each multiplied by a
+// random factor from 0.5 to 1.5.
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = 2 * time.Second
 )
 
-// wait is how long to wait before the next attempt.
+// wait returns how long to wait before the next attempt.
 func (w *writer) wait() time.Duration {
 	d := lastBackoff
 	if w.failed < 7 {
@@ -107,7 +107,7 @@ func (w *writer) wait() time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// write tries to write the batch, which is another, or empty, once it has landed.
+// write tries once to write the batch. If it succeeds, batch is the next one, or empty.
 func (w *writer) write() error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -115,7 +115,7 @@ func (w *writer) write() error {
 	if err != nil {
 		w.hangUp()
 		w.why = err
-		if w.failed++; w.failed == 2 { // what works at the second attempt is not worth a word
+		if w.failed++; w.failed == 2 { // a single failure is not logged
 			w.opts.Log.Warn("values are not written", "error", err)
 		}
 		return err
@@ -144,7 +144,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 		w.known, w.plain = false, false
 	}
 	if w.client.InCluster() && len(w.batch) > 1 {
-		// None of it was ever sent.
+		// None of the batch was ever sent.
 		w.rest = append(w.batch[1:len(w.batch):len(w.batch)], w.rest...)
 		w.batch = w.batch[:1:1]
 	}
@@ -170,8 +170,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	return err
 }
 
-// call calls the script. refused are the errors of values that could not be changed, by
-// their place in the batch.
+// call calls the script. refused has the error replies, by the change's index in the batch.
 func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 	life := positionLife
 	if w.ending {
@@ -193,14 +192,14 @@ func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 		place, err := answer[i].ToInt64()
 		text, err2 := answer[i+1].ToString()
 		if err := errors.Join(err, err2); err != nil || place < 1 || int(place) > len(w.batch) {
-			return nil, errors.New("redis answered the script with something else than it returns")
+			return nil, errors.New("the script's answer is malformed")
 		}
 		refused[int(place)-1] = redisconn.ScriptError(text)
 	}
 	return refused, nil
 }
 
-// refuse tells, once for each key, that Redis does not take its value.
+// refuse reports, once for each key, that Redis does not take its value.
 func (w *writer) refuse(name, reply string) {
 	if w.refused[name] {
 		return
@@ -211,23 +210,23 @@ func (w *writer) refuse(name, reply string) {
 	w.opts.Refused(fmt.Sprintf("redis does not take the value %s: %s", w.key(name), reply))
 }
 
-// becomePlain has values be written by plain commands until the connection ends. A count
-// may come twice then, when an answer is lost.
+// becomePlain makes the writer use plain commands until the connection ends. A count may
+// then come twice when an answer is lost.
 func (w *writer) becomePlain(reply string) {
 	w.plain = true
-	if !w.told {
-		w.told = true
+	if !w.plainReported {
+		w.plainReported = true
 		w.opts.Log.Warn(fmt.Sprintf("redis does not let this user run scripts: a count may come twice after a lost connection; wrapp acl %s prints the rules that are needed", w.opts.Name), "reply", reply)
 	}
 }
 
-// writePlain writes the batch where the script may not run.
+// writePlain writes the batch for a user that may not run the script.
 func (w *writer) writePlain(ctx context.Context) error {
 	b := w.client.B
 	var commands []rueidis.Completed
-	var of []named // the change that each command is of
+	var changes []named // of each command
 	add := func(c named, command rueidis.Completed) {
-		commands, of = append(commands, command), append(of, c)
+		commands, changes = append(commands, command), append(changes, c)
 	}
 	for _, c := range w.batch {
 		key := w.key(c.name)
@@ -248,16 +247,16 @@ func (w *writer) writePlain(ctx context.Context) error {
 		}
 	}
 	var again []named
-	var first error // of those that go away by themselves
+	var first error // first refusal that goes away by itself
 	for i, result := range w.client.DoMulti(ctx, commands...) {
-		c := of[i]
+		c := changes[i]
 		err := result.Error()
 		reply := redisconn.Reply(err)
 		switch increment := c.add > 0 && !c.decimal; {
 		case err == nil:
 			continue
 		case reply == "":
-			return err // what was carried out comes twice
+			return err // commands that were carried out will be repeated
 		case redisconn.Passing(reply):
 			if first == nil {
 				first = err
@@ -277,13 +276,13 @@ func (w *writer) writePlain(ctx context.Context) error {
 	return first
 }
 
-// farewell has the position expire soon, when nothing waits any more.
-func (w *writer) farewell() {
+// expirePosition makes the position expire soon, unless something still waits.
+func (w *writer) expirePosition() {
 	if w.client == nil || w.plain || w.number == 0 || w.client.InCluster() || len(w.batch) > 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	w.number++
-	w.call(ctx) // one that fails expires later
+	w.call(ctx) // on an error the position expires later
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// What the outbox says on :status, and on :error of what Redis refuses.
+// Texts of the outbox on :status; sayRefuses is on :error.
 const (
 	sayClockBack  = "the clock went back by %v; the IDs of entries go on from where they were"
 	saySpooling   = "spooling since %s: %s; entries wait in %s"
@@ -26,35 +26,35 @@ const (
 	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
 )
 
-// tellEpisode says what became of what was spooled, if that is worth a word, and
-// what was dropped. The caller holds mu.
-func (q *queue) tellEpisode() {
+// reportEpisode reports the end of an announced episode, and entries that were lost or
+// dropped. The caller holds mu.
+func (q *queue) reportEpisode() {
 	if e := q.episode; e.announced {
 		q.episode.announced = false
 		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
 	}
-	q.tellUnread()
-	q.tellDropped("Redis was away or slow")
+	q.reportUnread()
+	q.reportDropped("Redis was away or slow")
 }
 
-// tellUnread says how many entries the disk has lost since it last did. The caller
+// reportUnread reports how many entries the disk has lost since the last report. The caller
 // holds mu.
-func (q *queue) tellUnread() {
+func (q *queue) reportUnread() {
 	if n := q.unread.records; n > 0 {
 		q.unread.records = 0
 		q.say(fmt.Sprintf(sayUnread, n, q.unread.why))
 	}
 }
 
-// tellDropped says what was dropped since it last did, and returns how many entries
-// that are. The caller holds mu.
-func (q *queue) tellDropped(why string) (total int) {
+// reportDropped reports the entries dropped since the last report, and returns their number.
+// The caller holds mu.
+func (q *queue) reportDropped(why string) (total int) {
 	dropped := q.drops
 	if total = dropped.Sum(); total == 0 {
 		return 0
 	}
 	q.drops = spool.Counts{}
-	q.droppedTold += uint64(total)
+	q.droppedReported += uint64(total)
 	poke(q.spill) // the spool's journal still counts them
 	if q.whatWasFull == "" {
 		q.whatWasFull = q.whatIsFull() // an earlier run dropped them
@@ -72,16 +72,16 @@ func (q *queue) tellDropped(why string) (total int) {
 	return total
 }
 
-// A refusal is what one stream has not taken, for good, since it last took
-// something.
+// A refusal counts the entries of one stream that Redis refused for good, since the stream
+// last took an entry.
 type refusal struct {
-	entries, aside int // aside: of them, among the dead letters
+	entries, aside int // aside: how many are among the dead letters
 	reply          string
 	refusing       bool // the last entry of the stream was refused
 }
 
-// refuse sets aside an entry that Redis will never take, and tells the first one of
-// its stream.
+// refuse sets aside an entry that Redis will never take. It reports the first of its stream
+// on :error.
 func (o *Outbox) refuse(r record, reply string) {
 	q, stream := o.q, r.Stream()
 	key := o.opts.Keys[stream]
@@ -95,7 +95,7 @@ func (o *Outbox) refuse(r record, reply string) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r.Set(spool.Settled) // it may just be being copied to the spool, under the lock
+	r.Set(spool.Settled) // under the lock: spillOnce may be copying the record
 	f := &q.refusals[stream]
 	first := !f.refusing
 	f.refusing = true
@@ -115,18 +115,17 @@ func (o *Outbox) refuse(r record, reply string) {
 	}
 }
 
-// takes notes that a stream has taken an entry. The caller holds mu.
-func (q *queue) takes(stream logstream.Stream) {
+// markAccepted ends a refusal: the stream has taken an entry. The caller holds mu.
+func (q *queue) markAccepted(stream logstream.Stream) {
 	if f := &q.refusals[stream]; f.refusing {
 		f.refusing = false
-		q.tellRefused(stream)
+		q.reportRefused(stream)
 	}
 }
 
-// tellRefused says how many entries of a stream were refused, now that it takes some
-// again or the end has come; but not to a stream that refuses that, too. The caller holds
-// mu.
-func (q *queue) tellRefused(stream logstream.Stream) {
+// reportRefused reports how many entries of a stream were refused, unless :status refuses
+// entries, too. The caller holds mu.
+func (q *queue) reportRefused(stream logstream.Stream) {
 	f := q.refusals[stream]
 	if f.entries == 0 || q.refusals[logstream.Status].refusing {
 		return
