@@ -2,8 +2,8 @@ package panel
 
 import (
 	"fmt"
-	"os"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
