@@ -98,15 +98,7 @@ func proveWrappKilled(up setup, kills, lines int) error {
 func (r *rig) spoolDir() string { return filepath.Join(r.dir, "spool", name) }
 
 // spooled returns the size of the spool's segments.
-func (r *rig) spooled() (bytes int64) {
-	files, _ := filepath.Glob(filepath.Join(r.spoolDir(), "*.seg"))
-	for _, file := range files {
-		if info, err := os.Stat(file); err == nil {
-			bytes += info.Size()
-		}
-	}
-	return bytes
-}
+func (r *rig) spooled() (bytes int64) { return segments(r.spoolDir()) }
 
 // inspectSpool records the lines that a killed wrapp has left in its spool, from a copy with the
 // number i. torn: the spool ends with half a record.
@@ -119,7 +111,7 @@ func (r *rig) inspectSpool(i int) (torn bool, err error) {
 		}
 		return false, err
 	}
-	whole := sizes(dir)
+	whole := segments(dir)
 	s, left, err := spool.Open(dir, 1<<30, 0)
 	if err != nil {
 		return false, err
@@ -142,11 +134,11 @@ func (r *rig) inspectSpool(i int) (torn bool, err error) {
 			}
 		}
 	}
-	return sizes(dir) != whole, nil
+	return segments(dir) != whole, nil
 }
 
-// sizes returns the size of all segments in a directory.
-func sizes(dir string) (bytes int64) {
+// segments returns the size of all segments in a directory.
+func segments(dir string) (bytes int64) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
 	for _, file := range files {
 		if info, err := os.Stat(file); err == nil {

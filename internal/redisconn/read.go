@@ -46,10 +46,7 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 // Singly reports whether Values had to read keys one by one because the user may not MGET.
 func (c *Client) Singly() bool { return c.singly.Load() }
 
-func isWrongType(err error) bool {
-	reply := Reply(err)
-	return len(reply) > 10 && reply[:10] == "WRONGTYPE "
-}
+func isWrongType(err error) bool { return strings.HasPrefix(Reply(err), "WRONGTYPE ") }
 
 // text returns a pointer to value, or nil on an error.
 func text(value string, err error) *string {
