@@ -46,6 +46,7 @@ const (
 	restEvery  = time.Second            // between checks while Redis is away and the spool has everything
 	idleEvery  = time.Hour              // between checks while the queue is empty
 	slowDisk   = 250 * time.Millisecond // a disk whose write takes longer counts as slow
+	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 
 // An episode is the time from the beginning of spooling until the disk is empty.
@@ -64,7 +65,7 @@ func (q *queue) become(m mode, why string) {
 	q.mode = m
 	switch m {
 	case spooling:
-		q.full = false
+		q.full, q.dropAt = false, time.Time{}
 		q.episode = episode{began: time.Now(), why: why}
 		if q.written.before(q.head) {
 			q.written = q.head

@@ -521,7 +521,7 @@ func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
 	q.watched()
-	poke(q.spill) // a full spool waits for Redis only while Redis takes entries
+	poke(q.spill) // a full spool waits for room only while Redis takes entries
 	q.mu.Unlock()
 	q.room.Broadcast()
 }

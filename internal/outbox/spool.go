@@ -29,6 +29,9 @@ type disk struct {
 	full bool      // the next slab finds no room in the spool
 	busy time.Time // when the running write began; zero without one
 
+	patience time.Duration // a full spool waits so long for Redis to take one segment
+	dropAt   time.Time     // when that is over; zero since Redis took the last one
+
 	written   position       // everything from head to here is in the spool
 	evictFrom uint64         // evict leaves slabs below that number as they are
 	unloaded  int            // slabs that are only in the spool
@@ -44,7 +47,7 @@ type disk struct {
 }
 
 func (d *disk) init() {
-	d.refs = make(map[uint64]int)
+	d.refs, d.patience = make(map[uint64]int), slowRedis
 	d.spill, d.sync, d.watch = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
@@ -134,7 +137,7 @@ func (q *queue) unsave(s *slab) {
 		if q.refs[seg]--; q.refs[seg] <= 0 {
 			delete(q.refs, seg)
 			q.obsolete = append(q.obsolete, seg)
-			q.full = false
+			q.full, q.dropAt = false, time.Time{}
 			poke(q.spill)
 		}
 	}
@@ -226,13 +229,13 @@ func (o *Outbox) spillOnce() bool {
 		return false
 	}
 	o.chunk = chunk
-	from, wait := q.written, q.block || !q.away
+	from := q.written
 	q.mu.Unlock()
 
 	if q.store.Bytes()+int64(len(chunk)) > q.storeSize {
-		// While Redis takes entries, it makes room. A slab larger than the spool would find
-		// no room even in an empty one, so nothing is dropped for it.
-		if wait || int64(len(chunk)) >= q.storeSize || !o.dropSegment() {
+		// A slab larger than the spool would find no room even in an empty one, so nothing is
+		// dropped for it.
+		if int64(len(chunk)) >= q.storeSize || q.waitsForRoom() || !o.dropSegment() {
 			q.mu.Lock()
 			news := !q.full && q.slabAt(from.slab) == s
 			q.full = q.full || news
@@ -326,6 +329,21 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 		q.written = position{q.written.slab + 1, 0}
 	}
 	return nil, chunk, false
+}
+
+// waitsForRoom reports whether a full spool drops nothing yet: while Redis soon takes another
+// segment, the app waits.
+func (q *queue) waitsForRoom() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.block || q.away {
+		return q.block
+	}
+	now := time.Now()
+	if q.dropAt.IsZero() {
+		q.dropAt = now.Add(q.patience)
+	}
+	return now.Before(q.dropAt)
 }
 
 // finishDraining ends the draining when everything in the spool has landed.

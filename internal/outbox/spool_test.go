@@ -274,36 +274,49 @@ func TestBlocked(t *testing.T) {
 	checkNumbered(t, s, n)
 }
 
-// TestFullButTaken fills a small spool while Redis takes entries, more slowly than they
-// come: adding waits, and nothing is dropped.
+// TestFullButTaken fills a small spool while Redis takes entries, more slowly than they come.
+// The app waits while Redis makes room in time; else lines are dropped.
 func TestFullButTaken(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t)
-	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 2<<20, func(opts *Options) { opts.Block = false })
-	eventually(t, "Redis is there", func() bool { return closed(o.reached) })
-	var slow atomic.Bool
-	slow.Store(true)
-	done := make(chan struct{})
-	conn := s.Dial(0)
-	go func() {
-		defer close(done)
-		for slow.Load() {
-			conn.Do("CLIENT", "PAUSE", 20)
-		}
-	}()
-	const n = 100_000
-	full := false
-	for i := 0; i < n; i += 1000 {
-		number(o, i, i+1000)
-		o.q.withLock(func(q *queue) { full = full || q.full })
+	for name, patience := range map[string]time.Duration{"in time": time.Hour, "too slowly": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t)
+			o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 2<<20, func(opts *Options) { opts.Block = false })
+			o.q.withLock(func(q *queue) { q.patience = patience })
+			eventually(t, "Redis is there", func() bool { return closed(o.reached) })
+			var slow atomic.Bool
+			slow.Store(true)
+			done := make(chan struct{})
+			conn := s.Dial(0)
+			go func() {
+				defer close(done)
+				for slow.Load() {
+					conn.Do("CLIENT", "PAUSE", 20)
+				}
+			}()
+			const n = 100_000
+			full := false
+			for i := 0; i < n; i += 1000 {
+				number(o, i, i+1000)
+				o.q.withLock(func(q *queue) { full = full || q.full || q.drops.Sum() > 0 })
+			}
+			if !full {
+				t.Error("the spool was never full")
+			}
+			slow.Store(false)
+			<-done
+			closeAll(t, o)
+			if patience > 0 {
+				checkNumbered(t, s, n)
+				return
+			}
+			checkAccounted(t, s, n)
+			if told := toldDropped(s); told == 0 {
+				t.Error("nothing was dropped")
+			}
+		})
 	}
-	if !full {
-		t.Error("the spool was never full")
-	}
-	slow.Store(false)
-	<-done
-	closeAll(t, o)
-	checkNumbered(t, s, n)
 }
 
 // TestDiskFull fills the disk before the spool is full: that is reported, and no caller
