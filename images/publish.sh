@@ -111,7 +111,7 @@ tag() {
 		names="$names ${RELEASE%.*} ${RELEASE%%.*}"
 	fi
 	[ "${LATEST:-}" != yes ] || names="$names latest"
-	# The index's tag comes last: whoever sees it finds the others, too.
+	# The index's tag comes last: a reader who sees it finds the others.
 	for name in $names; do
 		for arch in amd64 arm64; do
 			eval "digest=\$$arch"

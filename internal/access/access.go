@@ -11,7 +11,7 @@ import (
 )
 
 // Blame returns the deepest part of path that exists and can be read with stat, its owner and
-// mode, and this process's user and group; "" if there is none.
+// mode, and this process's user and group; "" if nothing of path can be.
 func Blame(path string) string {
 	for {
 		info, err := os.Stat(path)

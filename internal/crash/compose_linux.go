@@ -151,7 +151,7 @@ func (w *Watch) tracebackReport(b *heard) *Report {
 	return w.finished(r, p)
 }
 
-// source says which tool took the backtrace, or why there is none.
+// source says which tool took the backtrace, or why no tool did.
 func (e *evidence) source() string {
 	if e.trace.by != "" {
 		return "by " + e.trace.by + ", below"

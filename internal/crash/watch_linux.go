@@ -1,5 +1,5 @@
 // Package crash writes one report for each crash of an app: what happened, where, and what
-// whoever debugs it later needs to know.
+// its debugging needs.
 package crash
 
 import (

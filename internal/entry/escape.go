@@ -3,7 +3,7 @@ package entry
 import "bytes"
 
 // escape returns the length of the terminal sequence at the beginning of b (ECMA-48: CSI,
-// OSC and other strings, two-byte functions), or 0 if there is none or it has no end. b
+// OSC and other strings, two-byte functions), or 0 without one or its end. b
 // begins with ESC.
 func escape(b []byte) int {
 	if len(b) < 2 {

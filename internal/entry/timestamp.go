@@ -11,7 +11,7 @@ type clock struct {
 	loc      *time.Location // for times without a zone
 }
 
-// at reads a time at the beginning of b, and returns its length in bytes, 0 if there is none.
+// at reads a time at the beginning of b, and returns its length in bytes, 0 without one.
 // A time of day without a date does not count: it may be a duration.
 func (c clock) at(b []byte) (t time.Time, n int) {
 	if len(b) < len("0102 15:04:05") {

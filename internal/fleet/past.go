@@ -63,7 +63,7 @@ func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
 
 // A Host tells what this machine knows of processes that were on it.
 type Host struct {
-	// Started returns when the wrapp with a process ID started, or false if there is none.
+	// Started returns when the wrapp with a process ID started, or false if it does not run.
 	Started func(pid int) (time.Time, bool)
 	// OOM says whether the kernel has killed the wrapp of that process ID for lack of memory
 	// since then.

@@ -73,8 +73,8 @@ func Extract(line []byte, f func(Marker)) (rest []byte, found bool) {
 	return line[:kept], found
 }
 
-// parse reads the marker at the beginning of text, which begins with "{{". size is 0 if there
-// is none.
+// parse reads the marker at the beginning of text, which begins with "{{". size is 0
+// without one.
 func parse(text []byte) (m Marker, size int) {
 	i := len(opening)
 	for i < len(text) && isKey(text[i]) {

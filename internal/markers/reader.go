@@ -104,7 +104,7 @@ func (r *Reader) Overwritten(text []byte) {
 	r.extract(text)
 }
 
-// OpenSince returns when the open block was opened, or zero if there is none.
+// OpenSince returns when the open block was opened, or zero without one.
 func (r *Reader) OpenSince() time.Time {
 	if !r.open {
 		return time.Time{}

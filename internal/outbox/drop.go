@@ -30,7 +30,7 @@ func (q *queue) whatIsFull() string {
 }
 
 // dropSegment makes room in the spool: it drops the oldest unsent segment of the lowest
-// class. It returns false if there is none.
+// class. It returns false without one.
 func (o *Outbox) dropSegment() bool {
 	q := o.q
 	q.mu.Lock()
@@ -77,8 +77,8 @@ func (q *queue) droppable() uint64 {
 }
 
 // dropOldest drops the oldest slab of the lowest class below a limit that was never sent and
-// is not in the spool: only such a slab is certainly not in Redis. It returns false if there
-// is none.
+// is not in the spool: only such a slab is certainly not in Redis. It returns false
+// without one.
 func (q *queue) dropOldest(below spool.Class) bool {
 	for class := range below {
 		for i := q.unsent(); i < len(q.slabs); i++ {

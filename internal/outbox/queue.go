@@ -486,7 +486,7 @@ func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
 
 // headOrdinal returns the ordinal of the first record not known to have landed, or the next
-// ordinal if there is none.
+// ordinal if all have.
 func (q *queue) headOrdinal() uint64 {
 	for p := q.head; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
 		s := q.slabs[p.slab-q.first]

@@ -111,7 +111,7 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 }
 
 // evict frees the memory of the oldest unsent slab that the spool has too. It returns false
-// if there is none.
+// without one.
 func (q *queue) evict() bool {
 	for i := max(q.unsent(), int(q.evictFrom)-int(q.first)); i < len(q.slabs)-1; i++ {
 		s := q.slabs[i]

@@ -47,7 +47,7 @@ type LineView struct {
 // A Page is a part of an app's log.
 type Page struct {
 	Lines  []LineView `json:"lines"`
-	Before string     `json:"before,omitempty"` // parameter before of the page before; "": there is none
+	Before string     `json:"before,omitempty"` // parameter before of the page before; "" on the first page
 	After  string     `json:"after,omitempty"`  // parameter after of the page behind
 	Read   int        `json:"read"`             // entries that were searched
 }

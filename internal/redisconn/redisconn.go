@@ -287,7 +287,7 @@ func Reply(err error) string {
 	return ""
 }
 
-// Final returns the Redis error reply in err, or "" if there is none or it is Passing.
+// Final returns the Redis error reply in err, or "" without one and for a Passing one.
 func Final(err error) string {
 	if reply := Reply(err); !Passing(reply) {
 		return reply

@@ -101,8 +101,8 @@ func (v *Values) Set(key, value []byte) {
 	}
 }
 
-// waitingChange returns the waiting change of key, a new one if there is none, or nil if there
-// is no room.
+// waitingChange returns the waiting change of key, or a new one; nil if there is no
+// room.
 func (v *Values) waitingChange(key []byte) *change {
 	if c := v.waiting[string(key)]; c != nil {
 		return c
