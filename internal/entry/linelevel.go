@@ -295,8 +295,8 @@ func letterLevel(c byte) loglevel.Level {
 }
 
 // priority reads the syslog priority at the beginning of b, as in <3> or <165>, of length n.
-// It returns loglevel.None without one, and for one with a facility and no syslog header
-// follows.
+// It returns loglevel.None without one, and for one with a facility that no syslog
+// header follows.
 func priority(b []byte) (level loglevel.Level, n int) {
 	d := 0
 	if len(b) > 2 && b[0] == '<' {
