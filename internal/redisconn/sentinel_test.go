@@ -16,7 +16,7 @@ import (
 func viaSentinel(sentinels []*redistest.Server) *config.Redis {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
-	r.ConnectTimeout = config.Duration(20 * time.Second)
+	r.ConnectTimeout = config.Duration(2 * time.Minute)
 	r.Sentinel = &config.Sentinel{Master: "mymaster", Addrs: redistest.Addrs(sentinels)}
 	return &r
 }

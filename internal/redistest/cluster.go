@@ -14,8 +14,12 @@ const Slots = 16384
 
 // nodeTimeout is the silence after which nodes take a node for dead. A busy machine keeps a
 // process waiting for more than a second, and a master that a shorter time-out deposes by
-// mistake loses what its replica does not have yet.
-const nodeTimeout = 4 * time.Second
+// mistake loses what its replica does not have yet. A cluster without replicas can only lose
+// by taking a node for dead.
+const (
+	nodeTimeout      = 4 * time.Second
+	nodeTimeoutAlone = time.Minute
+)
 
 // busDistance is how far a node's cluster bus is above its port.
 const busDistance = 10000
@@ -26,6 +30,7 @@ type Cluster struct {
 	Masters  []*Server
 	Replicas []*Server // Replicas[i] is of Masters[i]; there are as many, or none
 	ids      map[*Server]string
+	timeout  time.Duration // of nodes
 }
 
 // StartCluster starts a cluster of n masters, which have equal shares of the
@@ -38,7 +43,10 @@ func StartCluster(t testing.TB, n int, replicas bool, args ...string) *Cluster {
 // StartClusterTLS is StartCluster with mutual TLS, if a is not nil.
 func StartClusterTLS(t testing.TB, a *Authority, n int, replicas bool, args ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	c := &Cluster{t: t, ids: make(map[*Server]string), timeout: nodeTimeoutAlone}
+	if replicas {
+		c.timeout = nodeTimeout
+	}
 	for range n {
 		c.Masters = append(c.Masters, c.start(a, args))
 		if replicas {
@@ -69,7 +77,7 @@ func StartClusterTLS(t testing.TB, a *Authority, n int, replicas bool, args ...s
 // StartNode starts a node that knows no other and has no slots.
 func StartNode(t testing.TB) *Server {
 	t.Helper()
-	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	c := &Cluster{t: t, ids: make(map[*Server]string), timeout: nodeTimeoutAlone}
 	return c.start(nil, nil)
 }
 
@@ -78,7 +86,7 @@ func (c *Cluster) all() []*Server { return append(append([]*Server(nil), c.Maste
 func (c *Cluster) start(a *Authority, args []string) *Server {
 	s := Prepare(c.t)
 	s.Port = freePort(c.t, busDistance)
-	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(nodeTimeout.Milliseconds()), "--cluster-replica-validity-factor", "0"}, args...)
+	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(c.timeout.Milliseconds()), "--cluster-replica-validity-factor", "0"}, args...)
 	if a != nil {
 		s.tls = a.Client()
 		s.args = append(s.args, a.Args(fmt.Sprint(s.Port), true, a.cert.NotAfter, "127.0.0.1")...)

@@ -33,9 +33,12 @@ func (s *Server) Wait(what string, done func() bool) {
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// Info is a section of INFO.
+// answer is how long a server may take to answer Info. One that is stopped never does.
+const answer = 10 * time.Second
+
+// Info is a section of INFO, empty if the server does not answer.
 func (s *Server) Info(section string) string {
-	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(time.Second))...)
+	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(answer), redis.DialReadTimeout(answer))...)
 	if err != nil {
 		return ""
 	}
