@@ -42,6 +42,7 @@ type Watch struct {
 	pattern *pattern
 	wrong   error // why there is no pattern
 	tail    *tail
+	settle  time.Duration // how long an app lives on after a traceback that it survives
 
 	listeners [2]*traceback.Recognizer // of the two pipes
 
@@ -89,9 +90,6 @@ const sysKernel = "/proc/sys/kernel"
 
 // Times.
 const (
-	// settle is how long an app lives on after a traceback that it survives.
-	settle = 2 * time.Second
-
 	// outputGrace is how long a report waits for the last output, if something of
 	// the app's tree still holds its pipes.
 	outputGrace = time.Second
@@ -117,7 +115,7 @@ const (
 
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
-	w := &Watch{opts: opts, tail: newTail(opts.ContextLines)}
+	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), settle: 2 * time.Second}
 	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
 	if opts.MostTracebacks == 0 {
 		w.repeats.room = math.MaxInt
@@ -219,7 +217,7 @@ func (w *Watch) run() {
 			began := time.Now()
 			w.life.look()
 			if pause == lastLook {
-				w.survived(began.Add(-settle))
+				w.survived(began.Add(-w.settle))
 				w.tellSums(false)
 				w.look(w.ctx, false)
 			}
@@ -260,7 +258,7 @@ func (w *Watch) look(ctx context.Context, last bool) (broken []string) {
 func (w *Watch) lastBlock(take bool) *Block {
 	var b *Block
 	w.mu.Lock()
-	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-settle)) {
+	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-w.settle)) {
 		last := w.blocks[n-1].Block
 		b = &last
 		if take {
