@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,11 @@ import (
 // steadily adds the lines "from" to "to"-1, without end until the returned
 // function is called, which returns how many there are.
 func steadily(o *Outbox) (stop func() int) {
+	return steadilyTo(o, func() int { return math.MaxInt })
+}
+
+// steadilyTo is steadily, but that it waits where there are as many lines as most says.
+func steadilyTo(o *Outbox, most func() int) (stop func() int) {
 	quit, count := make(chan bool), make(chan int)
 	go func() {
 		n := 0
@@ -29,8 +35,10 @@ func steadily(o *Outbox) (stop func() int) {
 				return
 			default:
 			}
-			number(o, n, n+20)
-			n += 20
+			if n+20 <= most() {
+				number(o, n, n+20)
+				n += 20
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}()

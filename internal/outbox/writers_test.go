@@ -220,7 +220,7 @@ func TestLateConnection(t *testing.T) {
 			given = true
 			late.Write(held)
 			// It is carried out: its answer is there.
-			late.SetReadDeadline(time.Now().Add(20 * time.Second))
+			late.SetReadDeadline(time.Now().Add(2 * time.Minute))
 			late.Read(make([]byte, 1))
 		}
 	}

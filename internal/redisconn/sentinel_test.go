@@ -29,7 +29,7 @@ func TestSentinel(t *testing.T) {
 		t.Skip("a sentinel of Redis 6.0 knows no users")
 	}
 	replica := redistest.StartReplica(t, master)
-	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping")
+	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping", redistest.NoFailover)
 	r := viaSentinel(sentinels)
 	r.Sentinel.Username, r.Sentinel.Password = "watcher", "wr0ng-one"
 	var refused *RefusedError

@@ -62,6 +62,9 @@ func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	return s
 }
 
+// NoFailover is a line for sentinels that are to take no busy master for dead.
+const NoFailover = "sentinel down-after-milliseconds mymaster 600000"
+
 // StartSentinels starts n sentinels that watch master, which has one replica,
 // under the name "mymaster". They take half a second to find that it is down.
 // Each line of more goes into their configuration.
