@@ -16,7 +16,7 @@ import (
 // spools what has waited for some 300 ms and syncs that every 100 ms. A busy
 // machine needs more. What lay in the spool is another matter: the proof
 // wrapp-killed looks at that.
-const recent = 5 * time.Second
+const recent = 10 * time.Second
 
 // An account is what has arrived: all entries that a server ever executed, trimmed or
 // not, and the stream that a server makes of its append-only file.
