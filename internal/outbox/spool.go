@@ -25,9 +25,9 @@ type disk struct {
 	diskError error     // nil if the last write worked
 	episode   episode
 
-	slow bool // what the disk does not take in time is dropped
-	full bool // what is to be written next finds no room in the spool
-	busy time.Time
+	slow bool      // what the disk does not take in time is dropped
+	full bool      // what is to be written next finds no room in the spool
+	busy time.Time // since when the disk does what was asked of it last; zero: it rests
 
 	written   position       // everything from head to here is in the spool
 	evictFrom uint64         // slabs below that number stay as they are
@@ -214,7 +214,7 @@ func (o *Outbox) spillOnce() bool {
 	q.obsolete = nil
 	q.mu.Unlock()
 	for _, seg := range obsolete {
-		if err := q.store.Remove(seg); err != nil {
+		if err := o.timed(func() error { return q.store.Remove(seg) }); err != nil {
 			o.opts.Log.Warn("the spool keeps a segment that is not needed", "error", err)
 		}
 	}
@@ -369,7 +369,21 @@ func (o *Outbox) note(durable bool) error {
 	if store == nil || !news && !durable {
 		return nil
 	}
-	return store.Note(durable, func(n *spool.Notes) { *n = notes })
+	return o.timed(func() error { return store.Note(durable, func(n *spool.Notes) { *n = notes }) })
+}
+
+// timed has the disk do something, and the watch see if that takes too long: no caller waits
+// for it then.
+func (o *Outbox) timed(do func() error) error {
+	q := o.q
+	q.mu.Lock()
+	q.busy = time.Now()
+	q.mu.Unlock()
+	err := do()
+	q.mu.Lock()
+	q.busy = time.Time{}
+	q.mu.Unlock()
+	return err
 }
 
 // noteSoon is note where a failure is no loss: what it says is noted again.
