@@ -54,24 +54,34 @@ func ended(text []byte) error {
 	return errors.New("the pool is not that of the app")
 }
 
-// arrived checks that the output of wrapp logs has all that the app wrote, in order.
+// arrived checks what wrapp logs printed for all that the app said, in order. What is on two
+// pipes at once has none.
 func arrived(text []byte) error {
-	for _, want := range []string{
-		" out    {{__NEW_RUN_",
-		" out    INFO  hello from the app\n",
-		" out    INFO  frame 0\n",
-		" out    INFO  frame 1\n",
-		" out    INFO  frame 2\n",
-		" err    WARNING the sensor is warm\n",
-		" out    " + longLine + "\n",
-		" err    ERROR giving up, without an end of line\n",
-		fmt.Sprintf("_exit_%d}}\n", appStatus),
+	end := fmt.Sprintf("_exit_%d}}\n", appStatus)
+	for _, pipe := range [][]string{
+		{
+			" out    {{__NEW_RUN_",
+			" out    INFO  hello from the app\n",
+			" out    INFO  frame 0\n",
+			" out    INFO  frame 1\n",
+			" out    INFO  frame 2\n",
+			" out    " + longLine + "\n",
+			end,
+		},
+		{
+			" err    WARNING the sensor is warm\n",
+			" err    ERROR giving up, without an end of line\n",
+			end,
+		},
 	} {
-		i := bytes.Index(text, []byte(want))
-		if i < 0 {
-			return fmt.Errorf("%.60q did not arrive where it belongs", want)
+		rest := text
+		for _, want := range pipe {
+			i := bytes.Index(rest, []byte(want))
+			if i < 0 {
+				return fmt.Errorf("%.60q did not arrive where it belongs", want)
+			}
+			rest = rest[i+len(want):]
 		}
-		text = text[i+len(want):]
 	}
 	return nil
 }

@@ -86,10 +86,13 @@ func TestApps(t *testing.T) {
 			if n := value("wrapp:" + name + ":temperature"); n != 42 {
 				t.Errorf("temperature is %d", n)
 			}
-			if got := output(t, "wrapp", "ls", "--redis", s.URL(), name); !regexp.MustCompile(`(?m)^` + name + ` +running `).MatchString(got) {
-				t.Error(got)
-			}
-			output(t, "jettison_health", "--redis", s.URL(), "--min-health", "1", name+":frames", name+":watchdog")
+			eventually(t, "it is listed as running", func() bool {
+				got := output(t, "wrapp", "ls", "--redis", s.URL(), name)
+				return regexp.MustCompile(`(?m)^` + name + ` +running `).MatchString(got)
+			})
+			eventually(t, "its pools are healthy", func() bool {
+				return exec.Command("jettison_health", "--redis", s.URL(), "--min-health", "1", name+":frames", name+":watchdog").Run() == nil
+			})
 			if err := os.WriteFile(filepath.Join(dir, "crash"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/command"
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // bin is a directory with this test binary under the names of the tools.
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	switch filepath.Base(os.Args[0]) {
 	case "wrapp":
-		command.Main(command.Wrapp)
+		command.Main(command.WrappWith(redistest.Patient))
 	case "jettison_health":
 		command.Main(command.JettisonHealth)
 	}
@@ -83,15 +83,7 @@ func kill(cmd *exec.Cmd) {
 	}
 }
 
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for until := time.Now().Add(2 * time.Minute); !f(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("not within 2 minutes: %s", what)
-		}
-	}
-}
+var eventually = redistest.Eventually
 
 // adapt copies a file of an example into dir, with replacements, and returns the copy's path.
 func adapt(t *testing.T, dir, file string, oldnew ...string) string {

@@ -146,7 +146,9 @@ func TestNotifyManager(t *testing.T) {
 				n, _ := redis.Int(c.Do("GET", "camera:__healthpool__watchdog_beats"))
 				return n >= 3
 			})
-			output(t, "jettison_health", "--config", config, "--min-health", "1", "camera:watchdog")
+			eventually(t, "the pool is healthy", func() bool {
+				return exec.Command("jettison_health", "--config", config, "--min-health", "1", "camera:watchdog").Run() == nil
+			})
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}

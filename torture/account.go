@@ -15,7 +15,7 @@ import (
 // recent bounds the age of lines that a wrapp may lose when it is killed: it spools lines that
 // have waited for some 300 ms, every 100 ms. A busy machine takes longer. The proof wrapp-killed
 // checks that no spooled line is lost.
-const recent = 5 * time.Second
+const recent = 10 * time.Second
 
 // An account records what arrived: every XADD that a server ever executed, trimmed or not, and
 // the stream that a server makes of its append-only file.

@@ -39,7 +39,7 @@ func newProgram(up setup, number int, dir, spool, addr string) (p *program, err 
 	if size == "" {
 		size = "1GiB"
 	}
-	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\n[logs]\nmax_entries = %d\n[spool]\ndir = %q\nsize = %q\nwhen_full = %q\n",
+	config := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = %q\nstop_timeout = '2m'\n[logs]\nmax_entries = %d\n[spool]\ndrain_timeout = '1m'\ndir = %q\nsize = %q\nwhen_full = %q\n",
 		addr, up.self, name, up.entries, spool, size, map[bool]string{true: "block", false: "drop_oldest"}[up.block])
 	if err := os.WriteFile(filepath.Join(dir, "wrapp.toml"), []byte(config), 0o600); err != nil {
 		return nil, err

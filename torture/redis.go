@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -29,14 +30,26 @@ type server struct {
 }
 
 func newServer(dir string, durable bool) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	l.Close()
-	s := &server{dir: dir, durable: durable, port: l.Addr().(*net.TCPAddr).Port, down: true}
+	s := &server{dir: dir, durable: durable, port: port, down: true}
 	s.there.Lock()
 	return s, s.up()
+}
+
+// freePort returns a free port of the loopback address, below those that Linux gives to
+// outgoing connections: one of these might have it while the server is killed.
+func freePort() (port int, err error) {
+	for range 1000 {
+		port = 10_000 + rand.IntN(22_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
 func (s *server) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
@@ -56,7 +69,7 @@ func (s *server) up() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	for until := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		c, err := redis.Dial("tcp", s.addr())
 		if err == nil {
 			_, err = c.Do("PING")

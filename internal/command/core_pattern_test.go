@@ -166,7 +166,8 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 	}
 }
 
-// TestDump has a pool without heartbeats dump the app, which goes on or is stopped.
+// TestDump has a pool that gets one heartbeat, when all threads are there, dump the app, which goes on or is
+// stopped.
 func TestDump(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -174,7 +175,7 @@ func TestDump(t *testing.T) {
 	for name, settings := range map[string]string{"dump": "dump", "dump-stop": "dump,stop"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			settings := fmt.Sprintf("[health]\ninterval = '100ms'\n[health.pools.main]\ninit = 1\ncap = 10\ndepletion_rate = 100\nreplenish_rate = 1\non_depleted = %q", settings)
+			settings := fmt.Sprintf("[health]\ninterval = '100ms'\n[health.pools.main]\ninit = 0\ncap = 10\ndepletion_rate = 100\nreplenish_rate = 1\non_depleted = %q", settings)
 			path, proceed := fifo(t)
 			var reported sync.WaitGroup
 			if name == "dump" { // the other one is stopped
@@ -183,7 +184,7 @@ func TestDump(t *testing.T) {
 					s.Wait("the report", func() bool { return len(s.Stream("logs:app:"+name+":crash")) > 0 })
 				})
 			}
-			c := crash(t, s, name, settings, nil, debug, "threads:3", "await:"+path, "exit:7")
+			c := crash(t, s, name, settings, nil, debug, "threads:3", "say:{{__healthpool__main_beats}}", "await:"+path, "exit:7")
 			reported.Wait()
 			r := c.one(t)
 			if r.Fields["kind"] != "hang" || c.exit != map[string]int{"dump": 7, "dump-stop": 143}[name] {

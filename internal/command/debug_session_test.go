@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -286,9 +287,9 @@ stream_name = %q
 [health]
 interval = "100ms"
 [health.pools.api]
-init = 500
-cap = 500
-depletion_rate = 500
+init = 5000
+cap = 5000
+depletion_rate = 1000
 replenish_rate = 1
 [debug]
 enabled = true
@@ -306,19 +307,25 @@ port = %s
 		return text
 	}
 	eventually(t, "the pool is published", func() bool { return health() != "" })
-	time.Sleep(1500 * time.Millisecond) // it would be empty after one second
-	if got := health(); got != "500" {
-		t.Errorf("health %s after 1.5 s of pause, want 500", got)
-	}
-	// wrapp's output is copied before the app runs on.
-	held := filepath.Join(t.TempDir(), "held")
-	out := d.debug(file, "break tick", "continue", "shell sleep 2; cp '"+d.stderr+"' '"+held+"'", "delete 1", "detach")
+	time.Sleep(1500 * time.Millisecond)
+	// What it had lost would not come back.
+	eventually(t, "the pool is as full as it was", func() bool { return health() == "5000" })
+	free := filepath.Join(t.TempDir(), "free")
+	var out string
+	var debugging sync.WaitGroup
+	debugging.Go(func() {
+		out = d.debug(file, "break tick", "continue", "shell : >'"+d.prompt()+"'; until [ -e '"+free+"' ]; do sleep 0.01; done", "delete 1", "detach")
+	})
+	d.atPrompt()
+	eventually(t, "the pool loses nothing for 2 s", func() bool {
+		before := health()
+		time.Sleep(2 * time.Second)
+		return before != "" && before != "0" && health() == before
+	})
+	saysNone(t, d.said(), `depleted`)
+	touch(t, free)
+	debugging.Wait()
 	saysAll(t, out, `^Breakpoint 1, tick`)
-	said, err := os.ReadFile(held)
-	if err != nil {
-		t.Fatal(err)
-	}
-	saysNone(t, string(said), `depleted`)
 	eventually(t, "the pool is empty", func() bool { return health() == "0" })
 	if err := os.WriteFile(end, nil, 0o644); err != nil {
 		t.Fatal(err)

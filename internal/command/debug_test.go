@@ -188,9 +188,13 @@ const hold = "shell exec sleep 600"
 // prompt returns the name of the file that gdb makes when it executes hold.
 func (d *debugged) prompt() string { return d.stderr + ".prompt" }
 
-// gdb returns a gdb that connects and executes commands.
+// gdbPatience has gdb wait for an answer for longer than 2 s: after that it would take none
+// for one.
+const gdbPatience = "set remotetimeout 300"
+
+// gdb is a gdb that connects and executes commands.
 func (d *debugged) gdb(file string, commands ...string) *exec.Cmd {
-	args := []string{"-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set sysroot /", "-iex", "set width 0"}
+	args := []string{"-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set sysroot /", "-iex", "set width 0", "-iex", gdbPatience}
 	for _, c := range append([]string{"target remote 127.0.0.1:" + d.port}, commands...) {
 		if c == hold {
 			c = "shell : >'" + d.prompt() + "'; " + strings.TrimPrefix(hold, "shell ")
@@ -235,7 +239,7 @@ func (d *debugged) ends(want int) {
 		if got := code(d.t, err); got != want {
 			d.t.Errorf("exit status %d, want %d", got, want)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		d.t.Fatal("wrapp does not end")
 	}
 	if d.app == "" {
@@ -410,7 +414,9 @@ func TestDebugSays(t *testing.T) {
 	}
 	second := d.debug("/bin/true")
 	saysAll(t, second, `(?i)remote (connection closed|communication error)|connection reset`)
-	saysAll(t, d.said(), `a second debugger, 127\.0\.0\.1:\d+, is turned away`)
+	eventually(t, "it is told", func() bool {
+		return regexp.MustCompile(`a second debugger, 127\.0\.0\.1:\d+, is turned away`).MatchString(d.said())
+	})
 	killGroupOf(t, held)
 	d.ends(7)
 	var status []string

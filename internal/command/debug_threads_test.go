@@ -31,13 +31,16 @@ func main() {
 	println("in main")
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
+	begun := make(chan bool)
 	for range 4 {
 		go func() {
 			runtime.LockOSThread()
+			begun <- true
 			for {
 				time.Sleep(time.Millisecond)
 			}
 		}()
+		<-begun
 	}
 	for {
 		tick()

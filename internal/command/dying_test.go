@@ -156,7 +156,7 @@ func crash(t *testing.T, s *redistest.Server, name, settings string, env []strin
 		quoted[i] = fmt.Sprintf("%q", arg)
 	}
 	file := filepath.Join(t.TempDir(), "wrapp.toml")
-	text := fmt.Sprintf("[redis]\nurl = %q\n[app]\nexecutable = %q\nargs = [%s]\nstream_name = %q\nstop_timeout = '5s'\n%s\n", s.URL(), app[0], strings.Join(quoted, ", "), name, settings)
+	text := fmt.Sprintf("[redis]\nurl = %q\n[app]\nexecutable = %q\nargs = [%s]\nstream_name = %q\nstop_timeout = '1m'\n%s\n", s.URL(), app[0], strings.Join(quoted, ", "), name, settings)
 	if !strings.Contains(settings, "\ntimeout = ") { // gdb may be late on a busy machine
 		if !strings.Contains(text, "[crash]\n") {
 			text += "[crash]\n"
@@ -227,7 +227,7 @@ func closings(t *testing.T, dir string) (wait func(name string)) {
 	}
 	return func(name string) {
 		b := make([]byte, 64<<10)
-		if err := events.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		if err := events.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Error(err)
 		}
 		for {

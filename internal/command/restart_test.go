@@ -3,8 +3,10 @@ package command
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -83,13 +85,20 @@ func matching(s *redistest.Server, key, pattern string) (n int) {
 func TestRestarts(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	count := filepath.Join(t.TempDir(), "count")
+	count, left := filepath.Join(t.TempDir(), "count"), filepath.Join(t.TempDir(), "left")
 	file := configure(t, s, shell("again", `
 		echo x >>`+count+`; n=$(wc -l <`+count+`)
 		echo "run $n"; echo "error $n" >&2; printf "no line end"
-		case $n in 1) exit 3;; 2) kill -9 $$;; 3) (setsid sh -c "sleep 0.2; echo late" &) ; exit 4;; esac`)+at("on-failure")+"[logs]\nformat = 'json'\n")
+		case $n in 1) exit 3;; 2) kill -9 $$;; 3) (setsid sh -c "echo \$\$ >`+left+`; sleep 1000; echo late" &); until [ -s `+left+` ]; do sleep 0.01; done; exit 4;; esac`)+at("on-failure")+"[logs]\nformat = 'json'\n")
 	if out, err := wrapp(t, file).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	pid, err := os.ReadFile(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := strconv.Atoi(strings.TrimSpace(string(pid))); err != nil || !errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
+		t.Errorf("the process %q that the third run left is there, %v", pid, err)
 	}
 	runs := runsOf(t, s, "logs:app:again:info")
 	var exits []string
@@ -209,8 +218,9 @@ func TestStopIsFinal(t *testing.T) {
 	}
 }
 
-// TestStopOvertakesRestart stops wrapp when a restart is already due: while wrapp stops the
-// app for a pool, and while it stops the rest of an ended app's tree.
+// TestStopOvertakesRestart asks for the end when another run is to follow
+// already: while a pool has the app stopped, and while the rest of an ended app's tree is.
+// What is asked ends only then, however late that is.
 func TestStopOvertakesRestart(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -225,7 +235,7 @@ func TestStopOvertakesRestart(t *testing.T) {
 			dir := t.TempDir()
 			os.Chmod(dir, 0o777)
 			os.Chmod(filepath.Dir(dir), 0o755)
-			file := configure(t, s, shell("over-"+name, test.script)+fmt.Sprintf("dir = %q\nstop_timeout = '2s'\n", dir)+at("always")+`
+			file := configure(t, s, shell("over-"+name, test.script)+fmt.Sprintf("dir = %q\nstop_timeout = '10m'\n", dir)+at("always")+`
 [health]
 interval = '100ms'
 [health.pools.api]
@@ -245,6 +255,12 @@ on_depleted = 'restart'
 				})
 			}
 			cmd.Process.Signal(syscall.SIGTERM)
+			eventually(t, "the stop is told", func() bool {
+				return matching(s, "logs:app:over-"+name+":status", "^stopping: wrapp received SIGTERM$") > 0
+			})
+			if err := syscall.Kill(childOf(cmd.Process.Pid), syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
 			if got := code(t, cmd.Wait()); strconv.Itoa(got) != test.exit {
 				t.Errorf("exit status %d, want %s", got, test.exit)
 			}
@@ -363,14 +379,15 @@ func TestHungAppIsRestarted(t *testing.T) {
 			file := configure(t, s, shell("hung", `
 				echo x >>`+count+`; n=$(wc -l <`+count+`)
 				[ $n = 3 ] && exit 0
-				echo "{{__healthpool__api_beats}}run $n"
-				trap '' TERM; while :; do sleep 1; done`)+`stop_timeout = '100ms'
+				trap '' TERM; echo "{{__healthpool__api_beats}}run $n"
+				while :; do sleep 1; done`)+`stop_timeout = '100ms'
 [health]
 interval = '100ms'
 [health.pools.api]
+init = 0
 cap = 1000
-init = 1000
-depletion_rate = 2000
+depletion_rate = 1000
+replenish_rate = 1
 on_depleted = '`+action+`'
 [restart]
 delay = '10ms'
@@ -422,7 +439,7 @@ cap = 100
 init = 50
 [restart]
 policy = 'always'
-delay = '2s'
+delay = '20s'
 max_delay = '1h'
 limit = 1
 `)
@@ -539,7 +556,7 @@ func TestStopsAtAFullSpool(t *testing.T) {
 	file := configure(t, s, shell("full", `
 		echo begin; read x <`+begun+`
 		exec seq -f "%g `+strings.Repeat("long ", 200)+`" 1000000`)+at("on-failure")+"[spool]\nwhen_full = 'block'\n[crash]\ncore = false\n")
-	cmd := wrapp(t, file)
+	cmd := hurried(wrapp(t, file))
 	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR=/proc/none") // memory only
 	begin(t, cmd)
 	eventually(t, "the app is there", func() bool { return slices.Contains(s.Messages("logs:app:full:info"), "begin") })
@@ -613,12 +630,16 @@ core = false
 	}
 	files, threads, rss := measure(warm)
 	proceed()
+	for n := 2 * warm; n < starts; n += warm {
+		measure(n) // each part of them may take its time
+	}
 	var files2, threads2, rss2 int
 	eventually(t, "files are closed", func() bool {
 		files2, threads2, rss2 = measure(starts)
 		return files2 <= files+2
 	})
-	if threads2 > threads+4 || rss2 > rss+16<<10 {
+	// How many threads are busy at once varies.
+	if threads2 > threads+20 || rss2 > rss+16<<10 {
 		t.Errorf("files %d, later %d; threads %d, later %d; memory %d KiB, later %d", files, files2, threads, threads2, rss, rss2)
 	}
 	t.Logf("files %d, later %d; threads %d, later %d; memory %d KiB, later %d", files, files2, threads, threads2, rss, rss2)
@@ -649,7 +670,7 @@ func TestNotifyAcrossRestarts(t *testing.T) {
 		systemd-notify --ready --status="run $n"
 		trap 'systemd-notify STOPPING=1; exit 0' TERM
 		[ $n = 2 ] && { echo waits; while :; do sleep 0.01; done; }
-		systemd-notify STOPPING=1; exit 3`)+at("on-failure")+"[health.pools.api]\ncap = 5\nbeat = ['notify']\n")
+		systemd-notify STOPPING=1; exit 3`)+"stop_timeout = '2m'\n"+at("on-failure")+"[health.pools.api]\ncap = 5\nbeat = ['notify']\n")
 	cmd := wrapp(t, file)
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+above)
 	begin(t, cmd)
@@ -693,7 +714,7 @@ func TestDebuggerAcrossRestarts(t *testing.T) {
 			syscall.Kill(pid, syscall.SIGKILL)
 			continue
 		}
-		out, err := exec.Command("gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off",
+		out, err := exec.Command("gdb", "-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", gdbPatience,
 			"-ex", fmt.Sprintf("target remote 127.0.0.1:%d", port), "-ex", "continue").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "exited normally") {
 			t.Errorf("%v: %s", err, out)
@@ -811,20 +832,16 @@ func TestRestartingIsSeen(t *testing.T) {
 		fields, _ := redis.StringMap(c.Do("HGETALL", key))
 		return fields["state"] == "restarting" && fields["exit"] == "3" && fields["restarts"] == "0" && fields["app_pid"] == "0"
 	})
-	left, err := redis.Int(c.Do("PTTL", key))
-	if err != nil || left <= 0 {
-		t.Fatalf("it has a lease of %d ms: %v", left, err)
-	}
-	low := left
-	s.Wait("the lease is renewed", func() bool {
-		left, _ := redis.Int(c.Do("PTTL", key))
+	low := math.MaxInt
+	s.Wait("a lease that is renewed", func() bool {
+		left, err := redis.Int(c.Do("PTTL", key))
+		if err != nil || left == -1 {
+			t.Fatalf("it has a lease of %d ms: %v", left, err)
+		}
 		low = min(low, left)
 		return left > low
 	})
-	out, err := wrapp(t, "ls", "--redis", s.URL()).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "restarting") {
-		t.Errorf("%v: %s", err, out)
-	}
+	lists(t, s, "restarting")
 	cmd.Process.Signal(syscall.SIGTERM)
 	if got := code(t, cmd.Wait()); got != 3 {
 		t.Errorf("exit status %d", got)

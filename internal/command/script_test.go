@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ const beWrapp = "TEST_BE_WRAPP"
 
 // tools are the commands that this test binary can be.
 var tools = map[string]func(){
-	"wrapp":           func() { Main(Wrapp) },
+	"wrapp":           func() { Main(WrappWith(redistest.Patient)) },
 	"jettison_health": func() { Main(JettisonHealth) },
 }
 
@@ -121,7 +122,14 @@ func TestScripts(t *testing.T) {
 				}
 				fmt.Fprint(ts.Stdout(), text.String())
 			},
-			// living NAME waits until the hash of the app's run counts one line.
+			// until PATTERN COMMAND... runs a command until a line that it prints matches.
+			"until": func(ts *testscript.TestScript, _ bool, args []string) {
+				pattern := regexp.MustCompile("(?m)" + args[0])
+				shared.Wait(strings.Join(args, " "), func() bool {
+					return ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout"))
+				})
+			},
+			// living NAME waits until the app's run says that a line came.
 			"living": func(ts *testscript.TestScript, _ bool, args []string) {
 				shared.Wait("a lease of "+args[0], func() bool {
 					keys, _ := redis.Strings(shared.Dial(2).Do("KEYS", "wrapp-run:"+args[0]+":*"))

@@ -98,7 +98,7 @@ func TestSpoolIsFreed(t *testing.T) {
 	var stdins []io.WriteCloser
 	var both []*exec.Cmd
 	for i := range 2 {
-		cmd := spoolIn(dir, wrapp(t, "--redis", s.URL(), "--name", "freed", "--", "sh", "-c", fmt.Sprintf("echo %d; read x; echo end %d", i, i)))
+		cmd := spoolIn(dir, hurried(wrapp(t, "--redis", s.URL(), "--name", "freed", "--", "sh", "-c", fmt.Sprintf("echo %d; read x; echo end %d", i, i))))
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

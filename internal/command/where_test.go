@@ -35,7 +35,7 @@ var everywhere = map[string]func(*testing.T) (tables string, servers []*redistes
 	"Sentinel": func(t *testing.T) (string, []*redistest.Server) {
 		master := redistest.Start(t)
 		replica := redistest.StartReplica(t, master)
-		sentinels := redistest.StartSentinels(t, master, 3)
+		sentinels := redistest.StartSentinels(t, master, 3, redistest.NoFailover)
 		return fmt.Sprintf("[redis.sentinel]\nmaster = 'mymaster'\naddrs = ['%s']\n",
 			strings.Join(redistest.Addrs(sentinels), "', '")), []*redistest.Server{master, replica}
 	},

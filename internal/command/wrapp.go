@@ -38,16 +38,25 @@ exit status: the app's own; 128+N if signal N ended it; 127 no such executable,
 // Wrapp is the wrapp command. args are without the command's own name; the
 // result is the exit status.
 func Wrapp(args []string, std run.Streams) int {
-	exit := 0
-	start := func(cfg *config.Config, verbose bool) (err error) {
-		exit, err = run.Run(cfg, std, eventlog.New(process.Terminal(std.Stderr), "wrapp", verbose), buildVersion())
-		return err
+	return WrappWith(func(*config.Config) {})(args, std)
+}
+
+// WrappWith returns Wrapp with a last change to every configuration that it runs, for tests
+// that give it more time.
+func WrappWith(change func(*config.Config)) func(args []string, std run.Streams) int {
+	return func(args []string, std run.Streams) int {
+		exit := 0
+		start := func(cfg *config.Config, verbose bool) (err error) {
+			change(cfg)
+			exit, err = run.Run(cfg, std, eventlog.New(process.Terminal(std.Stderr), "wrapp", verbose), buildVersion())
+			return err
+		}
+		if err := execute(wrappCommand(std, args, start), args, std, flagError); err != nil {
+			failed := complain(std.Stderr, "wrapp", err)
+			return cmp.Or(exit, failed)
+		}
+		return exit
 	}
-	if err := execute(wrappCommand(std, args, start), args, std, flagError); err != nil {
-		failed := complain(std.Stderr, "wrapp", err)
-		return cmp.Or(exit, failed)
-	}
-	return exit
 }
 
 // wrappCommand returns the command line, also for help, completion and the man pages. start

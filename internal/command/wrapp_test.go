@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +83,27 @@ func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 
 var eventually = redistest.Eventually
 
-// TestBytes sends files of difficult bytes through wrapp and compares the streams.
+// hurried has a wrapp wait no longer for Redis at its end than it does by default: Redis is
+// gone then.
+func hurried(cmd *exec.Cmd) *exec.Cmd {
+	cmd.Env = append(cmd.Env, redistest.Hurried+"=1")
+	return cmd
+}
+
+var connection = regexp.MustCompile(`: (redis is (away|back)|(health pools|values) are (not )?(published|written))\b`)
+
+// apart returns what wrapp said on stderr without its words about a connection that it has
+// lost, as it does to a Redis that a busy machine keeps from answering.
+func apart[T []byte | string](said T) (rest string) {
+	for line := range strings.Lines(string(said)) {
+		if !connection.MatchString(line) {
+			rest += line
+		}
+	}
+	return rest
+}
+
+// TestBytes sends files of difficult bytes through wrapp and compares.
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -115,7 +136,7 @@ func TestBytes(t *testing.T) {
 				}
 			}
 			cmd := wrapp(t, "--redis", s.URL(), "--name", name, "--max-entries", "1000000", "--", "cat", file)
-			if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			if out, err := cmd.CombinedOutput(); err != nil || apart(out) != "" {
 				t.Fatalf("%v: %s", err, out)
 			}
 			got := output(t, s, name)
@@ -211,8 +232,8 @@ func TestSignals(t *testing.T) {
 func TestStopsTheTree(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	cmd := wrapp(t, "--redis", s.URL(), "--name", "tree", "--stop-timeout", "500ms", "--", "sh", "-c",
-		`setsid sh -c 'trap "" TERM; echo pid $$; while :; do sleep 1; done' & trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done`)
+	cmd := wrapp(t, "--redis", s.URL(), "--name", "tree", "--stop-timeout", "10s", "--", "sh", "-c",
+		`trap 'echo bye; exit 0' TERM; setsid sh -c 'trap "" TERM; echo pid $$; while :; do sleep 1; done' & while :; do sleep 0.01; done`)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -498,8 +519,11 @@ func TestACL(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := wrapp(t, "--redis", fmt.Sprintf("redis://%s:pw@%s", rules[2], s.Addr()), "--name", "limited", "--verbose", "--", "echo", "{{__healthpool__api_cap:1}}{{n}}{{f:1.5}}{{f}}hello")
+		if skip >= 0 {
+			hurried(cmd)
+		}
 		text, err := cmd.CombinedOutput()
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(apart(text)) {
 			if strings.Contains(line, "error: ") || strings.Contains(line, "warning: ") {
 				complaint += line
 			}
@@ -551,7 +575,7 @@ func TestMarkers(t *testing.T) {
 		i=0; while [ $i -lt 2000 ]; do echo "{{many}}{{last:$i}}"; i=$((i+1)); done
 		printf '>>|open'`
 	out, err := wrapp(t, "--redis", s.URL(), "--name", "marks", "--max-line", "256", "--", "sh", "-c", app).CombinedOutput()
-	if err != nil || len(out) > 0 {
+	if err != nil || apart(out) != "" {
 		t.Errorf("%v: %s", err, out)
 	}
 	got := slices.DeleteFunc(output(t, s, "marks"), func(line string) bool { return line == "other" })

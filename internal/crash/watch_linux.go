@@ -38,10 +38,11 @@ type Options struct {
 
 // A Watch watches one run of an app for crashes.
 type Watch struct {
-	opts    Options
-	pattern *pattern
-	wrong   error // why there is no pattern
-	tail    *tail
+	opts         Options
+	pattern      *pattern
+	wrong        error // why there is no pattern
+	tail         *tail
+	survivalTime time.Duration // how long an app must live after a traceback to have survived it
 
 	listeners [2]*traceback.Recognizer // of the two pipes
 
@@ -89,9 +90,6 @@ const sysKernel = "/proc/sys/kernel"
 
 // Times.
 const (
-	// survivalTime is how long an app must live after a traceback to have survived it.
-	survivalTime = 2 * time.Second
-
 	// outputGrace is how long a report waits for the last output while a process of the
 	// app's tree still holds the pipes.
 	outputGrace = time.Second
@@ -117,7 +115,7 @@ const (
 
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
-	w := &Watch{opts: opts, tail: newTail(opts.ContextLines)}
+	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), survivalTime: 2 * time.Second}
 	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
 	if opts.MostTracebacks == 0 {
 		w.repeats.room = math.MaxInt
@@ -219,7 +217,7 @@ func (w *Watch) run() {
 			began := time.Now()
 			w.life.update()
 			if pause == lastPause {
-				w.survived(began.Add(-survivalTime))
+				w.survived(began.Add(-w.survivalTime))
 				w.deliverSums(false)
 				w.findCores(w.ctx, false)
 			}
@@ -261,7 +259,7 @@ func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 func (w *Watch) lastBlock(remove bool) *Block {
 	var b *Block
 	w.mu.Lock()
-	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-survivalTime)) {
+	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-w.survivalTime)) {
 		last := w.blocks[n-1].Block
 		b = &last
 		if remove {

@@ -81,13 +81,13 @@ func TestLeaseEnds(t *testing.T) {
 	if ended, err := LeaseEnds(t.Context(), client, "wrapp-run:a:b"); err != nil || !ended {
 		t.Errorf("%v, %v of one that runs out", ended, err)
 	}
-	set(5000)
+	set(60_000)
 	seen := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		// Each poll finds more time left than the one before.
-		for ms := 6000; ; ms += 1000 {
+		for ms := 61_000; ; ms += 1000 {
 			set(ms)
 			select {
 			case <-seen:

@@ -219,7 +219,7 @@ func TestPosts(t *testing.T) {
 	defer s.Close()
 	said := make(chan string, 10)
 	h := New(Options{
-		App: "app", Host: "host", Timeout: 10 * time.Second,
+		App: "app", Host: "host", Timeout: 2 * time.Minute,
 		Targets: map[Kind]string{Crash: s.URL + "/a/s3cret?x=s3cret"},
 		Say:     func(text string) { said <- text },
 	})
@@ -252,7 +252,7 @@ func TestPosts(t *testing.T) {
 		t.Error(text)
 	}
 	<-got
-	h.Close(10 * time.Second)
+	h.Close(2 * time.Minute)
 }
 
 // TestServerHangs has a server that reads the request and does not answer.
@@ -269,35 +269,26 @@ func TestServerHangs(t *testing.T) {
 		Targets: map[Kind]string{Crash: "http://" + l.Addr().String() + "/s3cret"},
 		Say:     func(text string) { said <- text },
 	})
+	// The kernel takes the connection; a late call may make none in time.
 	h.Fire(Event{Kind: Crash})
-	conn, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
 	if text := <-said; text != "the hook hooks.crash failed: it did not end within 100ms" {
 		t.Error(text)
 	}
-	h.Close(10 * time.Second)
+	h.Close(2 * time.Minute)
 }
 
 // TestNobodyListens has a port without a listener: the error shows no path.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	said := make(chan string, 10)
 	h := New(Options{
-		Timeout: time.Minute,
-		Targets: map[Kind]string{Crash: "http://" + l.Addr().String() + "/s3cret"},
+		Timeout: 2 * time.Minute,
+		Targets: map[Kind]string{Crash: "http://127.0.0.1:1/s3cret"},
 		Say:     func(text string) { said <- text },
 	})
 	h.Fire(Event{Kind: Crash})
 	if text := <-said; !strings.Contains(text, "connection refused") || strings.Contains(text, "s3cret") {
 		t.Error(text)
 	}
-	h.Close(10 * time.Second)
+	h.Close(2 * time.Minute)
 }

@@ -65,7 +65,7 @@ func TestForeignAllTheTime(t *testing.T) {
 	for i := range foreign {
 		id := any("*")
 		if i%100 == 50 {
-			id = entry.ID{Ms: lastID(t, s, key).Ms + 5000}
+			id = entry.ID{Ms: lastID(t, s, key).Ms + 60_000}
 		}
 		do(t, c, "XADD", key, id, "message", "foreign")
 		if i%150 == 149 {
@@ -174,7 +174,10 @@ func TestRemovedFromOutside(t *testing.T) {
 				t.Parallel()
 				s := redistest.Start(t)
 				o := open(t, s, nil)
-				stop := steadily(o)
+				// No more than is retained, however late the command is.
+				var most atomic.Int64
+				most.Store(5000)
+				stop := steadilyTo(o, func() int { return int(most.Load()) })
 				acknowledged(t, o, 500)
 				words := strings.Fields(command)
 				var args []any
@@ -188,6 +191,7 @@ func TestRemovedFromOutside(t *testing.T) {
 					do(t, c, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 				}
 				do(t, c, "EXEC")
+				most.Add(5000)
 				acknowledged(t, o, 500)
 				n := stop()
 				closeAll(t, o)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,11 @@ import (
 
 // steadily adds numbered lines until stop is called, which returns their number.
 func steadily(o *Outbox) (stop func() int) {
+	return steadilyTo(o, func() int { return math.MaxInt })
+}
+
+// steadilyTo is steadily, but that it waits where there are as many lines as most says.
+func steadilyTo(o *Outbox, most func() int) (stop func() int) {
 	quit, count := make(chan bool), make(chan int)
 	go func() {
 		n := 0
@@ -28,8 +34,10 @@ func steadily(o *Outbox) (stop func() int) {
 				return
 			default:
 			}
-			number(o, n, n+20)
-			n += 20
+			if n+20 <= most() {
+				number(o, n, n+20)
+				n += 20
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}()

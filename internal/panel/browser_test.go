@@ -34,7 +34,7 @@ func startBrowser() {
 		return
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.UserDataDir(chromium.dir), chromedp.Flag("enable-precise-memory-info", true), chromedp.Flag("lang", "en-GB"))
+		chromedp.UserDataDir(chromium.dir), chromedp.Flag("enable-precise-memory-info", true), chromedp.Flag("lang", "en-GB"), chromedp.WSURLReadTimeout(3*time.Minute))
 	ctx, stopAll := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, stop := chromedp.NewContext(ctx)
 	chromium.ctx, chromium.stop = ctx, []context.CancelFunc{stop, stopAll}
@@ -79,7 +79,8 @@ func (p *testPanel) open(path string, width, height int64, scheme string) *tab {
 				return
 			}
 			b.mu.Lock()
-			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") { // the page shows it
+			// The page tells of a status. A browser that is late is dropped, and comes again.
+			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(m.Text, "Failed to load resource: net::ERR_") {
 				b.wrongs = append(b.wrongs, m.Text)
 			}
 			b.mu.Unlock()
@@ -117,7 +118,7 @@ func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 
 func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, 3*time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatal(err)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	switch what := os.Getenv(be); what {
 	case "wrapp":
 		os.Unsetenv(be)
-		command.Main(command.Wrapp)
+		command.Main(command.WrappWith(redistest.Patient))
 	case "panel":
 		os.Unsetenv(be)
 		command.Main(Main)

@@ -35,10 +35,11 @@ func TestRuns(t *testing.T) {
 	}
 	p := start(t, nil, s)
 	p.await("a", "running")
-	a := p.apps()["a"]
-	if a["restarts"] != 3. || a["spooled"] != 7. || len(a["instances"].([]any)) != 2 {
-		t.Errorf("%v", a)
-	}
+	eventually(t, "both instances are known", func() bool {
+		a := p.apps()["a"]
+		instances, _ := a["instances"].([]any)
+		return a["restarts"] == 3. && a["spooled"] == 7. && len(instances) == 2
+	})
 	var crashes struct{ Groups []Group }
 	eventually(t, "the crashes are known", func() bool {
 		p.read("/crashes", &crashes)

@@ -116,9 +116,17 @@ func TestLogin(t *testing.T) {
 	if answer, err := client.Get(p.url + "api/v1/apps"); err != nil || answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after the end: %v, %v", answer, err)
 	}
+	before := time.Now()
 	if answer := post("login", "wrong", "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("a wrong token gets %d", answer.StatusCode)
 	}
+	// The door stays closed for the next one, however late that is.
+	p.login.mu.Lock()
+	if closed := p.login.closed.Sub(before); closed < afterWrong {
+		t.Errorf("a wrong token closes the door for %v", closed)
+	}
+	p.login.closed = before.Add(time.Hour)
+	p.login.mu.Unlock()
 	if answer := post("login", token, "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("just after a wrong one the right one gets %d", answer.StatusCode)
 	}
@@ -353,7 +361,11 @@ func TestMetrics(t *testing.T) {
 	runApp(t, s, "camera", pools, obeys)
 	p := start(t, nil, s, redistest.Prepare(t))
 	p.await("camera", "depleted")
-	_, body := p.get("/metrics")
+	var body string
+	eventually(t, "the left board is there, and the right one is not", func() bool {
+		_, body = p.get("/metrics")
+		return strings.Contains(body, `jettison_board_up{board="right"} 0`) && strings.Contains(body, `jettison_board_up{board="left"} 1`)
+	})
 	problems, err := promlint.New(strings.NewReader(body)).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

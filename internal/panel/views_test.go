@@ -99,7 +99,7 @@ func TestViews(t *testing.T) {
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	runApp(t, s, "stuck", "[health.pools.work]\ninit = 1\ncap = 10\ndepletion_rate = 10\nreplenish_rate = 1\non_depleted = \"dump\"\n", "echo working; exec sleep 1000")
+	runApp(t, s, "stuck", "[health.pools.work]\ninit = 1\ncap = 10\ndepletion_rate = 10\nreplenish_rate = 1\non_depleted = \"dump\"\n[crash]\ntimeout = \"5m\"\n", "echo working; exec sleep 1000")
 	p := start(t, nil, s)
 	p.await("stuck", "depleted")
 	b := p.open("/app/stuck", 1280, 720, "light")

@@ -30,7 +30,7 @@ func pausing(args []string) int {
 		var released atomic.Bool
 		cmd := Command{
 			Path: "/bin/sh", Args: []string{"-c", "touch " + mark + "; exit " + strconv.Itoa(i%256)}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-			StopSignal: syscall.SIGTERM, StopTimeout: 20 * time.Second, Paused: true,
+			StopSignal: syscall.SIGTERM, StopTimeout: 2 * time.Minute, Paused: true,
 		}
 		if os.Getenv("TEST_HOW") == "release" {
 			cmd.Release = func(send func()) { released.Store(true); send() }
@@ -40,8 +40,8 @@ func pausing(args []string) int {
 			fmt.Println(err)
 			continue
 		}
-		for until := time.Now().Add(10 * time.Second); p.State() != 'T' && time.Now().Before(until); {
-			time.Sleep(time.Millisecond) // SIGSTOP takes effect soon
+		for until := time.Now().Add(2 * time.Minute); p.State() != 'T' && time.Now().Before(until); {
+			time.Sleep(time.Millisecond) // it is about to be
 		}
 		if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID())); err != nil || !strings.Contains(string(status), "\nTracerPid:\t0\n") {
 			fmt.Println("traced", err)
@@ -107,14 +107,14 @@ import ctypes, threading, time
 threading.Thread(target=lambda: time.sleep(1000)).start()
 ctypes.CDLL(None).pthread_exit(None)`},
 		Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		StopSignal: syscall.SIGTERM, StopTimeout: 20 * time.Second,
+		StopSignal: syscall.SIGTERM, StopTimeout: 2 * time.Minute,
 	})
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	eventually := func(what string, is func() bool) {
-		for until := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		for until := time.Now().Add(2 * time.Minute); !is(); time.Sleep(time.Millisecond) {
 			if time.Now().After(until) {
 				fmt.Printf("not %s: %c\n", what, p.State())
 				return

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // A Supervisor reaps all children of its process, so each test runs one in a process of its
@@ -82,7 +84,7 @@ func wrap(args []string) int {
 	cmd := Command{
 		Args: args[1:], Env: append(os.Environ(), "TEST_ROLE="+os.Getenv("TEST_APP")), Dir: os.Getenv("TEST_DIR"),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		StopSignal: syscall.SIGTERM, StopTimeout: 20 * time.Second,
+		StopSignal: syscall.SIGTERM, StopTimeout: 2 * time.Minute,
 	}
 	if n, err := strconv.Atoi(os.Getenv("TEST_STOP")); err == nil {
 		cmd.StopSignal = syscall.Signal(n)
@@ -270,16 +272,11 @@ func exitCode(t *testing.T, err error) int {
 // gone waits until no process has the pid any more.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	for range 2000 {
-		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			return
-		}
-		if stat, err := readStat(pid); err == nil && stat.state == 'Z' {
-			return // a zombie, whose parent is slow to reap it and not ours
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("process %d is still there", pid)
+	redistest.Eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool {
+		stat, err := readStat(pid)
+		// Or its parent is slow to reap, and not ours.
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && stat.state == 'Z'
+	})
 }
 
 func TestEveryStatus(t *testing.T) {
@@ -390,16 +387,16 @@ func TestTree(t *testing.T) {
 		timeout string
 		code    int
 	}{
-		"app ends, child remains":  {`sleep 1000 & echo $!; exit 5`, 1, false, "20s", 5},
-		"setsid":                   {`setsid sleep 1000 & echo $!; sleep 1000`, 1, true, "20s", 143},
-		"double fork":              {`f=$(mktemp); (setsid sh -c "sleep 1000 & echo \$!; echo x >$f" &); while [ ! -s $f ]; do sleep 0.01; done; rm $f; exit 0`, 1, false, "20s", 0},
+		"app ends, child remains":  {`sleep 1000 & echo $!; exit 5`, 1, false, "2m", 5},
+		"setsid":                   {`setsid sleep 1000 & echo $!; sleep 1000`, 1, true, "2m", 143},
+		"double fork":              {`f=$(mktemp); (setsid sh -c "sleep 1000 & echo \$!; echo x >$f" &); while [ ! -s $f ]; do sleep 0.01; done; rm $f; exit 0`, 1, false, "2m", 0},
 		"child ignores SIGTERM":    {`sh -c 'trap "" TERM; echo $$; while :; do sleep 1; done' & wait`, 1, true, "300ms", 143},
 		"app ignores SIGTERM":      {`trap "" TERM; echo $$; while :; do sleep 1; done`, 1, true, "300ms", 137},
 		"no time to stop":          {`trap "" TERM; echo $$; while :; do sleep 1; done`, 1, true, "0s", 137},
-		"app is stopped":           {`echo $$; kill -STOP $$; exit 1`, 1, true, "20s", 143},
-		"child is stopped":         {`sleep 1000 & kill -STOP $!; echo $!; exit 3`, 1, false, "20s", 3},
-		"app ends well on SIGTERM": {`trap 'exit 8' TERM; echo $$; while :; do sleep 0.01; done`, 1, true, "20s", 8},
-		"children of children":     {`sh -c 'sleep 1000 & echo $!; setsid sh -c "sleep 1000 & echo \$!; wait" & echo $!; wait' & wait`, 3, true, "20s", 143},
+		"app is stopped":           {`echo $$; kill -STOP $$; exit 1`, 1, true, "2m", 143},
+		"child is stopped":         {`sleep 1000 & kill -STOP $!; echo $!; exit 3`, 1, false, "2m", 3},
+		"app ends well on SIGTERM": {`trap 'exit 8' TERM; echo $$; while :; do sleep 0.01; done`, 1, true, "2m", 8},
+		"children of children":     {`sh -c 'sleep 1000 & echo $!; setsid sh -c "sleep 1000 & echo \$!; wait" & echo $!; wait' & wait`, 3, true, "2m", 143},
 		"new ones while stopping":  {`fork() { trap '' TERM; [ $1 -gt 0 ] && { sleep 0.01; fork $(($1-1)) & }; sleep 1000; }; echo $$; fork 50 & wait`, 1, true, "1s", 143},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func clustered(c *redistest.Cluster) *config.Redis {
 	r := config.Default().Redis
 	r.Host, r.Port, r.LogsDB, r.ValuesDB = "", 0, 0, 0
-	r.ConnectTimeout = config.Duration(20 * time.Second)
+	r.ConnectTimeout = config.Duration(2 * time.Minute)
 	r.Cluster = &config.Cluster{Addrs: []string{c.Masters[0].Addr()}}
 	return &r
 }

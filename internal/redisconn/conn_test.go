@@ -24,7 +24,7 @@ func TestAbort(t *testing.T) {
 	for name, r := range map[string]*config.Redis{"plain": &redistest.Start(t).Config().Redis, "TLS": &secure} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r.ConnectTimeout = config.Duration(20 * time.Second)
+			r.ConnectTimeout = config.Duration(2 * time.Minute)
 			c, err := Dial(t.Context(), r, 1)
 			if err != nil {
 				t.Fatal(err)

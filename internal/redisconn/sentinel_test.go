@@ -16,7 +16,7 @@ import (
 func viaSentinel(sentinels []*redistest.Server) *config.Redis {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
-	r.ConnectTimeout = config.Duration(20 * time.Second)
+	r.ConnectTimeout = config.Duration(2 * time.Minute)
 	r.Sentinel = &config.Sentinel{Master: "mymaster", Addrs: redistest.Addrs(sentinels)}
 	return &r
 }
@@ -29,7 +29,7 @@ func TestSentinel(t *testing.T) {
 		t.Skip("a sentinel of Redis 6.0 knows no users")
 	}
 	replica := redistest.StartReplica(t, master)
-	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping")
+	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping", redistest.NoFailover)
 	r := viaSentinel(sentinels)
 	r.Sentinel.Username, r.Sentinel.Password = "watcher", "wr0ng-one"
 	var refused *RefusedError

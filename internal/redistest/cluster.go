@@ -12,10 +12,14 @@ import (
 // Slots is how many slots a cluster has.
 const Slots = 16384
 
-// nodeTimeout is the silence after which a node counts as dead. A busy machine keeps a
-// process waiting for more than a second. A shorter time-out would depose a living master,
-// and lose the writes that its replica does not have yet.
-const nodeTimeout = 4 * time.Second
+// nodeTimeout is the silence after which nodes take a node for dead. A busy machine keeps a
+// process waiting for more than a second, and a master that a shorter time-out deposes by
+// mistake loses what its replica does not have yet. A cluster without replicas can only lose
+// by taking a node for dead.
+const (
+	nodeTimeout      = 4 * time.Second
+	nodeTimeoutAlone = time.Minute
+)
 
 // busDistance is the distance from a node's port to the port of its cluster bus.
 const busDistance = 10000
@@ -26,6 +30,7 @@ type Cluster struct {
 	Masters  []*Server
 	Replicas []*Server // Replicas[i] follows Masters[i]; as many as Masters, or none
 	ids      map[*Server]string
+	timeout  time.Duration // of nodes
 }
 
 // StartCluster starts a cluster of n masters with equal shares of the slots, and with
@@ -38,7 +43,10 @@ func StartCluster(t testing.TB, n int, replicas bool, args ...string) *Cluster {
 // StartClusterTLS is StartCluster with mutual TLS, if a is not nil.
 func StartClusterTLS(t testing.TB, a *Authority, n int, replicas bool, args ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	c := &Cluster{t: t, ids: make(map[*Server]string), timeout: nodeTimeoutAlone}
+	if replicas {
+		c.timeout = nodeTimeout
+	}
 	for range n {
 		c.Masters = append(c.Masters, c.start(a, args))
 		if replicas {
@@ -69,7 +77,7 @@ func StartClusterTLS(t testing.TB, a *Authority, n int, replicas bool, args ...s
 // StartNode starts a node that knows no other and has no slots.
 func StartNode(t testing.TB) *Server {
 	t.Helper()
-	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	c := &Cluster{t: t, ids: make(map[*Server]string), timeout: nodeTimeoutAlone}
 	return c.start(nil, nil)
 }
 
@@ -78,7 +86,7 @@ func (c *Cluster) all() []*Server { return append(append([]*Server(nil), c.Maste
 func (c *Cluster) start(a *Authority, args []string) *Server {
 	s := Prepare(c.t)
 	s.Port = freePort(c.t, busDistance)
-	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(nodeTimeout.Milliseconds()), "--cluster-replica-validity-factor", "0"}, args...)
+	s.args = append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", fmt.Sprint(c.timeout.Milliseconds()), "--cluster-replica-validity-factor", "0"}, args...)
 	if a != nil {
 		s.tls = a.Client()
 		s.args = append(s.args, a.Args(fmt.Sprint(s.Port), true, a.cert.NotAfter, "127.0.0.1")...)

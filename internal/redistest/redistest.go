@@ -112,19 +112,15 @@ func (s *Server) Up() {
 	if err := start(s.cmd); err != nil {
 		s.t.Fatalf("start redis-server (make test installs it): %v", err)
 	}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	s.Wait("redis-server answers", func() bool {
 		c, err := redis.Dial("tcp", s.Addr(), s.options()...)
-		if err == nil {
-			_, err = c.Do("PING")
-			c.Close()
-			if err == nil || !strings.HasPrefix(err.Error(), "LOADING") {
-				return // an answer, even if it asks for a password
-			}
+		if err != nil {
+			return false
 		}
-		if time.Now().After(until) {
-			s.t.Fatalf("redis-server does not answer: %v", err)
-		}
-	}
+		defer c.Close()
+		_, err = c.Do("PING")
+		return err == nil || !strings.HasPrefix(err.Error(), "LOADING") // an answer, be it that it wants a password
+	})
 }
 
 // starts runs functions on a thread that lives as long as the process: Pdeathsig is about
@@ -174,11 +170,35 @@ func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
 // URL returns the server's address for --redis.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// Config returns a configuration that reaches the server, without TLS.
+// Config is a configuration that reaches the server, but for TLS. A server that is late to
+// answer is waited for.
 func (s *Server) Config() *config.Config {
 	c := config.Default()
 	c.Redis.Host, c.Redis.Port = "127.0.0.1", s.Port
+	c.Redis.ConnectTimeout = late
 	return c
+}
+
+// late is how long a process may let another one wait for it on a busy machine.
+const late = config.Duration(time.Minute)
+
+// Hurried in the environment has Patient change nothing.
+const Hurried = "TEST_HURRIED"
+
+// Patient has wrapp wait longer for a Redis that is late, where the configuration has the
+// default: else what a test looks for may be in the spool. A test that takes Redis away from
+// a wrapp that ends sets Hurried.
+func Patient(c *config.Config) {
+	if os.Getenv(Hurried) != "" {
+		return
+	}
+	def := config.Default()
+	if c.Spool.DrainTimeout == def.Spool.DrainTimeout {
+		c.Spool.DrainTimeout = late
+	}
+	if c.Redis.ConnectTimeout == def.Redis.ConnectTimeout {
+		c.Redis.ConnectTimeout = late
+	}
 }
 
 // Dial connects to a database of the server.

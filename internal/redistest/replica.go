@@ -33,9 +33,12 @@ func (s *Server) Wait(what string, done func() bool) {
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// Info returns a section of INFO.
+// answer is how long a server may take to answer Info. One that is stopped never does.
+const answer = 10 * time.Second
+
+// Info is a section of INFO, empty if the server does not answer.
 func (s *Server) Info(section string) string {
-	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(time.Second), redis.DialReadTimeout(time.Second))...)
+	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(answer), redis.DialReadTimeout(answer))...)
 	if err != nil {
 		return ""
 	}
@@ -59,8 +62,12 @@ func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	return s
 }
 
-// StartSentinels starts n sentinels that watch master, which has one replica, under the
-// name "mymaster". more are further lines of their configuration.
+// NoFailover is a line for sentinels that are to take no busy master for dead.
+const NoFailover = "sentinel down-after-milliseconds mymaster 600000"
+
+// StartSentinels starts n sentinels that watch master, which has one replica,
+// under the name "mymaster". They take half a second to find that it is down.
+// Each line of more goes into their configuration.
 func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Server {
 	t.Helper()
 	var all []*Server

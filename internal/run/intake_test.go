@@ -23,7 +23,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
 
-const patience = 3 * time.Second
+const patience = time.Minute
 
 // TestIntakeOrder writes to one pipe that trickles, and so has pauses, and to the other: lines
 // are delivered in the order in which they were written.
@@ -33,7 +33,7 @@ func TestIntakeOrder(t *testing.T) {
 	dial := func(ctx context.Context) (*redisconn.Client, error) {
 		return redisconn.Dial(ctx, &s.Config().Redis, 1)
 	}
-	out := outbox.New(outbox.Options{Keys: logstream.Keys("order"), Writer: outbox.NewWriter(), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
+	out := outbox.New(outbox.Options{Keys: logstream.Keys("order"), Writer: outbox.NewWriter(), MaxEntries: 1_000_000, Limit: memoryLimit, Dial: dial}, nil)
 	vals := values.New(values.Options{Name: "order", Dial: dial})
 	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
 	if err != nil {
@@ -49,17 +49,23 @@ func TestIntakeOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i := range 200 {
-		say(stdout, fmt.Sprint("trickle ", i))
-		if i%10 == 9 {
-			time.Sleep(longest / 8) // mostly into the middle of a pause
-			say(stdout, fmt.Sprint("before ", i))
-			say(stderr, fmt.Sprint("after ", i))
-			in.catchUp(time.Minute)
-			continue
+	// Without a pause there are as many reads as lines. With it there are fewer, once the
+	// machine lets the lines come soon one after the other.
+	redistest.Eventually(t, "lines are read together", func() bool {
+		lines, reads := len(want), in.reads.Load()
+		for i := range 200 {
+			say(stdout, fmt.Sprint("trickle ", i))
+			if i%10 == 9 {
+				time.Sleep(longest / 8) // into the middle of a rest, mostly
+				say(stdout, fmt.Sprint("before ", i))
+				say(stderr, fmt.Sprint("after ", i))
+				in.catchUp(time.Minute)
+				continue
+			}
+			time.Sleep(longest / 8)
 		}
-		time.Sleep(longest / 8)
-	}
+		return 4*int(in.reads.Load()-reads) < 3*(len(want)-lines)
+	})
 	stdout.Close()
 	stderr.Close()
 	<-in.done
@@ -68,18 +74,11 @@ func TestIntakeOrder(t *testing.T) {
 	}
 	vals.Close(patience)
 	var got []string
-	instants := map[string]bool{}
 	for _, e := range s.Stream(logstream.Keys("order")[logstream.Info]) {
 		got = append(got, e.Message())
-		ms, _, _ := strings.Cut(e.ID, "-")
-		instants[ms] = true
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
-	}
-	// Without pauses the lines would be read in some 200 different milliseconds.
-	if len(instants) > 150 {
-		t.Errorf("%d lines were read at %d instants: none of them together", len(want), len(instants))
 	}
 }
 

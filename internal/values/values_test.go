@@ -65,7 +65,7 @@ func say(v *Values, markers ...string) {
 
 func closed(t *testing.T, v *Values) {
 	t.Helper()
-	if n, err := v.Close(10 * time.Second); n > 0 || err != nil {
+	if n, err := v.Close(2 * time.Minute); n > 0 || err != nil {
 		t.Errorf("%d keys unwritten: %v", n, err)
 	}
 }
