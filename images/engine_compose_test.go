@@ -180,12 +180,12 @@ func (b box) compose() {
 	// Down while Redis is unreachable: the rest waits on the volume.
 	b.engine.run(b.T, "network", "disconnect", network, server)
 	more(300)
-	p.compose("stop", "camera")
+	p.compose("stop", "--timeout", "60", "camera")
 	want := linesOf(strings.Split(camera.logs(), "\n"))
 	p.compose("down")
 	p.compose("up", "-d")
 	p.caughtUp(len(want))
-	p.compose("stop", "camera")
+	p.compose("stop", "--timeout", "60", "camera")
 	got := linesOf(p.messages())
 	if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
 		b.Errorf("%d lines were written and %d arrived, or in another order", len(want), len(got))

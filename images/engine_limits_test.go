@@ -32,7 +32,7 @@ depletion_rate = 50
 replenish_rate = 50
 `, server.URL()))
 	dockerfile := "FROM " + b.images[b.variant] + `
-HEALTHCHECK --interval=2s --timeout=6s --retries=1 \
+HEALTHCHECK --interval=5s --timeout=20s --retries=1 \
     CMD ["jettison_health", "--config", "/config.toml", "--min-health", "1", "myapp:api"]
 `
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
@@ -71,7 +71,7 @@ func (b box) debug() {
 			l.Close()
 			c := b.app(opts, []string{"--redis", server.URL(), "--name", "debugged", "--debug=" + address}, "crash")
 			until(t, "paused", func() bool { return strings.Contains(c.logs(), "paused before its first instruction") })
-			got := command(t, "gdb", "-nx", "-batch", b.engine.app, "-ex", "target remote "+address, "-ex", "break read_frame", "-ex", "continue",
+			got := command(t, "gdb", "-nx", "-batch", "-iex", "set remotetimeout 300", b.engine.app, "-ex", "target remote "+address, "-ex", "break read_frame", "-ex", "continue",
 				"-ex", "backtrace", "-ex", "print frame", "-ex", "detach")
 			for _, want := range []string{"Breakpoint 1, read_frame", "#1 ", "main", "$1 = (volatile int *) 0x0"} {
 				if !strings.Contains(got, want) {

@@ -153,23 +153,24 @@ func (c *container) started(messages func() []string) {
 func (b box) stop() {
 	server := b.server()
 	for name, test := range map[string]struct {
-		app  string
-		opts []string
-		want int
-		last string
+		app     string
+		opts    []string
+		want    int
+		last    string
+		timeout string
 	}{
-		"quick":     {"quick", nil, 0, "bye"},
-		"deaf":      {"deaf", nil, 137, "ready"},
-		"with init": {"quick", []string{"--init"}, 0, "bye"},
-		"host pids": {"quick", []string{"--pid", "host"}, 0, "bye"},
+		"quick":     {"quick", nil, 0, "bye", "1m"},
+		"deaf":      {"deaf", nil, 137, "ready", "500ms"},
+		"with init": {"quick", []string{"--init"}, 0, "bye", "1m"},
+		"host pids": {"quick", []string{"--pid", "host"}, 0, "bye", "1m"},
 	} {
 		b.Run(name, func(t *testing.T) {
 			b := box{t, b.engine, b.variant}
 			key := strings.ReplaceAll(name, " ", "-")
-			c := b.app(test.opts, []string{"--redis", server.URL(), "--name", key, "--stop-timeout", "500ms"}, test.app)
+			c := b.app(test.opts, []string{"--redis", server.URL(), "--name", key, "--stop-timeout", test.timeout}, test.app)
 			info := func() []string { return server.Messages("logs:app:" + key + ":info") }
 			c.started(info)
-			b.engine.run(t, "stop", "--time", "30", c.id)
+			b.engine.run(t, "stop", "--time", "90", c.id)
 			c.wantStatus(test.want)
 			got := info()
 			if n := len(got); n < 2 || got[n-2] != test.last || !strings.HasSuffix(got[n-1], fmt.Sprintf("_exit_%d}}", test.want)) {
@@ -256,8 +257,8 @@ stream_name = "held"
 [health]
 interval = "100ms"
 [health.pools.api]
-init = 100
-cap = 100
+init = 250
+cap = 250
 depletion_rate = 50
 replenish_rate = 50
 `, server.URL()))
@@ -271,7 +272,7 @@ replenish_rate = 50
 	}
 	until(b.T, "beats", func() bool { return beats() > 3 })
 	b.engine.run(b.T, "pause", c.id)
-	time.Sleep(4 * time.Second) // twice as long as the pool lasts
+	time.Sleep(10 * time.Second) // twice as long as the pool lasts
 	before := beats()
 	b.engine.run(b.T, "unpause", c.id)
 	until(b.T, "more beats", func() bool { return beats() > before+10 })

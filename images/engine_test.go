@@ -165,7 +165,7 @@ func (e *engine) run(t *testing.T, args ...string) string {
 
 // try runs a command of the client and returns its output, both streams together.
 func (e *engine) try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	text, err := exec.CommandContext(ctx, e.docker[0], append(e.docker[1:len(e.docker):len(e.docker)], args...)...).CombinedOutput()
 	return string(text), err
@@ -213,9 +213,9 @@ func (e *engine) remove(t *testing.T, label string) {
 // until waits until done is true.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after a minute still not: %s", what)
+			t.Fatalf("after 3 minutes still not: %s", what)
 		}
 	}
 }

@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
 	if (!strcmp(what, "quick")) {
 		handle(SIGTERM);
 		printf("ready\n");
-		while (!stopped) pause();
+		while (!stopped) usleep(10 * 1000); // pause() would miss a signal just before it
 		printf("bye\n");
 		return 0;
 	}
@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
 	if (!strcmp(what, "hup")) {
 		handle(SIGHUP);
 		printf("ready\n");
-		while (!hups) pause();
+		while (!hups) usleep(10 * 1000);
 		printf("hup\n");
 		return 3;
 	}
@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
 	if (!strcmp(what, "eat-later")) {
 		handle(SIGUSR1);
 		printf("ready\n");
-		while (beating) pause();
+		while (beating) usleep(10 * 1000);
 		what = "eat";
 	}
 	if (!strcmp(what, "eat")) {
