@@ -81,6 +81,8 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"pools", func() ([]row, error) { return pools(server, wrapp, dir, rounds) }},
 		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
+		{"cores", func() ([]row, error) { return cores(server, wrapp, dir, rounds) }},
+		{"waits", func() ([]row, error) { return waits(wrapp, dir, rounds) }},
 		{"panel", func() ([]row, error) { return panel(wrapp, steady, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
 	}
