@@ -40,6 +40,10 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	// Not the machine's spools: another bench, or an app, may use the same name.
+	if err := os.Setenv("WRAPP_SPOOL_DIR", filepath.Join(dir, "spools")); err != nil {
+		return err
+	}
 	if wrapp == "" {
 		if wrapp, err = buildWrapp(dir, runtime.GOARCH); err != nil {
 			return err
@@ -77,6 +81,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
 		{"lengths", func() ([]row, error) { return lengths(server, wrapp, dir, rounds) }},
 		{"memory", func() ([]row, error) { return memory(server, wrapp, dir) }},
+		{"rsyslog", func() ([]row, error) { return rsyslog(server, wrapp, dir, rounds) }},
 		{"fleets", func() ([]row, error) { return fleets(server, wrapp, steady) }},
 		{"pools", func() ([]row, error) { return pools(server, wrapp, dir, rounds) }},
 		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
