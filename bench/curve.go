@@ -60,6 +60,10 @@ func (c *curve) table() string {
 				b.WriteString(" – |")
 				continue
 			}
+			if l.y[i] >= 1000 {
+				fmt.Fprintf(&b, " %s |", thousands(l.y[i]))
+				continue
+			}
 			fmt.Fprintf(&b, " %.3g |", l.y[i])
 		}
 		b.WriteByte('\n')

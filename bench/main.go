@@ -87,7 +87,7 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
 		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 7) }},
 		{"cores", func() ([]row, error) { return cores(server, wrapp, dir, rounds) }},
-		{"waits", func() ([]row, error) { return waits(wrapp, dir, rounds) }},
+		{"waits", func() ([]row, error) { return waits(server, wrapp, dir, rounds) }},
 		{"panel", func() ([]row, error) { return panel(wrapp, steady, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
 	}

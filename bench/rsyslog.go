@@ -26,7 +26,7 @@ func rsyslog(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	modules, _ := filepath.Glob("/usr/lib/*/rsyslog/omhiredis.so")
 	version := rsyslogVersion(daemon)
 	if version == "" || modules == nil {
-		return []row{figure("Redis's side, against rsyslog", "not measured: rsyslog-hiredis is not installed (make tools)")}, nil
+		return []row{figure("Redis's side, against rsyslog", "not measured: rsyslog-hiredis is not installed (make bench does it)")}, nil
 	}
 	const n = 200_000
 	file := filepath.Join(dir, "lines-for-both")
