@@ -14,7 +14,7 @@ import (
 func waits(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	c := &curve{
 		file: "waits.svg", title: "Peak memory by what waits", xName: "MB of lines that wait", yName: "MB",
-		lines: []series{{name: "Redis is away"}, {name: "the next run, which delivers"}, {name: "nothing waits"}},
+		lines: []series{{name: "Redis is away"}, {name: "Redis is back"}, {name: "nothing waits"}},
 	}
 	away, err := freePort()
 	if err != nil {
