@@ -73,6 +73,7 @@ vulncheck: ## known vulnerabilities of our dependencies; needs the internet
 	$(TOOL) govulncheck ./...
 
 bench: tools ## the figures, as ratios in one run
+	-@./.ci/install-tools /usr/lib/$$(gcc -print-multiarch)/rsyslog/omhiredis.so:rsyslog-hiredis
 	go run ./bench -write docs/performance.md
 
 TORTURE = $(if $(PROOF),-proof $(PROOF),-for 10m)

@@ -18,16 +18,9 @@ import (
 // crashes measures the time from the death of a small C program to the report in a blocked
 // XREAD, alternating between gdb and wrapp's own reader.
 func crashes(s *server, wrapp, dir string, rounds int) ([]row, error) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	if err != nil {
-		return nil, err
-	}
-	if text := strings.TrimSpace(string(pattern)); strings.ContainsAny(text, "|@/") || text == "" {
-		return []row{figure("a crash in C, from its death to the report", "not measured: kernel.core_pattern is "+text)}, nil
-	}
-	app := filepath.Join(dir, "crash")
-	if text, err := exec.Command("gcc", "-g", "-o", app, "bench/app/crash.c").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("gcc: %w: %s", err, text)
+	app, why, err := buildCrash(dir)
+	if err != nil || why != "" {
+		return []row{figure("a crash in C, from its death to the report", "not measured: "+why)}, err
 	}
 	took := map[string][]time.Duration{}
 	for range rounds {
@@ -49,14 +42,31 @@ func crashes(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}, nil
 }
 
+// buildCrash builds the app that crashes. why says why this machine cannot measure its reports.
+func buildCrash(dir string) (app, why string, err error) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		return "", "", err
+	}
+	if text := strings.TrimSpace(string(pattern)); strings.ContainsAny(text, "|@/") || text == "" {
+		return "", "kernel.core_pattern is " + text, nil
+	}
+	app = filepath.Join(dir, "crash")
+	if text, err := exec.Command("gcc", "-g", "-pthread", "-o", app, "bench/app/crash.c").CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("gcc: %w: %s", err, text)
+	}
+	return app, "", nil
+}
+
 // crash runs the program once and returns the time from its death to the report.
-func (s *server) crash(wrapp, app, dir, by string) (time.Duration, error) {
+func (s *server) crash(wrapp, app, dir, by string, args ...string) (time.Duration, error) {
 	const info, reports = "logs:app:bench-crash:info", "logs:app:bench-crash:crash"
 	if _, err := s.conn.Do("DEL", info, reports); err != nil {
 		return 0, err
 	}
 	config := filepath.Join(dir, "crash.toml")
-	text := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nstream_name = 'bench-crash'\ndir = %q\n[logs]\npassthrough = 'never'\n[crash]\nbacktrace = %q\n", s.addr(), app, dir, by)
+	text := fmt.Sprintf("[redis]\nurl = 'redis://%s'\n[app]\nexecutable = %q\nargs = ['%s']\nstream_name = 'bench-crash'\ndir = %q\n[logs]\npassthrough = 'never'\n[crash]\nbacktrace = %q\n",
+		s.addr(), app, strings.Join(args, "','"), dir, by)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return 0, err
 	}
@@ -69,7 +79,7 @@ func (s *server) crash(wrapp, app, dir, by string) (time.Duration, error) {
 	answer, err := s.conn.Do("XREAD", "BLOCK", 30_000, "STREAMS", reports, "0")
 	came := time.Now()
 	cmd.Wait() // the exit status is 139
-	if err != nil || !strings.Contains(fmt.Sprintf("%s", answer), "crash.c:9") {
+	if report := fmt.Sprintf("%s", answer); err != nil || !strings.Contains(report, "main") || !strings.Contains(report, "crash.c:") {
 		return 0, fmt.Errorf("no report with a backtrace: %v: %s", err, &stderr)
 	}
 	lines, err := redis.Values(s.conn.Do("XRANGE", info, "-", "+"))

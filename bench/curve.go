@@ -16,14 +16,18 @@ type curve struct {
 
 type series struct {
 	name string
-	y    []float64
+	y    []float64 // NaN: not measured at this x
 }
 
 // growth names how y grows with x, from the slope of the line that fits their logarithms best.
 func growth(x, y []float64) string {
 	var sx, sy, sxx, sxy float64
-	n := float64(len(x))
+	var n float64
 	for i := range x {
+		if math.IsNaN(y[i]) {
+			continue
+		}
+		n++
 		a, b := math.Log(x[i]), math.Log(y[i])
 		sx, sy, sxx, sxy = sx+a, sy+b, sxx+a*a, sxy+a*b
 	}
@@ -52,6 +56,14 @@ func (c *curve) table() string {
 	for i, x := range c.x {
 		fmt.Fprintf(&b, "| %s |", thousands(x))
 		for _, l := range c.lines {
+			if math.IsNaN(l.y[i]) {
+				b.WriteString(" – |")
+				continue
+			}
+			if l.y[i] >= 1000 {
+				fmt.Fprintf(&b, " %s |", thousands(l.y[i]))
+				continue
+			}
 			fmt.Fprintf(&b, " %.3g |", l.y[i])
 		}
 		b.WriteByte('\n')
@@ -65,7 +77,9 @@ func (c *curve) svg() string {
 	lowest, most := math.Inf(1), 0.0
 	for _, l := range c.lines {
 		for _, y := range l.y {
-			lowest, most = min(lowest, y), max(most, y)
+			if !math.IsNaN(y) {
+				lowest, most = min(lowest, y), max(most, y)
+			}
 		}
 	}
 	fromX, toX := decade(c.x[0], math.Floor), decade(c.x[len(c.x)-1], math.Ceil)
@@ -86,7 +100,9 @@ func (c *curve) svg() string {
 	for i, l := range c.lines {
 		var points strings.Builder
 		for j, y := range l.y {
-			fmt.Fprintf(&points, "%.1f,%.1f ", px(c.x[j]), py(y))
+			if !math.IsNaN(y) {
+				fmt.Fprintf(&points, "%.1f,%.1f ", px(c.x[j]), py(y))
+			}
 		}
 		key := top + 10 + 22*float64(i)
 		fmt.Fprintf(&b, `<polyline class="line l%d" points="%s"/><line class="line l%d" x1="%.0f" y1="%.0f" x2="%.0f" y2="%.0f"/><text x="%.0f" y="%.0f">%s</text>`+"\n",

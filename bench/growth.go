@@ -35,6 +35,7 @@ func lengths(s *server, wrapp, dir string, rounds int) ([]row, error) {
 			return nil, err
 		}
 		pieces := (size + piece - 1) / piece
+		commands := encode(n*pieces, min(size, piece))
 		var own, plain, ours []float64
 		perLine := func(d time.Duration) float64 { return d.Seconds() * 1e6 / float64(n) }
 		for range min(rounds, 3) {
@@ -44,7 +45,7 @@ func lengths(s *server, wrapp, dir string, rounds int) ([]row, error) {
 				return nil, err
 			}
 			between, _ := onCPU(s.cmd.Process.Pid)
-			if _, err := s.encodedPipeline(n*pieces, min(size, piece)); err != nil {
+			if _, err := s.pipeline(commands, n*pieces); err != nil {
 				return nil, err
 			}
 			after, _ := onCPU(s.cmd.Process.Pid)
@@ -87,19 +88,11 @@ func memory(s *server, wrapp, dir string) ([]row, error) {
 	if _, err := s.conn.Do(""); err != nil {
 		return nil, err
 	}
-	usage := func(pattern string) (bytes int, err error) {
-		keys, err := redis.Strings(s.conn.Do("KEYS", pattern))
-		for _, key := range keys {
-			n, _ := redis.Int(s.conn.Do("MEMORY", "USAGE", key, "SAMPLES", 0))
-			bytes += n
-		}
-		return bytes, err
-	}
-	ours, err := usage("*logs:app:bench:info*")
+	ours, err := s.memoryOf("*logs:app:bench:info*")
 	if err != nil {
 		return nil, err
 	}
-	plain, err := usage("bench:kept")
+	plain, err := s.memoryOf("bench:kept")
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +103,7 @@ func memory(s *server, wrapp, dir string) ([]row, error) {
 
 // fleets measures the CPU time of many wrapps by their number, each with 20 lines a second.
 func fleets(s *server, wrapp, steady string) ([]row, error) {
-	const rate, seconds = 20, 4
+	const rate, seconds = 20, 3
 	c := &curve{
 		file: "wrapps.svg", title: "CPU time by number of wrapps, 20 lines a second each", xName: "wrapps", yName: "% of one core",
 		lines: []series{{name: "wrapps"}, {name: "Redis, by wrapp"}},
@@ -245,6 +238,7 @@ func drains(s *server, wrapp, dir string, rounds int) ([]row, error) {
 		if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 			return nil, err
 		}
+		commands := encode(n, lineBytes)
 		var drained, plain []float64
 		for range max(1, rounds/2) {
 			rate, err := s.drain(wrapp, file, dir, n)
@@ -252,7 +246,7 @@ func drains(s *server, wrapp, dir string, rounds int) ([]row, error) {
 				return nil, err
 			}
 			drained = append(drained, float64(n)/rate)
-			if rate, err = s.encodedPipeline(n, lineBytes); err != nil {
+			if rate, err = s.pipeline(commands, n); err != nil {
 				return nil, err
 			}
 			plain = append(plain, float64(n)/rate)

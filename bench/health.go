@@ -61,7 +61,7 @@ func reading(s *server, wrapp, dir string, rounds int) ([]row, error) {
 // publishing measures the CPU time of ten pools while the app sleeps: a run with them minus a
 // run without.
 func publishing(s *server, wrapp, dir string) ([]row, error) {
-	const seconds = 20
+	const seconds = 12
 	used := func(pools int) (time.Duration, error) {
 		text := fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\napp.executable = 'sleep'\napp.args = ['%d']\napp.stream_name = 'pools-%d'\n", s.port, seconds, pools)
 		for i := range pools {
@@ -98,14 +98,14 @@ func publishing(s *server, wrapp, dir string) ([]row, error) {
 	return []row{
 		figure("publishing 10 pools every second, of one core", fmt.Sprintf("%.2f %%", share)).
 			against(fmt.Sprintf("redis-server meanwhile: %.2f %%", redis), share, redis).atMost("under 0.5 %", share, 0.5),
-		figure("a run of 20 s without pools, CPU time of all of it", milliseconds(without)),
+		figure("a run of 12 s without pools, CPU time of all of it", milliseconds(without)),
 	}, nil
 }
 
 // idle measures wrapp around a silent app with one pool, after its start: CPU time, wake-ups
 // and memory.
 func idle(s *server, wrapp, dir string) ([]row, error) {
-	const seconds = 20
+	const seconds = 12
 	file := filepath.Join(dir, "idle.toml")
 	text := fmt.Sprintf("redis.host = '127.0.0.1'\nredis.port = %d\napp.executable = 'sleep'\napp.args = ['%d']\n[health.pools.p]\ncap = 1000\ndepletion_rate = 1\n", s.port, seconds+3)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

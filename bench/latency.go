@@ -15,16 +15,16 @@ func latency(s *server, wrapp, steady string, fullRate float64) ([]row, error) {
 	var slow, fast, direct []time.Duration
 	half := int(fullRate/2) / 1000 * 1000
 	for range 3 {
-		ages, err := s.throughWrapp(wrapp, steady, 100, 300)
+		ages, err := s.follow(s.byWrapp(wrapp, steady, 100, 200))
 		if err != nil {
 			return nil, err
 		}
 		slow = append(slow, ages...)
-		if ages, err = s.direct(steady, 100, 300); err != nil {
+		if ages, err = s.follow(s.byXADD(steady, 100, 200)); err != nil {
 			return nil, err
 		}
 		direct = append(direct, ages...)
-		if ages, err = s.sample(wrapp, steady, half, 3*time.Second); err != nil {
+		if ages, _, err = s.sample(s.byWrapp(wrapp, steady, half, 2*half)); err != nil {
 			return nil, err
 		}
 		fast = append(fast, ages...)
@@ -51,63 +51,82 @@ func quantile(d []time.Duration, q float64) time.Duration {
 
 func micros(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) }
 
-// throughWrapp has an app under wrapp write n lines at a rate, and returns their ages.
-func (s *server) throughWrapp(wrapp, steady string, rate, n int) ([]time.Duration, error) {
+// A feed is an app that writes n timed lines at a rate, and what adds them to a stream.
+type feed struct {
+	key         string
+	rate, n     int
+	start, wait func() error
+}
+
+// byWrapp returns a feed through wrapp.
+func (s *server) byWrapp(wrapp, steady string, rate, n int) feed {
 	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-latency", "--passthrough=never", "--max-entries=1000000", "--",
 		steady, strconv.Itoa(rate), strconv.Itoa(n))
-	return s.follow("logs:app:bench-latency:info", n, cmd.Start, cmd.Wait)
+	return feed{"logs:app:bench-latency:info", rate, n, cmd.Start, cmd.Wait}
 }
 
-// sample has an app write lines at a high rate. A reader of all lines would take CPU time from
-// wrapp; so sample waits with XREAD for one line each millisecond, and returns those ages.
-func (s *server) sample(wrapp, steady string, rate int, seconds time.Duration) (ages []time.Duration, err error) {
-	const key = "logs:app:bench-sample:info"
-	r, err := newReader(s.addr())
+// sample returns the ages of some lines of a feed, and how many lines a second arrived in the last
+// three quarters of its time. It waits with XREAD for one line each millisecond, because a reader of
+// all lines would take CPU time from their writer.
+func (s *server) sample(f feed) (ages []time.Duration, arrive float64, err error) {
+	span := time.Duration(float64(f.n) / float64(f.rate) * float64(time.Second))
+	r, err := s.begin(f)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.close()
+	began := time.Now()
+	var first int
+	var at time.Time // when the line with the number first came
+	for time.Since(began) < span*9/10 {
+		if ages, _, err = r.next(ages, f.key, "$", 1); err != nil {
+			return nil, 0, err
+		}
+		if at.IsZero() && time.Since(began) > span/4 {
+			first, at = r.number, r.arrived
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if r.arrived.After(at) {
+		arrive = float64(r.number-first) / r.arrived.Sub(at).Seconds()
+	}
+	return ages, arrive, f.wait()
+}
+
+// follow reads all lines of a feed and returns their ages.
+func (s *server) follow(f feed) (ages []time.Duration, err error) {
+	r, err := s.begin(f)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
-	if err := r.do(func(int, []byte) {}, "DEL", key); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), "--name=bench-sample", "--passthrough=never", "--",
-		steady, strconv.Itoa(rate), strconv.Itoa(int(seconds.Seconds()*float64(rate))))
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	for until := time.Now().Add(seconds * 9 / 10); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		if ages, _, err = r.next(ages, key, "$", 1); err != nil {
+	for last := "0"; len(ages) < f.n; {
+		if ages, last, err = r.next(ages, f.key, last, 5000); err != nil {
 			return nil, err
 		}
 	}
-	return ages, cmd.Wait()
+	return ages, f.wait()
 }
 
-// follow reads n timed lines from a stream and returns their ages. start starts the stream's
-// writer, and wait waits for its end.
-func (s *server) follow(key string, n int, start, wait func() error) (ages []time.Duration, err error) {
+// begin starts a feed of a new stream, and returns a reader of it.
+func (s *server) begin(f feed) (*reader, error) {
 	r, err := newReader(s.addr())
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
-	if err := r.do(func(int, []byte) {}, "DEL", key); err != nil {
+	if err = r.do(func(int, []byte) {}, "DEL", f.key); err == nil {
+		err = f.start()
+	}
+	if err != nil {
+		r.close()
 		return nil, err
 	}
-	if err := start(); err != nil {
-		return nil, err
-	}
-	for last := "0"; len(ages) < n; {
-		if ages, last, err = r.next(ages, key, last, 5000); err != nil {
-			return nil, err
-		}
-	}
-	return ages, wait()
+	return r, nil
 }
 
-// many runs 50 wrapps at once, each with 2,000 lines a second for 10 s.
+// many runs 50 wrapps at once, each with 2,000 lines a second for 8 s.
 func many(s *server, wrapp, steady string) ([]row, error) {
-	const wrapps, rate, seconds = 50, 2000, 10
+	const wrapps, rate, seconds = 50, 2000, 8
 	var cmds []*exec.Cmd
 	for i := range wrapps {
 		cmd := exec.Command(wrapp, "--redis=redis://"+s.addr(), fmt.Sprintf("--name=bench-many-%d", i), "--passthrough=never", "--",

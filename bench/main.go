@@ -40,6 +40,10 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	// Not the machine's spools: another bench, or an app, may use the same name.
+	if err := os.Setenv("WRAPP_SPOOL_DIR", filepath.Join(dir, "spools")); err != nil {
+		return err
+	}
 	if wrapp == "" {
 		if wrapp, err = buildWrapp(dir, runtime.GOARCH); err != nil {
 			return err
@@ -74,13 +78,16 @@ func run(file, only, wrapp string, lines, rounds int) error {
 		{"reading", func() ([]row, error) { return reading(server, wrapp, dir, 21) }},
 		{"idle", func() ([]row, error) { return idle(server, wrapp, dir) }},
 		{"publishing", func() ([]row, error) { return publishing(server, wrapp, dir) }},
-		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines, rounds) }},
+		{"recogniser", func() ([]row, error) { return recogniser(server, wrapp, dir, lines/4, rounds) }},
 		{"lengths", func() ([]row, error) { return lengths(server, wrapp, dir, rounds) }},
 		{"memory", func() ([]row, error) { return memory(server, wrapp, dir) }},
+		{"rsyslog", func() ([]row, error) { return rsyslog(server, wrapp, dir, rounds) }},
 		{"fleets", func() ([]row, error) { return fleets(server, wrapp, steady) }},
 		{"pools", func() ([]row, error) { return pools(server, wrapp, dir, rounds) }},
 		{"drains", func() ([]row, error) { return drains(server, wrapp, dir, rounds) }},
-		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 11) }},
+		{"crash", func() ([]row, error) { return crashes(server, wrapp, dir, 7) }},
+		{"cores", func() ([]row, error) { return cores(server, wrapp, dir, rounds) }},
+		{"waits", func() ([]row, error) { return waits(server, wrapp, dir, rounds) }},
 		{"panel", func() ([]row, error) { return panel(wrapp, steady, dir) }},
 		{"size", func() ([]row, error) { return sizes(wrapp, dir) }},
 	}

@@ -169,14 +169,20 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		return nil, 0, err
 	}
-	// The same, with a marker in every tenth line.
-	marked := filepath.Join(dir, "marked")
-	for i := 0; i < lines; i += 10 {
+	// Half of them for JSON, and with a marker in every tenth line.
+	half := lines / 2
+	halfFile, marked := filepath.Join(dir, "half"), filepath.Join(dir, "marked")
+	text.Truncate(half * (lineBytes + 1))
+	if err := os.WriteFile(halfFile, text.Bytes(), 0o600); err != nil {
+		return nil, 0, err
+	}
+	for i := 0; i < half; i += 10 {
 		copy(text.Bytes()[i*(lineBytes+1):], "{{lines}}")
 	}
 	if err := os.WriteFile(marked, text.Bytes(), 0o600); err != nil {
 		return nil, 0, err
 	}
+	commands := encode(lines, lineBytes)
 	var rates, markedRates, jsonRates, anchor, limit, roundTrip []float64
 	var cpu, server []time.Duration
 	peak := 0
@@ -193,22 +199,22 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		rates = append(rates, float64(lines)/c.wall.Seconds())
 		cpu = append(cpu, c.cpu)
 		peak = max(peak, c.rss)
-		if c, err = s.cat(wrapp, marked, lines); err != nil {
+		if c, err = s.cat(wrapp, marked, half); err != nil {
 			return nil, 0, err
 		}
-		markedRates = append(markedRates, float64(lines)/c.wall.Seconds())
-		if c, err = s.cat(wrapp, file, lines, "--format=json"); err != nil {
+		markedRates = append(markedRates, float64(half)/c.wall.Seconds())
+		if c, err = s.cat(wrapp, halfFile, half, "--format=json"); err != nil {
 			return nil, 0, err
 		}
-		jsonRates = append(jsonRates, float64(lines)/c.wall.Seconds())
+		jsonRates = append(jsonRates, float64(half)/c.wall.Seconds())
 		before, _ := onCPU(s.cmd.Process.Pid)
-		if r, err = s.encodedPipeline(lines, lineBytes); err != nil {
+		if r, err = s.pipeline(commands, lines); err != nil {
 			return nil, 0, err
 		}
 		after, _ := onCPU(s.cmd.Process.Pid)
 		server = append(server, after-before)
 		limit = append(limit, r)
-		if r, err = s.roundTrips(lines / 50); err != nil {
+		if r, err = s.roundTrips(lines / 200); err != nil {
 			return nil, 0, err
 		}
 		roundTrip = append(roundTrip, r)
@@ -250,15 +256,20 @@ func (s *server) redisBenchmark(n int) (float64, error) {
 	return strconv.ParseFloat(string(all[len(all)-1][1]), 64)
 }
 
-// encodedPipeline returns the server's own limit in XADDs a second. It encodes all of them
-// beforehand, writes them to one connection, and discards the replies meanwhile.
-func (s *server) encodedPipeline(n, size int) (float64, error) {
+// encode returns n XADDs of lines of a size.
+func encode(n, size int) []byte {
 	var commands bytes.Buffer
 	zeros := strings.Repeat("0", size)
 	for i := range n {
 		number := strconv.Itoa(i)
 		fmt.Fprintf(&commands, "*8\r\n$4\r\nXADD\r\n$11\r\nbench:limit\r\n$6\r\nMAXLEN\r\n$1\r\n~\r\n$4\r\n1000\r\n$1\r\n*\r\n$7\r\nmessage\r\n$%d\r\n%s%s\r\n", size, zeros[len(number):], number)
 	}
+	return commands.Bytes()
+}
+
+// pipeline returns the server's own limit in XADDs a second. It writes n of them, encoded
+// beforehand, to one connection, and discards the replies meanwhile.
+func (s *server) pipeline(commands []byte, n int) (float64, error) {
 	conn, err := net.Dial("tcp", s.addr())
 	if err != nil {
 		return 0, err
@@ -272,7 +283,7 @@ func (s *server) encodedPipeline(n, size int) (float64, error) {
 	began := time.Now()
 	written := make(chan error, 1)
 	go func() {
-		_, err := conn.Write(commands.Bytes())
+		_, err := conn.Write(commands)
 		written <- err
 	}()
 	for range 2 * n { // each reply is a length and an ID

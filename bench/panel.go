@@ -22,7 +22,7 @@ const (
 	panelPools = 2 // of each app
 	panelRate  = 2000
 	panelTimed = 100 // lines whose ages are measured
-	panelSpan  = 15 * time.Second
+	panelSpan  = 8 * time.Second
 )
 
 // panel measures the CPU time of jettison_panel and of its Redis, with no page open and with

@@ -17,6 +17,9 @@ type reader struct {
 	conn net.Conn
 	r    *bufio.Reader
 	text []byte // of the last bulk string
+
+	number  int       // of the last timed line, which its app counts from 0
+	arrived time.Time // when that line came
 }
 
 func newReader(addr string) (*reader, error) {
@@ -97,6 +100,8 @@ func (r *reader) next(ages []time.Duration, key, after string, count int) ([]tim
 		case len(text) == lineBytes: // else a field's name, or a marker of a run
 			if ns, err := strconv.ParseInt(string(text[:19]), 10, 64); err == nil {
 				ages = append(ages, now.Sub(time.Unix(0, ns)))
+				r.arrived = now
+				r.number, _ = strconv.Atoi(string(text[20:]))
 			}
 		}
 	}, "XREAD", "COUNT", strconv.Itoa(count), "BLOCK", "10000", "STREAMS", key, after)

@@ -23,6 +23,11 @@ func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
+	// Half of them to leave in the spool.
+	half, halfFile := lines/2, filepath.Join(dir, "half-to-spool")
+	if err := os.WriteFile(halfFile, text.Bytes()[:half*(lineBytes+1)], 0o600); err != nil {
+		return nil, err
+	}
 	// A file instead of a directory: entries wait in memory only.
 	none := filepath.Join(dir, "no-directory")
 	if err := os.WriteFile(none, nil, 0o600); err != nil {
@@ -46,12 +51,12 @@ func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 				with, written = append(with, rate), append(written, bytes)
 			}
 		}
-		r, err := s.redisBenchmark(lines)
+		r, err := s.redisBenchmark(half)
 		if err != nil {
 			return nil, err
 		}
 		anchor = append(anchor, r)
-		if r, err = s.drain(wrapp, file, dir, lines); err != nil {
+		if r, err = s.drain(wrapp, halfFile, dir, half); err != nil {
 			return nil, err
 		}
 		drained = append(drained, r)
