@@ -26,7 +26,7 @@ type Options struct {
 	Interval time.Duration
 	Pools    map[string]config.Pool // by category; output may declare more
 
-	Record *Record // nil: publish pools only
+	Record *Record // Record: what is published about the run; nil: the pools only
 
 	Dial func(context.Context) (*redisconn.Client, error)
 	Log  *slog.Logger
@@ -76,7 +76,7 @@ type kept struct {
 	pool
 	category string
 	sources  []string // sources: what counts as its heartbeat
-	depleted bool     // depleted: the level was 0 when it was judged last
+	depleted bool     // depleted: the level was 0 when last judged, or was never above 0
 	told     bool     // told: the user was told that it takes no markers
 	exit     int      // exit: exit status of the last run that had it
 	former   bool     // former: an earlier run declared it, this one has not
@@ -169,8 +169,8 @@ func (k *Keeper) Renew() {
 	}
 }
 
-// Beat counts a heartbeat marker that the app wrote at the instant now. It returns an error
-// the first time that the pool takes no markers.
+// Beat counts a heartbeat marker that the app wrote at the instant now. It returns an error if
+// the pool takes no markers, but only once for each pool.
 func (k *Keeper) Beat(category []byte, now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -186,7 +186,7 @@ func (k *Keeper) Beat(category []byte, now time.Time) error {
 	return nil
 }
 
-// refuseMarker returns, the first time only, the error that the pool takes no markers.
+// refuseMarker returns the error that the pool takes no markers, but only once; then nil.
 func (p *kept) refuseMarker() error {
 	if p.told {
 		return nil
@@ -225,7 +225,7 @@ func (k *Keeper) beat(p *kept, n int64, now time.Time) {
 	p.beat(n, now)
 	if p.depleted && !p.level.isZero() {
 		p.depleted = false
-		ring(k.rearm) // it may be empty again before the loop is due
+		ring(k.rearm) // the pool may be empty again before watch judges next
 	}
 }
 
@@ -369,7 +369,7 @@ func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time
 
 // watch judges the pools every interval, and when one of them may be empty.
 func (k *Keeper) watch(ctx context.Context) {
-	next := time.Now() // of the regular times, one every interval
+	next := time.Now() // next: the next regular time to judge, one every interval
 	if !k.judging() {
 		next = next.Add(recordDelay)
 	}
@@ -402,7 +402,7 @@ func (k *Keeper) watch(ctx context.Context) {
 
 // judge brings the pools to this instant. It returns the pools that have just become empty
 // and whether there is something to publish, and sets k.due to the next time to judge. next
-// is the next of the regular times.
+// is the next regular time to judge.
 func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -441,7 +441,7 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	return depleted, news
 }
 
-// judging reports whether there is a pool, or no record and so only pools to wait for.
+// judging reports whether watch reads the output and judges: not while only a record is published.
 func (k *Keeper) judging() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

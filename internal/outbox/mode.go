@@ -7,13 +7,11 @@ import (
 
 // A mode says where entries wait, and only become changes it:
 //
-//	memory ──▶ spooling ◀──▶ draining ──▶ memory
-//	              │            │  ▲
-//	              └─▶ broken ◀─┘  │
-//	                    └─────────┘
+//	memory ──▶ spooling ◀──▶ draining ◀──▶ memory
+//	              ▲            ▲
+//	              └─▶ broken ◀─┘
 //
-// An outbox without a spool stays in memory. docs/delivery.md draws it with what causes
-// each step.
+// An outbox without a spool stays in memory. docs/delivery.md says what causes each step.
 type mode uint8
 
 const (
@@ -30,7 +28,7 @@ func (m mode) String() string { return modeNames[m] }
 // Reasons for which spooling begins, as :status gives them.
 const (
 	whyAway   = "Redis is away"
-	whyStuck  = "Redis takes nothing"
+	whyStuck  = "Redis takes nothing" // although it is connected
 	whySlow   = "Redis is slower than the app"
 	whyBehind = "what an earlier run left goes first"
 	whyEnd    = "the end"
@@ -43,7 +41,7 @@ const (
 	announceAt = time.Second            // report an episode on :status when it lasts this long
 	retryDisk  = 5 * time.Second        // from a disk error to the next attempt
 	watchEvery = 25 * time.Millisecond  // between checks
-	restEvery  = time.Second            // between checks while Redis is away and the spool has everything
+	restEvery  = time.Second            // between checks while Redis is away and everything is on disk
 	idleEvery  = time.Hour              // between checks while the queue is empty
 	slowDisk   = 250 * time.Millisecond // a disk whose write takes longer counts as slow
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
@@ -53,8 +51,8 @@ const (
 type episode struct {
 	began     time.Time
 	why       string
-	announced bool // on :status
-	spooled   int  // records written since it began
+	announced bool // announced: its beginning was reported on :status
+	spooled   int  // spooled: records written since it began
 }
 
 // become changes the mode. The caller holds mu.
@@ -79,15 +77,15 @@ func (q *queue) become(m mode, why string) {
 	poke(q.spill)
 }
 
-// beginSpooling starts to write everything from head on to the spool.
+// beginSpooling starts to write everything from head on to the spool. The caller holds mu.
 func (q *queue) beginSpooling(why string) { q.become(spooling, why) }
 
-// usable reports whether entries can go to a spool.
+// usable reports whether entries can go to a spool. The caller holds mu.
 func (q *queue) usable() bool {
 	return q.store != nil && (q.mode != broken || time.Now().After(q.retryAt))
 }
 
-// onDisk reports whether the spool has records and gets no further ones.
+// onDisk reports whether the spool has records, and nothing is written to it now.
 func (q *queue) onDisk() bool { return q.mode != spooling && len(q.refs) > 0 }
 
 // watchAll calls checkProgress while the queue holds anything, until stop.
@@ -116,10 +114,10 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 // A watcher is the state that checkProgress keeps between calls.
 type watcher struct {
 	head   position
-	moved  time.Time     // when head last moved or the queue was empty
-	probe  uint64        // ordinal whose time to land is being measured
-	probed time.Time     // when that was the next ordinal
-	age    time.Duration // how long the last probe took to land
+	moved  time.Time     // moved: when head last moved, or the queue was empty
+	probe  uint64        // probe: everything below this ordinal waited at the time probed
+	probed time.Time     // probed: start of the measurement
+	age    time.Duration // age: how long the last such measurement took, until head reached probe
 }
 
 // checkProgress changes the mode when Redis has become slow or has caught up. It returns the

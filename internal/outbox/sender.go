@@ -24,8 +24,8 @@ const (
 )
 
 const (
-	// stallTimeout is how long Redis may take to answer a pipeline, besides the time
-	// that its bytes take at the rate slowest, in bytes a second.
+	// A pipeline may take stallTimeout, plus the time that its bytes take at the rate slowest,
+	// in bytes a second.
 	stallTimeout = 2 * time.Second
 	slowest      = 256 << 10
 
@@ -45,22 +45,22 @@ func (e *refusedError) Error() string { return "redis refuses entries for now: "
 type sender struct {
 	o      *Outbox
 	client *redisconn.Client
-	bound  string // MAXLEN
+	bound  string // bound: MAXLEN
 
-	batches [2]batch // one is on its way while the other is prepared
-	ready   *batch   // prepared batch, or nil
+	batches [2]batch // batches: one is on its way while the other is prepared
+	ready   *batch   // ready: prepared batch, or nil
 
-	writer   uint64 // of the records being sent
-	landed   [logstream.Count]uint64
-	sent     [logstream.Count]uint64 // ordinal of each stream's last record in a batch or landed
-	counts   [logstream.Count]uint64 // entries of the writer that have landed
-	position [logstream.Count]string // keys
+	writer   uint64                  // writer: the run that numbered the records being sent
+	landed   [logstream.Count]uint64 // landed: ordinal of each stream's last record known to have landed
+	sent     [logstream.Count]uint64 // sent: ordinal of each stream's last record in a batch or landed
+	counts   [logstream.Count]uint64 // counts: how many of the writer's entries each stream has taken
+	position [logstream.Count]string // position: Redis key of each stream's position
 
-	known         bool                  // every server knows the script by its SHA
-	plain         bool                  // the user may not run scripts
-	narrow        int                   // number of records to be sent one by one
-	foreign       [logstream.Count]bool // reported: the stream has another writer
-	plainReported bool                  // reported: the user may not run scripts
+	known         bool                  // known: every server knows the script by its SHA
+	plain         bool                  // plain: the user may not run scripts
+	narrow        int                   // narrow: how many records go one by one, to find one that is too large
+	foreign       [logstream.Count]bool // foreign: the user was told that the stream has another writer
+	plainReported bool                  // plainReported: the user was told of plain
 }
 
 func newSender(o *Outbox) *sender {
@@ -80,7 +80,8 @@ func (s *sender) setWriter(writer uint64) {
 
 // serve sends over one connection until that breaks, Redis refuses entries for now, or
 // the outbox is cancelled. It returns nil when the queue is closed and everything has
-// landed. It calls ready when Redis takes entries: at once, or, if refused, when one lands.
+// landed. It calls ready when Redis takes entries. If refused, that is when an entry lands, else
+// at once.
 func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) error {
 	o := s.o
 	defer context.AfterFunc(o.ctx, client.Abort)()
@@ -155,7 +156,7 @@ func (s *sender) fill(b *batch) {
 		s.setWriter(b.writer)
 	}
 	if b.records == 0 {
-		s.o.q.rewind(s.landed) // release the records that need not be sent
+		s.o.q.rewind(s.landed) // release the records that were skipped: they have landed or are settled
 	}
 	s.finish(b, s.known)
 }

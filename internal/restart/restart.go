@@ -53,7 +53,7 @@ type End struct {
 // A Verdict is the decision after the end of a run.
 type Verdict struct {
 	Again bool          // start the app again
-	Delay time.Duration // with Again: from the end to the next start
+	Delay time.Duration // with Again: how long to wait before the next start
 	Times int           // with Again: restarts within Span, including this one
 	Span  time.Duration // since the first of these restarts
 	// GaveUp says that only the limit forbids another run. Times and Span then count the

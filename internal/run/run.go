@@ -40,8 +40,8 @@ const (
 type Streams struct{ Stdin, Stdout, Stderr *os.File }
 
 // Run runs the app that cfg names and returns wrapp's exit status. An error says that wrapp
-// itself failed, or that the app could not be started: then it is a *process.StartError, whose
-// ExitCode is exit. version is wrapp's.
+// itself failed or that the app could not be started; the latter is a *process.StartError with
+// exit as its ExitCode. version is wrapp's.
 func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
@@ -165,8 +165,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	return exit, err
 }
 
-// mark writes a run marker to :info and, with fields, to :status. It returns the time in the
-// marker.
+// mark writes a run marker to :info and :status; fields go to :status only. It returns the time
+// in the marker.
 func mark(out *outbox.Outbox, format string, fields ...string) string {
 	now := time.Now().Format(entry.RunMarkerLayout)
 	text := fmt.Sprintf(format, now)
