@@ -347,6 +347,27 @@ func TestReplicaCatchesUp(t *testing.T) {
 	}
 }
 
+// TestServerLosesStreams restarts a server that has saved nothing of two streams: the report of
+// each counts all that is sent again.
+func TestServerLosesStreams(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := open(t, s, nil)
+	number(o, 0, 1000)
+	o.Say(logstream.Status, "in the middle")
+	number(o, 1000, 2000)
+	eventually(t, "all has landed", o.q.empty)
+	s.Down()
+	o.Say(logstream.Status, "the first to find the loss")
+	number(o, 2000, 2100)
+	s.Up()
+	closeAll(t, o)
+	checkNumbered(t, s, 2100)
+	if again, lost := toldLost(s); again != 2000 || lost != 0 {
+		t.Errorf("status: %q", said(s, ""))
+	}
+}
+
 // toldLost returns the numbers in the only :status report of entries that Redis has lost.
 func toldLost(s *redistest.Server) (again, lost int) {
 	told := slices.DeleteFunc(said(s, "Redis has lost"), func(text string) bool { return !strings.Contains(text, "entries of :info") })

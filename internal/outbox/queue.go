@@ -449,23 +449,29 @@ func (q *queue) release(end position) {
 func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	was, head := q.head, q.head
-	q.each(position{q.first, 0}, was, func(r record, behind position) bool {
-		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Settled) {
-			return true
-		}
+	// Another stream that was lost as well may have moved head back already: entries behind
+	// head, up to what had landed, count too.
+	was, head, landed := q.head, q.head, q.progress.landed[stream]
+	q.each(position{q.first, 0}, q.end(), func(r record, behind position) bool {
 		// The position is of one writer; ordinals of an earlier run do not compare with it.
 		if s := q.slabs[behind.slab-q.first]; s.writer != q.progress.writer {
 			return true
 		}
-		if n++; n == 1 {
-			head = position{behind.slab, behind.offset - len(r)}
+		if r.Ordinal() > landed {
+			return false
+		}
+		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Settled) {
+			return true
+		}
+		n++
+		if at := (position{behind.slab, behind.offset - len(r)}); at.before(head) {
+			head = at
 		}
 		return true
 	})
 	q.progress.landed[stream] = has
-	if n == 0 {
-		return 0
+	if head == was {
+		return n
 	}
 	for p := head; p.slab < was.slab; p = (position{p.slab + 1, 0}) {
 		if s := q.slabs[p.slab-q.first]; s.buf != nil {
