@@ -305,8 +305,9 @@ func (m *machine) command(c command, statusShown bool) {
 	}
 }
 
-// follow reads a command's output until it has what the page shows, or a line if the page shows
-// nothing.
+// follow reads a command's output until it has what the page shows. If the page shows nothing, it
+// reads a line that is not wrapp's own, so that the app runs and what it starts with has ended: a
+// shell that starts a program may miss a Ctrl-C.
 func (m *machine) follow(at string, want []string) (output string) {
 	m.Helper()
 	for {
@@ -315,7 +316,7 @@ func (m *machine) follow(at string, want []string) (output string) {
 		if err != nil || strings.ContainsRune(line, 0) {
 			m.Fatalf("%s\ndid not print %q: %v\n%s", at, lacks(output, want), err, output)
 		}
-		if lacks(output, want) == "" {
+		if lacks(output, want) == "" && (len(want) > 0 || !strings.HasPrefix(line, "wrapp: ")) {
 			return output
 		}
 	}

@@ -3,7 +3,6 @@ package examples
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -105,7 +104,7 @@ func TestKubernetes(t *testing.T) {
 			`host = "redis"`, fmt.Sprintf("port = %d", s.Port), "/run/secrets/redis", dir, "/usr/bin/camera", filepath.Join(dir, "camera"), "/var/lib/wrapp", filepath.Join(dir, "spool"),
 		).Replace(configuration),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+		if err := redistest.WriteProgram(filepath.Join(dir, name), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}

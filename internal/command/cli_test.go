@@ -12,6 +12,8 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/run"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // definitions returns the command lines of the tools.
@@ -36,7 +38,7 @@ func TestCompletion(t *testing.T) {
 	}
 	for _, tool := range []string{"wrapp", "jettison_health"} {
 		script := "#!/bin/sh\nexec env " + beWrapp + "=" + tool + " " + self + ` "$@"` + "\n"
-		if err := os.WriteFile(filepath.Join(dir, tool), []byte(script), 0o755); err != nil {
+		if err := redistest.WriteProgram(filepath.Join(dir, tool), []byte(script)); err != nil {
 			t.Fatal(err)
 		}
 	}

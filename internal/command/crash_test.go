@@ -269,7 +269,7 @@ func TestCrash(t *testing.T) {
 		t.Parallel()
 		bin := t.TempDir()
 		fake := "#!/bin/sh\nsleep 1000 & sleep 1000\n"
-		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte(fake), 0o755); err != nil {
+		if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte(fake)); err != nil {
 			t.Fatal(err)
 		}
 		c := crash(t, s, "gdb-hangs", "[crash]\nbacktrace = 'gdb'\ntimeout = '1s'", []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, debug, "segv")
@@ -281,7 +281,7 @@ func TestCrash(t *testing.T) {
 	t.Run("gdb babbles", func(t *testing.T) {
 		t.Parallel()
 		bin := t.TempDir()
-		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\necho @@wrapp:backtrace; echo '#0 here'; exec yes a long line of nonsense\n"), 0o755); err != nil {
+		if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\necho @@wrapp:backtrace; echo '#0 here'; exec yes a long line of nonsense\n")); err != nil {
 			t.Fatal(err)
 		}
 		r := crash(t, s, "gdb-babbles", "", []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, debug, "segv").one(t)
@@ -294,7 +294,7 @@ func TestCrash(t *testing.T) {
 		t.Parallel()
 		bin, dir := t.TempDir(), t.TempDir()
 		hung := filepath.Join(bin, "hung")
-		if err := os.WriteFile(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\n: >"+hung+"\nsleep 1000\n"), 0o755); err != nil {
+		if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte("#!/bin/sh\n: >"+hung+"\nsleep 1000\n")); err != nil {
 			t.Fatal(err)
 		}
 		cmd := wrapp(t, "--redis", s.URL(), "--name", "hurry", "--dir", dir, "--", debug, "segv")

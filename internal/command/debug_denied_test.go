@@ -82,7 +82,7 @@ func TestDebugCannot(t *testing.T) {
 	}
 	t.Cleanup(func() { taken.Close() })
 	broken := filepath.Join(t.TempDir(), "gdbserver")
-	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho It begins. >&2; echo error while loading shared libraries >&2; exit 127\n"), 0o755); err != nil {
+	if err := redistest.WriteProgram(broken, []byte("#!/bin/sh\necho It begins. >&2; echo error while loading shared libraries >&2; exit 127\n")); err != nil {
 		t.Fatal(err)
 	}
 	const option = `--cap-add=SYS_PTRACE \(quadlet: AddCapability=SYS_PTRACE\)$`
@@ -160,7 +160,7 @@ func TestDebugUser(t *testing.T) {
 grep -q '^CapEff:.*0000080000$' /proc/self/status || { echo "Cannot attach to process $4: Operation not permitted (1)" >&2; exit 1; }
 exec ` + gdbserver + ` "$@"
 `
-	if err := os.WriteFile(public(yama), []byte(text), 0o755); err != nil {
+	if err := redistest.WriteProgram(public(yama), []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	path := "PATH=" + filepath.Dir(yama) + ":" + os.Getenv("PATH")

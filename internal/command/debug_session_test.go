@@ -339,7 +339,7 @@ func TestDebugExec(t *testing.T) {
 	s := redistest.Start(t)
 	file := compiled(t)
 	script := filepath.Join(t.TempDir(), "entrypoint")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
+	if err := redistest.WriteProgram(script, []byte("#!/bin/sh\nexec \"$@\"\n")); err != nil {
 		t.Fatal(err)
 	}
 	// One breakpoint is in the shell, and goes with it; one is in the next program.

@@ -344,7 +344,7 @@ func TestCannotStart(t *testing.T) {
 	app := filepath.Join(dir, "app")
 	write := func(script string) {
 		t.Helper()
-		if err := os.WriteFile(app+".new", []byte(script), 0o755); err != nil {
+		if err := redistest.WriteProgram(app+".new", []byte(script)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Rename(app+".new", app); err != nil {

@@ -67,7 +67,7 @@ func asNobody(t *testing.T, dir string, cmd *exec.Cmd) *exec.Cmd {
 	if _, err := os.Stat(program); err != nil {
 		data, err := os.ReadFile(cmd.Path)
 		if err == nil {
-			err = os.WriteFile(program, data, 0o755)
+			err = redistest.WriteProgram(program, data)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/process"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // A process.Supervisor reaps all children of its process, so each test of a Watch runs it in
@@ -225,7 +227,7 @@ func TestHangingGDB(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fake := "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nkill -STOP $1\nexit 1\n"
-	if err := os.WriteFile(filepath.Join(dir, "gdb"), []byte(fake), 0o755); err != nil {
+	if err := redistest.WriteProgram(filepath.Join(dir, "gdb"), []byte(fake)); err != nil {
 		t.Fatal(err)
 	}
 	got, rest := reports(t, "hang", []string{"PATH=" + dir}, compile(t, sleeper))
@@ -263,7 +265,7 @@ func TestStopWhileHeld(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	gdb := "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nkill -STOP $1\n: >/proc/$1/cwd/held\nsleep 1000\n"
-	if err := os.WriteFile(filepath.Join(dir, "gdb"), []byte(gdb), 0o755); err != nil {
+	if err := redistest.WriteProgram(filepath.Join(dir, "gdb"), []byte(gdb)); err != nil {
 		t.Fatal(err)
 	}
 	got, rest := reports(t, "stopped", []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, compile(t, sleeper))

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // toolchains has a release of Go for each layout. Those that are not installed come from the
@@ -109,7 +111,7 @@ func testUnknown(t *testing.T, toolchain, exe string, frames []string) {
 	if !bytes.Contains(program, []byte(toolchain)) {
 		t.Fatal("the program does not say its version")
 	}
-	if err := os.WriteFile(exe, bytes.ReplaceAll(program, []byte(toolchain), []byte(newer)), 0o700); err != nil {
+	if err := redistest.WriteProgram(exe, bytes.ReplaceAll(program, []byte(toolchain), []byte(newer))); err != nil {
 		t.Fatal(err)
 	}
 	c := openCore(t, crash(t, exe), Options{})
