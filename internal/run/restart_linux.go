@@ -201,7 +201,7 @@ func (s *session) ends(sig syscall.Signal) bool {
 	return sig == syscall.SIGHUP && s.terminal
 }
 
-// last reports whether wrapp certainly ends with this run.
+// last reports whether no other run is due: a pool may still ask for one.
 func (r *appRun) last() bool {
 	return r.stopped.Load() || r.cfg.Restart.Policy == restart.Never && !r.wanted.Load()
 }
