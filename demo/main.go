@@ -42,6 +42,19 @@ func main() {
 	}
 }
 
+// build builds a command of this module into dir. What an interrupted go leaves is in dir, too.
+func build(ctx context.Context, dir, name, command string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, name),
+		"github.com/lpportorino/jettison-base-images/cmd/"+command)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go ends its compilers
+	cmd.WaitDelay = stopTimeout
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, text)
+	}
+	return nil
+}
+
 // run is the whole demo. It leaves nothing behind.
 func run(ctx context.Context, w io.Writer) error {
 	dir, err := os.MkdirTemp("", "jettison-demo-")
@@ -52,11 +65,8 @@ func run(ctx context.Context, w io.Writer) error {
 
 	fmt.Fprintln(w, "To see all this in a browser: make panel, then http://127.0.0.1:8420")
 	fmt.Fprintln(w, "Building wrapp and jettison_health ...")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, "wrapp"),
-		"github.com/lpportorino/jettison-base-images/cmd/jettison")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, text)
+	if err := build(ctx, dir, "wrapp", "jettison"); err != nil {
+		return err
 	}
 	if err := os.Symlink("wrapp", filepath.Join(dir, "jettison_health")); err != nil {
 		return err

@@ -38,13 +38,8 @@ func runPanel(ctx context.Context, w io.Writer) error {
 	defer os.RemoveAll(dir)
 	fmt.Fprintln(w, "Building wrapp and jettison_panel ...")
 	for name, from := range map[string]string{"wrapp": "jettison", "jettison_panel": "jettison_panel"} {
-		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", filepath.Join(dir, name),
-			"github.com/lpportorino/jettison-base-images/cmd/"+from)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		build.Cancel = func() error { return build.Process.Signal(os.Interrupt) } // go removes its files
-		build.WaitDelay = stopTimeout
-		if text, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build: %w\n%s", err, text)
+		if err := build(ctx, dir, name, from); err != nil {
+			return err
 		}
 	}
 	store, err := findRedis(ctx, dir)

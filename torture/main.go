@@ -102,6 +102,7 @@ func run(ctx context.Context, t task) error {
 func build(ctx context.Context, dir string, seed uint64) (setup, error) {
 	wrapp := filepath.Join(dir, "wrapp")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", wrapp, "github.com/lpportorino/jettison-base-images/cmd/wrapp")
+	build.Env = append(os.Environ(), "GOTMPDIR="+dir) // an interrupted go leaves files there
 	if text, err := build.CombinedOutput(); err != nil {
 		return setup{}, fmt.Errorf("build wrapp: %w\n%s", err, text)
 	}
