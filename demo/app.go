@@ -54,8 +54,8 @@ func ended(text []byte) error {
 	return errors.New("the pool is not that of the app")
 }
 
-// arrived checks what wrapp logs printed for all that the app said, in order. What is on two
-// pipes at once has none.
+// arrived checks that the output of wrapp logs has all that the app wrote, in the order of each
+// pipe.
 func arrived(text []byte) error {
 	end := fmt.Sprintf("_exit_%d}}\n", appStatus)
 	for _, pipe := range [][]string{

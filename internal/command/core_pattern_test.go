@@ -166,8 +166,8 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 	}
 }
 
-// TestDump has a pool that gets one heartbeat, when all threads are there, dump the app, which goes on or is
-// stopped.
+// TestDump has a pool dump the app, which goes on or is stopped. The pool gets one heartbeat,
+// once all threads run.
 func TestDump(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -147,7 +147,7 @@ func TestCrash(t *testing.T) {
 	t.Run("elsewhere", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		// wrapp looks where the app works once a second at least, and nothing shows when it has.
+		// wrapp checks the app's working directory at least once a second; the test cannot see when.
 		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:20000", "segv")
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
 		if files, _ := os.ReadDir(dir); len(files) > 0 {
@@ -353,7 +353,7 @@ func TestCrash(t *testing.T) {
 	})
 	t.Run("context", func(t *testing.T) {
 		t.Parallel()
-		// What comes on two pipes at once has no order.
+		// Lines on two pipes have no common order.
 		path, proceed := fifo(t)
 		var read sync.WaitGroup
 		read.Go(func() {

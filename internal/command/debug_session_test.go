@@ -308,7 +308,7 @@ port = %s
 	}
 	eventually(t, "the pool is published", func() bool { return health() != "" })
 	time.Sleep(1500 * time.Millisecond)
-	// What it had lost would not come back.
+	// A pool gets back nothing that it has lost.
 	eventually(t, "the pool is as full as it was", func() bool { return health() == "5000" })
 	free := filepath.Join(t.TempDir(), "free")
 	var out string

@@ -188,11 +188,10 @@ const hold = "shell exec sleep 600"
 // prompt returns the name of the file that gdb makes when it executes hold.
 func (d *debugged) prompt() string { return d.stderr + ".prompt" }
 
-// gdbPatience has gdb wait for an answer for longer than 2 s: after that it would take none
-// for one.
+// gdbPatience makes gdb wait for an answer: by default it gives up after 2 s.
 const gdbPatience = "set remotetimeout 300"
 
-// gdb is a gdb that connects and executes commands.
+// gdb returns a gdb that connects and executes commands.
 func (d *debugged) gdb(file string, commands ...string) *exec.Cmd {
 	args := []string{"-nx", "-q", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", "-iex", "set sysroot /", "-iex", "set width 0", "-iex", gdbPatience}
 	for _, c := range append([]string{"target remote 127.0.0.1:" + d.port}, commands...) {

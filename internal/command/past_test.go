@@ -27,8 +27,8 @@ func past(s *redistest.Server, name string) (text, how string) {
 	return text, how
 }
 
-// lives waits until an app's run is known, and its beginning has landed. What is told of the run
-// before may come in behind, where Redis was late to answer.
+// lives waits until an app's run has its hash, and the entry "started" has landed. The report of
+// the run before may come later.
 func lives(s *redistest.Server, name string) {
 	key := fleet.RunKey(name, fleet.InstanceOf(fleet.HostName()))
 	s.Wait("a run of "+name, func() bool {
@@ -41,7 +41,8 @@ func lives(s *redistest.Server, name string) {
 	})
 }
 
-// lists waits until `wrapp ls` lists what is wanted: a busy machine lets a lease end for a moment.
+// lists waits until the output of `wrapp ls` contains want: on a busy machine a lease may lapse for a
+// moment.
 func lists(t *testing.T, s *redistest.Server, want string, args ...string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("wrapp ls %q lists %q", args, want), func() bool {
@@ -145,7 +146,7 @@ func TestPastElsewhere(t *testing.T) {
 	begin(t, wrapp(t, "--redis", s.URL(), "--name", "both", "--", "sleep", "1000"))
 	lives(s, "both")
 	lists(t, s, "running (2 instances)", "both")
-	// It has looked at the lease a few times when the lease was renewed.
+	// After three renewals the second wrapp has read the lease a few times.
 	key := "wrapp-run:both:elsewhere"
 	last, renewed := int64(0), 0
 	s.Wait("renewals", func() bool {

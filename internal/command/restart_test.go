@@ -218,9 +218,9 @@ func TestStopIsFinal(t *testing.T) {
 	}
 }
 
-// TestStopOvertakesRestart asks for the end when another run is to follow
-// already: while a pool has the app stopped, and while the rest of an ended app's tree is.
-// What is asked ends only then, however late that is.
+// TestStopOvertakesRestart stops wrapp when a restart is already due: while wrapp stops the
+// app for a pool, and while it stops the rest of an ended app's tree. The app ends only after
+// that.
 func TestStopOvertakesRestart(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -631,14 +631,14 @@ core = false
 	files, threads, rss := measure(warm)
 	proceed()
 	for n := 2 * warm; n < starts; n += warm {
-		measure(n) // each part of them may take its time
+		measure(n) // waits for each part, so that each has its own time-out
 	}
 	var files2, threads2, rss2 int
 	eventually(t, "files are closed", func() bool {
 		files2, threads2, rss2 = measure(starts)
 		return files2 <= files+2
 	})
-	// How many threads are busy at once varies.
+	// The number of threads that are busy at the same time varies.
 	if threads2 > threads+20 || rss2 > rss+16<<10 {
 		t.Errorf("files %d, later %d; threads %d, later %d; memory %d KiB, later %d", files, files2, threads, threads2, rss, rss2)
 	}

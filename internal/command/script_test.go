@@ -122,14 +122,14 @@ func TestScripts(t *testing.T) {
 				}
 				fmt.Fprint(ts.Stdout(), text.String())
 			},
-			// until PATTERN COMMAND... runs a command until a line that it prints matches.
+			// until PATTERN COMMAND... repeats a command until a line of its output matches.
 			"until": func(ts *testscript.TestScript, _ bool, args []string) {
 				pattern := regexp.MustCompile("(?m)" + args[0])
 				shared.Wait(strings.Join(args, " "), func() bool {
 					return ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout"))
 				})
 			},
-			// living NAME waits until the app's run says that a line came.
+			// living NAME waits until the hash of the app's run counts a line.
 			"living": func(ts *testscript.TestScript, _ bool, args []string) {
 				shared.Wait("a lease of "+args[0], func() bool {
 					keys, _ := redis.Strings(shared.Dial(2).Do("KEYS", "wrapp-run:"+args[0]+":*"))

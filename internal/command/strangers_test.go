@@ -85,8 +85,8 @@ func TestNoGrammar(t *testing.T) {
 	}
 }
 
-// TestStrangersPool has an access log name a pool of the configuration that hears
-// something else. The app sets its trap long before the pool is empty.
+// TestStrangersPool has markers in an access log name a pool of the configuration that has
+// another source. The app sets its trap long before the pool is empty.
 func TestStrangersPool(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -149,7 +149,7 @@ on_depleted = "stop"
 `)
 			cmd := wrapp(t, file)
 			begin(t, cmd)
-			// 20 s without a beat would end it.
+			// A pool without beats would end the app after 20 s.
 			eventually(t, "it lives by its output", func() bool {
 				p, _ := pool(t, file, name+":bar")
 				return p.Beats >= 10 && p.Health > 0
@@ -204,8 +204,8 @@ time.sleep(3)
 			contains(t, r, "busy wrote a traceback and went on: Python: KeyError: "+strconv.Itoa(many-1))
 		}
 	}
-	// A first one is reported, and a sum at the end, in each minute, of which one is enough
-	// unless the machine is busy.
+	// Each minute has a report of the first traceback and of the sum. A busy machine takes
+	// longer than one minute.
 	if minutes := 1 + int(c.took/time.Minute); told != many || keys != 1 || len(c.reports) > 2+2*minutes {
 		t.Errorf("%d reports in %v tell of %d tracebacks and %d others", len(c.reports), c.took, told, keys)
 	}

@@ -83,8 +83,7 @@ func output(t *testing.T, s *redistest.Server, name string) (lines []string) {
 
 var eventually = redistest.Eventually
 
-// hurried has a wrapp wait no longer for Redis at its end than it does by default: Redis is
-// gone then.
+// hurried gives wrapp its default time-outs, for tests in which Redis is gone at the end.
 func hurried(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = append(cmd.Env, redistest.Hurried+"=1")
 	return cmd
@@ -92,8 +91,8 @@ func hurried(cmd *exec.Cmd) *exec.Cmd {
 
 var connection = regexp.MustCompile(`: (redis is (away|back)|(health pools|values) are (not )?(published|written))\b`)
 
-// apart returns what wrapp said on stderr without its words about a connection that it has
-// lost, as it does to a Redis that a busy machine keeps from answering.
+// apart returns wrapp's stderr without its messages about a lost connection: on a busy machine
+// Redis may answer too late.
 func apart[T []byte | string](said T) (rest string) {
 	for line := range strings.Lines(string(said)) {
 		if !connection.MatchString(line) {
@@ -103,7 +102,7 @@ func apart[T []byte | string](said T) (rest string) {
 	return rest
 }
 
-// TestBytes sends files of difficult bytes through wrapp and compares.
+// TestBytes sends files of difficult bytes through wrapp and compares the streams.
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -43,8 +43,8 @@ type watched struct {
 	opts Options
 	*Watch
 	cmd   process.Command
-	out   *os.File      // what the app writes
-	lives time.Duration // how long it lives on after a traceback that it survives; 0: as ever
+	out   *os.File      // the app's output
+	lives time.Duration // the Watch's survivalTime; 0: its default
 }
 
 // watch runs f for an app, and prints its reports as JSON.
@@ -277,9 +277,9 @@ func TestStopWhileHeld(t *testing.T) {
 	}
 }
 
-// tracebacks tells of a traceback at each "traceback" that the app writes. It tells the app of
-// each report, if that has made a FIFO for it. Another one survives no traceback, however late
-// its end is.
+// tracebacks calls Traceback for each "traceback" that the app writes. If the app has made a
+// FIFO, tracebacks reports each delivery to the app; an app without one survives no traceback,
+// however late it ends.
 func tracebacks(w *watched) {
 	deliver := w.opts.Deliver
 	w.opts.Deliver = func(r *Report) {

@@ -218,7 +218,7 @@ func TestLateConnection(t *testing.T) {
 		if late != nil && !given {
 			given = true
 			late.Write(held)
-			// It is carried out: its answer is there.
+			// An answer means that the command was carried out.
 			late.SetReadDeadline(time.Now().Add(2 * time.Minute))
 			late.Read(make([]byte, 1))
 		}

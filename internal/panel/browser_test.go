@@ -79,7 +79,7 @@ func (p *testPanel) open(path string, width, height int64, scheme string) *tab {
 				return
 			}
 			b.mu.Lock()
-			// The page tells of a status. A browser that is late is dropped, and comes again.
+			// The page itself shows a status. The panel drops a slow browser, which reconnects.
 			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(m.Text, "Failed to load resource: net::ERR_") {
 				b.wrongs = append(b.wrongs, m.Text)
 			}

@@ -41,7 +41,7 @@ func pausing(args []string) int {
 			continue
 		}
 		for until := time.Now().Add(2 * time.Minute); p.State() != 'T' && time.Now().Before(until); {
-			time.Sleep(time.Millisecond) // it is about to be
+			time.Sleep(time.Millisecond) // SIGSTOP takes effect soon
 		}
 		if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID())); err != nil || !strings.Contains(string(status), "\nTracerPid:\t0\n") {
 			fmt.Println("traced", err)

@@ -274,7 +274,7 @@ func gone(t *testing.T, pid int) {
 	t.Helper()
 	redistest.Eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		stat, err := readStat(pid)
-		// Or its parent is slow to reap, and not ours.
+		// A zombie is left to its parent, which may be slow.
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && stat.state == 'Z'
 	})
 }

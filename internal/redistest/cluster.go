@@ -12,10 +12,10 @@ import (
 // Slots is how many slots a cluster has.
 const Slots = 16384
 
-// nodeTimeout is the silence after which nodes take a node for dead. A busy machine keeps a
-// process waiting for more than a second, and a master that a shorter time-out deposes by
-// mistake loses what its replica does not have yet. A cluster without replicas can only lose
-// by taking a node for dead.
+// nodeTimeout is the silence after which a node counts as dead. A busy machine keeps a
+// process waiting for more than a second. A shorter time-out would depose a living master,
+// and lose the writes that its replica does not have yet. Without replicas a cluster has no
+// use for a dead node, so nodeTimeoutAlone is longer.
 const (
 	nodeTimeout      = 4 * time.Second
 	nodeTimeoutAlone = time.Minute
@@ -30,7 +30,7 @@ type Cluster struct {
 	Masters  []*Server
 	Replicas []*Server // Replicas[i] follows Masters[i]; as many as Masters, or none
 	ids      map[*Server]string
-	timeout  time.Duration // of nodes
+	timeout  time.Duration // nodeTimeout or nodeTimeoutAlone
 }
 
 // StartCluster starts a cluster of n masters with equal shares of the slots, and with

@@ -119,7 +119,7 @@ func (s *Server) Up() {
 		}
 		defer c.Close()
 		_, err = c.Do("PING")
-		return err == nil || !strings.HasPrefix(err.Error(), "LOADING") // an answer, be it that it wants a password
+		return err == nil || !strings.HasPrefix(err.Error(), "LOADING") // an answer, even if it asks for a password
 	})
 }
 
@@ -170,8 +170,8 @@ func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
 // URL returns the server's address for --redis.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// Config is a configuration that reaches the server, but for TLS. A server that is late to
-// answer is waited for.
+// Config returns a configuration that reaches the server, without TLS. It waits for a server that
+// is slow to answer.
 func (s *Server) Config() *config.Config {
 	c := config.Default()
 	c.Redis.Host, c.Redis.Port = "127.0.0.1", s.Port
@@ -179,15 +179,15 @@ func (s *Server) Config() *config.Config {
 	return c
 }
 
-// late is how long a process may let another one wait for it on a busy machine.
+// late is the time-out for another process on a busy machine.
 const late = config.Duration(time.Minute)
 
-// Hurried in the environment has Patient change nothing.
+// Hurried is the environment variable that switches Patient off.
 const Hurried = "TEST_HURRIED"
 
-// Patient has wrapp wait longer for a Redis that is late, where the configuration has the
-// default: else what a test looks for may be in the spool. A test that takes Redis away from
-// a wrapp that ends sets Hurried.
+// Patient replaces the default time-outs for Redis in a configuration by longer ones, so that
+// a slow Redis gets the entries that a test reads, and not the spool. A test sets Hurried if
+// Redis is away when wrapp ends.
 func Patient(c *config.Config) {
 	if os.Getenv(Hurried) != "" {
 		return

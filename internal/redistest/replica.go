@@ -33,10 +33,10 @@ func (s *Server) Wait(what string, done func() bool) {
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// answer is how long a server may take to answer Info. One that is stopped never does.
+// answer is how long Info waits for a reply. A stopped server never replies.
 const answer = 10 * time.Second
 
-// Info is a section of INFO, empty if the server does not answer.
+// Info returns a section of INFO, or "" if the server does not answer.
 func (s *Server) Info(section string) string {
 	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(answer), redis.DialReadTimeout(answer))...)
 	if err != nil {
@@ -62,12 +62,11 @@ func StartReplica(t testing.TB, master *Server, args ...string) *Server {
 	return s
 }
 
-// NoFailover is a line for sentinels that are to take no busy master for dead.
+// NoFailover is a configuration line for sentinels that must not depose a busy master.
 const NoFailover = "sentinel down-after-milliseconds mymaster 600000"
 
-// StartSentinels starts n sentinels that watch master, which has one replica,
-// under the name "mymaster". They take half a second to find that it is down.
-// Each line of more goes into their configuration.
+// StartSentinels starts n sentinels that watch master, which has one replica, under the
+// name "mymaster". more are further lines of their configuration.
 func StartSentinels(t testing.TB, master *Server, n int, more ...string) []*Server {
 	t.Helper()
 	var all []*Server

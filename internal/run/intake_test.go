@@ -49,14 +49,14 @@ func TestIntakeOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Without a pause there are as many reads as lines. With it there are fewer, once the
-	// machine lets the lines come soon one after the other.
+	// Without pauses there are as many reads as lines, with pauses fewer. A slow machine needs
+	// several attempts, because lines must follow each other quickly.
 	redistest.Eventually(t, "lines are read together", func() bool {
 		lines, reads := len(want), in.reads.Load()
 		for i := range 200 {
 			say(stdout, fmt.Sprint("trickle ", i))
 			if i%10 == 9 {
-				time.Sleep(longest / 8) // into the middle of a rest, mostly
+				time.Sleep(longest / 8) // mostly into the middle of a pause
 				say(stdout, fmt.Sprint("before ", i))
 				say(stderr, fmt.Sprint("after ", i))
 				in.catchUp(time.Minute)
