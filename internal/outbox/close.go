@@ -143,8 +143,8 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 	}
 	q.mu.Lock()
 	q.retryAt = time.Time{}
-	q.block = false // no caller is left that could wait for room
-	q.full = false
+	q.block, q.patience = false, 0 // no caller is left that could wait for room
+	q.full, q.dropAt = false, time.Time{}
 	q.beginSpooling(whyEnd)
 	poke(q.spill)
 	q.mu.Unlock()

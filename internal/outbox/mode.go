@@ -43,7 +43,7 @@ const (
 	watchEvery = 25 * time.Millisecond  // between checks
 	restEvery  = time.Second            // between checks while Redis is away and everything is on disk
 	idleEvery  = time.Hour              // between checks while the queue is empty
-	slowDisk   = 250 * time.Millisecond // a disk whose write takes longer counts as slow
+	slowDisk   = 250 * time.Millisecond // a disk that takes longer for one step counts as slow
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 

@@ -25,9 +25,9 @@ type disk struct {
 	diskError error     // nil if the last write worked
 	episode   episode
 
-	slow bool      // the running operation has taken longer than slowDisk
+	slow bool      // the running operations have taken longer than slowDisk
 	full bool      // the next slab finds no room in the spool
-	busy time.Time // when the running operation of the disk began; zero without one
+	busy time.Time // when spillAll's running operations began; zero without any
 
 	patience time.Duration // a full spool waits so long for Redis to take one segment
 	dropAt   time.Time     // when that is over; zero since Redis took the last one
@@ -195,13 +195,23 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 			return
 		}
 		for more := true; more; {
+			o.q.setBusy(time.Now())
 			more = o.spillOnce()
 			if time.Since(journaled) > syncEvery {
 				journaled = time.Now()
 				o.tryWriteJournal()
 			}
+			o.q.setBusy(time.Time{})
 		}
 	}
+}
+
+// setBusy sets when the running operations of the disk began: while they take longer than
+// slowDisk, no caller waits for the disk.
+func (q *queue) setBusy(since time.Time) {
+	q.mu.Lock()
+	q.busy = since
+	q.mu.Unlock()
 }
 
 // spillOnce removes obsolete segments and writes the next slab to the spool. It returns
@@ -217,7 +227,7 @@ func (o *Outbox) spillOnce() bool {
 	q.obsolete = nil
 	q.mu.Unlock()
 	for _, seg := range obsolete {
-		if err := o.timed(func() error { return q.store.Remove(seg) }); err != nil {
+		if err := q.store.Remove(seg); err != nil {
 			o.opts.Log.Warn("an obsolete segment stays in the spool", "error", err)
 		}
 	}
@@ -254,14 +264,12 @@ func (o *Outbox) spillOnce() bool {
 	}
 	s.writing = true
 	q.full = false
-	q.busy = time.Now()
 	q.mu.Unlock()
 	place, err := q.store.Append(chunk, fresh)
 	q.mu.Lock()
 	defer q.room.Broadcast()
 	defer q.mu.Unlock()
 	s.writing = false
-	q.busy = time.Time{}
 	if cap(o.chunk) > 16*slabSize {
 		o.chunk = nil
 	}
@@ -386,27 +394,13 @@ func (o *Outbox) writeJournal(durable bool) error {
 	if store == nil || !news && !durable {
 		return nil
 	}
-	if err := o.timed(func() error { return store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes }) }); err != nil {
+	if err := store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes }); err != nil {
 		return err
 	}
 	q.mu.Lock()
 	o.journaled = notes
 	q.mu.Unlock()
 	return nil
-}
-
-// timed runs an operation of the disk. While it takes longer than slowDisk, no caller waits
-// for the disk.
-func (o *Outbox) timed(do func() error) error {
-	q := o.q
-	q.mu.Lock()
-	q.busy = time.Now()
-	q.mu.Unlock()
-	err := do()
-	q.mu.Lock()
-	q.busy = time.Time{}
-	q.mu.Unlock()
-	return err
 }
 
 // tryWriteJournal is writeJournal, but only logs an error: the next change rewrites the whole
