@@ -26,12 +26,7 @@ func lengths(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	for _, size := range sizes {
 		n := min(most, total/size)
 		file := filepath.Join(dir, fmt.Sprintf("length-%d", size))
-		var text bytes.Buffer
-		for i := range n {
-			number := strconv.Itoa(i)
-			text.WriteString(strings.Repeat("0", size-len(number)) + number + "\n")
-		}
-		if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(file, numbered(n, size), 0o600); err != nil {
 			return nil, err
 		}
 		pieces := (size + piece - 1) / piece
@@ -231,11 +226,7 @@ func drains(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}
 	for _, n := range []int{1000, 10_000, 100_000, 1_000_000} {
 		file := filepath.Join(dir, "lines-to-drain")
-		var text bytes.Buffer
-		for i := range n {
-			fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
-		}
-		if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(file, numbered(n, lineBytes), 0o600); err != nil {
 			return nil, err
 		}
 		commands := encode(n, lineBytes)

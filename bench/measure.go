@@ -162,24 +162,21 @@ var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 // pipeline encoded beforehand, and with one round trip a line.
 func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, rate float64, err error) {
 	file := filepath.Join(dir, "lines")
-	var text bytes.Buffer
-	for i := range lines {
-		fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
-	}
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+	text := numbered(lines, lineBytes)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, 0, err
 	}
 	// Half of them for JSON, and with a marker in every tenth line.
 	half := lines / 2
 	halfFile, marked := filepath.Join(dir, "half"), filepath.Join(dir, "marked")
-	text.Truncate(half * (lineBytes + 1))
-	if err := os.WriteFile(halfFile, text.Bytes(), 0o600); err != nil {
+	text = text[:half*(lineBytes+1)]
+	if err := os.WriteFile(halfFile, text, 0o600); err != nil {
 		return nil, 0, err
 	}
 	for i := 0; i < half; i += 10 {
-		copy(text.Bytes()[i*(lineBytes+1):], "{{lines}}")
+		copy(text[i*(lineBytes+1):], "{{lines}}")
 	}
-	if err := os.WriteFile(marked, text.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(marked, text, 0o600); err != nil {
 		return nil, 0, err
 	}
 	commands := encode(lines, lineBytes)
@@ -254,6 +251,17 @@ func (s *server) redisBenchmark(n int) (float64, error) {
 		return 0, fmt.Errorf("redis-benchmark prints no rate: %s", text)
 	}
 	return strconv.ParseFloat(string(all[len(all)-1][1]), 64)
+}
+
+// numbered returns n lines of a size in bytes, each with its number behind zeros.
+func numbered(n, size int) []byte {
+	var text bytes.Buffer
+	zeros := strings.Repeat("0", size)
+	for i := range n {
+		number := strconv.Itoa(i)
+		text.WriteString(zeros[len(number):] + number + "\n")
+	}
+	return text.Bytes()
 }
 
 // encode returns n XADDs of lines of a size.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -67,12 +66,8 @@ func hugeLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 // shortLines compares 1,000,000 lines of 8 bytes with a pipeline of them encoded beforehand.
 func shortLines(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	const n, size = 1_000_000, 8
-	var text bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&text, "%0*d\n", size, i)
-	}
 	file := filepath.Join(dir, "short")
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(file, numbered(n, size), 0o600); err != nil {
 		return nil, err
 	}
 	commands := encode(n, size)

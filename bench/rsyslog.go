@@ -30,11 +30,7 @@ func rsyslog(s *server, wrapp, dir string, rounds int) ([]row, error) {
 	}
 	const n = 200_000
 	file := filepath.Join(dir, "lines-for-both")
-	var text bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
-	}
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(file, numbered(n, lineBytes), 0o600); err != nil {
 		return nil, err
 	}
 	defer os.Remove(file)

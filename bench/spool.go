@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -16,16 +15,13 @@ import (
 // full spool with redis-benchmark.
 func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 	file := filepath.Join(dir, "lines-to-spool")
-	var text bytes.Buffer
-	for i := range lines {
-		fmt.Fprintf(&text, "%0*d\n", lineBytes, i)
-	}
-	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+	text := numbered(lines, lineBytes)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, err
 	}
 	// Half of them to leave in the spool.
 	half, halfFile := lines/2, filepath.Join(dir, "half-to-spool")
-	if err := os.WriteFile(halfFile, text.Bytes()[:half*(lineBytes+1)], 0o600); err != nil {
+	if err := os.WriteFile(halfFile, text[:half*(lineBytes+1)], 0o600); err != nil {
 		return nil, err
 	}
 	// A file instead of a directory: entries wait in memory only.
