@@ -52,8 +52,8 @@ type NotifyOptions struct {
 	Relay string
 	// Watched says to relay WATCHDOG= as well.
 	Watched bool
-	// Last reports whether wrapp ends with the app; nil: it does. If not, STOPPING=1 is not
-	// relayed: systemd would take it for the service's and kill it.
+	// Last reports whether no other run of the app is due; nil: none is. If one is, STOPPING=1
+	// is not relayed: systemd would take it for the service's and kill it.
 	Last func() bool
 }
 
