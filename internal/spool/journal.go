@@ -50,7 +50,7 @@ func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
 	for _, v := range values {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	binary.LittleEndian.PutUint32(b[at:], crc32.Update(salt, castagnoli, b[at+4:]))
+	binary.LittleEndian.PutUint32(b[at:], crc32.Update(salt, castagnoli(), b[at+4:]))
 	return b
 }
 
@@ -86,7 +86,7 @@ func readNotes(data []byte) (notes Notes, settled []span, err error) {
 		}
 		size := uint64(binary.LittleEndian.Uint32(b[4:]))
 		if size < 9 || size > uint64(len(b)) || size%8 != 1 ||
-			binary.LittleEndian.Uint32(b) != crc32.Update(salt, castagnoli, b[4:size]) {
+			binary.LittleEndian.Uint32(b) != crc32.Update(salt, castagnoli(), b[4:size]) {
 			return notes, settled, fmt.Errorf("damaged %d bytes before its end", len(b))
 		}
 		kind := b[8]

@@ -35,7 +35,7 @@ func newHeader(magic string, writer uint64) []byte {
 	binary.LittleEndian.PutUint32(h[8:], formatVersion)
 	rand.Read(h[12:16])
 	binary.LittleEndian.PutUint64(h[16:], writer)
-	binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli))
+	binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli()))
 	return h
 }
 
@@ -46,14 +46,14 @@ func readHeader(header []byte, magic string) (salt uint32, writer uint64, err er
 		return 0, 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
 	}
 	h := header[:fileHeaderSize]
-	if string(h[:8]) != magic || binary.LittleEndian.Uint32(h[28:]) != crc32.Checksum(h[:28], castagnoli) {
+	if string(h[:8]) != magic || binary.LittleEndian.Uint32(h[28:]) != crc32.Checksum(h[:28], castagnoli()) {
 		return 0, 0, fmt.Errorf("the header is damaged")
 	}
 	switch v := binary.LittleEndian.Uint32(h[8:]); v {
 	case 1:
-		return crc32.Checksum(h[16:24], castagnoli), 0, nil
+		return crc32.Checksum(h[16:24], castagnoli()), 0, nil
 	case formatVersion:
-		return crc32.Checksum(h[12:24], castagnoli), binary.LittleEndian.Uint64(h[16:]), nil
+		return crc32.Checksum(h[12:24], castagnoli()), binary.LittleEndian.Uint64(h[16:]), nil
 	default:
 		return 0, 0, &versionError{v}
 	}

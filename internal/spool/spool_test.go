@@ -436,7 +436,7 @@ func TestOtherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		binary.LittleEndian.PutUint32(data[8:], formatVersion+1)
-		binary.LittleEndian.PutUint32(data[28:], crc32.Checksum(data[:28], castagnoli))
+		binary.LittleEndian.PutUint32(data[28:], crc32.Checksum(data[:28], castagnoli()))
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -458,18 +458,18 @@ func TestVersionBefore(t *testing.T) {
 		h := newHeader(magic, 0xfeed)
 		binary.LittleEndian.PutUint32(h[8:], 1)
 		binary.LittleEndian.PutUint32(h[12:], 0)
-		binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli))
+		binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli()))
 		return h
 	}
 	segment := header(segmentMagic)
-	salt := crc32.Checksum(segment[16:24], castagnoli)
+	salt := crc32.Checksum(segment[16:24], castagnoli())
 	for i := uint64(1); i < 100; i++ {
 		r := Record(make1(i))
 		r.seal(salt)
 		segment = append(segment, r...)
 	}
 	journal := header(journalMagic)
-	salt = crc32.Checksum(journal[16:24], castagnoli)
+	salt = crc32.Checksum(journal[16:24], castagnoli())
 	journal = appendNote(journal, salt, 2, 0, 1, 50, 1<<40, 0)
 	journal = appendNote(journal, salt, noteDone, 20)
 	journal = appendNote(journal, salt, noteSettled, 15, 23)
