@@ -1,5 +1,5 @@
-// Package panel shows the logs, health and crashes of apps in a browser. It reads the Redis
-// of one board or of many, and writes nothing.
+// Package panel shows the logs, health and crashes of apps in a browser. It reads one
+// Redis or many, each a board, and writes nothing.
 package panel
 
 import (
