@@ -102,7 +102,8 @@ func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
 	return parseRun(name, instance, fields), true
 }
 
-// parseRun parses a hash. Other programs may have written it: invalid values become zero.
+// parseRun parses a hash. Other programs and other versions may have written it: values that are
+// invalid or missing become zero.
 func parseRun(name, instance string, fields map[string]string) Run {
 	number := func(field string) int {
 		n, _ := strconv.Atoi(fields[field])
