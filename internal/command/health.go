@@ -27,8 +27,8 @@ jettison_health --config FILE --all`
 const healthMore = `A pool that wrapp keeps for the app NAME has NAME as its service. The category is
 what follows the last colon.
 
-exit status: 0 if every pool has all its keys, and as much health as is wanted;
-1 otherwise.`
+exit status: 0 if every pool has all its keys, and as much health as --min-health
+wants; 1 otherwise. Without --min-health it is 0 for a dead pool, too.`
 
 // A healthQuery has the flags and arguments of jettison_health.
 type healthQuery struct {

@@ -59,7 +59,7 @@ func logsCommand(std run.Streams) *cobra.Command {
 		Use:     "logs [FLAGS] NAME...",
 		Short:   "Read the streams of apps back, as a person would.",
 		Example: logsUsage + "\nwrapp logs [FLAGS] --all",
-		Long: `TIME is 10m or 2d ago, 20:15 today, or "2026-11-23 20:15". Flags may stand behind the names.
+		Long: `TIME is 10m or 2d ago, 20:15 today, or "2026-11-23 20:15". Flags may stand after the names.
 A name may be left out where --config says it.`,
 		RunE: func(c *cobra.Command, names []string) error {
 			if asJSON {
@@ -96,11 +96,11 @@ A name may be left out where --config says it.`,
 	set("since", "what came at `TIME` or later", at(&q.since))
 	set("until", "what came at `TIME` or before", at(&q.until))
 	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}")
-	set("after", "what comes behind `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
+	set("after", "what comes after `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
 		q.after, err = journal.ParseCursor(s)
 		return err
 	})
-	fs.StringVar(&q.cursor, "cursor", "", "begin behind the place that `FILE` keeps, and move it behind what was printed; a new file begins with all there is")
+	fs.StringVar(&q.cursor, "cursor", "", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
 	set("level", "`LEVEL` or worse: debug, info, warn, error", func(s string) (err error) {
 		q.filter.Level, err = loglevel.Parse(s)
 		return err

@@ -21,8 +21,8 @@ import (
 // saveEvery is how often the cursor file is written.
 const saveEvery = time.Second
 
-// A shipment is one `wrapp logs --cursor`: it prints the entries behind the places in the
-// cursor file, and moves the places behind what it has printed.
+// A shipment is one `wrapp logs --cursor`: it prints the entries after the places in the
+// cursor file, and moves the places past what it has printed.
 type shipment struct {
 	*logsQuery
 	names   []string
@@ -63,7 +63,7 @@ func cursorError(file string, err error) error {
 	return &usageError{fmt.Sprintf("cursor %s: %v", file, err), hint}
 }
 
-// ship prints the entries behind the cursor. With --follow it waits while Redis is away, also
+// ship prints the entries after the cursor. With --follow it waits while Redis is away, also
 // at the start: it may be started before Redis.
 func (q *logsQuery) ship(ctx context.Context, cfg *config.Config, names []string, printer *journal.Printer, log *slog.Logger, stdout *os.File) error {
 	places, err := journal.OpenPlaces(q.cursor)

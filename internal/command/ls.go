@@ -32,8 +32,8 @@ func lsCommand(std run.Streams) *cobra.Command {
 		Short:   "Show every app there is, and how it is.",
 		Example: "wrapp ls [FLAGS]",
 		Long: `An app is killed if its lease is gone and nothing says that it has ended. ERRORS are the entries on
-:error of the last ten minutes. LAG are the entries behind a cursor of wrapp logs. A name shows one
-app only: wrapp ls NAME...`,
+:error of the last ten minutes. LAG are the entries that a cursor of wrapp logs has not reached. A
+name shows one app only: wrapp ls NAME...`,
 		RunE: func(_ *cobra.Command, names []string) error {
 			cfg, err := where.load()
 			if err != nil {

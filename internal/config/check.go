@@ -290,7 +290,7 @@ func checkPort(e *Errors, key string, port int) {
 }
 
 // nameRule describes isName: a name is part of Redis keys and patterns over them, stands
-// between the braces of markers, and names the spool's directory.
+// between the braces of hash tags, and names the spool's directory.
 const nameRule = `must not be . or .., nor have spaces, control characters, braces, / or any of * ? [ ] \ in it`
 
 func isName(s string) bool {

@@ -10,7 +10,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 )
 
-// A marker is the newest run marker of an app's :status, and what newer entries say.
+// A marker is what :status says of an app's newest run: its marker, which begins or ends it,
+// and what newer entries add.
 type marker struct {
 	begins bool // begins: the marker begins a run, which has no end yet; otherwise it ends one
 	stamp  string
@@ -27,7 +28,7 @@ type marker struct {
 // stopping is the beginning of wrapp's entry on :status when it was asked to stop.
 const stopping = "stopping: wrapp received "
 
-// read reads the next older entry of :status. It returns true if that is the marker.
+// read reads the next older entry of :status. It reports whether that is a run marker.
 func (m *marker) read(e rueidis.XRangeEntry) bool {
 	message := e.FieldValues["message"]
 	m.noLease = m.noLease || e.FieldValues[NoLease] == "1"
@@ -39,11 +40,11 @@ func (m *marker) read(e rueidis.XRangeEntry) bool {
 	if id, err := entry.ParseID(e.ID); err == nil {
 		m.at = time.UnixMilli(int64(id.Ms))
 	}
-	if stamp, ok := strings.CutPrefix(text, "{{__NEW_RUN_"); ok {
+	if stamp, ok := strings.CutPrefix(text, "{{__NEW_RUN_"); ok && isStamp(stamp) {
 		m.begins, m.stamp = true, stamp
 		m.host, m.boot = e.FieldValues["host"], e.FieldValues["boot"]
 		m.pid, _ = strconv.Atoi(e.FieldValues["pid"])
-		return isStamp(stamp)
+		return true
 	}
 	stamp, ok := strings.CutPrefix(text, "{{__END_RUN_")
 	stamp, exit, ok2 := strings.Cut(stamp, "_exit_")

@@ -22,20 +22,19 @@ type Past struct {
 // is the last of them, a begin marker not far behind.
 const pastPage = 8
 
-// AskPast returns the commands that read a Past: there for the database of values, here for
-// the database of logs.
-func AskPast(client *redisconn.Client, name, instance string) (there, here []rueidis.Completed) {
+// AskPast returns the commands that read a Past from the databases of values and logs.
+func AskPast(client *redisconn.Client, name, instance string) (values, logs []rueidis.Completed) {
 	return []rueidis.Completed{client.B().Hget().Key(RunKey(name, instance)).Field("pid").Build()},
 		[]rueidis.Completed{client.B().Xrevrange().Key(logstream.Keys(name)[logstream.Status]).End("+").Start("-").Count(pastPage).Build()}
 }
 
 // ReadPast reads the answers to AskPast. Answers that the user may not read count as not
 // known.
-func ReadPast(there, here []rueidis.RedisResult) (p Past) {
-	if pid, err := there[0].AsInt64(); err == nil {
+func ReadPast(values, logs []rueidis.RedisResult) (p Past) {
+	if pid, err := values[0].AsInt64(); err == nil {
 		p.pid = int(pid)
 	}
-	entries, err := here[0].AsXRange()
+	entries, err := logs[0].AsXRange()
 	if err != nil {
 		return p
 	}

@@ -45,7 +45,7 @@ var metrics = []struct {
 		return []sample{{value: float64(a.Crash.Time.UnixMilli()) / 1000}}
 	}},
 	{"spooled_entries", "gauge", "Entries that wait for Redis.", func(a *App) []sample { return known(len(a.Runs) > 0, float64(a.Waiting)) }},
-	{"cursor_lag_entries", "gauge", "Entries behind a cursor of wrapp logs.", func(a *App) (all []sample) {
+	{"cursor_lag_entries", "gauge", "Entries that a cursor of wrapp logs has not reached.", func(a *App) (all []sample) {
 		for _, lag := range a.Lags {
 			if lag.Entries >= 0 {
 				all = append(all, sample{`,cursor="` + label(lag.Cursor) + `"`, float64(lag.Entries)})

@@ -23,7 +23,7 @@ import (
 type App struct {
 	Name     string
 	State    State
-	Exit     int       // of State Ended
+	Exit     int       // of State IsEnded
 	Since    time.Time // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
 	Runs     []Run     // one for each living wrapp
 	Restarts int
@@ -36,7 +36,7 @@ type App struct {
 	Lags     []Lag           // added by AddLags
 }
 
-// A Lag is how many entries of an app's streams are behind a cursor of `wrapp logs`; -1: not
+// A Lag is how many entries of an app's streams a cursor of `wrapp logs` has not reached; -1: not
 // known.
 type Lag struct {
 	Cursor  string
@@ -52,8 +52,8 @@ type Crash struct {
 // A State is the state of an app.
 type State int
 
-// The states of an app. An app is unknown if its wrapp is too old to publish a state, or
-// Redis refuses it.
+// The states of an app. Of several instances' states the first of this order is the app's. An
+// app is unknown if its wrapp is too old to publish a state, or Redis refuses it.
 const (
 	IsUnknown State = iota
 	IsRunning
@@ -76,8 +76,9 @@ const (
 	statusMost = 1000 // statusMost: entries of :status read in all
 	appsAtOnce = 16   // appsAtOnce: bounds memory, since a report may have 256 KiB
 
-	// silence is how long a run may last before it has a lease.
-	silence = 5 * time.Second
+	// leaseGrace is the age below which a run counts as running without a lease. Most have one
+	// within a second; a slow Redis takes longer.
+	leaseGrace = 5 * time.Second
 )
 
 // Read returns every app, sorted by name. logs and values are connections to the
@@ -155,7 +156,7 @@ func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, 
 	return runs, nil
 }
 
-// worstPools returns of each service the pool with the least health.
+// worstPools returns of each service the pool with the least health as a share of its cap.
 func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
 	pairs, err := health.All(ctx, client)
 	if err != nil {
@@ -222,7 +223,7 @@ func readStreams(ctx context.Context, logs *redisconn.Client, names []string, ru
 	return apps, nil
 }
 
-// newestMarker returns the newest run marker, from the newest page of :status or from older
+// newestMarker returns the newest run's marker, from the newest page of :status or from older
 // ones; nil without any.
 func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page []rueidis.XRangeEntry) (*marker, error) {
 	m := new(marker)
@@ -308,7 +309,7 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 	switch {
 	case !m.begins:
 		a.State, a.Exit = IsEnded, m.exit
-	case now.Sub(m.at) < silence:
+	case now.Sub(m.at) < leaseGrace:
 		a.State = IsRunning
 	case m.noLease:
 	case m.boot != "" || m.host != "":

@@ -1,5 +1,5 @@
-// Package fleet has the state of every app of a Redis: the hash that wrapp publishes while a
-// run lasts, and the readers of all hashes and streams.
+// Package fleet has the state of every app of a Redis: the hash that wrapp publishes while it
+// lives, and the readers of all hashes and streams.
 package fleet
 
 import (
@@ -15,7 +15,7 @@ const (
 	Ending     = "ending"     // the app has ended, and wrapp is about to
 )
 
-// A Run describes a wrapp and the app that it runs: the fields of the hash
+// A Run describes one living wrapp and its app, over all runs of the app: the fields of the hash
 // wrapp-run:<name>:<instance> in the values' database. The hash has a lease, so it exists
 // only while its wrapp lives.
 type Run struct {
@@ -25,15 +25,15 @@ type Run struct {
 	PID         int // of wrapp, in its own namespace
 	AppPID      int // 0: the app has no process now
 	Started     time.Time
-	Stamp       string // the time in the run markers
+	Stamp       string // the time in the present run's marker
 	State       string
 	Restarts    int
-	LastExit    string    // exit status of this wrapp's previous run; empty: there was none
+	LastExit    string    // exit status of the app's last end under this wrapp; empty: it has not ended yet
 	Updated     time.Time // when the fields were written
 	Lines       uint64    // lines that the app wrote; like all counts below, of all runs of this wrapp
 	Errors      uint64    // lines whose level is ERROR or worse
 	Dropped     uint64    // entries that found no room
-	Spooled     int       // entries that wait for Redis behind others
+	Spooled     int       // entries in the spool, or in memory without one
 	DeadLetters int       // entries that Redis refused for good
 	Crashes     int       // crash reports
 	Wrapp       string    // wrapp's version
@@ -102,7 +102,8 @@ func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
 	return parseRun(name, instance, fields), true
 }
 
-// parseRun parses a hash. Other programs may have written it: invalid values become zero.
+// parseRun parses a hash. Other programs and other versions may have written it: values that are
+// invalid or missing become zero.
 func parseRun(name, instance string, fields map[string]string) Run {
 	number := func(field string) int {
 		n, _ := strconv.Atoi(fields[field])

@@ -1,8 +1,9 @@
 // Package health keeps heartbeat health pools and shows them. A pool is a level
 // that time depletes and heartbeats replenish; at 0 the app counts as dead.
 //
-// The Keeper keeps the pools of the app that wrapp runs, and publishes them in Redis; Read
-// and All read them for jettison_health.
+// The Keeper keeps the pools of the app that wrapp runs, and publishes them in Redis, with the
+// Record behind wrapp ls, which there is without pools, too. The Notifier turns sd_notify
+// messages into heartbeats. Read and All read the pools for jettison_health.
 package health
 
 import (
@@ -32,18 +33,19 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// App is what a Keeper needs from one run of the app. The Keeper calls the functions between
-// Start and End, and Drain and Depleted from one goroutine only.
+// App is what a Keeper needs from one run of the app. Drain and Depleted must be set, Exec if a
+// pool has an exec: source. The Keeper calls the functions between Start and End, and Drain and
+// Depleted from one goroutine only.
 type App struct {
 	// Drain reads what the app has written until now, for no longer than limit; the Keeper
-	// judges the app's silence afterwards. Drain returns false if it cannot read now: then
-	// the silence does not count.
+	// judges the app's silence afterwards. Drain returns true if it has read, all or until
+	// limit was over, and false if it cannot read now: then the silence does not count.
 	Drain func(limit time.Duration) bool
 	// Depleted is called when a pool has reached 0.
 	Depleted func(category string)
 	// Exec runs the command of an exec: source and returns nil if it ends with exit
-	// status 0. It returns soon after ctx is done. By then the command and all processes
-	// that it started have ended.
+	// status 0. It returns soon after ctx is done. By then the command has ended, and so have
+	// the processes that it left in its process group.
 	Exec func(ctx context.Context, command []string) error
 }
 
@@ -59,6 +61,7 @@ type Keeper struct {
 	pools   []*kept          // pools: in the order in which they were declared
 	by      map[string]*kept // by: pools by category
 	wrong   map[string]bool  // wrong: refused parameters, by category and property
+	started bool             // started: the publisher runs
 	running bool
 	lingers bool      // lingers: another run will follow
 	paused  int       // paused: calls of Pause without their Resume
@@ -134,7 +137,6 @@ func (k *Keeper) Start(app App) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.mu.Lock()
 	now := time.Now()
-	first := k.app.Drain == nil
 	k.app, k.end = app, cancel
 	k.running, k.deaf, k.due = true, false, now
 	for _, p := range k.pools {
@@ -144,12 +146,18 @@ func (k *Keeper) Start(app App) {
 			p.exit = 0
 		}
 	}
+	k.startPublisher()
 	k.mu.Unlock()
-	if first {
-		go k.pub.run()
-	}
 	k.loops.Go(func() { k.watch(ctx) })
 	k.probeAll(ctx)
+}
+
+// startPublisher starts the publisher, once. The caller holds mu.
+func (k *Keeper) startPublisher() {
+	if !k.started {
+		k.started = true
+		go k.pub.run()
+	}
 }
 
 // Renew prepares the pools for another run, before any of its output. Pools of the
@@ -169,9 +177,9 @@ func (k *Keeper) Renew() {
 	}
 }
 
-// Beat counts a heartbeat marker that the app wrote at the instant now. It returns an error if
-// the pool takes no markers, but only once for each pool.
-func (k *Keeper) Beat(category []byte, now time.Time) error {
+// HeardMarker counts a heartbeat marker that the app wrote at the instant now. It returns an
+// error if the pool takes no markers, but only once for each pool.
+func (k *Keeper) HeardMarker(category []byte, now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.excludeLostTime(now)
@@ -179,7 +187,7 @@ func (k *Keeper) Beat(category []byte, now time.Time) error {
 	switch {
 	case p == nil:
 	case p.hears(beat.Marker):
-		k.beat(p, 1, now)
+		k.addTo(p, 1, now)
 	default:
 		return p.refuseMarker()
 	}
@@ -197,17 +205,18 @@ func (p *kept) refuseMarker() error {
 
 // Heard counts n heartbeats of the pools that hear a source.
 func (k *Keeper) Heard(source string, n int, now time.Time) {
-	k.each(func(p *kept) bool { return p.hears(source) }, int64(n), now)
+	k.addBeats(func(p *kept) bool { return p.hears(source) }, int64(n), now)
 }
 
 func (p *kept) hears(source string) bool { return slices.Contains(p.sources, source) }
 
-// beaten counts the success of a probe.
-func (k *Keeper) beaten(category string) {
-	k.each(func(p *kept) bool { return p.category == category }, 1, time.Now())
+// probeSucceeded counts the success of a probe of that pool.
+func (k *Keeper) probeSucceeded(category string) {
+	k.addBeats(func(p *kept) bool { return p.category == category }, 1, time.Now())
 }
 
-func (k *Keeper) each(which func(*kept) bool, n int64, now time.Time) {
+// addBeats counts n heartbeats of each pool that which selects.
+func (k *Keeper) addBeats(which func(*kept) bool, n int64, now time.Time) {
 	if n == 0 {
 		return
 	}
@@ -216,12 +225,12 @@ func (k *Keeper) each(which func(*kept) bool, n int64, now time.Time) {
 	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if which(p) {
-			k.beat(p, n, now)
+			k.addTo(p, n, now)
 		}
 	}
 }
 
-func (k *Keeper) beat(p *kept, n int64, now time.Time) {
+func (k *Keeper) addTo(p *kept, n int64, now time.Time) {
 	p.beat(n, now)
 	if p.depleted && !p.level.isZero() {
 		p.depleted = false
@@ -242,7 +251,7 @@ func (k *Keeper) Trigger(now time.Time) {
 	ring(k.rearm)
 }
 
-// Hold stops the depletion of the pools that notifications feed for d.
+// Hold stops, for d, the depletion of the pools that notifications feed.
 func (k *Keeper) Hold(d time.Duration, now time.Time) {
 	k.mu.Lock()
 	k.excludeLostTime(now)
@@ -370,11 +379,11 @@ func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time
 // watch judges the pools every interval, and when one of them may be empty.
 func (k *Keeper) watch(ctx context.Context) {
 	next := time.Now() // next: the next regular time to judge, one every interval
-	if !k.judging() {
+	if !k.draining() {
 		next = next.Add(recordDelay)
 	}
 	for {
-		if k.judging() {
+		if k.draining() {
 			k.setDeaf(!k.app.Drain(k.opts.Interval / 2))
 		}
 		depleted, news := k.judge(&next)
@@ -441,8 +450,9 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	return depleted, news
 }
 
-// judging reports whether watch reads the output and judges: not while only a record is published.
-func (k *Keeper) judging() bool {
+// draining reports whether watch reads the output before it judges: not while only a record is
+// published.
+func (k *Keeper) draining() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.opts.Record == nil || k.shows()
@@ -511,15 +521,12 @@ func (k *Keeper) Linger() (stop func()) {
 	}
 }
 
-// Close publishes the end of the run and waits for that, for patience at most. If Redis was
-// never reached it tries only once.
+// Close publishes the end of the run and waits for that, for patience at most, or until a
+// publication under way has ended (publishTimeout). If Redis was never reached it tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
-	started := k.app.Drain != nil
+	k.startPublisher()
 	k.mu.Unlock()
-	if !started {
-		go k.pub.run()
-	}
 	return k.pub.close(patience)
 }
 

@@ -78,8 +78,8 @@ func TestKeeper(t *testing.T) {
 		wantHealth(t, k, "api", 1500)
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		k.Beat([]byte("api"), time.Now())
-		k.Beat([]byte("io"), time.Now()) // takes no markers
+		k.HeardMarker([]byte("api"), time.Now())
+		k.HeardMarker([]byte("io"), time.Now()) // takes no markers
 		wantHealth(t, k, "api", 915)
 		wantHealth(t, k, "io", 900)
 		k.Heard(beat.Output, 2, time.Now())
@@ -93,14 +93,14 @@ func TestKeeper(t *testing.T) {
 		if len(depleted) != 2 || <-depleted != "api 15.15s" || <-depleted != "io 15.3s" {
 			t.Error("not depleted when they should be")
 		}
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(depleted) != 1 || <-depleted != "api 1m6.15s" {
 			t.Error("not depleted again after another beat")
 		}
 		k.End(137)
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		time.Sleep(time.Minute)
 		for property, want := range map[string]int64{"running": 0, "exit": 137, "health": 0, "beats": 3} {
 			if got := value(t, k, "api", property); got != want {
@@ -147,7 +147,7 @@ func TestLateness(t *testing.T) {
 		wantHealth(t, k, "api", 1400)
 		// Nor does lateness count when a heartbeat comes before the check.
 		time.Sleep(30 * time.Minute)
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		wantHealth(t, k, "api", 1400)
 		stuck.Store(0)
 		time.Sleep(30 * time.Minute)
@@ -180,7 +180,7 @@ func TestDeaf(t *testing.T) {
 		synctest.Wait()
 		wantHealth(t, k, "api", 1000)
 		// A heartbeat does not charge the time in which nothing was read.
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		wantHealth(t, k, "api", 1000)
 		deaf.Store(false)
 		time.Sleep(5 * time.Second)
@@ -249,7 +249,7 @@ func TestDeclared(t *testing.T) {
 		if len(k.state()) != len(properties) {
 			t.Error("a pool without a cap is shown")
 		}
-		k.Beat([]byte("own"), time.Now())
+		k.HeardMarker([]byte("own"), time.Now())
 		time.Sleep(time.Second)
 		if err := set("own", "cap", "20"); err != nil {
 			t.Error(err)
@@ -293,12 +293,12 @@ func TestRenewed(t *testing.T) {
 		declare := func(category string) {
 			k.Set([]byte(category), []byte("cap"), []byte("50"), time.Now())
 			k.Set([]byte(category), []byte("depletion_rate"), []byte("1"), time.Now())
-			k.Beat([]byte(category), time.Now())
+			k.HeardMarker([]byte(category), time.Now())
 		}
 		declare("own")
 		declare("gone")
 		k.Set([]byte("api"), []byte("depletion_rate"), []byte("300"), time.Now())
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		time.Sleep(2 * time.Second)
 		wantHealth(t, k, "api", 900)
 		k.End(134)
@@ -350,7 +350,7 @@ func TestMostPools(t *testing.T) {
 	told := 0
 	for i := range 3 * mostPools {
 		category := fmt.Appendf(nil, "c%d", i)
-		k.Beat(category, time.Now())
+		k.HeardMarker(category, time.Now())
 		if err := k.Set(category, []byte("cap"), []byte("1"), time.Now()); err != nil {
 			told++
 		}
@@ -440,7 +440,7 @@ func TestSaidBeforeStart(t *testing.T) {
 			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"api": contract("marker")},
 			Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") },
 		})
-		k.Beat([]byte("api"), time.Now())
+		k.HeardMarker([]byte("api"), time.Now())
 		if err := k.Set([]byte("other"), []byte("cap"), []byte("2000"), time.Now()); err != nil {
 			t.Fatal(err)
 		}

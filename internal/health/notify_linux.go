@@ -21,7 +21,7 @@ import (
 )
 
 // A Notifier receives the app's sd_notify(3) messages: lines of NAME=VALUE in datagrams to
-// the socket that $NOTIFY_SOCKET names. A nil Notifier receives nothing.
+// the socket that $NOTIFY_SOCKET names. Listen, Drain and Close of a nil Notifier do nothing.
 type Notifier struct {
 	dir  string
 	conn *net.UnixConn
@@ -57,9 +57,9 @@ type NotifyOptions struct {
 	Last func() bool
 }
 
-// Watchdog returns the value of $WATCHDOG_USEC: the longest period between two WATCHDOG=1
-// that keeps every pool with the source notify from running empty. Pools that heartbeats
-// do not replenish are left out; without any other it is 0.
+// Watchdog returns the time for $WATCHDOG_USEC: the longest period between two WATCHDOG=1
+// that keeps every pool with the source notify from running empty. Pools of which a rate is 0
+// do not count; without any other it is 0.
 func Watchdog(pools map[string]config.Pool) time.Duration {
 	shortest := time.Duration(math.MaxInt64)
 	for _, p := range pools {

@@ -12,10 +12,28 @@ import (
 )
 
 // properties are the names of a pool's keys, in the order of every output.
-var properties = [...]string{"beats", "cap", "depletion_rate", "init", "replenish_rate", "running", "exit", "health"}
+var properties = [...]string{
+	beatsProperty:     "beats",
+	capProperty:       "cap",
+	depletionProperty: "depletion_rate",
+	initProperty:      "init",
+	replenishProperty: "replenish_rate",
+	runningProperty:   "running",
+	exitProperty:      "exit",
+	healthProperty:    "health",
+}
 
-// healthProperty is the index of "health" in properties.
-const healthProperty = len(properties) - 1
+// Indices of properties.
+const (
+	beatsProperty = iota
+	capProperty
+	depletionProperty
+	initProperty
+	replenishProperty
+	runningProperty
+	exitProperty
+	healthProperty
+)
 
 // poolInfix follows the service and its colon in a pool's keys.
 const poolInfix = "__healthpool__"
@@ -32,7 +50,7 @@ type setting struct {
 	lease time.Duration // lease: how long the key lives; 0: for ever
 }
 
-// state returns the settings to publish now: eight a pool. A pool that has no cap yet is
+// state returns the settings to publish now, one for each property of a pool. A pool that has no cap yet is
 // not published.
 func (k *Keeper) state() []setting {
 	k.mu.Lock()
@@ -45,10 +63,13 @@ func (k *Keeper) state() []setting {
 		if !p.complete() {
 			continue
 		}
-		values := [len(properties)]int64{p.beats, p.cap, p.depletionRate, p.init, p.replenishRate, 0, int64(p.exit), 0}
+		values := [len(properties)]int64{
+			beatsProperty: p.beats, capProperty: p.cap, depletionProperty: p.depletionRate, initProperty: p.init,
+			replenishProperty: p.replenishRate, exitProperty: int64(p.exit),
+		}
 		lease := time.Duration(0)
 		if k.running && !p.former {
-			values[5], values[healthProperty], lease = 1, p.level.roundUp(), k.lease
+			values[runningProperty], values[healthProperty], lease = 1, p.level.roundUp(), k.lease
 		}
 		for i, property := range properties {
 			s := setting{key: key(k.opts.Service, p.category, property), value: values[i]}
@@ -85,9 +106,9 @@ type publisher struct {
 // something new before.
 const retryAfter = time.Second
 
-// run publishes the state each time there is something new. It always waits for the
-// answers: otherwise Redis might carry out an abandoned publication after a later one from
-// another connection.
+// run publishes the state each time there is something new. It waits for the answers, for
+// publishTimeout at most: Redis might carry out an abandoned publication after a later one from
+// another connection. A record without pools is abandoned at the end, which does not wait for it.
 func (p *publisher) run() {
 	defer close(p.done)
 	var settings []setting

@@ -48,7 +48,7 @@ func (r *Reading) Get(property string) (value int64, ok bool) {
 
 // Exists reports whether every key of the pool exists and holds an integer.
 func (r *Reading) Exists() bool {
-	return r.has == [len(properties)]bool{true, true, true, true, true, true, true, true}
+	return !slices.Contains(r.has[:], false)
 }
 
 // missing returns the properties whose keys do not exist.
@@ -81,7 +81,7 @@ func (t *Threshold) UnmarshalText(text []byte) error {
 
 // Above reports whether a pool exists and has at least that health.
 func (r *Reading) Above(t Threshold) bool {
-	health, capacity := r.values[healthProperty], r.values[1]
+	health, capacity := r.values[healthProperty], r.values[capProperty]
 	switch {
 	case !r.Exists() || health < 0:
 		return false

@@ -13,7 +13,8 @@ import (
 // long as theirs. If Redis refuses it, the pools are published all the same.
 type Record struct {
 	Key string
-	// Fields returns names and values, in turn; running says whether the app runs.
+	// Fields returns names and values, in turn; running says whether the app runs. It is called
+	// before each publication, which waits for it.
 	Fields func(running bool) []string
 	// Refused is called once, with Redis's reason to refuse the hash. It is not written again.
 	Refused func(reply string)

@@ -104,7 +104,7 @@ func TestRecordRefused(t *testing.T) {
 		return text
 	}
 	s.Wait("the pool", func() bool { return get("running") == "1" })
-	k.Beat([]byte("api"), time.Now())
+	k.HeardMarker([]byte("api"), time.Now())
 	s.Wait("another publication", func() bool { return get("beats") == "1" })
 	k.End(0)
 	if err := k.Close(time.Minute); err != nil {

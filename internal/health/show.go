@@ -27,7 +27,8 @@ type document struct {
 func (r *Reading) document() document {
 	d := document{Exists: r.Exists(), Missing: r.missing(), Invalid: r.invalid}
 	for i, to := range [len(properties)]**int64{
-		&d.Beats, &d.Cap, &d.DepletionRate, &d.Init, &d.ReplenishRate, &d.Running, &d.Exit, &d.Health,
+		beatsProperty: &d.Beats, capProperty: &d.Cap, depletionProperty: &d.DepletionRate, initProperty: &d.Init,
+		replenishProperty: &d.ReplenishRate, runningProperty: &d.Running, exitProperty: &d.Exit, healthProperty: &d.Health,
 	} {
 		if r.has[i] {
 			*to = &r.values[i]
@@ -70,11 +71,12 @@ func WriteTable(w io.Writer, readings []Reading) error {
 	for i := range readings {
 		r := &readings[i]
 		percent := "-"
-		if r.has[healthProperty] && r.has[1] && r.values[1] > 0 {
-			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[1]), 'f', 0, 64)
+		if r.has[healthProperty] && r.has[capProperty] && r.values[capProperty] > 0 {
+			percent = strconv.FormatFloat(100*float64(r.values[healthProperty])/float64(r.values[capProperty]), 'f', 0, 64)
 		}
 		fmt.Fprintln(table, strings.Join([]string{
-			shown(r.Pair), r.cell(7), r.cell(1), percent, r.state(), r.cell(0), r.cell(2), r.cell(4), r.cell(3),
+			shown(r.Pair), r.cell(healthProperty), r.cell(capProperty), percent, r.state(), r.cell(beatsProperty),
+			r.cell(depletionProperty), r.cell(replenishProperty), r.cell(initProperty),
 		}, "\t"))
 	}
 	return table.Flush()
@@ -103,15 +105,14 @@ func shown(p Pair) string {
 
 // state returns the state of the pool's app in a word or two.
 func (r *Reading) state() string {
-	const running, exit = 5, 6
 	switch {
 	case r.has == [len(properties)]bool{} && r.invalid == nil:
 		return "no such pool"
-	case !r.has[running]:
+	case !r.has[runningProperty]:
 		return "unknown"
-	case r.values[running] == 0 && r.has[exit]:
-		return "ended, exit " + strconv.FormatInt(r.values[exit], 10)
-	case r.values[running] == 0:
+	case r.values[runningProperty] == 0 && r.has[exitProperty]:
+		return "ended, exit " + strconv.FormatInt(r.values[exitProperty], 10)
+	case r.values[runningProperty] == 0:
 		return "ended"
 	case !r.has[healthProperty]:
 		return "lease is gone"
@@ -123,16 +124,16 @@ func (r *Reading) state() string {
 }
 
 // metrics are the Prometheus metrics, one for each property and one for Exists.
-var metrics = []struct{ name, kind, help string }{
-	{"beats_total", "counter", "Heartbeats counted in this run of the app."},
-	{"cap", "gauge", "The most health that heartbeats can give."},
-	{"depletion_rate", "gauge", "Health lost per second."},
-	{"init", "gauge", "Health at the start of a run."},
-	{"replenish_rate", "gauge", "Health won per heartbeat."},
-	{"running", "gauge", "1 while the app runs, 0 after it has ended."},
-	{"exit", "gauge", "Exit status of the app, 128+N for a signal; 0 while it runs."},
-	{"health", "gauge", "Health that is left; 0 means dead."},
-	{"exists", "gauge", "1 if every key of the pool is in Redis and holds an integer."},
+var metrics = [...]struct{ name, kind, help string }{
+	beatsProperty:     {"beats_total", "counter", "Heartbeats counted in this run of the app."},
+	capProperty:       {"cap", "gauge", "The most health that heartbeats can give."},
+	depletionProperty: {"depletion_rate", "gauge", "Health lost per second."},
+	initProperty:      {"init", "gauge", "Health at the start of a run."},
+	replenishProperty: {"replenish_rate", "gauge", "Health won per heartbeat."},
+	runningProperty:   {"running", "gauge", "1 while the app runs, 0 after it has ended."},
+	exitProperty:      {"exit", "gauge", "Exit status of the app, 128+N for a signal; 0 while it runs."},
+	healthProperty:    {"health", "gauge", "Health that is left; 0 means dead."},
+	len(properties):   {"exists", "gauge", "1 if every key of the pool is in Redis and holds an integer."},
 }
 
 // WritePrometheus writes the pools in Prometheus's text format (version 0.0.4).

@@ -8,8 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A Cursor is a place in the sequence of entries, for programs that ship them on: behind the
-// entry of this ID, app and stream. Without an app it is behind all entries of the ID. The
+// A Cursor is a place in the sequence of entries, for programs that ship them on: after the
+// entry of this ID, app and stream. Without an app it is after all entries of the ID. The
 // zero Cursor is before everything.
 type Cursor struct {
 	ID     entry.ID
@@ -47,7 +47,7 @@ func ParseCursor(s string) (c Cursor, err error) {
 
 var errCursor = errors.New("must be the _id of a line that --output json has printed, or the ID of an entry")
 
-// before returns the last ID of a source that is not behind the Cursor.
+// before returns the last ID of a source that is not after the Cursor.
 func (c Cursor) before(s *source) entry.ID {
 	if c.ID == (entry.ID{}) || c.App == "" || s.app < c.App || s.app == c.App && s.stream <= c.Stream {
 		return c.ID

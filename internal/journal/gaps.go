@@ -122,7 +122,7 @@ func (r *Reader) source(e *Entry) *source {
 	return &r.sources[slices.IndexFunc(r.sources, func(s source) bool { return s.app == e.App && s.stream == e.Stream })]
 }
 
-// number numbers entries, which are all that were read behind s.numbered. The state is newer
+// number numbers entries, which are all that were read after s.numbered. The state is newer
 // than the read: Redis may since have added entries and trimmed these. Entries that were
 // both added and trimmed since count as missing here, and not at the next read.
 func (s *source) number(entries []*Entry, state *state) (gap Gap, is bool) {

@@ -41,7 +41,7 @@ func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 // app's name, then of the stream.
 type Reader struct {
 	Until  time.Time     // Last returns no later entry; zero: all
-	After  Cursor        // Last returns only entries behind it
+	After  Cursor        // Last returns only entries after it
 	Before Cursor        // Last returns only entries before it; zero: all
 	Wait   time.Duration // how long Next waits for an entry; 0: 2 s
 	Places *Places       // where Add begins; nil: before the first entries
@@ -66,7 +66,7 @@ func NewReader(names ...string) *Reader {
 	return r
 }
 
-// Add adds the apps called names. Of those that are new, Next returns all entries behind
+// Add adds the apps called names. Of those that are new, Next returns all entries after
 // the Places.
 func (r *Reader) Add(names ...string) {
 	for _, name := range r.Unknown(names) {
@@ -87,7 +87,7 @@ func (r *Reader) Unknown(names []string) (unknown []string) {
 	return unknown
 }
 
-// Follow adds the streams of an app. Next returns their entries behind the ID after.
+// Follow adds the streams of an app. Next returns their entries with later IDs than after.
 func (r *Reader) Follow(name string, after entry.ID) {
 	for s, key := range logstream.Keys(name) {
 		r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key, seen: after})
@@ -107,7 +107,7 @@ func (r *Reader) Only(streams ...logstream.Stream) {
 // Following returns the number of streams that Next waits for.
 func (r *Reader) Following() int { return len(r.sources) }
 
-// First returns the first n entries of all streams together behind After, without waiting.
+// First returns the first n entries of all streams together after r.After, without waiting.
 func (r *Reader) First(ctx context.Context, client *redisconn.Client, n int) ([]Entry, error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {
@@ -145,7 +145,7 @@ func (r *Reader) Newest(ctx context.Context, client *redisconn.Client) (newest e
 }
 
 // Last returns the last n entries of all streams together that came at since or later, or
-// all of these if n is negative. Next goes on behind them.
+// all of these if n is negative. Next goes on after them.
 func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, since time.Time) ([]Entry, error) {
 	var all []Entry
 	var start entry.ID

@@ -31,7 +31,7 @@ type Line struct {
 	before Place // before: the Place before the entry, or before the first piece
 }
 
-// Cursor is the place behind the line.
+// Cursor is the place after the line.
 func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
 
 // A Joiner makes lines of entries. It holds the pieces of a split line until the last one

@@ -164,8 +164,8 @@ func (p *Places) Check(ctx context.Context, client *redisconn.Client, names ...s
 	return gaps, nil
 }
 
-// Advance moves the Places behind the entries that the reader returned and numbered, but not
-// behind a line whose pieces the joiner holds. It reports whether a Place has moved.
+// Advance moves the Places past the entries that the reader returned and numbered, but not
+// past a line whose pieces the joiner holds. It reports whether a Place has moved.
 func (p *Places) Advance(r *Reader, j *Joiner) (moved bool) {
 	for i := range r.sources {
 		s := &r.sources[i]
@@ -181,7 +181,7 @@ func (p *Places) Advance(r *Reader, j *Joiner) (moved bool) {
 	return moved
 }
 
-// Lag returns for each of the apps called names how many entries of its streams are behind
+// Lag returns for each of the apps called names how many entries of its streams are after
 // the Places; -1: not known.
 func (p *Places) Lag(ctx context.Context, client *redisconn.Client, names ...string) (map[string]int64, error) {
 	r := NewReader(names...)

@@ -142,7 +142,7 @@ func (l *Line) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendBody appends a line's text; in the JSON format its level before and its fields behind.
+// appendBody appends a line's text; in the JSON format its level before and its fields after.
 // key and value are colours for the fields.
 func (l *Line) appendBody(dst []byte, key, value string) []byte {
 	if l.JSON {

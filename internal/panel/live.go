@@ -88,12 +88,12 @@ type overview struct {
 	Rows  map[string]template.HTML // by id
 }
 
-// overview returns the table. It makes one a second, for all viewers.
-func (s *Server) overview() (*overview, error) {
-	s.table.Lock()
-	defer s.table.Unlock()
-	if s.rows != nil && time.Since(s.rows.at) < pollEvery*9/10 {
-		return s.rows, nil
+// readOverview returns the overview. It makes one each second, for all viewers.
+func (s *Server) readOverview() (*overview, error) {
+	s.overviewMu.Lock()
+	defer s.overviewMu.Unlock()
+	if s.lastOverview != nil && time.Since(s.lastOverview.at) < pollEvery*9/10 {
+		return s.lastOverview, nil
 	}
 	apps := s.appViews(sparkPoints)
 	o := &overview{at: time.Now(), Order: make([]string, 0, len(apps)), Rows: make(map[string]template.HTML, len(apps))}
@@ -115,7 +115,7 @@ func (s *Server) overview() (*overview, error) {
 		o.Order = append(o.Order, id)
 		o.Rows[id] = template.HTML(b.String())
 	}
-	s.rows = o
+	s.lastOverview = o
 	return o, nil
 }
 
@@ -149,7 +149,7 @@ func summary(boards []BoardView, apps []AppView) topView {
 }
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
-	o, err := s.overview()
+	o, err := s.readOverview()
 	if err != nil {
 		s.opts.Log.Error("the overview could not be made", "error", err)
 		http.Error(w, "the overview could not be made; the panel's own log says why", http.StatusInternalServerError)
@@ -169,7 +169,7 @@ func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		o, err := s.overview()
+		o, err := s.readOverview()
 		if err != nil {
 			return
 		}
@@ -201,8 +201,8 @@ func (s *Server) pause(ctx context.Context, tick <-chan time.Time) bool {
 	}
 }
 
-// An appBody is the part of an app's page above its log.
-type appBody struct {
+// An appHead is the part of an app's page above its log: the template "head".
+type appHead struct {
 	*AppView
 	Lanes  []lane
 	Values [][2]string
@@ -210,18 +210,18 @@ type appBody struct {
 	Groups []Group
 }
 
-func (s *Server) appBody(ctx context.Context, b *board, name string) (*appBody, bool) {
+func (s *Server) readHead(ctx context.Context, b *board, name string) (*appHead, bool) {
 	view, ok := s.appView(b, name, chartPoints)
 	if !ok {
 		return nil, false
 	}
-	body := &appBody{AppView: &view, Lanes: view.lanes(), Groups: s.groups(b.name, name)}
+	head := &appHead{AppView: &view, Lanes: view.lanes(), Groups: s.groups(b.name, name)}
 	values, more, err := b.readValues(ctx, name)
 	if err != nil {
 		values = nil // the state of the board says why
 	}
-	body.Values, body.More = values, more
-	return body, true
+	head.Values, head.More = values, more
+	return head, true
 }
 
 // readValues reads the values that markers have set, the first by name; more counts the rest.
@@ -259,17 +259,17 @@ func (s *Server) appPage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	body, ok := s.appBody(r.Context(), b, view.Name)
+	head, ok := s.readHead(r.Context(), b, view.Name)
 	if !ok {
 		return
 	}
 	var runs []string
-	for _, e := range slices.Backward(body.events) {
+	for _, e := range slices.Backward(head.events) {
 		if e.run != "" && !slices.Contains(runs, e.run) {
 			runs = append(runs, e.run)
 		}
 	}
-	s.show(w, r, http.StatusOK, "app", view.Name, map[string]any{"App": body, "Runs": runs})
+	s.show(w, r, http.StatusOK, "app", view.Name, map[string]any{"App": head, "Runs": runs})
 }
 
 // appLive sends the head of an app's page each second, and its log as it comes.
@@ -329,7 +329,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		case <-head.C:
-			html, err := s.appHead(ctx, b, view.Name, heads%chartEvery == 0)
+			html, err := s.headHTML(ctx, b, view.Name, heads%chartEvery == 0)
 			if err != nil {
 				return
 			}
@@ -347,16 +347,16 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// appHead returns the parts of an app's page that change, with or without the chart.
-func (s *Server) appHead(ctx context.Context, b *board, name string, chart bool) (string, error) {
-	body, ok := s.appBody(ctx, b, name)
+// headHTML returns the head of an app's page, with or without the chart.
+func (s *Server) headHTML(ctx context.Context, b *board, name string, chart bool) (string, error) {
+	head, ok := s.readHead(ctx, b, name)
 	if !ok {
 		return "", fmt.Errorf("no such app: %s", name)
 	}
 	if !chart {
-		body.Lanes = nil
+		head.Lanes = nil
 	}
 	var html strings.Builder
-	err := s.pages.templates.ExecuteTemplate(&html, "head", body)
+	err := s.pages.templates.ExecuteTemplate(&html, "head", head)
 	return html.String(), err
 }

@@ -1,5 +1,5 @@
-// Package panel shows the logs, health and crashes of apps in a browser. It reads the Redis
-// of one board or of many, and writes nothing.
+// Package panel shows the logs, health and crashes of apps in a browser. It reads one
+// Redis or many, each a board, and writes nothing.
 package panel
 
 import (
@@ -48,8 +48,8 @@ type Server struct {
 	viewers chan struct{}   // viewers: holds one element for each live view
 	ending  context.Context // ending: done when the Server ends
 
-	table sync.Mutex // table: guards rows
-	rows  *overview
+	overviewMu   sync.Mutex // overviewMu: guards lastOverview
+	lastOverview *overview
 }
 
 // isLoopback reports whether only this machine reaches a host to listen on.

@@ -13,7 +13,7 @@ const (
 	Restarting              // it ended, and wrapp is about to start it again
 	Low                     // it runs, and a pool is below a third of its cap
 	Unknown                 // the board is away, or Redis does not have its state
-	Ending                  // it was asked to stop
+	Ending                  // it ended, and wrapp delivers what is left
 	Running                 // it runs, and its pools are well
 	Ended                   // it ended with status 0
 )
@@ -45,14 +45,14 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // lowBelow is the share of a pool's cap below which the app's state is Low.
 const lowBelow = 1. / 3
 
-// state returns the app's state, by its runs and its pools.
-func (a *app) state(now *fleet.App) State {
+// state returns the app's state, by its pools and by what its runs say.
+func (a *app) state(byRuns *fleet.App) State {
 	state := Unknown
-	switch now.State {
+	switch byRuns.State {
 	case fleet.IsKilled:
 		return Gone
 	case fleet.IsEnded:
-		if state = Ended; now.Exit != 0 {
+		if state = Ended; byRuns.Exit != 0 {
 			state = Failed
 		}
 	case fleet.IsRunning:
@@ -62,14 +62,14 @@ func (a *app) state(now *fleet.App) State {
 	case fleet.IsEnding:
 		state = Ending
 	}
-	leased := len(now.Runs) > 0
+	leased := len(byRuns.Runs) > 0 // something of this app has a lease
 	low := Running
 	for _, p := range a.pools {
 		health, kept := p.Get("health")
 		running, known := p.Get("running")
 		switch {
-		case known && running == 0 || state != Running && state != Unknown:
-		case !kept && known && !leased:
+		case known && running == 0 || state != Running && state != Unknown: // the app, or this pool, has ended
+		case !kept && known && !leased: // its lease has run out
 			return Gone
 		case kept && health <= 0:
 			return Depleted
@@ -81,7 +81,7 @@ func (a *app) state(now *fleet.App) State {
 		}
 	}
 	switch {
-	case a.leased && !leased && (state == Running || state == Unknown):
+	case a.leased && !leased && (state == Running || state == Unknown): // there was a lease
 		return Gone
 	case state == Unknown && leased, state == Running:
 		return low

@@ -401,7 +401,7 @@ func (in *intake) mark(m markers.Marker) {
 			in.wrong = append(in.wrong, err.Error())
 		}
 	case m.Value == nil && string(property) == "beats":
-		if err := in.to.pools.Beat(category, in.at); err != nil {
+		if err := in.to.pools.HeardMarker(category, in.at); err != nil {
 			in.wrong = append(in.wrong, err.Error())
 		}
 	}

@@ -44,9 +44,9 @@ func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet
 	if client.InCluster() {
 		return nil, true
 	}
-	there, here := fleet.AskPast(client, r.Name, r.Instance)
-	of, ofBack, has := client.Visit(context.Background(), cfg.ValuesDB, cfg.LogsDB, there, here)
-	past := fleet.ReadPast(of, ofBack)
+	values, logs := fleet.AskPast(client, r.Name, r.Instance)
+	valueAnswers, logAnswers, has := client.Visit(context.Background(), cfg.ValuesDB, cfg.LogsDB, values, logs)
+	past := fleet.ReadPast(valueAnswers, logAnswers)
 	return &past, has
 }
 

@@ -2,7 +2,7 @@
 // checked, and the probe, if the source has one.
 //
 // A new source is a row of the table and a file. A source either has a probe, which asks,
-// or it hears: then it calls Keeper.Heard for each heartbeat.
+// or it hears: then something calls Keeper.Heard for each heartbeat.
 package beat
 
 import (
@@ -17,13 +17,14 @@ const (
 	Output = "output" // any line, or output without a line end
 )
 
-// A Probe asks a target once: nil is a heartbeat.
+// A Probe asks a target once: nil is a heartbeat; an error is none, and the first of a row of
+// them is logged. A Probe has no state: all pools and runs share it.
 type Probe func(ctx context.Context, target string, app App) error
 
 // App has what a probe needs.
 type App struct {
 	// Exec runs a command and returns nil if it ends with exit status 0. It returns soon
-	// after ctx is done. By then the command and all processes that it started have ended.
+	// after ctx is done; see health.App.
 	Exec func(ctx context.Context, command []string) error
 	// CAFile and Insecure are the pool's, for https.
 	CAFile   string
