@@ -1,5 +1,5 @@
 # The same targets serve a person and CI.
-.PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker otelcol
+.PHONY: build demo panel test test-user test-servers stress images lint vulncheck bench torture fuzz tools clean docker otelcol cosign
 
 # Tools at the versions of tools/go.mod, which Dependabot updates.
 TOOL = go tool -modfile=tools/go.mod
@@ -29,8 +29,9 @@ panel: ## the panel on the demo's data, until Ctrl-C: http://127.0.0.1:8420
 # The slowest packages begin first. Four run at a time, because most tests wait for other
 # processes.
 PKGS = ./internal/outbox ./internal/command ./torture ./...
-RACE = -race
-test: lint tools ## all tests, after lint and tools; RACE= PKGS="./internal/x …"
+# Without the race detector, which makes the tests take twice as long; CI runs them with it, too.
+RACE =
+test: lint tools ## all tests, after lint and tools; RACE=-race PKGS="./internal/x …"
 	go test $(RACE) -p 4 -timeout 20m $(PKGS)
 
 test-user: ## the tests as another user than root, with the names of skipped ones
@@ -62,6 +63,11 @@ docker: ## the images in this machine's Docker engine
 otelcol: tools ## examples/ship through the OpenTelemetry Collector, which takes minutes to build
 	cd examples/ship/otelcol && go build $(FLAGS) -ldflags="-s -w" -o $(CURDIR)/bin/otelcol .
 	OTELCOL=$(CURDIR)/bin/otelcol go test -count=1 -v -run Otelcol ./examples
+
+cosign: ## the signing of the images, by the real cosign, which takes minutes to build
+	cd tools/cosign && go build -o $(CURDIR)/bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
+	go vet -tags cosign ./images
+	COSIGN=$(CURDIR)/bin/cosign go test -tags cosign -count=1 -v -run Cosign ./images
 
 lint:
 	@files=$$($(TOOL) gofumpt -l .) || exit 1; test -z "$$files" || { echo "gofumpt would change: $$files"; exit 1; }

@@ -4,43 +4,17 @@ package images
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// publish runs publish.sh, as the workflow does.
-func (r registry) publish(t *testing.T, env []string, stdin string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.Command("./publish.sh", args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var errors strings.Builder
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("publish.sh %s: %w\n%s", strings.Join(args, " "), err, errors.String())
-	}
-	return string(out), err
-}
-
-func (r registry) must(t *testing.T, env []string, stdin string, args ...string) string {
-	t.Helper()
-	out, err := r.publish(t, env, stdin, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 // tags returns the repository's tags with their digests.
 func (r registry) tags(t *testing.T) map[string]string {
@@ -143,8 +117,8 @@ func rehearse(t *testing.T, variant string) {
 	r.wantTags(t, want)
 }
 
-// rehearseSigning replaces cosign by a script that logs its arguments, or fails: the real one
-// needs a service on the internet.
+// rehearseSigning replaces cosign by a script that logs its arguments, or fails. TestCosign has
+// the real one, which takes minutes to build.
 func (r registry) rehearseSigning(t *testing.T, digests string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -235,15 +209,4 @@ func (r registry) wantIndex(t *testing.T, digests map[string]string) {
 		}
 	}
 	command(t, r.crane, "validate", "--remote", r.repository+":latest")
-}
-
-// fields reads lines of a name and a value.
-func fields(text string) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			m[name] = value
-		}
-	}
-	return m
 }

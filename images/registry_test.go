@@ -1,11 +1,14 @@
-//go:build images || docker
+//go:build images || docker || cosign
 
 package images
 
 import (
 	"bufio"
+	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -47,4 +50,39 @@ func newRegistry(t *testing.T, variant string) registry {
 	}
 	t.Fatalf("the registry did not start: %v", lines.Err())
 	return r
+}
+
+// publish runs publish.sh, as the workflow does.
+func (r registry) publish(t *testing.T, env []string, stdin string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command("./publish.sh", args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("publish.sh %s: %w\n%s", strings.Join(args, " "), err, errors.String())
+	}
+	return string(out), err
+}
+
+func (r registry) must(t *testing.T, env []string, stdin string, args ...string) string {
+	t.Helper()
+	out, err := r.publish(t, env, stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// fields reads lines of a name and a value.
+func fields(text string) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			m[name] = value
+		}
+	}
+	return m
 }
