@@ -17,7 +17,7 @@ type mode uint8
 const (
 	memory   mode = iota // Redis takes entries in time, and nothing is on disk
 	spooling             // everything from head on goes to disk
-	draining             // Redis has caught up; what is on disk is still being delivered
+	draining             // nothing is written to the disk; what is there is still being delivered
 	broken               // the disk cannot be written; entries wait in memory until retryAt
 )
 
@@ -47,11 +47,12 @@ const (
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 
-// An episode is the time from the beginning of spooling until the disk is empty.
+// An episode is the time from the last change to spooling until the disk is empty, or until
+// spooling begins again.
 type episode struct {
 	began     time.Time
 	why       string
-	announced bool // announced: its beginning was reported on :status
+	announced bool // announced: :status told of its beginning
 	spooled   int  // spooled: records written since it began
 }
 
@@ -88,7 +89,7 @@ func (q *queue) usable() bool {
 // onDisk reports whether the spool has records, and nothing is written to it now.
 func (q *queue) onDisk() bool { return q.mode != spooling && len(q.refs) > 0 }
 
-// watchAll calls checkProgress while the queue holds anything, until stop.
+// watchAll calls checkProgress while a queue with a spool holds anything, until stop.
 func (o *Outbox) watchAll(stop <-chan struct{}) {
 	pause := idleEvery
 	tick := time.NewTimer(pause)
@@ -113,7 +114,7 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 
 // A watcher is the state that checkProgress keeps between calls.
 type watcher struct {
-	head   position
+	head   cursor
 	moved  time.Time     // moved: when head last moved, or the queue was empty
 	probe  uint64        // probe: everything below this ordinal waited at the time probed
 	probed time.Time     // probed: start of the measurement
