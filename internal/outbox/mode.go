@@ -47,8 +47,8 @@ const (
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 
-// An episode is the time from the last change to spooling until the disk is empty, or until
-// spooling begins again.
+// An episode is the time from the beginning of spooling until the disk is empty. If spooling
+// begins again before that, an announced episode goes on; else a new one begins.
 type episode struct {
 	began     time.Time
 	why       string
@@ -65,7 +65,9 @@ func (q *queue) become(m mode, why string) {
 	switch m {
 	case spooling:
 		q.full, q.dropAt = false, time.Time{}
-		q.episode = episode{began: time.Now(), why: why}
+		if !q.episode.announced { // :status told of its beginning, and must tell of its end
+			q.episode = episode{began: time.Now(), why: why}
+		}
 		if q.written.before(q.head) {
 			q.written = q.head
 		}

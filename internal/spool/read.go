@@ -16,11 +16,11 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 	buf = buf[:n]
 	var seed uint32
 	for {
-		file, of, err := s.openToRead(p.Segment)
-		if err != nil {
+		var file *os.File
+		var err error
+		if file, seed, err = s.openToRead(p.Segment); err != nil {
 			return nil, fmt.Errorf("read from the spool: %w", err)
 		}
-		seed = of
 		_, err = file.ReadAt(buf, p.Offset)
 		if errors.Is(err, os.ErrClosed) {
 			continue // another reader opened another segment meanwhile
