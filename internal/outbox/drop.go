@@ -63,7 +63,7 @@ func (q *queue) droppable() uint64 {
 		for i := q.unsent(); i < len(q.slabs) && q.first+uint64(i) < q.written.slab; i++ {
 			s := q.slabs[i]
 			if s.place.Segment == 0 || s.class > class {
-				continue // slabs then stays below refs for the segment that has this one
+				continue // its segment stays: the count of its slabs never reaches refs
 			}
 			if s.place.Segment != seg {
 				seg, slabs = s.place.Segment, 0
