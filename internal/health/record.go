@@ -63,7 +63,7 @@ func (r *recorder) check(answers []rueidis.RedisResult) error {
 		reply := redisconn.Reply(err)
 		switch {
 		case err == nil:
-		case reply == "" || redisconn.Passing(reply):
+		case reply == "" || redisconn.Temporary(reply):
 			return err
 		case !r.refused:
 			r.refused = true

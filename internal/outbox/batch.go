@@ -19,14 +19,14 @@ const (
 	pipelineBytes   = 16 * callBytes
 )
 
-// A batch is the records of one pipeline, all of one writer, as calls of the script. The
+// A batch is the records of one pipeline to Redis, all of one writer, as calls of the script. The
 // arguments point into the queue's bytes and the batch's text; both stay unchanged until the
 // pipeline is answered.
 type batch struct {
 	limit          int // of records; 0: pipelineRecords
 	records, bytes int
 	writer         uint64
-	end            position // behind its last record
+	end            cursor // after its last record
 	calls          []*call
 	last           [logstream.Count]*call  // newest call of each stream
 	sent           [logstream.Count]uint64 // ordinal of each stream's last record up to end
@@ -40,7 +40,7 @@ type call struct {
 	stream  logstream.Stream
 	entries []record
 	bytes   int
-	args    []string // runs of entries; see script.lua
+	args    []string // groups of entries; see script.lua
 }
 
 // reset empties the batch.
@@ -92,23 +92,23 @@ func (b *batch) newCall(stream logstream.Stream) *call {
 func (b *batch) finish() {
 	for _, c := range b.calls {
 		for rest := c.entries; len(rest) > 0; {
-			rest = b.run(c, rest)
+			rest = b.group(c, rest)
 		}
 	}
 }
 
-// shortRun is the shortest run whose counting IDs are worth a run of their own: fewer
-// arguments than with an ID for each entry.
-const shortRun = 3
+// shortGroup is the fewest entries with consecutive IDs that are worth a group of their own: it
+// has fewer arguments than a group with an ID for each entry.
+const shortGroup = 3
 
-// run adds the first entries of rest to a call's arguments, as one run, and returns the
-// entries behind them.
-func (b *batch) run(c *call, rest []record) []record {
-	n := counting(rest)
-	counts := n >= shortRun
-	for !counts && n < len(rest) && goesOn(rest[n-1], rest[n]) {
-		more := counting(rest[n:])
-		if more >= shortRun {
+// group adds the first entries of rest to a call's arguments, as one group, and returns the
+// other entries.
+func (b *batch) group(c *call, rest []record) []record {
+	n := consecutive(rest)
+	counted := n >= shortGroup
+	for !counted && n < len(rest) && goesOn(rest[n-1], rest[n]) {
+		more := consecutive(rest[n:])
+		if more >= shortGroup {
 			break
 		}
 		n += more
@@ -116,13 +116,13 @@ func (b *batch) run(c *call, rest []record) []record {
 	fields := rest[0].Fields()
 	c.args = append(c.args, b.number(rest[0].Ordinal()), b.number(uint64(n)), b.number(uint64(len(fields))))
 	c.args = append(c.args, fields...)
-	if id := rest[0].ID(); counts {
+	if id := rest[0].ID(); counted {
 		c.args = append(c.args, b.number(id.Ms), b.number(id.Seq))
 	} else {
 		c.args = append(c.args, "", "")
 	}
 	for _, r := range rest[:n] {
-		if !counts {
+		if !counted {
 			c.args = append(c.args, b.id(r.ID()))
 		}
 		c.args = append(c.args, asString(r.Message()))
@@ -130,8 +130,8 @@ func (b *batch) run(c *call, rest []record) []record {
 	return rest[n:]
 }
 
-// counting returns how many of the first entries may be in one run and have consecutive IDs.
-func counting(entries []record) int {
+// consecutive returns how many of the first entries may be in one group and have consecutive IDs.
+func consecutive(entries []record) int {
 	n := 1
 	for id := entries[0].ID(); n < len(entries) && goesOn(entries[n-1], entries[n]); n++ {
 		if id.Seq++; entries[n].ID() != id {
@@ -141,7 +141,7 @@ func counting(entries []record) int {
 	return n
 }
 
-// goesOn reports whether next may follow r in a run: consecutive ordinals and the same
+// goesOn reports whether next may follow r in a group: consecutive ordinals and the same
 // fields.
 func goesOn(r, next record) bool {
 	return next.Ordinal() == r.Ordinal()+1 && next.Flags() == r.Flags() && r.Extra() == 0 && next.Extra() == 0

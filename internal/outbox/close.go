@@ -20,17 +20,18 @@ func (o *Outbox) Unblock() {
 // of patience.
 const longestLoading = 10
 
-// Close waits until everything has landed, and gives up when nothing has landed for the
-// time of patience, or longestLoading times that while Redis loads its data. If Redis was
-// never reached, Close makes one more attempt and does not wait. The spool, if there is
-// one, keeps the undelivered entries for the next run. Close returns the numbers of lost
+// Close waits until everything has landed, and gives up when head has not moved from one tick of
+// patience to the next: after once to twice that time. While Redis loads its data it waits
+// longestLoading times as long. An entry that is refused for good moves head, too. If Redis was
+// never reached, Close makes one more attempt and does not wait. The spool, if there is one,
+// keeps the undelivered entries for the next process. Close returns the numbers of lost
 // and kept entries, and the last error of the connection.
 func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 	close(o.closing)
 	idle := time.NewTicker(patience)
 	defer idle.Stop()
 	began := time.Now()
-	head, loading := o.q.position(), o.loading.Load()
+	head, loading := o.q.headNow(), o.loading.Load()
 	for waiting := true; waiting; {
 		select {
 		case <-o.q.emptied:
@@ -44,7 +45,7 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 		case <-o.done:
 			waiting = false
 		case <-idle.C:
-			h, l := o.q.position(), o.loading.Load()
+			h, l := o.q.headNow(), o.loading.Load()
 			waiting = h != head || l != loading && time.Since(began) < longestLoading*patience
 			head, loading = h, l
 		}
@@ -158,8 +159,8 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 		}
 	}
 	q.mu.Lock()
-	for p := q.written; p.before(q.end()); p = (position{p.slab + 1, 0}) {
-		q.each(p, position{p.slab + 1, 0}, func(r record, _ position) bool {
+	for p := q.written; p.before(q.end()); p = (cursor{p.slab + 1, 0}) {
+		q.each(p, cursor{p.slab + 1, 0}, func(r record, _ cursor) bool {
 			if !q.progress.has(r) {
 				lost++
 			}

@@ -63,7 +63,7 @@ func (q *queue) droppable() uint64 {
 		for i := q.unsent(); i < len(q.slabs) && q.first+uint64(i) < q.written.slab; i++ {
 			s := q.slabs[i]
 			if s.place.Segment == 0 || s.class > class {
-				continue // slabs then stays below refs for the segment that has this one
+				continue // its segment stays: the count of its slabs never reaches refs
 			}
 			if s.place.Segment != seg {
 				seg, slabs = s.place.Segment, 0
@@ -94,7 +94,7 @@ func (q *queue) dropOldest(below spool.Class) bool {
 }
 
 // drop removes the slab with index i, which was never sent, and counts its records. The slabs
-// behind it get lower numbers. A slab being written to the spool keeps its number: only
+// after it get lower numbers. A slab being written to the spool keeps its number: only
 // spillOnce, which writes it, drops slabs before it.
 func (q *queue) drop(i int) {
 	s, number := q.slabs[i], q.first+uint64(i)
@@ -124,7 +124,7 @@ func (q *queue) drop(i int) {
 	}
 }
 
-// unsent returns the index of the first slab without a record that was ever sent.
+// unsent returns the index of the first slab of which nothing was ever sent.
 func (q *queue) unsent() int {
 	number := max(q.doubt.slab, q.next.slab)
 	if q.doubt.slab == number && q.doubt.offset > 0 || q.next.slab == number && q.next.offset > 0 {

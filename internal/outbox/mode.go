@@ -17,7 +17,7 @@ type mode uint8
 const (
 	memory   mode = iota // Redis takes entries in time, and nothing is on disk
 	spooling             // everything from head on goes to disk
-	draining             // Redis has caught up; what is on disk is still being delivered
+	draining             // nothing is written to the disk; what is there is still being delivered
 	broken               // the disk cannot be written; entries wait in memory until retryAt
 )
 
@@ -47,11 +47,12 @@ const (
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 
-// An episode is the time from the beginning of spooling until the disk is empty.
+// An episode is the time from the beginning of spooling until the disk is empty. If spooling
+// begins again before that, an announced episode goes on; else a new one begins.
 type episode struct {
 	began     time.Time
 	why       string
-	announced bool // announced: its beginning was reported on :status
+	announced bool // announced: :status told of its beginning
 	spooled   int  // spooled: records written since it began
 }
 
@@ -64,7 +65,9 @@ func (q *queue) become(m mode, why string) {
 	switch m {
 	case spooling:
 		q.full, q.dropAt = false, time.Time{}
-		q.episode = episode{began: time.Now(), why: why}
+		if !q.episode.announced { // :status told of its beginning, and must tell of its end
+			q.episode = episode{began: time.Now(), why: why}
+		}
 		if q.written.before(q.head) {
 			q.written = q.head
 		}
@@ -88,7 +91,7 @@ func (q *queue) usable() bool {
 // onDisk reports whether the spool has records, and nothing is written to it now.
 func (q *queue) onDisk() bool { return q.mode != spooling && len(q.refs) > 0 }
 
-// watchAll calls checkProgress while the queue holds anything, until stop.
+// watchAll calls checkProgress while a queue with a spool holds anything, until stop.
 func (o *Outbox) watchAll(stop <-chan struct{}) {
 	pause := idleEvery
 	tick := time.NewTimer(pause)
@@ -113,7 +116,7 @@ func (o *Outbox) watchAll(stop <-chan struct{}) {
 
 // A watcher is the state that checkProgress keeps between calls.
 type watcher struct {
-	head   position
+	head   cursor
 	moved  time.Time     // moved: when head last moved, or the queue was empty
 	probe  uint64        // probe: everything below this ordinal waited at the time probed
 	probed time.Time     // probed: start of the measurement

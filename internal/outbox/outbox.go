@@ -1,12 +1,25 @@
-// Package outbox delivers entries to Redis Streams: in order, each once, and
-// without making the caller that adds them wait for Redis.
+// Package outbox delivers entries to Redis Streams: in order and each once. Callers wait only
+// while the memory for entries is full; see queue.makeRoom.
 //
-// Entries are copied into a bounded queue and numbered. One goroutine, the sender, calls
-// a script in Redis, which adds the entries that the stream lacks and stores, in the same
-// step, the number of the last one: the position. So entries that are sent again after a
-// lost connection are added once. While Redis is away or slow the queue goes to a spool on
+// Entries are copied into a bounded queue and numbered. The sender calls a script in Redis,
+// which adds the entries that the stream lacks and stores, in the same step, the number of the
+// last one: the position. So entries that are sent again after a lost connection are added
+// once. While Redis is away or slow the queue goes to a spool on
 // disk, if there is one, and is sent from there. The next process that opens the spool
 // delivers the rest.
+//
+// The goroutines, all ended by Close:
+//
+//	sender     sends to Redis; it alone changes sender.landed (sender.go)
+//	fillAhead  prepares the sender's next batch while one is on its way (sender.go)
+//	watchAll   changes the mode when Redis becomes slow or has caught up (mode.go)
+//	spillAll   writes slabs to the spool, drops from a full one, removes what has landed (spool.go)
+//	syncAll    syncs the spool (spool.go)
+//	openSpool  waits for a spool that another process uses
+//
+// queue.mu guards the queue and everything in it. A record is an entry in bytes, a slab is records
+// in memory, an extent is a slab in a segment of the spool. On the way to Redis records are in
+// calls of the script, and calls in a batch.
 package outbox
 
 import (
@@ -28,10 +41,11 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// Options say what an Outbox delivers, and where to. Only the fields of the spool are optional.
+// Options say what an Outbox delivers, and where to. Log and the fields below it are
+// optional.
 type Options struct {
 	Keys       [logstream.Count]string
-	Writer     uint64 // tells this run's entries from those of others; see NewWriter
+	Writer     uint64 // tells this process's entries from those of others; see NewWriter
 	MaxEntries int    // XADD MAXLEN ~
 	Limit      int    // bytes of entries that may wait in memory
 	Block      bool   // when there is no room, wait even if Redis is away
@@ -39,19 +53,20 @@ type Options struct {
 	Log        *slog.Logger
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
-	Left      *spool.Left  // what an earlier run left in it
+	Left      *spool.Left  // what an earlier process left in it
 	SpoolSize int64        // limit of its segments, in bytes
 
-	// Dropped, if not nil, gets the number of dropped lines and the text of the :status
-	// entry. It is called with the queue's lock held: it must not wait, nor call the Outbox.
-	Dropped func(lines int, text string)
+	// Dropped, if not nil, gets the number of dropped entries and the text of the :status
+	// entry. An earlier process may have dropped them. It is called with the queue's lock
+	// held: it must not wait, nor call the Outbox.
+	Dropped func(entries int, text string)
 
 	// OpenSpool, if not nil, is called again and again while another process uses the
 	// spool.
 	OpenSpool func() (*spool.Spool, *spool.Left, error)
 }
 
-// NewWriter returns the identity of a run.
+// NewWriter returns the identity of a process, and of all runs of its app.
 func NewWriter() uint64 { return rand.Uint64() }
 
 // An Outbox takes entries from any goroutine and delivers them.
@@ -105,7 +120,7 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 	return o
 }
 
-// ordinalAt returns an ordinal above those of every run that began before t, unless a run
+// ordinalAt returns an ordinal above those of every process that began before t, unless one
 // adds two million entries a second all the time. A Lua number holds it until 2109.
 func ordinalAt(t time.Time) uint64 { return milliseconds(t) << 11 }
 
@@ -153,8 +168,8 @@ func (o *Outbox) openSpool(stop <-chan struct{}) {
 	}
 }
 
-// A Batch adds entries that were read at one instant.
-type Batch struct {
+// An Adder adds entries that were read at one instant.
+type Adder struct {
 	o   *Outbox
 	at  uint64 // milliseconds
 	buf *buffer
@@ -164,62 +179,62 @@ type Batch struct {
 type buffer struct{ records []byte }
 
 const (
-	// A Batch adds its entries early when they reach bufferBytes. An entry of directBytes
+	// An Adder adds its entries early when they reach bufferBytes. An entry of directBytes
 	// or more skips the buffer, which saves a copy.
 	bufferBytes = 64 << 10
 	directBytes = 16 << 10
 )
 
-// Begin starts a Batch.
-func (o *Outbox) Begin(at time.Time) Batch {
-	return Batch{o, milliseconds(at), o.buffers.Get().(*buffer)}
+// Begin returns an Adder.
+func (o *Outbox) Begin(at time.Time) Adder {
+	return Adder{o, milliseconds(at), o.buffers.Get().(*buffer)}
 }
 
-// Add copies one entry. It waits only when the outbox is full and either Redis is taking
-// entries or Options.Block is set.
-func (b Batch) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
+// Add copies one entry. While the memory is full it waits if the disk or Redis is about to make
+// room, or Options.Block is set; else the oldest entries are dropped.
+func (a Adder) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
 	size := spool.Size(message, nil)
-	if size >= directBytes || len(b.buf.records)+size > bufferBytes {
-		b.flush()
+	if size >= directBytes || len(a.buf.records)+size > bufferBytes {
+		a.flush()
 	}
 	if size >= directBytes {
-		b.o.q.mu.Lock()
-		b.o.q.add(stream, flags, b.at, message, nil, 0)
-		b.o.q.mu.Unlock()
+		a.o.q.mu.Lock()
+		a.o.q.add(stream, flags, a.at, message, nil, 0)
+		a.o.q.mu.Unlock()
 		return
 	}
-	at := len(b.buf.records)
-	b.buf.records = slices.Grow(b.buf.records, size)[:at+size]
-	record(b.buf.records[at:]).Fill(0, entry.ID{}, stream, flags, 0, message, nil)
+	at := len(a.buf.records)
+	a.buf.records = slices.Grow(a.buf.records, size)[:at+size]
+	record(a.buf.records[at:]).Fill(0, entry.ID{}, stream, flags, 0, message, nil)
 }
 
 // flush moves the gathered entries into the queue.
-func (b Batch) flush() {
-	q := b.o.q
+func (a Adder) flush() {
+	q := a.o.q
 	q.mu.Lock()
-	for at := 0; at < len(b.buf.records); {
-		r := spool.At(b.buf.records, at)
+	for at := 0; at < len(a.buf.records); {
+		r := spool.At(a.buf.records, at)
 		at += len(r)
-		q.addRecord(r, b.at)
+		q.addRecord(r, a.at)
 	}
 	q.mu.Unlock()
-	b.buf.records = b.buf.records[:0]
+	a.buf.records = a.buf.records[:0]
 }
 
-// End adds the gathered entries and wakes the sender. The Batch must not be used
+// End adds the gathered entries and wakes the sender. The Adder must not be used
 // afterwards.
-func (b Batch) End() {
-	b.flush()
-	b.o.buffers.Put(b.buf)
-	b.o.q.signal()
+func (a Adder) End() {
+	a.flush()
+	a.o.buffers.Put(a.buf)
+	a.o.q.signal()
 }
 
-// Say adds an entry of wrapp's own; those are dropped last. fields are names and values,
-// in turn, besides `message`. It returns the ID that Redis gives the entry, unless the
+// Say adds an entry of wrapp's own, which is dropped after all lines; see spool.Class. fields
+// are names and values, in turn, besides `message`. It returns the ID that Redis gives the entry, unless the
 // stream has a newer one by then.
 func (o *Outbox) Say(stream logstream.Stream, message string, fields ...string) entry.ID {
 	o.q.mu.Lock()
-	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, spool.Kept)
+	o.q.add(stream, 0, milliseconds(time.Now()), []byte(message), fields, spool.Own)
 	id := o.q.last
 	o.q.mu.Unlock()
 	o.q.signal()
@@ -236,7 +251,7 @@ func closed(c <-chan struct{}) bool {
 }
 
 // endOutage lets entries go to Redis again and reports what was dropped since it went away;
-// since is zero for a run's first connection. logged: the log mentions the outage.
+// since is zero if the first attempt of all worked. logged: the log mentions the outage.
 func (o *Outbox) endOutage(since time.Time, logged bool) {
 	gone := time.Since(since).Round(time.Millisecond)
 	why := fmt.Sprintf("Redis was away for %v", gone)

@@ -13,7 +13,7 @@ import (
 )
 
 // becomePlain makes the sender use plain XADD until the connection ends: the user has only
-// the rights that the older wrapp needed. Entries may then come twice after a lost
+// the rights that wrapp needed before 0.9. Entries may then come twice after a lost
 // connection, and their IDs say when they were delivered.
 func (s *sender) becomePlain(reply string) {
 	s.plain = true
@@ -49,13 +49,13 @@ func (s *sender) exchangePlain(b *batch) error {
 		reply := redisconn.Reply(err)
 		switch {
 		case err == nil && short[stream]:
-			s.o.q.markSettled(r) // it landed ahead of one that did not
+			s.o.q.skip(r) // it landed ahead of one that did not
 		case err == nil:
 			s.landed[stream] = r.Ordinal()
 			s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
 		case reply == "":
 			return fmt.Errorf("send to redis: %w", err)
-		case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
+		case redisconn.Temporary(reply) || strings.HasPrefix(reply, "NOAUTH "):
 			short[stream] = true
 			refused = &refusedError{reply}
 		default:
@@ -65,9 +65,9 @@ func (s *sender) exchangePlain(b *batch) error {
 	return refused
 }
 
-// markSettled marks a record behind an unsettled one, so that it is not sent again.
-func (q *queue) markSettled(r record) {
+// skip makes sure that a record, which landed ahead of another, is not sent again.
+func (q *queue) skip(r record) {
 	q.mu.Lock() // spillOnce may be copying the record
-	r.Set(spool.Settled)
+	r.Set(spool.Skip)
 	q.mu.Unlock()
 }

@@ -16,7 +16,7 @@ type record = spool.Record
 // Capacities of a slab of lines and of a slab of wrapp's own entries, in bytes. A larger
 // record has a slab to itself.
 const (
-	slabSize = spool.RunSize
+	slabSize = spool.ExtentSize
 	ownSize  = 4 << 10
 )
 
@@ -24,50 +24,51 @@ const (
 // loses them.
 const retainBytes = 1 << 20
 
-// A slab holds records of one class, one behind the other. From the first time that a
+// A slab holds records of one class, one after the other. From the first time that a
 // record is sent, its bytes stay in place and may be read without the queue's lock.
 type slab struct {
 	buf     []byte // nil while only the spool has it
 	size    int    // length of the records in bytes, also while buf is nil
 	class   spool.Class
 	counts  spool.Counts
-	left    bool   // an earlier run left it: some records may have landed, none are added
-	writer  uint64 // the run that numbered its records
+	left    bool   // an earlier process left it: some records may have landed, and nothing is appended
+	writer  uint64 // the process that numbered its records
 	ordinal uint64 // of its first record
 
-	place     spool.Place // of savedFrom in the spool
+	place     spool.Place // where the spool has the byte at savedFrom
 	savedFrom int         // the spool has the bytes [savedFrom, saved)
 	saved     int
 	writing   bool // spillOnce is writing it to the spool
 }
 
-// A position is a place between two records: an offset in a slab. Slabs are numbered
-// from the first one of the run.
-type position struct {
+// A cursor is a place between two records: an offset in a slab. Slabs have consecutive numbers.
+// When one is dropped, those after it move down. No slab before unsent is ever dropped, so
+// cursors into what was sent stay valid.
+type cursor struct {
 	slab   uint64
 	offset int
 }
 
-func (p position) before(q position) bool {
+func (p cursor) before(q cursor) bool {
 	return p.slab < q.slab || p.slab == q.slab && p.offset < q.offset
 }
 
 // queue is the bounded FIFO of all records that are not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
-// When the memory is full and the spool cannot help, add waits for room if Redis is taking
-// entries or block is set. Else it drops the oldest waiting entries and counts them: lines
-// first, then crash reports, then wrapp's other entries.
+// When the memory is full, add waits for room if the disk or Redis is about to make some, or
+// block is set. Else it drops the oldest waiting entries and counts them: lines first, then
+// crash reports, then wrapp's other entries.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
 
-	writer uint64 // this run
+	writer uint64 // this process
 
-	slabs []*slab  // those before head have landed and are retained
-	first uint64   // number of slabs[0]
-	head  position // first record not known to have landed
-	next  position // first record that is not on its way
-	doubt position // end of the records ever sent; after a lost connection next is before it
+	slabs []*slab // those before head have landed and are retained
+	first uint64  // number of slabs[0]
+	head  cursor  // first record not known to have landed
+	next  cursor  // first record that is not on its way
+	doubt cursor  // end of the records ever sent; after a lost connection next is before it
 
 	progress progress // of the writer of the records at head
 
@@ -106,7 +107,7 @@ type progress struct {
 }
 
 func (p *progress) has(r record) bool {
-	return r.Ordinal() <= p.landed[r.Stream()] || r.Is(spool.Settled)
+	return r.Ordinal() <= p.landed[r.Stream()] || r.Is(spool.Skip)
 }
 
 func newQueue(limit int, block bool, writer uint64) *queue {
@@ -155,19 +156,19 @@ func (q *queue) addRecord(line record, ms uint64) {
 // place appends a record of the given size and returns it with nothing but its numbers, or
 // nil if the queue is closed. Its ID is <ms>-0, or follows the last ID if that is not below.
 func (q *queue) place(stream logstream.Stream, ms uint64, size int, state byte) record {
-	if state&spool.Kept == 0 {
+	if state&spool.Own == 0 {
 		q.lines++
 		q.makeRoom(size)
 	} else {
 		q.makeOwnRoom(size)
 	}
 	if q.closed {
-		if state&spool.Kept == 0 {
+		if state&spool.Own == 0 {
 			q.drops[stream]++
 		}
 		return nil
 	}
-	if state&spool.Kept == 0 {
+	if state&spool.Own == 0 {
 		if back := time.Duration(q.clock-ms) * time.Millisecond; ms+clockStep < q.clock {
 			q.say(fmt.Sprintf(sayClockBack, back))
 			q.clock = ms
@@ -198,7 +199,7 @@ func (q *queue) place(stream logstream.Stream, ms uint64, size int, state byte) 
 
 // say adds an entry of wrapp's own to the status stream. The caller holds mu.
 func (q *queue) say(message string) {
-	q.add(logstream.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Kept)
+	q.add(logstream.Status, 0, milliseconds(time.Now()), []byte(message), nil, spool.Own)
 }
 
 // following returns the next ID after id. A record has 32 bits for the sequence number.
@@ -245,8 +246,9 @@ func (q *queue) makeRoom(size int) {
 	}
 }
 
-// makeOwnRoom limits the memory of wrapp's own entries and never waits. Without it, an app
-// that restarts again and again while Redis is away would fill the memory.
+// makeOwnRoom is makeRoom for wrapp's own entries. It never waits. It drops entries beyond twice
+// the limit while Redis is away and no spool is usable: an app that restarts again and again
+// must not fill the memory then.
 func (q *queue) makeOwnRoom(size int) {
 	for q.held > 0 && q.held+size > 2*q.limit {
 		switch {
@@ -297,10 +299,10 @@ func (q *queue) recycle(s *slab) {
 	}
 }
 
-// each calls f for the records in memory between two positions, until f returns
-// false. The caller holds mu.
-func (q *queue) each(from, to position, f func(r record, behind position) bool) {
-	for p := from; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
+// each calls f for the records in memory between two cursors, each with the cursor after it,
+// until f returns false. The caller holds mu.
+func (q *queue) each(from, to cursor, f func(r record, after cursor) bool) {
+	for p := from; p.slab-q.first < uint64(len(q.slabs)); p = (cursor{p.slab + 1, 0}) {
 		if !p.before(to) {
 			return
 		}
@@ -318,12 +320,12 @@ func (q *queue) each(from, to position, f func(r record, behind position) bool) 
 	}
 }
 
-// end returns the position behind the newest record.
-func (q *queue) end() position {
+// end returns the cursor after the newest record.
+func (q *queue) end() cursor {
 	if n := len(q.slabs); n > 0 {
-		return position{q.first + uint64(n-1), q.slabs[n-1].size}
+		return cursor{q.first + uint64(n-1), q.slabs[n-1].size}
 	}
-	return position{q.first, 0}
+	return cursor{q.first, 0}
 }
 
 // nextBatch fills b with the next records, all of one writer, if at least `least` slabs wait.
@@ -349,7 +351,7 @@ func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 			if end.slab-q.first == uint64(len(q.slabs)-1) {
 				return nil
 			}
-			end = position{end.slab + 1, 0}
+			end = cursor{end.slab + 1, 0}
 			continue
 		}
 		if s.writer != q.progress.writer {
@@ -379,7 +381,7 @@ func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 }
 
 // advance releases all records before end: they have landed.
-func (q *queue) advance(landed [logstream.Count]uint64, end position) {
+func (q *queue) advance(landed [logstream.Count]uint64, end cursor) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.progress.landed = landed
@@ -395,14 +397,14 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.next = q.head
 }
 
-// landedFrom returns the end of the landed or settled records that begin at from.
-func (q *queue) landedFrom(from position) position {
+// landedFrom returns the end of the records that begin at from and have landed or are skipped.
+func (q *queue) landedFrom(from cursor) cursor {
 	end := from
-	q.each(from, q.doubt, func(r record, behind position) bool {
+	q.each(from, q.doubt, func(r record, after cursor) bool {
 		if !q.progress.has(r) {
 			return false
 		}
-		end = behind
+		end = after
 		return true
 	})
 	return end
@@ -410,7 +412,7 @@ func (q *queue) landedFrom(from position) position {
 
 // release moves head to end. Released records leave the spool; the last retainBytes stay in
 // memory. The caller holds mu.
-func (q *queue) release(end position) {
+func (q *queue) release(end cursor) {
 	for q.head.slab < end.slab {
 		s := q.slabs[q.head.slab-q.first]
 		if s.buf != nil {
@@ -421,7 +423,7 @@ func (q *queue) release(end position) {
 			}
 		}
 		q.unsave(s)
-		q.head = position{q.head.slab + 1, 0}
+		q.head = cursor{q.head.slab + 1, 0}
 	}
 	q.held -= end.offset - q.head.offset
 	q.head.offset = end.offset
@@ -449,22 +451,22 @@ func (q *queue) release(end position) {
 func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// Another stream that was lost as well may have moved head back already: entries behind
-	// head, up to what had landed, count too.
+	// head may have been moved back for another stream already. Entries after head that had
+	// landed count, too.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
-	q.each(position{q.first, 0}, q.end(), func(r record, behind position) bool {
-		// The position is of one writer; ordinals of an earlier run do not compare with it.
-		if s := q.slabs[behind.slab-q.first]; s.writer != q.progress.writer {
+	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
+		// has is from the position of one writer; ordinals of another do not compare with it.
+		if s := q.slabs[after.slab-q.first]; s.writer != q.progress.writer {
 			return true
 		}
 		if r.Ordinal() > landed {
 			return false
 		}
-		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Settled) {
+		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Skip) {
 			return true
 		}
 		n++
-		if at := (position{behind.slab, behind.offset - len(r)}); at.before(head) {
+		if at := (cursor{after.slab, after.offset - len(r)}); at.before(head) {
 			head = at
 		}
 		return true
@@ -473,7 +475,7 @@ func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 	if head == was {
 		return n
 	}
-	for p := head; p.slab < was.slab; p = (position{p.slab + 1, 0}) {
+	for p := head; p.slab < was.slab; p = (cursor{p.slab + 1, 0}) {
 		if s := q.slabs[p.slab-q.first]; s.buf != nil {
 			q.held += s.size - p.offset
 			q.retained -= s.size
@@ -494,7 +496,7 @@ func (q *queue) drained() bool { return q.headOrdinal() == q.ordinal }
 // headOrdinal returns the ordinal of the first record not known to have landed, or the next
 // ordinal if all have.
 func (q *queue) headOrdinal() uint64 {
-	for p := q.head; p.slab-q.first < uint64(len(q.slabs)); p = (position{p.slab + 1, 0}) {
+	for p := q.head; p.slab-q.first < uint64(len(q.slabs)); p = (cursor{p.slab + 1, 0}) {
 		s := q.slabs[p.slab-q.first]
 		switch {
 		case p.offset >= s.size:
@@ -515,8 +517,8 @@ func (q *queue) slabAt(number uint64) *slab {
 	return q.slabs[number-q.first]
 }
 
-// position returns the position of the first record not known to have landed.
-func (q *queue) position() position {
+// headNow is head for a caller without the lock.
+func (q *queue) headNow() cursor {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.head
@@ -549,7 +551,7 @@ func (q *queue) len() (n int) {
 			n += s.counts.Sum()
 		}
 	}
-	q.each(q.head, q.end(), func(r record, _ position) bool {
+	q.each(q.head, q.end(), func(r record, _ cursor) bool {
 		if !q.progress.has(r) {
 			n++
 		}

@@ -57,7 +57,7 @@ func (q *queue) reportDropped(why string) (total int) {
 	q.droppedReported += uint64(total)
 	poke(q.spill) // the spool's journal still counts them
 	if q.whatWasFull == "" {
-		q.whatWasFull = q.whatIsFull() // an earlier run dropped them
+		q.whatWasFull = q.whatIsFull() // an earlier process dropped them
 	}
 	text := fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
 	for s, n := range dropped {
@@ -95,7 +95,7 @@ func (o *Outbox) refuse(r record, reply string) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r.Set(spool.Settled) // under the lock: spillOnce may be copying the record
+	r.Set(spool.Skip) // under the lock: spillOnce may be copying the record
 	f := &q.refusals[stream]
 	first := !f.refusing
 	f.refusing = true
@@ -111,7 +111,7 @@ func (o *Outbox) refuse(r record, reply string) {
 		o.opts.Log.Warn("an entry that redis refused is lost", "error", err)
 	}
 	if !q.refusals[logstream.Error].refusing {
-		q.add(logstream.Error, 0, milliseconds(time.Now()), fmt.Appendf(nil, sayRefuses, key, reply, where), nil, spool.Kept)
+		q.add(logstream.Error, 0, milliseconds(time.Now()), fmt.Appendf(nil, sayRefuses, key, reply, where), nil, spool.Own)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestRetainedRoom(t *testing.T) {
 		q.add(logstream.Info, 0, uint64(i), []byte("a line of some length"), nil, 0)
 		q.next, q.doubt = q.end(), q.end()
 		q.release(q.end())
-		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Kept)
+		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Own)
 		q.next, q.doubt = q.end(), q.end()
 		q.release(q.end())
 	}
@@ -41,14 +41,14 @@ func TestOwnRoom(t *testing.T) {
 	defer q.mu.Unlock()
 	const n = 50_000
 	for i := range n {
-		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Kept)
+		q.add(logstream.Status, 0, uint64(i), []byte("words of ours"), nil, spool.Own)
 	}
 	if q.held > 2*limit {
 		t.Errorf("%d bytes are held", q.held)
 	}
 	left := 0
 	var last string
-	q.each(q.head, q.end(), func(r record, _ position) bool {
+	q.each(q.head, q.end(), func(r record, _ cursor) bool {
 		left++
 		last = r.ID().String()
 		return true

@@ -33,16 +33,16 @@ func positionKey(stream string, writer uint64) string {
 
 // A scriptCall is one call of the script.
 type scriptCall struct {
-	stream, position string   // keys
-	believed         uint64   // the position must be at this ordinal or above
-	life             string   // of the position, in milliseconds
-	args             []string // runs of entries
+	stream, positionKey string
+	believed            uint64   // the position must be at this ordinal or above
+	life                string   // of the position, in milliseconds
+	args                []string // groups of entries
 }
 
 // command returns the call as a command, with the script's text or only its SHA.
 func (c *scriptCall) command(client *redisconn.Client, bound string, withText bool) rueidis.Completed {
 	head := [...]string{strconv.FormatUint(c.believed, 10), bound, c.life}
-	return script.Call(client, withText, []string{c.stream, c.position}, head[:], c.args)
+	return script.Call(client, withText, []string{c.stream, c.positionKey}, head[:], c.args)
 }
 
 // An outcome says what became of a call of the script.
@@ -51,7 +51,7 @@ type outcome int64
 const (
 	added      outcome = iota // added all entries, or those before the failure
 	behind                    // added none: the position is below the believed ordinal
-	noPosition                // the position cannot be read, or not be written
+	noPosition                // the position cannot be read or written; if the script's last step failed, entries were added
 )
 
 // An answer is the script's answer to a call.

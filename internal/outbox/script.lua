@@ -7,7 +7,7 @@
 --          one are carried out
 -- ARGV[2]  MAXLEN ~ of the stream
 -- ARGV[3]  life of the position, in milliseconds
--- then runs of entries with the same fields, their ordinals counting upwards:
+-- then groups of entries with the same fields and consecutive ordinals:
 --   ordinal of the first, number of entries, number of fields,
 --   the fields: names and values in turn,
 --   if the IDs are consecutive: milliseconds and sequence number of the first, then the
@@ -15,7 +15,7 @@
 --
 -- Answers {ordinal, count, entries that got another ID, outcome, error reply or nil}.
 -- The outcome is 1 if the position is below ARGV[1], and then nothing was added; 2 if the
--- position cannot be read or written; else 0.
+-- position cannot be read or written, and if the last SET failed entries were added; else 0.
 local stream, place = KEYS[1], KEYS[2]
 local bound, life = ARGV[2], ARGV[3]
 

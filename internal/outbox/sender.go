@@ -50,11 +50,11 @@ type sender struct {
 	batches [2]batch // batches: one is on its way while the other is prepared
 	ready   *batch   // ready: prepared batch, or nil
 
-	writer   uint64                  // writer: the run that numbered the records being sent
-	landed   [logstream.Count]uint64 // landed: ordinal of each stream's last record known to have landed
-	sent     [logstream.Count]uint64 // sent: ordinal of each stream's last record in a batch or landed
-	counts   [logstream.Count]uint64 // counts: how many of the writer's entries each stream has taken
-	position [logstream.Count]string // position: Redis key of each stream's position
+	writer       uint64                  // writer: the process that numbered the records being sent
+	landed       [logstream.Count]uint64 // landed: ordinal of each stream's last record known to have landed
+	sent         [logstream.Count]uint64 // sent: ordinal of each stream's last record in a batch or landed
+	counts       [logstream.Count]uint64 // counts: how many of the writer's entries each stream has taken
+	positionKeys [logstream.Count]string // positionKeys: of each stream's position in Redis
 
 	known         bool                  // known: every server knows the script by its SHA
 	plain         bool                  // plain: the user may not run scripts
@@ -74,21 +74,23 @@ func (s *sender) setWriter(writer uint64) {
 	s.writer = writer
 	s.landed, s.sent, s.counts = [logstream.Count]uint64{}, [logstream.Count]uint64{}, [logstream.Count]uint64{}
 	for stream, key := range s.o.opts.Keys {
-		s.position[stream] = positionKey(key, writer)
+		s.positionKeys[stream] = positionKey(key, writer)
 	}
 }
 
 // serve sends over one connection until that breaks, Redis refuses entries for now, or
 // the outbox is cancelled. It returns nil when the queue is closed and everything has
-// landed. It calls ready when Redis takes entries. If refused, that is when an entry lands, else
-// at once.
-func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) error {
+// landed.
+//
+// It calls taken when Redis takes entries: at once, or, if the connection before was refused (it
+// ended with a refusedError), when the first entry lands.
+func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) error {
 	o := s.o
 	defer context.AfterFunc(o.ctx, client.Abort)()
 	s.client, s.known, s.plain = client, false, false
 	s.rewind()
 	if !refused {
-		ready()
+		taken()
 	}
 	for {
 		b := s.ready
@@ -123,7 +125,7 @@ func (s *sender) serve(client *redisconn.Client, refused bool, ready func()) err
 		}
 		if refused && s.landed != before {
 			refused = false
-			ready()
+			taken()
 		}
 		if err != nil {
 			return err
@@ -156,7 +158,7 @@ func (s *sender) fill(b *batch) {
 		s.setWriter(b.writer)
 	}
 	if b.records == 0 {
-		s.o.q.rewind(s.landed) // release the records that were skipped: they have landed or are settled
+		s.o.q.rewind(s.landed) // release the records that were skipped: they have landed
 	}
 	s.finish(b, s.known)
 }
@@ -191,7 +193,7 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 func (s *sender) finish(b *batch, known bool) {
 	b.finish()
 	for _, c := range b.calls {
-		call := scriptCall{s.o.opts.Keys[c.stream], s.position[c.stream], s.sent[c.stream], positionLife, c.args}
+		call := scriptCall{s.o.opts.Keys[c.stream], s.positionKeys[c.stream], s.sent[c.stream], positionLife, c.args}
 		b.commands = append(b.commands, call.command(s.client, s.bound, !known))
 		s.sent[c.stream] = c.entries[len(c.entries)-1].Ordinal()
 	}
@@ -231,7 +233,7 @@ func (s *sender) exchange(b *batch) error {
 			switch {
 			case redisconn.Unknown(reply):
 				known = false
-			case redisconn.Passing(reply) || strings.HasPrefix(reply, "NOAUTH "):
+			case redisconn.Temporary(reply) || strings.HasPrefix(reply, "NOAUTH "):
 				return &refusedError{reply}
 			case strings.Contains(reply, "Protocol error"):
 				// An entry is larger than Redis allows; the reply does not say which.
@@ -251,7 +253,7 @@ func (s *sender) exchange(b *batch) error {
 			continue
 		}
 		short[c.stream] = !s.acceptAnswer(c, a)
-		if redisconn.Passing(a.failure) {
+		if redisconn.Temporary(a.failure) {
 			return &refusedError{a.failure}
 		}
 	}
@@ -278,7 +280,7 @@ func (s *sender) acceptAnswer(c *call, a answer) bool {
 	if a.failure == "" {
 		return true
 	}
-	if !redisconn.Passing(a.failure) {
+	if !redisconn.Temporary(a.failure) {
 		for _, r := range c.entries {
 			if r.Ordinal() > a.ordinal {
 				s.o.refuse(r, a.failure)
@@ -316,7 +318,7 @@ func (s *sender) expirePositions() {
 	var commands []rueidis.Completed
 	for stream, n := range s.landed {
 		if n > 0 {
-			call := scriptCall{s.o.opts.Keys[stream], s.position[stream], 0, farewellLife, nil}
+			call := scriptCall{s.o.opts.Keys[stream], s.positionKeys[stream], 0, farewellLife, nil}
 			commands = append(commands, call.command(s.client, "0", !s.known))
 		}
 	}

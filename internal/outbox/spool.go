@@ -32,7 +32,7 @@ type disk struct {
 	patience time.Duration // a full spool waits so long for Redis to take one segment
 	dropAt   time.Time     // when that is over; zero since Redis took the last one
 
-	written   position       // everything from head to here is in the spool
+	written   cursor         // everything from head to here is in the spool
 	evictFrom uint64         // evict leaves slabs below that number as they are
 	unloaded  int            // slabs that are only in the spool
 	refs      map[uint64]int // slabs in each segment
@@ -66,23 +66,23 @@ func (q *queue) spool() *spool.Spool {
 	return q.store
 }
 
-// adopt starts to use a spool. The records that an earlier run left in it come behind those
-// in the queue. It returns their number. The caller holds mu.
+// adopt starts to use a spool. The records that an earlier process left in it come after those
+// in the queue, of which there are none at the start. It returns their number. The caller holds mu.
 func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records int) {
 	q.store, q.storeSize = store, size
 	first := len(q.slabs) == 0
-	for _, run := range left.Runs {
-		writer := run.Writer
-		if writer == 0 {
+	for _, x := range left.Extents {
+		writer := x.Writer
+		if writer == 0 { // version 1: Redis has no position of theirs, and their ordinals are below ours
 			writer = q.writer
 		}
 		q.slabs = append(q.slabs, &slab{
-			size: run.Bytes, class: run.Class, counts: run.Counts, left: true, ordinal: run.Ordinal, writer: writer,
-			place: run.Place, saved: run.Bytes,
+			size: x.Bytes, class: x.Class, counts: x.Counts, left: true, ordinal: x.Ordinal, writer: writer,
+			place: x.Place, saved: x.Bytes,
 		})
-		q.refs[run.Segment]++
+		q.refs[x.Segment]++
 		q.unloaded++
-		records += run.Counts.Sum()
+		records += x.Counts.Sum()
 	}
 	for s, n := range left.Notes.Dropped {
 		q.drops[s] += n
@@ -104,7 +104,7 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 		q.say(fmt.Sprintf(sayMissing, left.Missing))
 	}
 	if records > 0 {
-		// This entry comes behind them: once it has landed, they have been delivered.
+		// This entry comes after them: once it has landed, they have been delivered.
 		q.say(fmt.Sprintf(sayLeft, records))
 	}
 	return records
@@ -163,7 +163,7 @@ func (o *Outbox) load(s *slab) {
 	}
 	q.unloaded--
 	if err != nil {
-		// This slab is lost; those behind it are not.
+		// This slab is lost; those after it are not.
 		first := q.unread.why == nil
 		q.unread.records += s.counts.Sum()
 		q.unread.why = err
@@ -178,7 +178,7 @@ func (o *Outbox) load(s *slab) {
 	q.held += s.size
 	for i := range q.slabs {
 		if number := q.first + uint64(i); q.slabs[i] == s && s.left {
-			if end := (position{number, s.size}); q.doubt.before(end) {
+			if end := (cursor{number, s.size}); q.doubt.before(end) {
 				q.doubt = end
 			}
 		}
@@ -215,7 +215,7 @@ func (q *queue) setBusy(since time.Time) {
 }
 
 // spillOnce removes obsolete segments and writes the next slab to the spool. It returns
-// false when there is nothing to write.
+// false when it need not be called again at once: nothing to write, no room, or a disk error.
 func (o *Outbox) spillOnce() bool {
 	q := o.q
 	if q.spool() == nil {
@@ -277,7 +277,7 @@ func (o *Outbox) spillOnce() bool {
 		if !fresh {
 			// The segment ended in the middle of the slab: write all of it to the next one.
 			q.unsave(s)
-			q.written = position{from.slab, 0}
+			q.written = cursor{from.slab, 0}
 			return true
 		}
 		o.diskFailed(err)
@@ -298,7 +298,7 @@ func (o *Outbox) spillOnce() bool {
 	for at := 0; at < len(chunk); at += len(spool.At(chunk, at)) {
 		q.episode.spooled++
 	}
-	q.written = position{from.slab, from.offset + len(chunk)}
+	q.written = cursor{from.slab, from.offset + len(chunk)}
 	poke(q.sync)
 	return true
 }
@@ -334,7 +334,7 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 			q.written.offset = s.size
 			break
 		}
-		q.written = position{q.written.slab + 1, 0}
+		q.written = cursor{q.written.slab + 1, 0}
 	}
 	return nil, chunk, false
 }

@@ -1,6 +1,7 @@
 package outbox
 
-// Stats are an Outbox's counts of entries since New.
+// Stats are an Outbox's counts of entries since New. Dropped includes what an earlier process
+// dropped and could not report.
 type Stats struct {
 	Lines   uint64 // the app's lines; each piece of a split line counts
 	Dropped uint64

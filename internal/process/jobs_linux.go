@@ -13,33 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Job control. The app is in a process group of its own, so a shell that stops or continues us
-// does not know the app. When the app stops, we stop ourselves. When the shell continues us,
-// we continue the app:
+// Job control. The app is in a process group of its own, so a shell that suspends or continues
+// us does not know the app. When the app is suspended, we suspend ourselves. When the shell
+// continues us, we continue the app:
 //
-//	running ── the app stops ──▶ we take the terminal, stop ourselves ──▶ stopped
-//	stopped ── SIGCONT comes ──▶ we hand the terminal over, continue the app ──▶ running
+//	running ── the app is suspended ──▶ we take the terminal, suspend ourselves ──▶ suspended
+//	suspended ──── SIGCONT comes ────▶ we hand the terminal over, continue the app ──▶ running
 //
-// If the app stops because it lacks the terminal, and we have it by now, the app gets it at
-// once. If no process could continue us, the kernel does not stop us, and the app continues at
-// once.
+// If the app is suspended because it lacks the terminal, and we have it by now, the app gets it
+// at once. If no process could continue us, the kernel does not suspend us, and the app
+// continues at once. "Stop" means the end of the app; see Process.Stop.
 
-// stopAgain is the least time between two continuations of an app that stops again and again,
-// like one that reads from a terminal that it cannot have.
-const stopAgain = time.Second
+// suspendAgain is the least time between two continuations of an app that is suspended again
+// and again, like one that reads from a terminal that it cannot have.
+const suspendAgain = time.Second
 
-// followStops handles the stops of the app until it has ended.
-func (p *Process) followStops() {
+// followSuspensions handles the suspensions of the app until it has ended.
+func (p *Process) followSuspensions() {
 	var continued time.Time
 	for {
 		select {
 		case <-p.exited:
 			return
-		case sig := <-p.stops:
-			if !p.stop(sig) {
+		case sig := <-p.suspensions:
+			if !p.suspendWith(sig) {
 				continue
 			}
-			if pause := time.Until(continued.Add(stopAgain)); sig != syscall.SIGTSTP && pause > 0 {
+			if pause := time.Until(continued.Add(suspendAgain)); sig != syscall.SIGTSTP && pause > 0 {
 				select {
 				case <-p.exited:
 					return
@@ -53,11 +53,11 @@ func (p *Process) followStops() {
 	}
 }
 
-// stop stops this process because sig has stopped the app. It returns when this process was
-// continued, and reports whether to continue the app. After a SIGSTOP its sender has to
+// suspendWith suspends this process because sig has suspended the app. It returns when this
+// process was continued, and reports whether to continue the app. After a SIGSTOP its sender has to
 // continue the app, unless the app has the terminal: then only a shell above us can reassign
 // the terminal.
-func (p *Process) stop(sig syscall.Signal) (resume bool) {
+func (p *Process) suspendWith(sig syscall.Signal) (resume bool) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	leader := os.Getpid() == 1 || isSessionLeader()
@@ -70,7 +70,7 @@ func (p *Process) stop(sig syscall.Signal) (resume bool) {
 	if leader || p.Stopped() {
 		return true
 	}
-	// The app stopped because it lacked the terminal, and a shell has given us the terminal
+	// The app was suspended because it lacked the terminal, and a shell has given us the terminal
 	// since, as fg does with a job that it believes to be running.
 	if (sig == syscall.SIGTTIN || sig == syscall.SIGTTOU) && p.tty != nil && inForeground(p.tty) {
 		return true
@@ -102,8 +102,8 @@ func (p *Process) resume() {
 	syscall.Kill(to, syscall.SIGCONT)
 }
 
-// suspend stops this process and its group by sig's default action, and returns when they
-// were continued. The kernel does not stop an orphaned process group, which no process could
+// suspend suspends this process and its group by sig's default action, and returns when they
+// were continued. The kernel does not suspend an orphaned process group, which no process could
 // continue: then suspend returns at once. The caller must not start a process meanwhile.
 func suspend(sig syscall.Signal) {
 	old, err := setAction(sig, &sigaction{handler: sigIgnore})
@@ -112,7 +112,7 @@ func suspend(sig syscall.Signal) {
 	}
 	defer setAction(sig, &old)
 	// SIGCONT gets its default action, or our handler would forward it and so continue an app
-	// that has stopped again meanwhile.
+	// that was suspended again meanwhile.
 	if old, err := setAction(syscall.SIGCONT, &sigaction{handler: sigDefault}); err == nil {
 		defer setAction(syscall.SIGCONT, &old)
 	}
@@ -129,7 +129,7 @@ func isSessionLeader() bool {
 	return err == nil && sid == os.Getpid()
 }
 
-// isTraced reports whether a process has a debugger, which then causes its stops.
+// isTraced reports whether a process has a debugger, which then suspends it.
 func isTraced(pid int) bool {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	_, tracer, found := bytes.Cut(text, []byte("\nTracerPid:\t"))

@@ -37,9 +37,9 @@ func tracingLimits() string {
 	return "another security module may be in force"
 }
 
-// pause waits until an app that was started traced stops after execve, and detaches from it
-// so that it stays stopped. It must run on the thread that started the app, its tracer. The
-// caller holds the lock, or the reaper would consume the stop.
+// pause waits until an app that was started traced is suspended after execve, and detaches from
+// it so that it stays suspended. It must run on the thread that started the app, its tracer. The
+// caller holds the lock, or the reaper would consume the suspension.
 func (p *Process) pause() {
 	var raw syscall.WaitStatus
 	var usage syscall.Rusage

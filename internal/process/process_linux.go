@@ -36,7 +36,7 @@ type Command struct {
 	// Confined prevents the process from gaining privileges.
 	Confined bool
 
-	// Paused makes Start return when the app is stopped (state T) after execve,
+	// Paused makes Start return when the app is suspended (state T) after execve,
 	// before it or its loader has run an instruction. SIGCONT continues it.
 	Paused bool
 
@@ -57,7 +57,7 @@ type Process struct {
 	pid int
 	tty *os.File // the app's standard input if that is our controlling terminal
 
-	stops chan syscall.Signal // signals that have stopped the app
+	suspensions chan syscall.Signal // signals that have suspended the app
 
 	exited chan struct{} // closed when status is set
 	status Status
@@ -81,10 +81,10 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	}
 	p := &Process{
 		s: s, cmd: cmd,
-		stops:    make(chan syscall.Signal, 1),
-		exited:   make(chan struct{}),
-		gone:     make(chan struct{}),
-		stopping: make(chan struct{}),
+		suspensions: make(chan syscall.Signal, 1),
+		exited:      make(chan struct{}),
+		gone:        make(chan struct{}),
+		stopping:    make(chan struct{}),
 	}
 	attr := &syscall.ProcAttr{
 		Dir:   cmd.Dir,
@@ -151,7 +151,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		return nil, describe(cmd.Path, err)
 	}
 	if !cmd.Tool {
-		go p.followStops()
+		go p.followSuspensions()
 	}
 	go p.supervise()
 	return p, nil
@@ -169,19 +169,19 @@ func (p *Process) Status() Status { return p.status }
 // Gone is closed when the app and its whole tree have ended.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
-// Pass passes a signal from Signals on to the app: a typed one to its whole group, as the
-// terminal does, any other as Forward does.
+// Pass passes on a signal received from Signals. A KeySignal goes to the app's whole group, as
+// the terminal would send it; any other goes to Forward.
 func (p *Process) Pass(sig os.Signal) {
-	if number, typed := Number(sig); typed {
+	if number, byKey := Number(sig); byKey {
 		p.signalGroup(number)
 	} else {
 		p.Forward(number)
 	}
 }
 
-// Forward passes a signal on to the app. SIGTERM is Stop. SIGCONT and SIGTSTP are job control:
-// they go to the app's whole group, and SIGCONT also hands it the terminal if we are in the
-// foreground.
+// Forward passes a signal on to the app; docs/restarts.md has a table of signals. SIGTERM is
+// Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group, and SIGCONT also
+// hands it the terminal if we are in the foreground.
 func (p *Process) Forward(sig syscall.Signal) {
 	switch sig {
 	case syscall.SIGTERM:
@@ -196,8 +196,8 @@ func (p *Process) Forward(sig syscall.Signal) {
 }
 
 // Stop sends the app its stop signal, and SIGKILL if it still runs when the stop timeout has
-// passed since the first Stop. When the app has ended, the rest of its tree is ended in the
-// same way. Stop does not wait.
+// passed since the first Stop, or dumpTimeout later if it is dumping core. The rest of the tree
+// then gets the stop signal, and SIGKILL at the same deadline. Stop does not wait.
 func (p *Process) Stop() {
 	first := false
 	p.stopOnce.Do(func() {
@@ -212,7 +212,7 @@ func (p *Process) Stop() {
 
 func (p *Process) sendStop() {
 	p.signal(p.cmd.StopSignal)
-	p.signal(syscall.SIGCONT) // a stopped process does not act on the stop signal
+	p.signal(syscall.SIGCONT) // a suspended process does not act on the stop signal
 }
 
 // Stopped reports whether Stop was called.

@@ -60,7 +60,7 @@ func setAction(sig syscall.Signal, action *sigaction) (old sigaction, err error)
 // caused. Signals that were ignored when the process started stay ignored, and the app
 // inherits that; see inheritIgnored.
 //
-// What was typed at the terminal comes as a Typed.
+// What a key at the terminal caused comes as a KeySignal.
 //
 // Signals wait, in order, until they are read from the channel. stop ends the subscription.
 // There may be one at a time.
@@ -108,19 +108,19 @@ func Signals() (signals <-chan os.Signal, stop func(), err error) {
 	}, nil
 }
 
-// A Typed signal was typed at the terminal, for every process of the job. It came to this
-// process because that has the terminal and the app has not: the app's input is something
-// else, or the app is only about to start.
-type Typed syscall.Signal
+// A KeySignal was caused by a key at the terminal (Ctrl-C, Ctrl-\), for every process of the
+// job. It came to this process because that has the terminal and the app has not: the app's
+// input is something else, or the app is only about to start.
+type KeySignal syscall.Signal
 
-func (t Typed) String() string { return SignalName(syscall.Signal(t)) + " typed at the terminal" }
+func (t KeySignal) String() string { return SignalName(syscall.Signal(t)) + " typed at the terminal" }
 
-// Signal makes a Typed an os.Signal.
-func (Typed) Signal() {}
+// Signal makes a KeySignal an os.Signal.
+func (KeySignal) Signal() {}
 
-// Number returns a signal's number, and whether it was typed.
-func Number(sig os.Signal) (number syscall.Signal, typed bool) {
-	if t, ok := sig.(Typed); ok {
+// Number returns a signal's number, and whether a key at the terminal caused it.
+func Number(sig os.Signal) (number syscall.Signal, byKey bool) {
+	if t, ok := sig.(KeySignal); ok {
 		return syscall.Signal(t), true
 	}
 	return sig.(syscall.Signal), false
@@ -142,7 +142,7 @@ func receive(from *os.File, to chan<- os.Signal, done <-chan struct{}) {
 			}
 			var news os.Signal = sig
 			if field(8) == siKernel && (sig == syscall.SIGINT || sig == syscall.SIGQUIT) {
-				news = Typed(sig)
+				news = KeySignal(sig)
 			}
 			select {
 			case to <- news:

@@ -92,13 +92,13 @@ func (s *Supervisor) reap() {
 		var raw syscall.WaitStatus
 		var usage syscall.Rusage
 		if got, err := syscall.Wait4(pid, &raw, syscall.WNOHANG|syscall.WUNTRACED, &usage); err != nil || got == 0 {
-			continue // a stopped child was continued already
+			continue // a suspended child was continued already
 		}
 		if raw.Stopped() {
 			if p != nil && !p.cmd.Tool {
 				select {
-				case p.stops <- raw.StopSignal():
-				default: // followStops has not handled the last one yet
+				case p.suspensions <- raw.StopSignal():
+				default: // followSuspensions has not handled the last one yet
 				}
 			}
 			continue
@@ -115,7 +115,7 @@ func (s *Supervisor) reap() {
 	}
 }
 
-// changed returns the pid of a child that has ended or stopped and was not waited for yet,
+// changed returns the pid of a child that has ended or was suspended and was not waited for yet,
 // or 0.
 func changed() int {
 	// siginfo_t of waitid(2) on 64-bit machines; x/sys has only the first three fields.

@@ -260,16 +260,16 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 	return secure, nil
 }
 
-// passing are the prefixes of Redis error replies that go away by themselves.
-var passing = []string{
+// temporary are the prefixes of Redis error replies that go away by themselves.
+var temporary = []string{
 	"LOADING ", "OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ",
 	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "max number of clients",
 }
 
-// Passing reports whether an error reply goes away by itself, by Redis's documented error
+// Temporary reports whether an error reply goes away by itself, by Redis's documented error
 // prefixes.
-func Passing(reply string) bool {
-	for _, p := range passing {
+func Temporary(reply string) bool {
+	for _, p := range temporary {
 		if strings.HasPrefix(strings.TrimPrefix(reply, "ERR "), p) {
 			return true
 		}
@@ -287,9 +287,9 @@ func Reply(err error) string {
 	return ""
 }
 
-// Final returns the Redis error reply in err, or "" without one and for a Passing one.
+// Final returns the Redis error reply in err, or "" without one and for a Temporary one.
 func Final(err error) string {
-	if reply := Reply(err); !Passing(reply) {
+	if reply := Reply(err); !Temporary(reply) {
 		return reply
 	}
 	return ""

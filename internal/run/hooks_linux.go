@@ -51,8 +51,8 @@ func newHooks(s *session) *hook.Hooks {
 }
 
 // dropped fires the hook for dropped lines. The caller holds the outbox's lock.
-func (s *session) dropped(lines int, text string) {
-	s.hooks.Fire(hook.Event{Kind: hook.Dropped, Text: text, Dropped: lines})
+func (s *session) dropped(entries int, text string) {
+	s.hooks.Fire(hook.Event{Kind: hook.Dropped, Text: text, Dropped: entries})
 }
 
 // fileOf returns a file in memory that contains text, positioned at its beginning.

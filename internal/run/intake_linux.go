@@ -41,10 +41,10 @@ type intake struct {
 	json     *entry.JSON   // nil: entries are text
 	seq      uint64        // number of the last JSON object
 	text     []byte        // scratch buffer for that object
-	at       time.Time     // when the lines of batch were read
+	at       time.Time     // when those lines were read
 	reads    atomic.Int64  // finished reads
-	batch    outbox.Batch  // lines being delivered
-	wrong    []string      // errors of markers in batch, to be reported
+	adder    outbox.Adder  // adds the lines being delivered
+	wrong    []string      // errors of markers in these lines, to be reported
 	patience time.Duration // how long a block may stay open; 0: for ever
 	cut      bool          // reported: a block was delivered before its end
 	pipes    [2]*inlet
@@ -209,9 +209,9 @@ func (in *intake) closeBlocks() (next time.Duration) {
 			continue
 		}
 		in.at = now
-		in.batch = in.to.out.Begin(now)
+		in.adder = in.to.out.Begin(now)
 		p.read.End()
-		in.batch.End()
+		in.adder.End()
 		if !in.cut {
 			in.cut = true
 			in.to.out.Say(logstream.Status, fmt.Sprintf("a block that >>| opened had no |<< within %v: it is delivered as it stands, as further ones will be (logs.block_timeout; logs.blocks = false leaves >>| as text)", in.patience))
@@ -321,9 +321,9 @@ func (in *intake) drain(p *inlet) {
 func (in *intake) end(p *inlet) {
 	in.deliverLines(p, p.split.Last)
 	in.to.crashes.Ended(p.number())
-	in.batch = in.to.out.Begin(time.Now())
+	in.adder = in.to.out.Begin(time.Now())
 	p.read.End()
-	in.batch.End()
+	in.adder.End()
 	unix.Close(p.fd)
 	p.fd = -1
 }
@@ -337,7 +337,7 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 	}
 	in.at = time.Now()
 	p.read.Now = in.at
-	in.batch = in.to.out.Begin(in.at)
+	in.adder = in.to.out.Begin(in.at)
 	for ; ok; line, ok = next() {
 		if line.Overwritten {
 			p.read.Overwritten(line.Text)
@@ -349,7 +349,7 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 			ended++
 		}
 	}
-	in.batch.End()
+	in.adder.End()
 	in.to.pools.Heard(beat.Output, ended, in.at)
 	for _, wrong := range in.wrong {
 		in.to.out.Say(logstream.Error, wrong)
@@ -380,7 +380,7 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 		}
 	}
 	p.begun = partial
-	in.batch.Add(logstream.Info, flags, text)
+	in.adder.Add(logstream.Info, flags, text)
 	if cap(in.text) > textKept {
 		in.text = nil
 	}

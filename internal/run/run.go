@@ -46,11 +46,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
 	}
-	signals, stopSignals, err := process.Signals()
+	signals, unsubscribe, err := process.Signals()
 	if err != nil {
 		return process.ExitFailed, err
 	}
-	defer stopSignals()
+	defer unsubscribe()
 
 	for _, warning := range append(cfg.Warnings(), zone()...) {
 		log.Warn(warning)
@@ -66,10 +66,10 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	}
 	name := cfg.Name()
 	record := newRecord(name, version, log)
-	var asked *fleet.Past
+	var known *fleet.Past // what Redis said of the run before; nil if it is away
 	if err == nil {
 		var has bool
-		if asked, has = record.readPast(client, &cfg.Redis); !has {
+		if known, has = record.readPast(client, &cfg.Redis); !has {
 			client.Close()
 			return process.ExitFailed, fmt.Errorf("redis has no database %d (redis.values_db)", cfg.Redis.ValuesDB)
 		}
@@ -80,8 +80,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	writer := outbox.NewWriter()
 	open := func() (*spool.Spool, *spool.Left, error) { return openSpool(cfg, writer) }
 	store, left, noSpool := open()
-	if !errors.Is(noSpool, spool.ErrInUse) {
-		open = nil
+	inUse := errors.Is(noSpool, spool.ErrInUse)
+	if !inUse {
+		open = nil // nothing to wait for
 	}
 	s := newSession(cfg, std, log, signals)
 	defer s.close()
@@ -126,8 +127,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	s.connect(sinks{out: out, values: vals, pools: pools, record: record})
 	var past *past
 	exit, err = s.runs(func(first string) {
-		past = record.reportPast(asked, first, left != nil && len(left.Runs) > 0, &cfg.Redis)
-		if open != nil {
+		past = record.reportPast(known, first, left != nil && len(left.Extents) > 0, &cfg.Redis)
+		if inUse {
 			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
 			log.Info(text)
 			out.Say(logstream.Status, text)
@@ -278,7 +279,7 @@ func failed(err error) (int, error) {
 	return process.ExitFailed, err
 }
 
-// forward passes signals on until the app and its tree are gone.
+// forward passes the signals from process.Signals on until the app and its tree are gone.
 func (r *appRun) forward() {
 	app, pools := r.app, r.to.pools
 	exited := app.Exited()

@@ -77,8 +77,8 @@ func FuzzSegment(f *testing.F) {
 			return
 		}
 		before := uint64(0)
-		for _, run := range left.Runs {
-			b, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
+		for _, x := range left.Extents {
+			b, err := s.Read(x.Place, x.Bytes, x.Ordinal, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

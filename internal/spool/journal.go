@@ -12,19 +12,19 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// The journal is a file beside the segments that says which of their records are settled. A
-// note is
+// The journal is a file beside the segments that says which of their records are done: landed,
+// or refused for good. A note is
 //
-//	0  uint32  CRC32C over the file's salt and everything behind the CRC
+//	0  uint32  CRC32C; covers the file's salt and writer and everything behind the CRC
 //	4  uint32  size of the whole note, in bytes
 //	8  uint8   kind
 //	9          values of that kind, uint64 each
 //
 // A note whose CRC is wrong ends the journal.
 const (
-	noteDone = 1 // ordinal: every record below it is settled
+	noteDone = 1 // ordinal: every record below it is done
 	// 2 is about IDs, in version 1; skipped
-	noteSettled = 3 // from, upto: records with these ordinals are settled; in version 1
+	noteSpan    = 3 // from, upto: records with these ordinals are done; in version 1
 	noteDropped = 4 // a count for each stream: records dropped and not reported yet
 )
 
@@ -38,11 +38,11 @@ type span struct{ from, upto uint64 }
 
 // Notes are the content of a journal.
 type Notes struct {
-	Done    uint64 // every record with a lower ordinal is settled
+	Done    uint64 // every record with a lower ordinal is done
 	Dropped Counts // records dropped to make room and not reported yet
 }
 
-func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
+func appendNote(b []byte, seed uint32, kind byte, values ...uint64) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(9+8*len(values)))
@@ -50,44 +50,44 @@ func appendNote(b []byte, salt uint32, kind byte, values ...uint64) []byte {
 	for _, v := range values {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	binary.LittleEndian.PutUint32(b[at:], crc32.Update(salt, castagnoli(), b[at+4:]))
+	binary.LittleEndian.PutUint32(b[at:], crc32.Update(seed, castagnoli(), b[at+4:]))
 	return b
 }
 
 // append appends n in the journal's format.
-func (n *Notes) append(b []byte, salt uint32) []byte {
+func (n *Notes) append(b []byte, seed uint32) []byte {
 	if n.Done > 0 {
-		b = appendNote(b, salt, noteDone, n.Done)
+		b = appendNote(b, seed, noteDone, n.Done)
 	}
 	if n.Dropped != (Counts{}) {
-		b = n.Dropped.append(b, salt)
+		b = n.Dropped.append(b, seed)
 	}
 	return b
 }
 
-func (c *Counts) append(b []byte, salt uint32) []byte {
+func (c *Counts) append(b []byte, seed uint32) []byte {
 	values := make([]uint64, len(c))
 	for s, n := range c {
 		values[s] = uint64(n)
 	}
-	return appendNote(b, salt, noteDropped, values...)
+	return appendNote(b, seed, noteDropped, values...)
 }
 
-// readNotes reads a journal's bytes. The error says why it stopped early; notes and settled
+// readNotes reads a journal's bytes. The error says why it stopped early; notes and done
 // have what it read before.
-func readNotes(data []byte) (notes Notes, settled []span, err error) {
-	salt, _, err := readHeader(data, journalMagic)
+func readNotes(data []byte) (notes Notes, done []span, err error) {
+	seed, _, err := readHeader(data, journalMagic)
 	if err != nil {
-		return notes, settled, err
+		return notes, done, err
 	}
 	for b := data[fileHeaderSize:]; len(b) > 0; {
 		if len(b) < 9 {
-			return notes, settled, errors.New("the last note is cut off")
+			return notes, done, errors.New("the last note is cut off")
 		}
 		size := uint64(binary.LittleEndian.Uint32(b[4:]))
 		if size < 9 || size > uint64(len(b)) || size%8 != 1 ||
-			binary.LittleEndian.Uint32(b) != crc32.Update(salt, castagnoli(), b[4:size]) {
-			return notes, settled, fmt.Errorf("damaged %d bytes before its end", len(b))
+			binary.LittleEndian.Uint32(b) != crc32.Update(seed, castagnoli(), b[4:size]) {
+			return notes, done, fmt.Errorf("damaged %d bytes before its end", len(b))
 		}
 		kind := b[8]
 		v := make([]uint64, 0, 5)
@@ -98,15 +98,15 @@ func readNotes(data []byte) (notes Notes, settled []span, err error) {
 		switch {
 		case kind == noteDone && len(v) == 1:
 			notes.Done = max(notes.Done, v[0])
-		case kind == noteSettled && len(v) == 2:
-			settled = append(settled, span{v[0], v[1]})
+		case kind == noteSpan && len(v) == 2:
+			done = append(done, span{v[0], v[1]})
 		case kind == noteDropped && len(v) == int(logstream.Count):
 			for s, n := range v {
 				notes.Dropped[s] = int(n)
 			}
 		}
 	}
-	return notes, settled, nil
+	return notes, done, nil
 }
 
 // openJournal reads the journal, if there is one.
@@ -119,7 +119,7 @@ func (s *Spool) openJournal() error {
 		return err
 	}
 	s.journalSize = int64(len(data))
-	s.notes, s.settled, err = readNotes(data)
+	s.notes, s.done, err = readNotes(data)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", journalName, err)
@@ -144,10 +144,10 @@ func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
 		// Only the changes: this runs often.
 		var b []byte
 		if s.notes.Done != before.Done {
-			b = appendNote(b, s.journalSalt, noteDone, s.notes.Done)
+			b = appendNote(b, s.journalSeed, noteDone, s.notes.Done)
 		}
 		if s.notes.Dropped != before.Dropped {
-			b = s.notes.Dropped.append(b, s.journalSalt)
+			b = s.notes.Dropped.append(b, s.journalSeed)
 		}
 		n, err := s.journal.Write(b)
 		s.journalSize += int64(n)
@@ -170,7 +170,7 @@ func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
 // rewriteJournal replaces the journal. The caller holds journalMu.
 func (s *Spool) rewriteJournal() error {
 	header := newHeader(journalMagic, 0)
-	salt, _, err := readHeader(header, journalMagic)
+	seed, _, err := readHeader(header, journalMagic)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (s *Spool) rewriteJournal() error {
 	if err != nil {
 		return err
 	}
-	data := s.notes.append(header, salt)
+	data := s.notes.append(header, seed)
 	_, err = f.Write(data)
 	if err == nil && s.journalSize > 0 {
 		err = f.Sync() // the journal that it replaces may be durable
@@ -194,7 +194,7 @@ func (s *Spool) rewriteJournal() error {
 	if s.journal != nil {
 		s.journal.Close()
 	}
-	s.journal, s.journalSalt, s.journalSize = f, salt, int64(len(data))
+	s.journal, s.journalSeed, s.journalSize = f, seed, int64(len(data))
 	s.journalNew = true
 	return nil
 }

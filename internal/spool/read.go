@@ -6,21 +6,21 @@ import (
 	"os"
 )
 
-// Read reads a run of n bytes and checks that its records are whole and that their ordinals
+// Read reads an extent of n bytes and checks that its records are whole and that their ordinals
 // rise, from at least ordinal on. It reads into space if that is large enough.
 func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, error) {
 	buf := space[:0]
 	if cap(buf) < n {
-		buf = make([]byte, 0, max(n, RunSize))
+		buf = make([]byte, 0, max(n, ExtentSize))
 	}
 	buf = buf[:n]
-	var start uint32
+	var seed uint32
 	for {
-		file, salt, err := s.openToRead(p.Segment)
-		if err != nil {
+		var file *os.File
+		var err error
+		if file, seed, err = s.openToRead(p.Segment); err != nil {
 			return nil, fmt.Errorf("read from the spool: %w", err)
 		}
-		start = salt
 		_, err = file.ReadAt(buf, p.Offset)
 		if errors.Is(err, os.ErrClosed) {
 			continue // another reader opened another segment meanwhile
@@ -31,7 +31,7 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 		break
 	}
 	for at := 0; at < n; {
-		r := parse(buf[at:], start)
+		r := parse(buf[at:], seed)
 		if r == nil || r.Ordinal() < ordinal {
 			return nil, fmt.Errorf("read from the spool: %s is damaged at byte %d", s.segmentFile(p.Segment), p.Offset+int64(at))
 		}
@@ -41,7 +41,7 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 	return buf, nil
 }
 
-// openToRead returns a segment's file and salt. The file stays open until another segment is
+// openToRead returns a segment's file and seed. The file stays open until another segment is
 // read or this one is removed.
 func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
 	s.mu.Lock()
@@ -62,5 +62,5 @@ func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
 		r.file = nil
 	}
 	s.reading = g
-	return g.file, g.salt, nil
+	return g.file, g.seed, nil
 }

@@ -18,15 +18,16 @@ import (
 //	 8  uint32  length of the message
 //	12  uint8   stream
 //	13  uint8   entry.Flags
-//	14  uint8   state; on disk only Kept
+//	14  uint8   state; on disk only Own
 //	15  uint8   number of further fields
 //	16  uint32  sequence number of the ID
 //	20  uint64  milliseconds of the ID
-//	28  uint64  ordinal: number of the entry in its run
+//	28  uint64  ordinal: rises from record to record, and may leap
 //	36          message; then, for each further field, name and value, each
 //	            behind its length as a uint32
 //
-// The CRC covers the segment's salt and everything behind the CRC itself.
+// The CRC covers the segment's salt and writer and everything behind the CRC itself: it starts
+// with the seed that readHeader returns.
 type Record []byte
 
 // HeaderSize is the size of a record without its message and further fields.
@@ -34,8 +35,10 @@ const HeaderSize = 36
 
 // Bits of a record's state.
 const (
-	Settled = 1 << 0 // never sent again, whatever the position says; in memory only
-	Kept    = 1 << 4 // wrapp's own entry: dropped last to make room
+	// Skip: never sent again, because Redis refused it for good, or because it landed ahead of
+	// others by plain XADD. On disk the journal's Done covers it, once all before it are done.
+	Skip = 1 << 0
+	Own  = 1 << 4 // wrapp's own entry; see Class
 )
 
 // Size returns the size of a record for a message and further fields, in bytes.
@@ -75,7 +78,7 @@ func (r Record) Stream() logstream.Stream { return logstream.Stream(r[12]) }
 // Flags are the entry's flags.
 func (r Record) Flags() entry.Flags { return entry.Flags(r[13]) }
 
-// Ordinal is the entry's number in its run.
+// Ordinal is the entry's number: above those of all entries that its writer added before.
 func (r Record) Ordinal() uint64 { return binary.LittleEndian.Uint64(r[28:]) }
 
 // Is reports whether any of the given bits of the state is set.
@@ -95,7 +98,7 @@ const (
 // ClassOf returns the class of a record, by its stream and state.
 func ClassOf(stream logstream.Stream, state byte) Class {
 	switch {
-	case state&Kept == 0:
+	case state&Own == 0:
 		return Lines
 	case stream == logstream.Crash:
 		return Reports
@@ -141,22 +144,22 @@ var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc
 
 // seal prepares a copy of a record for a segment: it clears the state that only memory has,
 // and sets the CRC.
-func (r Record) seal(salt uint32) {
-	r[14] &= Kept
-	binary.LittleEndian.PutUint32(r, crc32.Update(salt, castagnoli(), r[4:]))
+func (r Record) seal(seed uint32) {
+	r[14] &= Own
+	binary.LittleEndian.PutUint32(r, crc32.Update(seed, castagnoli(), r[4:]))
 }
 
-// sealAll seals the records of a run.
-func sealAll(run []byte, salt uint32) {
-	for at := 0; at < len(run); {
-		r := At(run, at)
-		r.seal(salt)
+// sealAll seals the records of an extent.
+func sealAll(extent []byte, seed uint32) {
+	for at := 0; at < len(extent); {
+		r := At(extent, at)
+		r.seal(seed)
 		at += len(r)
 	}
 }
 
 // parse returns the record at the beginning of buf, or nil if it is damaged or not whole.
-func parse(buf []byte, salt uint32) Record {
+func parse(buf []byte, seed uint32) Record {
 	if len(buf) < HeaderSize {
 		return nil
 	}
@@ -165,7 +168,7 @@ func parse(buf []byte, salt uint32) Record {
 		return nil
 	}
 	r := Record(buf[:size])
-	if binary.LittleEndian.Uint32(r) != crc32.Update(salt, castagnoli(), r[4:]) || !r.sound() {
+	if binary.LittleEndian.Uint32(r) != crc32.Update(seed, castagnoli(), r[4:]) || !r.sound() {
 		return nil
 	}
 	return r
@@ -175,7 +178,7 @@ func parse(buf []byte, salt uint32) Record {
 func (r Record) sound() bool {
 	rest := uint64(len(r) - HeaderSize)
 	n := uint64(binary.LittleEndian.Uint32(r[8:]))
-	if n > rest || r.Stream() >= logstream.Count || r.Flags() >= entry.FlagSets || r[14]&^Kept != 0 {
+	if n > rest || r.Stream() >= logstream.Count || r.Flags() >= entry.FlagSets || r[14]&^Own != 0 {
 		return false
 	}
 	b := r[HeaderSize+n:]

@@ -15,7 +15,7 @@ const damagedPrefix = "damaged-"
 // maxDamaged is how many damaged segments are kept for inspection.
 const maxDamaged = 4
 
-// recover reads the segments of earlier runs.
+// recover reads the segments that earlier processes left.
 func (s *Spool) recover() error {
 	names, err := os.ReadDir(s.dir) // in the order of the names, which is that of the numbers
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 	if err != nil {
 		return err
 	}
-	start, writer, err := readHeader(data, segmentMagic)
+	seed, writer, err := readHeader(data, segmentMagic)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", filepath.Base(file), err)
@@ -57,12 +57,12 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 		if newest && len(data) < fileHeaderSize {
 			return os.Remove(file) // its creation was not finished
 		}
-		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.setAside(file, true))
+		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.keepDamaged(file, true))
 		s.hole = true
 		return nil
 	}
-	runs, end := len(s.left.Runs), fileHeaderSize
-	damaged, tail := scan(data, start, func(at int, r Record) {
+	extents, end := len(s.left.Extents), fileHeaderSize
+	damaged, tail := scan(data, seed, func(at int, r Record) {
 		s.recoverRecord(number, at, r, writer, s.hole || at != end)
 		s.hole, end = false, at+len(r)
 	})
@@ -74,17 +74,17 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 	}
 	s.hole = s.hole || size != int64(end)
 	if damaged > 0 {
-		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.setAside(file, false))
+		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.keepDamaged(file, false))
 	}
-	if len(s.left.Runs) == runs {
-		return os.Remove(file) // all its records are settled
+	if len(s.left.Extents) == extents {
+		return os.Remove(file) // all its records are done
 	}
 	if newest && damaged == 0 && tail > 0 {
 		if err := os.Truncate(file, size); err != nil {
-			return err // the next run would take it for damage
+			return err // the next process would take it for damage
 		}
 	}
-	s.segments[number] = &segment{number: number, salt: start, size: size}
+	s.segments[number] = &segment{number: number, seed: seed, size: size}
 	s.size += size
 	return nil
 }
@@ -117,34 +117,34 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, ho
 	if ordinal < l.Next {
 		return // a copy of an earlier record, or no record of ours
 	}
-	// Ordinals leap without damage, too: over dropped records, and at the start of a run.
-	if n := len(l.Runs); hole && n > 0 && l.Runs[n-1].Writer == writer {
+	// Ordinals leap without damage, too: over dropped records, and where another process began.
+	if n := len(l.Extents); hole && n > 0 && l.Extents[n-1].Writer == writer {
 		l.Missing += ordinal - max(l.Next, min(ordinal, s.notes.Done))
 	}
 	l.Next = ordinal + 1
-	if ordinal < s.notes.Done || slices.ContainsFunc(s.settled, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {
+	if ordinal < s.notes.Done || slices.ContainsFunc(s.done, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {
 		return
 	}
-	if n := len(l.Runs); n > 0 {
-		run := &l.Runs[n-1]
-		if run.Segment == number && run.Offset+int64(run.Bytes) == int64(at) && run.Bytes+len(r) <= RunSize && run.Class == r.Class() {
-			run.Bytes += len(r)
-			run.Counts[r.Stream()]++
+	if n := len(l.Extents); n > 0 {
+		x := &l.Extents[n-1]
+		if x.Segment == number && x.Offset+int64(x.Bytes) == int64(at) && x.Bytes+len(r) <= ExtentSize && x.Class == r.Class() {
+			x.Bytes += len(r)
+			x.Counts[r.Stream()]++
 			return
 		}
 	}
-	run := Run{Place: Place{number, int64(at)}, Bytes: len(r), Class: r.Class(), Ordinal: ordinal, Writer: writer}
-	run.Counts[r.Stream()]++
-	l.Runs = append(l.Runs, run)
+	x := Extent{Place: Place{number, int64(at)}, Bytes: len(r), Class: r.Class(), Ordinal: ordinal, Writer: writer}
+	x.Counts[r.Stream()]++
+	l.Extents = append(l.Extents, x)
 }
 
-// setAside keeps a damaged segment for inspection, and returns its new name. If whole, it
-// moves the file; else it links it, so that the segment stays.
-func (s *Spool) setAside(file string, whole bool) string {
+// keepDamaged keeps a damaged segment for inspection, and returns its new name. If move, it
+// renames the file; else it links it, so that the segment stays.
+func (s *Spool) keepDamaged(file string, move bool) string {
 	name := damagedPrefix + filepath.Base(file)
 	to := filepath.Join(s.dir, name)
 	var err error
-	if whole {
+	if move {
 		err = os.Rename(file, to)
 	} else {
 		os.Remove(to)

@@ -16,12 +16,20 @@ import (
 //	 0  8 bytes  "wrappseg" or "wrappjnl"
 //	 8  uint32   version of the format
 //	12  uint32   salt: random, so that no bytes an app wrote can pass for a record
-//	16  uint64   writer: the run whose records these are; 0 in a journal
-//	24  uint32   0
+//	16  uint64   writer: the process whose records these are; 0 in a journal
+//	24  uint32   reserved: written as 0, not read, not in the CRCs of records
 //	28  uint32   CRC32C of the 28 bytes before
 //
-// Behind it come records or notes. In version 1 a salt of 8 bytes stood in place of the
-// writer, and a journal could give records other IDs. We read its records, with writer 0.
+// Behind it come records or notes.
+//
+// In version 1 bytes 12 to 15 were 0, a salt of 8 bytes stood in place of the writer, and a
+// journal could give records other IDs. We still read its segments, with writer 0, and its
+// journals, except for the IDs.
+//
+// Every version must keep the magic, the version and the CRC of the first 28 bytes where they
+// are: only so does an older wrapp see that it does not know the version, and leave the file
+// alone. A new version needs a case in readHeader. A directory may have files of several
+// versions; the first update replaces a journal of any version.
 const (
 	segmentMagic   = "wrappseg"
 	journalMagic   = "wrappjnl"
@@ -39,9 +47,9 @@ func newHeader(magic string, writer uint64) []byte {
 	return h
 }
 
-// readHeader returns the initial value of the CRCs in a file with this header, and the writer
-// of its records. The error says what is wrong with the header.
-func readHeader(header []byte, magic string) (salt uint32, writer uint64, err error) {
+// readHeader returns the seed of the CRCs in a file with this header, and the writer of its
+// records. The error says what is wrong with the header.
+func readHeader(header []byte, magic string) (seed uint32, writer uint64, err error) {
 	if len(header) < fileHeaderSize {
 		return 0, 0, fmt.Errorf("%d bytes, shorter than its header", len(header))
 	}
@@ -52,7 +60,7 @@ func readHeader(header []byte, magic string) (salt uint32, writer uint64, err er
 	switch v := binary.LittleEndian.Uint32(h[8:]); v {
 	case 1:
 		return crc32.Checksum(h[16:24], castagnoli()), 0, nil
-	case formatVersion:
+	case 2:
 		return crc32.Checksum(h[12:24], castagnoli()), binary.LittleEndian.Uint64(h[16:]), nil
 	default:
 		return 0, 0, &versionError{v}
@@ -87,11 +95,11 @@ const maxSearch = 64 << 20
 
 // scan calls found for each whole record in a segment's bytes, with its offset. damaged
 // counts the bytes between whole records, tail those behind the last one.
-func scan(data []byte, salt uint32, found func(at int, r Record)) (damaged, tail int) {
+func scan(data []byte, seed uint32, found func(at int, r Record)) (damaged, tail int) {
 	budget := maxSearch
 	end := fileHeaderSize // behind the last whole record
 	for at := fileHeaderSize; at < len(data); {
-		if r := parse(data[at:], salt); r != nil {
+		if r := parse(data[at:], seed); r != nil {
 			damaged += at - end
 			found(at, r)
 			at += len(r)

@@ -1,12 +1,12 @@
 // Package spool keeps entries on disk that Redis does not take yet: in small segment files
-// of checksummed records, with a journal that says which are settled. It survives its
+// of checksummed records, with a journal that says which are done. It survives its
 // process's death at any instant. Records written before a Sync survive a power cut.
 //
 // A spool is a directory of its own:
 //
 //	lock                   held by the process that uses it
 //	0000000000000001.seg…  records, oldest first; see Record and segment.go
-//	journal                which records are settled; see journal.go
+//	journal                which records are done; see journal.go
 //	damaged-….seg          damaged segments, kept for inspection
 //	dead-letters.jsonl     entries that Redis refused for good
 package spool
@@ -25,24 +25,24 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// RunSize is the largest size of a run of several records, in bytes; a larger record is a run
-// of its own. A message of 64 KiB, the longest by default, fits.
-const RunSize = 72 << 10
+// ExtentSize is the largest size of an extent of several records, in bytes; a larger record is
+// an extent of its own. A message of 64 KiB, the longest by default, fits.
+const ExtentSize = 72 << 10
 
-// A Place is where a run of records begins on disk.
+// A Place is where an extent begins on disk.
 type Place struct {
 	Segment uint64 // number, from 1; 0 means no place
 	Offset  int64
 }
 
-// A Run is consecutive records of one class and one segment that an earlier process left.
-type Run struct {
+// An Extent is consecutive records of one class and one segment that an earlier process left.
+type Extent struct {
 	Place
 	Bytes   int
 	Class   Class
 	Counts  Counts
 	Ordinal uint64 // of the first record
-	Writer  uint64 // the run that wrote them; 0 if not known
+	Writer  uint64 // the process that numbered them; 0 if not known, in version 1
 }
 
 // Counts are numbers of records by stream.
@@ -58,7 +58,7 @@ func (c *Counts) Sum() (n int) {
 
 // Left is what an earlier process left.
 type Left struct {
-	Runs    []Run // oldest first
+	Extents []Extent // oldest first
 	Notes   Notes
 	Last    entry.ID // the largest ID among the records
 	Next    uint64   // above every ordinal
@@ -71,17 +71,17 @@ type Left struct {
 type Spool struct {
 	dir         string
 	writer      uint64
-	segmentSize int64 // a segment this large takes no further run
+	segmentSize int64 // a segment this large takes no further extent
 	lock        *os.File
 
 	// Only while the spool is being opened:
-	left    *Left
-	settled []span // ordinals of settled records, by a journal of version 1
-	hole    bool   // the bytes behind the last whole record are damaged
+	left *Left
+	done []span // ordinals of records that are done, by a journal of version 1
+	hole bool   // the bytes behind the last whole record are damaged
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
-	last     *segment   // the one to append to; nil: the next run begins one
+	last     *segment   // the one to append to; nil: the next extent begins one
 	next     uint64     // number of the next segment
 	dirty    []*segment // written to since the last Sync
 	newNames bool       // the directory has entries that no Sync has covered
@@ -90,7 +90,7 @@ type Spool struct {
 
 	journalMu   sync.Mutex // guards the journal, so that reading need not wait for its disk
 	journal     *os.File
-	journalSalt uint32
+	journalSeed uint32
 	journalSize int64
 	journalNew  bool // its name is not durable yet
 	notes       Notes
@@ -100,7 +100,7 @@ type Spool struct {
 
 type segment struct {
 	number uint64
-	salt   uint32
+	seed   uint32
 	class  Class // of its records; only set while it is appended to
 	size   int64
 	file   *os.File // nil while it is not open
@@ -108,18 +108,18 @@ type segment struct {
 }
 
 // Open opens the spool in dir, which must exist, and reads what an earlier process left.
-// writer identifies the run whose records will be appended. size is the intended size of the
+// writer identifies the process whose records will be appended. size is the intended size of the
 // spool, in bytes: it sets the size of segments and of the dead letters' file; the caller
 // enforces it.
 func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
-	s.segmentSize = min(max(size/64, RunSize), 4<<20)
+	s.segmentSize = min(max(size/64, ExtentSize), 4<<20)
 	s.left = &Left{Next: 1}
 	limit, err := fileLimit()
 	if err != nil {
 		return nil, nil, err
 	}
-	if most := limit - RunSize; s.segmentSize > most {
+	if most := limit - ExtentSize; s.segmentSize > most {
 		s.segmentSize = most
 		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", limit)
 	}
@@ -137,10 +137,10 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	left := s.left
 	left.Notes = s.notes
 	left.Next = max(left.Next, s.notes.Done)
-	for _, n := range s.settled {
+	for _, n := range s.done {
 		left.Next = max(left.Next, n.upto)
 	}
-	s.left, s.settled = nil, nil
+	s.left, s.done = nil, nil
 	return s, left, nil
 }
 
@@ -170,11 +170,11 @@ func (s *Spool) found(format string, args ...any) {
 	s.left.Found = append(s.left.Found, fmt.Sprintf(format, args...))
 }
 
-// Append writes records of one class and returns their place. If fresh, they begin a run.
+// Append writes records of one class and returns their place. If fresh, they begin an extent.
 // Else they continue the last one: they go right behind it, or Append fails. A segment has
 // records of one class, so that dropping them removes whole segments. On an error none of
-// the records is in the spool. Append changes the bytes of run, in place.
-func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
+// the records is in the spool. Append changes the bytes of extent, in place.
+func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	last := s.last
 	s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
-	if class := At(run, 0).Class(); fresh && (last == nil || last.size >= s.segmentSize || last.class != class) {
+	if class := At(extent, 0).Class(); fresh && (last == nil || last.size >= s.segmentSize || last.class != class) {
 		var err error
 		if last, err = s.newSegment(class); err != nil {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
@@ -192,8 +192,8 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	if last == nil || last.gone {
 		return Place{}, errors.New("write to the spool: the segment is gone")
 	}
-	sealAll(run, last.salt)
-	if _, err := last.file.WriteAt(run, last.size); err != nil {
+	sealAll(extent, last.seed)
+	if _, err := last.file.WriteAt(extent, last.size); err != nil {
 		if last.file.Truncate(last.size) != nil {
 			s.mu.Lock()
 			s.last = nil // it ends with half a record; nothing may follow
@@ -204,8 +204,8 @@ func (s *Spool) Append(run []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := Place{last.number, last.size}
-	last.size += int64(len(run))
-	s.size += int64(len(run))
+	last.size += int64(len(extent))
+	s.size += int64(len(extent))
 	s.markDirty(last)
 	return place, nil
 }
@@ -223,7 +223,7 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	number := s.next
 	s.mu.Unlock()
 	header := newHeader(segmentMagic, s.writer)
-	start, _, err := readHeader(header, segmentMagic)
+	seed, _, err := readHeader(header, segmentMagic)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 		os.Remove(name)
 		return nil, err
 	}
-	g := &segment{number: number, salt: start, class: class, size: fileHeaderSize, file: f}
+	g := &segment{number: number, seed: seed, class: class, size: fileHeaderSize, file: f}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
@@ -338,7 +338,7 @@ func (s *Spool) Bytes() int64 {
 }
 
 // Present returns an error if the directory that was opened has been removed or replaced:
-// the open files have no names then, and no later run will find them.
+// the open files have no names then, and no later process will find them.
 func (s *Spool) Present() error {
 	ours, err := s.lock.Stat()
 	if err != nil {

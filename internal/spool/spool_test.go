@@ -18,7 +18,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// writer is the run whose records the tests write.
+// writer is the process whose records the tests write.
 const writer = 0x0123456789abcdef
 
 // make1 makes the record with an ordinal, which determines its content.
@@ -29,32 +29,32 @@ func make1(ordinal uint64) []byte {
 		fields = []string{"kind", "signal", "run", fmt.Sprint(ordinal)}
 	}
 	r := make(Record, Size(message, fields))
-	state := byte(Settled)
+	state := byte(Skip)
 	if ordinal%11 == 0 {
-		state |= Kept
+		state |= Own
 	}
 	r.Fill(ordinal, entry.ID{Ms: 1000 + ordinal/3, Seq: ordinal % 3}, logstream.Stream(ordinal%uint64(logstream.Count)), entry.Flags(ordinal%4), state, message, fields)
 	return r
 }
 
-// fill appends the records [from, upto) in runs of RunSize, as an outbox does.
+// fill appends the records [from, upto) in extents of ExtentSize, as an outbox does.
 func fill(t testing.TB, s *Spool, from, upto uint64) {
 	t.Helper()
-	var run []byte
+	var extent []byte
 	flush := func() {
-		if len(run) > 0 {
-			if _, err := s.Append(run, true); err != nil {
+		if len(extent) > 0 {
+			if _, err := s.Append(extent, true); err != nil {
 				t.Fatal(err)
 			}
 		}
-		run = run[:0]
+		extent = extent[:0]
 	}
 	for i := from; i < upto; i++ {
 		r := make1(i)
-		if len(run)+len(r) > RunSize {
+		if len(extent)+len(r) > ExtentSize {
 			flush()
 		}
-		run = append(run, r...)
+		extent = append(extent, r...)
 	}
 	flush()
 }
@@ -72,8 +72,8 @@ func open(t testing.TB, dir string) (*Spool, *Left) {
 // in order.
 func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 	t.Helper()
-	for _, run := range left.Runs {
-		data, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
+	for _, x := range left.Extents {
+		data, err := s.Read(x.Place, x.Bytes, x.Ordinal, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,13 +87,13 @@ func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 			}
 			got = append(got, o)
 			want := Record(make1(o))
-			want[14] &^= Settled
+			want[14] &^= Skip
 			if !bytes.Equal(r[4:], want[4:]) {
 				t.Fatalf("record %d is %q, want %q", o, r[4:], want[4:])
 			}
 		}
-		if n != run.Counts.Sum() {
-			t.Fatalf("%d records in a run of %d", n, run.Counts.Sum())
+		if n != x.Counts.Sum() {
+			t.Fatalf("%d records in an extent of %d", n, x.Counts.Sum())
 		}
 	}
 	return got
@@ -114,7 +114,7 @@ func TestLeft(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, left := open(t, dir)
-	if len(left.Runs) > 0 || left.Next != 1 {
+	if len(left.Extents) > 0 || left.Next != 1 {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
@@ -133,9 +133,9 @@ func TestLeft(t *testing.T) {
 	if want := (entry.ID{Ms: 1000 + 19_999/3, Seq: 19_999 % 3}); left.Last != want {
 		t.Errorf("the last ID is %v, want %v", left.Last, want)
 	}
-	for _, run := range left.Runs {
-		if run.Writer != writer {
-			t.Fatalf("a run of %016x, want %016x", run.Writer, uint64(writer))
+	for _, x := range left.Extents {
+		if x.Writer != writer {
+			t.Fatalf("an extent of %016x, want %016x", x.Writer, uint64(writer))
 		}
 	}
 	if left.Notes.Dropped != (Counts{logstream.Error: 3}) {
@@ -279,7 +279,7 @@ func TestClasses(t *testing.T) {
 		stream logstream.Stream
 		state  byte
 	}{
-		{logstream.Info, 0}, {logstream.Error, 0}, {logstream.Status, Kept}, {logstream.Error, Kept}, {logstream.Crash, Kept}, {logstream.Info, 0},
+		{logstream.Info, 0}, {logstream.Error, 0}, {logstream.Status, Own}, {logstream.Error, Own}, {logstream.Crash, Own}, {logstream.Info, 0},
 	} {
 		b := make(Record, Size([]byte("x"), nil))
 		b.Fill(uint64(ordinal+1), entry.ID{Ms: 5}, r.stream, 0, r.state, []byte("x"), nil)
@@ -296,13 +296,13 @@ func TestClasses(t *testing.T) {
 	s, left := open(t, dir)
 	defer s.Close()
 	var classes []Class
-	for _, run := range left.Runs {
-		classes = append(classes, run.Class)
+	for _, x := range left.Extents {
+		classes = append(classes, x.Class)
 	}
 	if want := []Class{Lines, Words, Reports, Lines}; !slices.Equal(classes, want) {
 		t.Errorf("classes %v, want %v", classes, want)
 	}
-	if got := left.Runs[0].Counts; got != (Counts{logstream.Info: 1, logstream.Error: 1}) {
+	if got := left.Extents[0].Counts; got != (Counts{logstream.Info: 1, logstream.Error: 1}) {
 		t.Errorf("counts %v", got)
 	}
 }
@@ -402,10 +402,10 @@ func TestReaders(t *testing.T) {
 	var readers sync.WaitGroup
 	for from := range 4 {
 		readers.Go(func() {
-			space := make([]byte, RunSize)
+			space := make([]byte, ExtentSize)
 			for i := range 2000 {
-				run := left.Runs[(from+i)%len(left.Runs)]
-				if _, err := s.Read(run.Place, len(make1(run.Ordinal)), run.Ordinal, space); err != nil {
+				x := left.Extents[(from+i)%len(left.Extents)]
+				if _, err := s.Read(x.Place, len(make1(x.Ordinal)), x.Ordinal, space); err != nil {
 					t.Error(err)
 					return
 				}
@@ -449,7 +449,7 @@ func TestOtherVersion(t *testing.T) {
 	}
 }
 
-// TestVersionBefore reads a spool of format version 1: its unsettled records come, with
+// TestVersionBefore reads a spool of format version 1: its undone records come, with
 // writer 0, and the journal's notes about IDs are skipped.
 func TestVersionBefore(t *testing.T) {
 	t.Parallel()
@@ -462,18 +462,18 @@ func TestVersionBefore(t *testing.T) {
 		return h
 	}
 	segment := header(segmentMagic)
-	salt := crc32.Checksum(segment[16:24], castagnoli())
+	seed := crc32.Checksum(segment[16:24], castagnoli())
 	for i := uint64(1); i < 100; i++ {
 		r := Record(make1(i))
-		r.seal(salt)
+		r.seal(seed)
 		segment = append(segment, r...)
 	}
 	journal := header(journalMagic)
-	salt = crc32.Checksum(journal[16:24], castagnoli())
-	journal = appendNote(journal, salt, 2, 0, 1, 50, 1<<40, 0)
-	journal = appendNote(journal, salt, noteDone, 20)
-	journal = appendNote(journal, salt, noteSettled, 15, 23)
-	journal = appendNote(journal, salt, noteSettled, 40, 41)
+	seed = crc32.Checksum(journal[16:24], castagnoli())
+	journal = appendNote(journal, seed, 2, 0, 1, 50, 1<<40, 0)
+	journal = appendNote(journal, seed, noteDone, 20)
+	journal = appendNote(journal, seed, noteSpan, 15, 23)
+	journal = appendNote(journal, seed, noteSpan, 40, 41)
 	for name, data := range map[string][]byte{"0000000000000001.seg": segment, journalName: journal} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
@@ -484,12 +484,12 @@ func TestVersionBefore(t *testing.T) {
 	got := ordinals(t, s, left)
 	check(t, got[:17], 23, 40)
 	check(t, got[17:], 41, 100)
-	if len(left.Found) > 0 || left.Missing > 0 || left.Runs[0].Writer != 0 {
+	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != 0 {
 		t.Errorf("%+v", left)
 	}
 }
 
-// TestLeap has a second run begin with much higher ordinals: none between counts as missing.
+// TestLeap has a second process begin with much higher ordinals: none between counts as missing.
 func TestLeap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -504,8 +504,8 @@ func TestLeap(t *testing.T) {
 	s.Close()
 	s, left := open(t, dir)
 	defer s.Close()
-	if got := ordinals(t, s, left); len(got) != 99+100 || left.Missing != 0 || left.Runs[0].Writer != writer || left.Runs[len(left.Runs)-1].Writer != writer+1 {
-		t.Errorf("%d records, %d missing, %+v", len(got), left.Missing, left.Runs)
+	if got := ordinals(t, s, left); len(got) != 99+100 || left.Missing != 0 || left.Extents[0].Writer != writer || left.Extents[len(left.Extents)-1].Writer != writer+1 {
+		t.Errorf("%d records, %d missing, %+v", len(got), left.Missing, left.Extents)
 	}
 }
 

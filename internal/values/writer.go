@@ -257,7 +257,7 @@ func (w *writer) writePlain(ctx context.Context) error {
 			continue
 		case reply == "":
 			return err // commands that were carried out will be repeated
-		case redisconn.Passing(reply):
+		case redisconn.Temporary(reply):
 			if first == nil {
 				first = err
 			}
