@@ -56,7 +56,8 @@ func TestMain(m *testing.M) {
 
 // wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT the stop
 // timeout, $TEST_USER the app's user, $TEST_DIR its directory. With $TEST_THREADS it starts
-// threads, and prints a line when they have ended.
+// threads, and prints a line when they have ended. With $TEST_RELEASE it stops the app only when
+// killTimeout has passed since the deadline.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
 	if os.Getenv("TEST_PROC") != "" { // mount the /proc of our PID namespace
@@ -91,6 +92,12 @@ func wrap(args []string) int {
 	}
 	if d, err := time.ParseDuration(os.Getenv("TEST_TIMEOUT")); err == nil {
 		cmd.StopTimeout = d
+	}
+	if os.Getenv("TEST_RELEASE") != "" {
+		cmd.Release = func(send func()) {
+			time.Sleep(cmd.StopTimeout + killTimeout + treePoll)
+			send()
+		}
 	}
 	if spec := os.Getenv("TEST_USER"); spec != "" {
 		passwd, group, _ := strings.Cut(os.Getenv("TEST_FILES"), ":")
@@ -424,6 +431,23 @@ func TestTree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLateEnd has an app end long after its deadline, as one whose large core is written. What it
+// leaves behind is ended all the same.
+func TestLateEnd(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, []string{"TEST_TIMEOUT=10ms", "TEST_RELEASE=1"}, "sh", "-c",
+		`setsid sh -c 'trap "" TERM; echo $$; while :; do sleep 1; done' & sleep 1000`)
+	out := started(t, cmd)
+	pid, err := strconv.Atoi(line(t, out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	gone(t, pid)
 }
 
 // TestForeignChild execs the wrapper in a shell that already has a child.

@@ -139,10 +139,12 @@ const (
 
 // endTree ends the rest of an ended app's tree: it sends each process the stop signal at once,
 // and SIGKILL at the deadline. All of them are below us in any session and group, because
-// orphans are re-parented to us. endTree returns when none is left.
+// orphans are re-parented to us. endTree returns when none is left, or killTimeout after its
+// first SIGKILL. The app's own end may have outlasted the deadline, as by a large core.
 func (s *Supervisor) endTree(p *Process, deadline time.Time) {
-	if p.cmd.StopTimeout == 0 {
-		deadline = time.Now()
+	began := time.Now()
+	if p.cmd.StopTimeout == 0 || deadline.Before(began) {
+		deadline = began
 	}
 	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal
 	for {
