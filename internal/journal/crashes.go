@@ -20,7 +20,7 @@ type Crashes struct {
 	Signature string // empty: reports of an older wrapp, which wrote none
 	Kind      string // signal, traceback, hang, core
 	What      string // WhatHappened in the newest report
-	Times     int    // deaths, also those that were only counted
+	Times     int    // reports, and the crashes that they only count
 	First     time.Time
 	Last      time.Time
 	Builds    []string // the program's last mostBuilds builds, oldest first

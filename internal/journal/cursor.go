@@ -8,9 +8,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
 
-// A Cursor is a place in the sequence of entries, for programs that ship them on: after the
-// entry of this ID, app and stream. Without an app it is after all entries of the ID. The
-// zero Cursor is before everything.
+// A Cursor names an entry by ID, app and stream, for programs that ship entries on. Without
+// an app it names all entries of the ID. The zero Cursor is before everything.
 type Cursor struct {
 	ID     entry.ID
 	App    string
@@ -47,7 +46,7 @@ func ParseCursor(s string) (c Cursor, err error) {
 
 var errCursor = errors.New("must be the _id of a line that --output json has printed, or the ID of an entry")
 
-// before returns the last ID of a source that is not after the Cursor.
+// before returns the last ID of a source that does not come after the Cursor's entry.
 func (c Cursor) before(s *source) entry.ID {
 	if c.ID == (entry.ID{}) || c.App == "" || s.app < c.App || s.app == c.App && s.stream <= c.Stream {
 		return c.ID
@@ -55,13 +54,11 @@ func (c Cursor) before(s *source) entry.ID {
 	return c.ID.Previous()
 }
 
-// end returns the last ID of a source that is before the Cursor, or "" for the zero Cursor.
-func (c Cursor) end(s *source) string {
-	switch {
-	case c.App != "" && (s.app < c.App || s.app == c.App && s.stream < c.Stream):
-		return c.ID.String()
-	case c.ID == entry.ID{}:
-		return ""
+// end returns the last ID of a source that comes before the Cursor's entry; without an app,
+// before all entries of the ID. The ID must not be 0-0.
+func (c Cursor) end(s *source) entry.ID {
+	if c.App != "" && (s.app < c.App || s.app == c.App && s.stream < c.Stream) {
+		return c.ID
 	}
-	return c.ID.Previous().String()
+	return c.ID.Previous()
 }

@@ -67,6 +67,36 @@ func TestCursor(t *testing.T) {
 	if got := after("1000-0", time.UnixMilli(1999)); !slices.Equal(got, all[6:12]) {
 		t.Errorf("from 1000-0 to 1999: %q", got)
 	}
+
+	// The same from the end: Last stops where the first of Before and Until is.
+	for i, cursor := range all {
+		for _, until := range []time.Time{{}, time.UnixMilli(999), time.UnixMilli(1000), time.UnixMilli(1999), time.UnixMilli(2000)} {
+			r := NewReader(names...)
+			r.Until = until
+			if r.Before, err = ParseCursor(cursor); err != nil {
+				t.Fatal(err)
+			}
+			entries, err := r.Last(t.Context(), conn, -1, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := i
+			switch {
+			case until.IsZero() || until.UnixMilli() >= 2000:
+			case until.UnixMilli() >= 1000:
+				want = min(i, 12)
+			default:
+				want = 0
+			}
+			var got []string
+			for _, e := range entries {
+				got = append(got, Cursor{e.ID, e.App, e.Stream}.String())
+			}
+			if !slices.Equal(got, all[:want]) {
+				t.Errorf("before %s and until %v: %q, want %q", cursor, until, got, all[:want])
+			}
+		}
+	}
 	for _, text := range []string{"", "x", "1", "1-0/", "1-0/a", "1-0/a/", "1-0/a/out", "1-0//info", "-1-0"} {
 		if c, err := ParseCursor(text); err == nil {
 			t.Errorf("%q is %v", text, c)

@@ -23,7 +23,7 @@ type Filter struct {
 
 // Wants reports whether the Filter selects the line.
 func (f *Filter) Wants(l *Line) bool {
-	if f.Source != "" && (l.Stream != logstream.Info || l.source() != f.Source) {
+	if f.Source != "" && (l.Stream != logstream.Info || l.runMarker || l.source() != f.Source) {
 		return false
 	}
 	level := l.Level

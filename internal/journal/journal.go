@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -41,9 +40,9 @@ func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
 // app's name, then of the stream.
 type Reader struct {
 	Until  time.Time     // Last returns no later entry; zero: all
-	After  Cursor        // Last returns only entries after it
-	Before Cursor        // Last returns only entries before it; zero: all
-	Wait   time.Duration // how long Next waits for an entry; 0: 2 s
+	After  Cursor        // Last returns only entries after its entry
+	Before Cursor        // Last returns only entries before its entry; zero: all
+	Wait   time.Duration // how long Next waits for an entry; 0: 2 s. In a cluster: always 100 ms
 	Places *Places       // where Add begins; nil: before the first entries
 
 	sources []source
@@ -152,9 +151,9 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 	if ms := since.UnixMilli(); ms > 0 {
 		start = entry.ID{Ms: uint64(ms) - 1, Seq: math.MaxUint64}
 	}
-	end := "+"
+	end := entry.ID{Ms: math.MaxUint64, Seq: math.MaxUint64}
 	if !r.Until.IsZero() {
-		end = strconv.FormatInt(max(0, r.Until.UnixMilli()), 10)
+		end.Ms = uint64(max(0, r.Until.UnixMilli()))
 	}
 	most := max(n, 1) // entries of one stream
 	if n < 0 {
@@ -168,13 +167,13 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 		}
 		oldest, newest, last := s.seen.Next().String(), end, s.seen
 		if r.Before.ID != (entry.ID{}) {
-			if newest = r.Before.end(s); newest == "" {
-				continue
+			if before := r.Before.end(s); before.Less(end) {
+				newest = before
 			}
 		}
 		latest := newest
 		for left := most; left > 0; {
-			answer := client.Do(ctx, client.B().Xrevrange().Key(s.key).End(newest).Start(oldest).Count(int64(min(left, atOnce))).Build())
+			answer := client.Do(ctx, client.B().Xrevrange().Key(s.key).End(newest.String()).Start(oldest).Count(int64(min(left, atOnce))).Build())
 			entries, err := s.parse(answer.AsXRange)
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", s.key, err)
@@ -185,7 +184,7 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 			if newest == latest {
 				last = entries[0].ID
 			}
-			newest = entries[len(entries)-1].ID.Previous().String()
+			newest = entries[len(entries)-1].ID.Previous()
 			left -= len(entries)
 			all = append(all, entries...)
 		}

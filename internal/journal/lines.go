@@ -28,10 +28,12 @@ type Line struct {
 	Joined bool     // made of pieces
 	More   []string // further fields of the stream entry, name and value in turn
 
+	runMarker bool // runMarker: wrapp wrote it to :info
+
 	before Place // before: the Place before the entry, or before the first piece
 }
 
-// Cursor is the place after the line.
+// Cursor names the line's entry.
 func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
 
 // A Joiner makes lines of entries. It holds the pieces of a split line until the last one
@@ -114,8 +116,8 @@ const (
 	endRun = "{{__END_RUN_"
 )
 
-// isRunMarker reports whether wrapp wrote the entry at the beginning or the end of
-// a run.
+// isRunMarker reports whether wrapp wrote the entry of :info at the beginning or the end
+// of a run.
 func isRunMarker(e *Entry) bool {
 	return !e.Stderr && !e.Partial &&
 		(bytes.HasPrefix(e.Message, []byte(newRun)) || bytes.HasPrefix(e.Message, []byte(endRun)))
@@ -163,6 +165,7 @@ func read(e *Entry) Line {
 	line := Line{
 		Stream: e.Stream, Stderr: e.Stderr, Time: e.Time(), Level: e.Level, Text: e.Message, Raw: e.Message,
 		App: e.App, ID: e.ID, More: e.Fields, before: Place{e.ID.Previous(), e.number - 1},
+		runMarker: e.Stream == logstream.Info && isRunMarker(e),
 	}
 	if m, ok := entry.ReadJSON(e.Message); ok {
 		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields

@@ -26,7 +26,7 @@ type Printer struct {
 type Style struct {
 	Output   string // Text, JSON or Raw; "" is Text
 	Colour   bool
-	Harmless bool // for a terminal: no control characters but tabs and colours; else bytes unchanged
+	Harmless bool // for a terminal: no control characters but tabs, line ends and colours; else bytes unchanged
 	Apps     bool // Text: with the app's name
 }
 
@@ -101,7 +101,8 @@ func (l *Line) source() string {
 }
 
 // appendJSON appends the line as one JSON object on one line. Its keys are _id (the line's
-// Cursor), _stream, and those of the JSON format of entries (docs/logs.md).
+// Cursor), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
+// entry in the JSON format has run, pid and seq.
 func (l *Line) appendJSON(dst []byte) []byte {
 	member := func(key string, value []byte) {
 		dst = append(dst, ',')

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,30 @@ func TestKilled(t *testing.T) {
 	want := "out    out\nerr    err\nout    {{__NEW_RUN_2026-11-23_20-15-01}}\nerr    {{__NEW_RUN_of the app\nout    cut\nout    {{__END_RUN_2026-11-23_20-15-02_exit_0}}\n"
 	if text.String() != want {
 		t.Errorf("\n%swant\n%s", &text, want)
+	}
+}
+
+// TestSource: run markers are wrapp's, not the app's.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	var j Joiner
+	lines := j.Add([]Entry{
+		{Message: []byte("{{__NEW_RUN_2026-11-23_20-15-01}}")},
+		{Message: []byte("{{__NEW_RUN_ is"), Partial: true},
+		{Message: []byte(" of the app")},
+		{Message: []byte("bad"), Stderr: true},
+		{Stream: logstream.Status, Message: []byte("started")},
+		{Message: []byte("{{__END_RUN_2026-11-23_20-15-02_exit_0}}")},
+	})
+	for source, want := range map[string][]string{"stdout": {"{{__NEW_RUN_ is of the app"}, "stderr": {"bad"}} {
+		var got []string
+		filter := Filter{Source: source}
+		for _, l := range filter.Select(slices.Clone(lines)) {
+			got = append(got, string(l.Text))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q", source, got)
+		}
 	}
 }
 
