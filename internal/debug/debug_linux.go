@@ -1,6 +1,6 @@
 // Package debug lets debuggers connect to an app that was started paused. It listens on one
-// address, because gdbserver itself would listen on all, and runs a gdbserver on pipes for
-// each client.
+// address, because gdbserver itself would listen on all, and runs a gdbserver on a socket
+// pair for each client.
 package debug
 
 import (

@@ -22,7 +22,7 @@ import (
 type session struct {
 	client net.Conn
 	hello  []byte        // the bytes that the client has sent already
-	left   chan struct{} // closed when the client or gdbserver is gone, if both existed
+	left   chan struct{} // closed when copying between client and gdbserver ends
 	done   chan struct{} // closed when the session is over
 	ending chan struct{} // closed by quit
 

@@ -13,7 +13,7 @@ import (
 // Meta is what wrapp knows about a line besides its text.
 type Meta struct {
 	Received time.Time
-	Seq      uint64 // counts the lines of a run
+	Seq      uint64 // counts the lines of a run, and each piece of a split one
 	Stderr   bool
 	Partial  bool // more pieces of the same line follow
 }

@@ -280,6 +280,7 @@ func glogLevel(head []byte) loglevel.Level {
 	return letterLevel(head[0])
 }
 
+// letterLevel returns the level of the letter that glog, klog and Jupyter write.
 func letterLevel(c byte) loglevel.Level {
 	switch c {
 	case 'D':

@@ -98,7 +98,7 @@ func levelValue(key, value []byte, syslog bool) (level loglevel.Level, exact boo
 	return loglevel.None, false
 }
 
-// levelText reads a level's name, as in "warning", "INFO+2" or "severity_error".
+// levelText reads a level's name, as in "warning" or "INFO+2".
 func levelText(text []byte) (level loglevel.Level, exact bool) {
 	text = bytes.TrimSpace(text)
 	if level, exact = loglevel.Word(text); level != loglevel.None {

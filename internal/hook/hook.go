@@ -26,15 +26,15 @@ const (
 	Dropped  Kind = "dropped"  // lines were dropped
 )
 
-// Kinds are all kinds.
+// Kinds are all kinds. Each needs its key in config.Hooks, and its target in run's newHooks.
 var Kinds = []Kind{Crash, Depleted, GaveUp, Dropped}
 
 // Version is the version of the JSON. It changes when a field is removed or changes its
 // meaning, not when a field is added.
 const Version = 1
 
-// An Event is passed to a hook as one JSON object; docs/hooks.md describes it. Fire sets the
-// fields above Run.
+// An Event is passed to a hook as one JSON object; docs/hooks.md describes it. Fire sets
+// Version, Time, App and Host; the caller must set Kind.
 type Event struct {
 	Version int       `json:"version"`
 	Kind    Kind      `json:"event"`
@@ -42,7 +42,7 @@ type Event struct {
 	App     string    `json:"app"`
 	Host    string    `json:"host"`
 
-	Run  string `json:"run"` // the time in the run's marker
+	Run  string `json:"run,omitempty"` // the time in the run's marker
 	Text string `json:"text"`
 
 	// Stream and ID say where the report is. The ID is the one that wrapp chose; Redis has a
@@ -157,7 +157,7 @@ func bounded(text string) string {
 	if len(text) <= mostText {
 		return text
 	}
-	n := mostText
+	n := mostText - len("…")
 	for n > 0 && !utf8.RuneStart(text[n]) {
 		n--
 	}

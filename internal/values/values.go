@@ -206,7 +206,7 @@ func (v *Values) write(quit <-chan struct{}, last bool) {
 	}
 }
 
-// Close writes the waiting changes and returns when it is done, or after patience. If Redis
+// Close writes the waiting changes. After patience it gives up when an attempt fails. If Redis
 // was never reached, it tries once. unwritten is the number of keys whose last changes are
 // lost, and why is the last error.
 func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
