@@ -145,7 +145,7 @@ func (q *logQuery) reader(app string) *journal.Reader {
 // errNoRun says that :status lacks the run's marker.
 var errNoRun = errors.New("run: :status has no such run of this app any more")
 
-// bound sets since and until to the run's times.
+// bound limits since and until to the run's times.
 func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string) error {
 	if q.run == "" {
 		return nil
@@ -158,6 +158,7 @@ func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string
 	}
 	// wrapp writes the marker to :info at about the same time as to :status.
 	const apart = 20 * time.Millisecond
+	var from, to time.Time // to: zero if no run follows
 	found := false
 	for i := range entries {
 		m := runMarker.FindSubmatch(entries[i].Message)
@@ -166,14 +167,19 @@ func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string
 		}
 		switch begin := entries[i].Time().Add(-apart); {
 		case q.run == journal.LastRun || !found && string(m[2]) == q.run:
-			q.since, found = begin, true
-		case found && (q.until.IsZero() || begin.Before(q.until)):
-			q.until = begin.Add(-time.Millisecond)
-			return nil
+			from, found = begin, true
+		case found && to.IsZero():
+			to = begin.Add(-time.Millisecond)
 		}
 	}
 	if !found {
 		return errNoRun
+	}
+	if q.since.Before(from) {
+		q.since = from
+	}
+	if !to.IsZero() && (q.until.IsZero() || to.Before(q.until)) {
+		q.until = to
 	}
 	return nil
 }
@@ -266,10 +272,13 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	return page, nil
 }
 
-// newer reads the first n matching lines behind q.after.
+// newer reads the first n matching lines behind q.after, at q.since or later.
 func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string, n int) (*Page, error) {
 	r := q.reader(app)
 	r.After = q.after
+	if ms := q.since.UnixMilli(); ms > 0 && q.after.ID.Ms < uint64(ms) {
+		r.After = journal.Cursor{ID: entry.ID{Ms: uint64(ms)}.Previous()}
+	}
 	var joiner journal.Joiner
 	page := &Page{Lines: []LineView{}, After: q.after.String()}
 	chunk, bytes := chunkFirst, 0

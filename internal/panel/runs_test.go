@@ -2,13 +2,17 @@ package panel
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -59,6 +63,75 @@ func TestRuns(t *testing.T) {
 	p.await("a", "failed")
 	do("XADD", "logs:app:a:status", "*", "message", "{{__NEW_RUN_2026-11-29_01-02-05}}")
 	p.await("a", "running")
+}
+
+// TestRunAndTimes: a run's lines are bounded by since and until, too.
+func TestRunAndTimes(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	hour := time.Now().Truncate(time.Hour).Add(-3 * time.Hour)
+	for run := range 2 {
+		begin := hour.Add(time.Duration(run) * time.Hour)
+		marker := "{{__NEW_RUN_" + begin.Format(entry.RunMarkerLayout) + "}}"
+		c.Send("XADD", "logs:app:a:status", begin.UnixMilli(), "message", marker)
+		for minute := range 3 {
+			c.Send("XADD", "logs:app:a:info", begin.Add(time.Duration(minute)*time.Minute).UnixMilli(), "message", fmt.Sprint(run, minute))
+		}
+	}
+	if _, err := c.Do(""); err != nil {
+		t.Fatal(err)
+	}
+	client, err := redisconn.Dial(t.Context(), &s.Config().Redis, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	first := hour.Format(entry.RunMarkerLayout)
+	for _, tt := range []struct {
+		run          string
+		since, until time.Duration
+		place        string // the parameter before or after, and the hours until it
+		want         string
+	}{
+		{run: "last", want: "1 0, 1 1, 1 2"},
+		{run: "last", since: time.Minute, want: "1 0, 1 1, 1 2"},
+		{run: "last", since: 61 * time.Minute, want: "1 1, 1 2"},
+		{run: "last", until: 61 * time.Minute, want: "1 0, 1 1"},
+		{run: first, want: "0 0, 0 1, 0 2"},
+		{run: first, since: time.Minute, until: time.Minute, want: "0 1"},
+		{run: first, until: 90 * time.Minute, want: "0 0, 0 1, 0 2"},
+		{run: first, place: "before 2", want: "0 0, 0 1, 0 2"},
+		{run: first, place: "after -1", want: "0 0, 0 1, 0 2"},
+		{run: "last", place: "after 0", want: "1 0, 1 1, 1 2"},
+		{run: "last", since: 61 * time.Minute, place: "after 0", want: "1 1, 1 2"},
+	} {
+		p := url.Values{"run": {tt.run}, "stream": {"info"}}
+		if name, hours, ok := strings.Cut(tt.place, " "); ok {
+			n, _ := time.ParseDuration(hours + "h")
+			p.Set(name, fmt.Sprintf("%d-0", hour.Add(n).UnixMilli()))
+		}
+		for name, d := range map[string]time.Duration{"since": tt.since, "until": tt.until} {
+			if d > 0 {
+				p.Set(name, hour.Add(d).Format(time.RFC3339))
+			}
+		}
+		q, err := parseLogQuery(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := q.page(t.Context(), client, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range page.Lines {
+			got = append(got, l.Text)
+		}
+		if strings.Join(got, ", ") != tt.want {
+			t.Errorf("%v: %q, want %s", p, got, tt.want)
+		}
+	}
 }
 
 // TestSlowViewer: a viewer that does not receive is dropped, and no other waits for it.
