@@ -260,12 +260,16 @@ func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisc
 // incomplete line. found says that there were entries.
 func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *redisconn.Client) (lines []journal.Line, joiner *journal.Joiner, found bool, err error) {
 	raw := q.output == journal.Raw
+	since := q.since
+	if q.run != "" { // its marker may be before since and after
+		since, reader.After = time.Time{}, journal.Cursor{}
+	}
 	for more := 0; ; more = 4*more + 16 {
 		ask := q.n + more
 		if q.n < 0 || !q.filter.All() || q.run != "" {
 			ask = -1 // the last n matching lines may be far back
 		}
-		entries, err := reader.Last(ctx, client, ask, q.since)
+		entries, err := reader.Last(ctx, client, ask, since)
 		if err != nil {
 			return nil, nil, false, err
 		}
@@ -273,6 +277,11 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 			entries = journal.Run(entries, q.run)
 		}
 		found = len(entries) > 0
+		if q.run != "" {
+			entries = slices.DeleteFunc(entries, func(e journal.Entry) bool {
+				return e.Time().Before(q.since) || !q.after.Follows(&e)
+			})
+		}
 		joiner = &journal.Joiner{Pieces: raw}
 		lines = joiner.Add(entries)
 		if !q.follow {

@@ -54,6 +54,11 @@ func (c Cursor) before(s *source) entry.ID {
 	return c.ID.Previous()
 }
 
+// Follows reports whether an entry comes after the Cursor's.
+func (c Cursor) Follows(e *Entry) bool {
+	return c.before(&source{app: e.App, stream: e.Stream}).Less(e.ID)
+}
+
 // end returns the last ID of a source that comes before the Cursor's entry; without an app,
 // before all entries of the ID. The ID must not be 0-0.
 func (c Cursor) end(s *source) entry.ID {
