@@ -35,7 +35,7 @@ var composed = []string{
 	"read logs:app:",
 }
 
-// TestMessages: each message that troubleshooting.md quotes is in the code, but for its values.
+// TestMessages: each message in the pages' tables of messages is in the code, but for its values.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	known := append(literals(t, filepath.Join(root, "internal")), slices.Concat(foreign, composed)...)
@@ -44,38 +44,41 @@ func TestMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	known = append(known, literals(t, strings.TrimSpace(string(rueidis)))...)
-	const page = "docs/troubleshooting.md"
-	_, prose := readPage(t, page)
 	var (
+		says   = regexp.MustCompile(`^ (What it says|What is seen|What .wrapp( logs)?. says|Message) $`)
 		quoted = regexp.MustCompile("`([^`]+)`")
 		values = regexp.MustCompile(`…|[:;] |/[a-z-]+\.[a-z]+|[a-z]+\.[a-z_]+|:[a-z]+\b|\d+|["()]|\b[a-z]+=`) // and what separates parts
 	)
-	column, n := -1, 0
-	for i, line := range prose {
-		cells := strings.Split(strings.ReplaceAll(line, `\|`, "\x00"), "|")
-		if len(cells) < 3 {
-			column = -1
-			continue
-		}
-		if column < 0 {
-			column = slices.IndexFunc(cells, func(s string) bool { return strings.HasPrefix(s, " What ") })
-			if column < 0 {
-				t.Errorf("%s: no column of messages: %s", page, prose[i])
+	for page, least := range map[string]int{"docs/troubleshooting.md": 50, "docs/crashes.md": 8, "docs/debugging.md": 4} {
+		_, prose := readPage(t, page)
+		column, inside, n := -1, false, 0
+		for _, line := range prose {
+			cells := strings.Split(strings.ReplaceAll(line, `\|`, "\x00"), "|")
+			if len(cells) < 3 {
+				inside = false
+				continue
 			}
-			continue
-		}
-		for _, m := range quoted.FindAllStringSubmatch(cells[column], -1) {
-			n++
-			for _, piece := range values.Split(m[1], -1) {
-				piece = strings.TrimSpace(strings.ReplaceAll(piece, "\x00", "|"))
-				if !slices.ContainsFunc(known, func(s string) bool { return strings.Contains(s, piece) }) {
-					t.Errorf("%s: nothing says %q of %q", page, piece, m[1])
+			if !inside {
+				inside = true
+				column = slices.IndexFunc(cells, func(s string) bool { return says.MatchString(s) })
+				continue
+			}
+			if column < 0 {
+				continue // a table of something else
+			}
+			for _, m := range quoted.FindAllStringSubmatch(cells[column], -1) {
+				n++
+				for _, piece := range values.Split(m[1], -1) {
+					piece = strings.TrimSpace(strings.ReplaceAll(piece, "\x00", "|"))
+					if !slices.ContainsFunc(known, func(s string) bool { return strings.Contains(s, piece) }) {
+						t.Errorf("%s: nothing says %q of %q", page, piece, m[1])
+					}
 				}
 			}
 		}
-	}
-	if n < 50 {
-		t.Errorf("%d messages were found", n)
+		if n < least {
+			t.Errorf("%s: %d messages were found", page, n)
+		}
 	}
 }
 
