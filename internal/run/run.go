@@ -78,8 +78,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
 	writer := outbox.NewWriter()
-	open := func() (*spool.Spool, *spool.Left, error) { return openSpool(cfg, writer) }
-	store, left, noSpool := open()
+	store, left, passed, noSpool := openSpool(cfg, writer)
+	open := func() (*spool.Spool, *spool.Left, error) {
+		store, left, _, err := openSpool(cfg, writer)
+		return store, left, err
+	}
 	inUse := errors.Is(noSpool, spool.ErrInUse)
 	if !inUse {
 		open = nil // nothing to wait for
@@ -128,6 +131,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	var past *past
 	exit, err = s.runs(func(first string) {
 		past = record.reportPast(known, first, left != nil && len(left.Extents) > 0, &cfg.Redis)
+		if passed != nil {
+			const text = "a spool of this name is left alone and the next place is used"
+			log.Warn(text, "error", passed)
+			out.Say(logstream.Status, text+": "+passed.Error())
+		}
 		if inUse {
 			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
 			log.Info(text)
