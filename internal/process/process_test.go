@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 }
 
 // wrap runs a command as wrapp does. $TEST_STOP is the stop signal, $TEST_TIMEOUT the stop
-// timeout, $TEST_USER the app's user, $TEST_DIR its directory. With $TEST_THREADS it starts
+// timeout, $TEST_RELEASE how long Release takes, $TEST_USER the app's user, $TEST_DIR its directory. With $TEST_THREADS it starts
 // threads, and prints a line when they have ended.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
@@ -91,6 +91,9 @@ func wrap(args []string) int {
 	}
 	if d, err := time.ParseDuration(os.Getenv("TEST_TIMEOUT")); err == nil {
 		cmd.StopTimeout = d
+	}
+	if d, err := time.ParseDuration(os.Getenv("TEST_RELEASE")); err == nil {
+		cmd.Release = func(send func()) { time.Sleep(d); send() }
 	}
 	if spec := os.Getenv("TEST_USER"); spec != "" {
 		passwd, group, _ := strings.Cut(os.Getenv("TEST_FILES"), ":")
@@ -424,6 +427,25 @@ func TestTree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTreeAfterDeadline has the app end long after the deadline for SIGKILL: its child is killed
+// all the same.
+func TestTreeAfterDeadline(t *testing.T) {
+	t.Parallel()
+	late := (killTimeout + time.Second).String()
+	cmd := command(t, []string{"TEST_TIMEOUT=100ms", "TEST_RELEASE=" + late}, "sh", "-c", `setsid sleep 1000 >/dev/null & echo $!; sleep 1000`)
+	out := started(t, cmd)
+	pid, err := strconv.Atoi(line(t, out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	cmd.Process.Signal(syscall.SIGTERM)
+	if code := exitCode(t, cmd.Wait()); code != 143 && code != 137 {
+		t.Errorf("exit status %d", code)
+	}
+	gone(t, pid)
 }
 
 // TestForeignChild execs the wrapper in a shell that already has a child.

@@ -139,16 +139,22 @@ const (
 
 // endTree ends the rest of an ended app's tree: it sends each process the stop signal at once,
 // and SIGKILL at the deadline. All of them are below us in any session and group, because
-// orphans are re-parented to us. endTree returns when none is left.
+// orphans are re-parented to us. endTree returns when none is left, or killTimeout after the
+// first SIGKILL. The deadline may have passed already: then there is no stop signal.
 func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 	if p.cmd.StopTimeout == 0 {
 		deadline = time.Now()
 	}
+	giveUp := deadline
+	if now := time.Now(); now.After(deadline) {
+		giveUp = now
+	}
+	giveUp = giveUp.Add(killTimeout)
 	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal
 	for {
 		reaped := s.nextReap()
 		now := time.Now()
-		if now.After(deadline.Add(killTimeout)) {
+		if now.After(giveUp) {
 			return
 		}
 		if !s.signalTree(p, !now.Before(deadline), stopped) {
