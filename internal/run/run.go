@@ -31,7 +31,8 @@ const (
 	memoryLimit = 4 << 20
 
 	// heapLimit is the heap size above which garbage is collected early, in bytes. Ordinary
-	// lines stay far below it; blocks of 10 MiB have several copies on their way.
+	// lines stay far below it, which must be several times memoryLimit; blocks of 10 MiB have
+	// several copies on their way.
 	heapLimit = 32 << 20
 )
 
@@ -41,7 +42,7 @@ type Streams struct{ Stdin, Stdout, Stderr *os.File }
 
 // Run runs the app that cfg names and returns wrapp's exit status. An error says that wrapp
 // itself failed or that the app could not be started; the latter is a *process.StartError with
-// exit as its ExitCode. version is wrapp's.
+// exit as its ExitCode. version is wrapp's. Signals that come after the last run are dropped.
 func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
