@@ -42,6 +42,41 @@ func TestUserNotRoot(t *testing.T) {
 	}
 }
 
+// TestSpoolPassedOver runs wrapp with another user's spool at /var/lib/wrapp, in a mount namespace: the
+// next place is used, and stderr and :status tell of the first, once each.
+func TestSpoolPassedOver(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("a mount namespace wants root")
+	}
+	s := redistest.Start(t)
+	dir := open(t)
+	cmd := asNobody(t, dir, wrapp(t, "--redis", s.URL(), "--name", "passed", "--", "echo", "ran"))
+	cmd.SysProcAttr = nil
+	cmd.Env = append(cmd.Env, "WRAPP_SPOOL_DIR=", "XDG_STATE_HOME="+dir)
+	cmd.Args = append([]string{
+		"unshare", "--mount", "sh", "-c",
+		`mount -t tmpfs none /var/lib && mkdir -m 755 /var/lib/wrapp && mkdir -m 700 /var/lib/wrapp/passed && exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$0" "$@"`,
+		cmd.Path,
+	}, cmd.Args[1:]...)
+	var err error
+	if cmd.Path, err = exec.LookPath("unshare"); err != nil {
+		t.Fatal(err)
+	}
+	const told = "the spool /var/lib/wrapp/passed belongs to user 0 (mode 0700) and wrapp runs as 65534; as root: chown -R 65534:65534 /var/lib/wrapp/passed"
+	text, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(text), told) != 1 {
+		t.Errorf("%v: %s", err, text)
+	}
+	statuses := 0
+	for _, e := range s.Stream("logs:app:passed:status") {
+		statuses += strings.Count(e.Message(), told)
+	}
+	if statuses != 1 {
+		t.Errorf("told %d times on :status", statuses)
+	}
+}
+
 // open returns a directory that every user may use.
 func open(t *testing.T) string {
 	t.Helper()

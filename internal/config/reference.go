@@ -59,7 +59,7 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"spool.dir", "Directory that has the spools, each in a directory named after its app; see [delivery.md](delivery.md).", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp`, else `wrapp` in the user's state directory; if it cannot be written: memory only"},
 	{"spool.size", "How much is kept on disk. 1MiB or more.", ""},
 	{"spool.when_full", "What happens when the spool is full, and Redis is away or makes no room within 250 ms. `drop_oldest`: the oldest lines go, and are counted. `block`: the app waits.", ""},
-	{"spool.drain_timeout", "How long the end of wrapp waits for Redis to take another entry; the rest stays for the next run. Up to ten times as long while Redis says that it loads its data. More than 0.", ""},
+	{"spool.drain_timeout", "The end of wrapp gives up after once to twice this time in which Redis took no entry; the rest stays for the next run. Up to ten times as long while Redis says that it loads its data. More than 0.", ""},
 
 	{"health", "The health pools that wrapp keeps for the app.", ""},
 	{"health.interval", "How often their state is published. 100ms or more.", ""},

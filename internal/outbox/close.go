@@ -152,7 +152,7 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		q.mu.Lock()
 		// An entry too large for the spool must not keep the others out of it.
-		done := q.written == q.end() || q.mode != spooling || q.full && !q.dropOldest(spool.Words)
+		done := q.written == q.end() || q.mode != spooling || q.full && !q.dropOldest(spool.Lines, spool.Words)
 		q.mu.Unlock()
 		if done {
 			break

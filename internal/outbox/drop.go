@@ -54,8 +54,9 @@ func (o *Outbox) dropSegment() bool {
 	return true
 }
 
-// droppable returns the oldest segment of the lowest class that was never sent, not even in
-// part, and is not being written, or 0. The caller holds mu.
+// droppable returns the oldest segment of the lowest class that this process never sent, not
+// even in part, and is not being written, or 0. Of a segment that an earlier process left, some
+// records may have landed: then the count of dropped ones is too high. The caller holds mu.
 func (q *queue) droppable() uint64 {
 	for class := range spool.Classes {
 		var seg uint64
@@ -76,11 +77,11 @@ func (q *queue) droppable() uint64 {
 	return 0
 }
 
-// dropOldest drops the oldest slab of the lowest class below a limit that was never sent and
+// dropOldest drops the oldest slab of the lowest class in [from, below) that was never sent and
 // is not in the spool: only such a slab is certainly not in Redis. It returns false
 // without one.
-func (q *queue) dropOldest(below spool.Class) bool {
-	for class := range below {
+func (q *queue) dropOldest(from, below spool.Class) bool {
+	for class := from; class < below; class++ {
 		for i := q.unsent(); i < len(q.slabs); i++ {
 			if s := q.slabs[i]; s.class == class && s.buf != nil && s.size > 0 && s.saved == 0 && !s.writing {
 				q.drop(i)
@@ -93,7 +94,7 @@ func (q *queue) dropOldest(below spool.Class) bool {
 	return false
 }
 
-// drop removes the slab with index i, which was never sent, and counts its records. The slabs
+// drop removes the slab with index i, which this process never sent, and counts its records. The slabs
 // after it get lower numbers. A slab being written to the spool keeps its number: only
 // spillOnce, which writes it, drops slabs before it.
 func (q *queue) drop(i int) {

@@ -272,6 +272,36 @@ func TestAwayWithReports(t *testing.T) {
 	}
 }
 
+// TestBlockedWithReports adds crash reports over and over while there is no server and lines have
+// almost filled the memory: with Block no line is dropped, and the reports' memory is bounded.
+func TestBlockedWithReports(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	const limit, lines, reports = 256 << 10, 4000, 400
+	o := open(t, s, func(opts *Options) { opts.Limit = limit })
+	number(o, 0, lines)
+	report := strings.Repeat("x", 4<<10)
+	for i := range reports {
+		o.Say(logstream.Crash, fmt.Sprintf("report %d %s", i, report))
+	}
+	o.q.mu.Lock()
+	held := o.q.held
+	o.q.mu.Unlock()
+	if held > 2*limit {
+		t.Errorf("%d bytes are held", held)
+	}
+	s.Up()
+	closeAll(t, o)
+	keys := logstream.Keys("t")
+	if n := len(s.Messages(keys[logstream.Info])); n != lines {
+		t.Errorf("%d lines, want %d", n, lines)
+	}
+	got := s.Messages(keys[logstream.Crash])
+	if n := len(got); n < limit/2/len(report) || !strings.HasPrefix(got[n-1], fmt.Sprintf("report %d ", reports-1)) {
+		t.Errorf("%d reports", n)
+	}
+}
+
 func TestNeverReached(t *testing.T) {
 	t.Parallel()
 	s := redistest.Prepare(t)

@@ -55,9 +55,9 @@ func (p cursor) before(q cursor) bool {
 
 // queue is the bounded FIFO of all records that are not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
-// When the memory is full, add waits for room if the disk or Redis is about to make some, or
-// block is set. Else it drops the oldest waiting entries and counts them: lines first, then
-// crash reports, then wrapp's other entries.
+// When the memory is full, add waits for room for a line if the disk or Redis is about to make
+// some, or block is set. Else it drops the oldest waiting entries and counts them: lines first,
+// then crash reports. wrapp's own entries never wait; see makeOwnRoom.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // something left the queue or its memory, or away or closed changed
@@ -76,7 +76,7 @@ type queue struct {
 
 	held     int // bytes of the records in memory that are not known to have landed
 	retained int // bytes of the slabs before head
-	limit    int // of held, in bytes; beyond it add waits or drops
+	limit    int // of held, in bytes of records; beyond it add waits or drops; see makeOwnRoom
 	block    bool
 	away     bool // Redis is not taking entries
 	closed   bool // nothing is added any more
@@ -224,7 +224,7 @@ func (q *queue) makeRoom(size int) {
 			}
 			// While Redis takes entries, wait for Redis, however slow the disk is.
 			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
-				if q.dropOldest(spool.Words) {
+				if q.dropOldest(spool.Lines, spool.Words) {
 					continue
 				}
 				if q.full {
@@ -236,7 +236,7 @@ func (q *queue) makeRoom(size int) {
 			}
 			poke(q.spill)
 		case q.away && !q.block:
-			if !q.dropOldest(spool.Words) {
+			if !q.dropOldest(spool.Lines, spool.Words) {
 				return // the rest was sent, or is wrapp's own
 			}
 			continue
@@ -246,10 +246,14 @@ func (q *queue) makeRoom(size int) {
 	}
 }
 
-// makeOwnRoom is makeRoom for wrapp's own entries. It never waits. It drops entries beyond twice
-// the limit while Redis is away and no spool is usable: an app that restarts again and again
-// must not fill the memory then.
+// makeOwnRoom is makeRoom for wrapp's own entries. It never waits. While Redis is away and no
+// spool is usable it drops entries beyond twice the limit: an app that restarts again and again
+// must not fill the memory then. With block it drops no lines, and own entries beyond the limit.
 func (q *queue) makeOwnRoom(size int) {
+	lowest := spool.Lines
+	if q.block {
+		lowest = spool.Lines + 1
+	}
 	for q.held > 0 && q.held+size > 2*q.limit {
 		switch {
 		case q.mode == spooling && q.evict():
@@ -259,10 +263,20 @@ func (q *queue) makeOwnRoom(size int) {
 			}
 			poke(q.spill)
 			return
-		case !q.away || !q.dropOldest(spool.Classes):
+		case !q.away || q.block && q.ownHeld()+size <= q.limit || !q.dropOldest(lowest, spool.Classes):
 			return
 		}
 	}
+}
+
+// ownHeld returns the bytes of wrapp's own entries in memory that have not landed.
+func (q *queue) ownHeld() (n int) {
+	for _, s := range q.slabs[q.head.slab-q.first:] {
+		if s.class != spool.Lines {
+			n += len(s.buf)
+		}
+	}
+	return n
 }
 
 // tail returns the last slab, with room for size bytes of records of a class.
@@ -529,7 +543,7 @@ func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
 	q.watched()
-	poke(q.spill) // a full spool waits for room only while Redis takes entries
+	poke(q.spill) // without block, a full spool waits for room only while Redis takes entries
 	q.mu.Unlock()
 	q.room.Broadcast()
 }

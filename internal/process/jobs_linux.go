@@ -55,8 +55,8 @@ func (p *Process) followSuspensions() {
 
 // suspendWith suspends this process because sig has suspended the app. It returns when this
 // process was continued, and reports whether to continue the app. After a SIGSTOP its sender has to
-// continue the app, unless the app has the terminal: then only a shell above us can reassign
-// the terminal.
+// continue the app, unless the app has the terminal and a shell may be above us, which alone can
+// reassign the terminal.
 func (p *Process) suspendWith(sig syscall.Signal) (resume bool) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()

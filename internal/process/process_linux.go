@@ -40,9 +40,10 @@ type Command struct {
 	// before it or its loader has run an instruction. SIGCONT continues it.
 	Paused bool
 
-	// Release, if not nil, is called at the first Stop instead of sending the stop signal. It
-	// must call send, after it has made a debugger release the app, which would hold the signal
-	// back. It returns within seconds.
+	// Release, if not nil, is called in the background after the first Stop, which then sends no
+	// stop signal: Release must call send, after it has made a debugger release the app, which
+	// would hold the signal back. A further Stop sends at once. SIGKILL waits until Release
+	// returns, which must take seconds only.
 	Release func(send func())
 
 	// Ambient are capabilities that the app keeps when it becomes User.
@@ -61,7 +62,7 @@ type Process struct {
 
 	exited chan struct{} // closed when status is set
 	status Status
-	gone   chan struct{} // closed when the tree is gone, too
+	gone   chan struct{} // closed when the tree is gone, too, or given up; see endTree
 	killed procTable     // descendants that Kill has killed; set before exited is closed
 
 	stopOnce sync.Once
@@ -69,9 +70,10 @@ type Process struct {
 	deadline time.Time     // when SIGKILL is due; set before stopping is closed
 }
 
-// Start starts the app in a process group of its own. The app does not outlive
-// this process. If standard input is our terminal, the app's group becomes the
-// foreground group, so that the terminal's signals reach the app and not us.
+// Start starts the app in a process group of its own. The app does not outlive this process,
+// unless it changes its user itself or executes a file that gives it one or capabilities: that
+// clears Pdeathsig. If standard input is our terminal, the app's group becomes the foreground
+// group, so that the terminal's signals reach the app and not us.
 // Its errors are *StartErrors.
 func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	if cmd.Dir != "" {
@@ -166,7 +168,8 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 // Status returns how the app ended. Call it once Exited is closed.
 func (p *Process) Status() Status { return p.status }
 
-// Gone is closed when the app and its whole tree have ended.
+// Gone is closed when the app and its whole tree have ended, or killTimeout after SIGKILL to what
+// is left of the tree.
 func (p *Process) Gone() <-chan struct{} { return p.gone }
 
 // Pass passes on a signal received from Signals. A KeySignal goes to the app's whole group, as
@@ -180,8 +183,8 @@ func (p *Process) Pass(sig os.Signal) {
 }
 
 // Forward passes a signal on to the app; docs/restarts.md has a table of signals. SIGTERM is
-// Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group, and SIGCONT also
-// hands it the terminal if we are in the foreground.
+// Stop. SIGCONT and SIGTSTP are job control: they go to the app's whole group (SIGCONT only to the
+// app if Command.Paused), and SIGCONT also hands it the terminal if we are in the foreground.
 func (p *Process) Forward(sig syscall.Signal) {
 	switch sig {
 	case syscall.SIGTERM:
@@ -196,8 +199,9 @@ func (p *Process) Forward(sig syscall.Signal) {
 }
 
 // Stop sends the app its stop signal, and SIGKILL if it still runs when the stop timeout has
-// passed since the first Stop, or dumpTimeout later if it is dumping core. The rest of the tree
-// then gets the stop signal, and SIGKILL at the same deadline. Stop does not wait.
+// passed since the first Stop, or dumpTimeout later if it is dumping core. If the app ends before
+// the deadline, the rest of the tree then gets the stop signal, and SIGKILL at the deadline;
+// else SIGKILL only. Stop does not wait.
 func (p *Process) Stop() {
 	first := false
 	p.stopOnce.Do(func() {

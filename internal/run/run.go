@@ -31,7 +31,8 @@ const (
 	memoryLimit = 4 << 20
 
 	// heapLimit is the heap size above which garbage is collected early, in bytes. Ordinary
-	// lines stay far below it; blocks of 10 MiB have several copies on their way.
+	// lines stay far below it, which must be several times memoryLimit; blocks of 10 MiB have
+	// several copies on their way.
 	heapLimit = 32 << 20
 )
 
@@ -41,7 +42,7 @@ type Streams struct{ Stdin, Stdout, Stderr *os.File }
 
 // Run runs the app that cfg names and returns wrapp's exit status. An error says that wrapp
 // itself failed or that the app could not be started; the latter is a *process.StartError with
-// exit as its ExitCode. version is wrapp's.
+// exit as its ExitCode. version is wrapp's. Signals that come after the last run are dropped.
 func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exit int, err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
@@ -78,8 +79,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 		log.Warn("redis is not there; the app starts all the same and entries wait", "error", err)
 	}
 	writer := outbox.NewWriter()
-	open := func() (*spool.Spool, *spool.Left, error) { return openSpool(cfg, writer) }
-	store, left, noSpool := open()
+	store, left, passed, noSpool := openSpool(cfg, writer)
+	open := func() (*spool.Spool, *spool.Left, error) {
+		store, left, _, err := openSpool(cfg, writer)
+		return store, left, err
+	}
 	inUse := errors.Is(noSpool, spool.ErrInUse)
 	if !inUse {
 		open = nil // nothing to wait for
@@ -128,6 +132,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	var past *past
 	exit, err = s.runs(func(first string) {
 		past = record.reportPast(known, first, left != nil && len(left.Extents) > 0, &cfg.Redis)
+		if passed != nil {
+			const text = "a spool of this name is left alone and the next place is used"
+			log.Warn(text, "error", passed)
+			out.Say(logstream.Status, text+": "+passed.Error())
+		}
 		if inUse {
 			const text = "another wrapp of this name uses the spool; entries wait in memory until it ends"
 			log.Info(text)

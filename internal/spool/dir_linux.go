@@ -17,13 +17,23 @@ const systemDir = "/var/lib/wrapp"
 // Prepare makes and returns the directory for the spool of the app called name. Its parent
 // is dir, or, if dir is empty, $WRAPP_SPOOL_DIR, or else /var/lib/wrapp or the user's state
 // directory. The error names every place that was tried; where a right was missing, it also
-// names the owner and the command that gives the right.
-func Prepare(dir, name string) (string, error) {
+// names the owner and the command that gives the right. passed says why a place where
+// the app already has a directory was passed over for path.
+func Prepare(dir, name string) (path string, passed, err error) {
+	return firstUsable(places(dir), name)
+}
+
+func firstUsable(places []string, name string) (path string, passed, err error) {
 	var problem error
-	for _, place := range places(dir) {
-		path, err := prepare(filepath.Join(place, name))
+	for _, place := range places {
+		dir := filepath.Join(place, name)
+		_, missing := os.Lstat(dir)
+		path, err := prepare(dir)
 		if err == nil {
-			return path, nil
+			return path, passed, nil
+		}
+		if missing == nil {
+			passed = err
 		}
 		if problem == nil {
 			problem = err
@@ -31,7 +41,7 @@ func Prepare(dir, name string) (string, error) {
 			problem = fmt.Errorf("%w; and %w", problem, err)
 		}
 	}
-	return "", problem
+	return "", nil, problem
 }
 
 // places returns the directories that may have spools; the first usable one is used.
@@ -67,15 +77,17 @@ func prepare(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("check the spool's directory: %w", err)
 	}
+	mode := info.Mode().Perm()
 	if !info.IsDir() {
 		return "", fmt.Errorf("the spool %s is not a directory", dir)
 	}
 	// wrapp would deliver entries that another user puts there as the app's.
-	if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != os.Geteuid() {
-		return "", fmt.Errorf("the spool %s belongs to user %d and wrapp runs as %d", dir, owner, os.Geteuid())
+	if owner, us := info.Sys().(*syscall.Stat_t).Uid, os.Geteuid(); int(owner) != us {
+		return "", fmt.Errorf("the spool %s belongs to user %d (mode %04o) and wrapp runs as %d; as root: chown -R %d:%d %s",
+			dir, owner, mode, us, us, os.Getegid(), dir)
 	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return "", fmt.Errorf("the spool %s can be written to by others (mode %04o)", dir, info.Mode().Perm())
+	if mode&0o022 != 0 {
+		return "", fmt.Errorf("the spool %s can be written to by others (mode %04o): chmod go-w %s", dir, mode, dir)
 	}
 	return dir, nil
 }

@@ -338,23 +338,23 @@ func TestDeadLetters(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	base := t.TempDir()
 	t.Setenv("WRAPP_SPOOL_DIR", filepath.Join(base, "env"))
-	if dir, err := Prepare("", "app"); err != nil || dir != filepath.Join(base, "env", "app") {
+	if dir, _, err := Prepare("", "app"); err != nil || dir != filepath.Join(base, "env", "app") {
 		t.Errorf("%q, %v", dir, err)
 	}
-	if dir, err := Prepare(filepath.Join(base, "said"), "app"); err != nil || dir != filepath.Join(base, "said", "app") {
+	if dir, _, err := Prepare(filepath.Join(base, "said"), "app"); err != nil || dir != filepath.Join(base, "said", "app") {
 		t.Errorf("%q, %v", dir, err)
 	}
 	dir := filepath.Join(base, "said", "app")
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
+	if _, _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
 		t.Error("a directory that others can write to is accepted")
 	}
 	if err := os.Symlink(base, filepath.Join(base, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Prepare(base, "link"); err == nil {
+	if _, _, err := Prepare(base, "link"); err == nil {
 		t.Error("a link is accepted as the directory")
 	}
 	if os.Geteuid() == 0 {
@@ -362,9 +362,51 @@ func TestPrepare(t *testing.T) {
 		if err := os.Chown(dir, 12345, 12345); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
+		if _, _, err := Prepare(filepath.Join(base, "said"), "app"); err == nil {
 			t.Error("another user's directory is accepted")
 		}
+	}
+}
+
+// TestPassedOver prepares a spool where the app's directory at the first of two places cannot
+// be used: the second is used, and the reason has what mends the first.
+func TestPassedOver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make func(dir string) error
+		want []string // nil: nothing to tell
+	}{
+		"nothing": {func(string) error { return nil }, nil},
+		"mode": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o772))
+		}, []string{"mode 0772", "chmod go-w "}},
+		"file": {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, []string{"not a directory"}},
+		"owner": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o750), os.Chown(dir, 12345, 12345))
+		}, []string{"user 12345 (mode 0750)", "runs as 0", "as root: chown -R 0:0 "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "owner" && os.Geteuid() != 0 {
+				t.Skip("only root gives a directory away")
+			}
+			first, second := t.TempDir(), t.TempDir()
+			if tt.want == nil {
+				first = "/proc/none"
+			} else if err := tt.make(filepath.Join(first, "app")); err != nil {
+				t.Fatal(err)
+			}
+			path, passed, err := firstUsable([]string{first, second}, "app")
+			if err != nil || path != filepath.Join(second, "app") {
+				t.Errorf("%q, %v", path, err)
+			}
+			if (passed != nil) != (tt.want != nil) {
+				t.Fatalf("passed over: %v", passed)
+			}
+			for _, want := range tt.want {
+				if text := passed.Error(); !strings.Contains(text, want) || !strings.Contains(text, first+"/app") {
+					t.Errorf("no %q in %s", want, text)
+				}
+			}
+		})
 	}
 }
 
@@ -376,7 +418,7 @@ func TestPrepareSays(t *testing.T) {
 	}
 	t.Setenv("WRAPP_SPOOL_DIR", "")
 	t.Setenv("XDG_STATE_HOME", "/proc/none")
-	_, err := Prepare("", "app")
+	_, _, err := Prepare("", "app")
 	if err == nil {
 		t.Fatal("Prepare found a usable place")
 	}
