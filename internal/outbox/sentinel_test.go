@@ -86,12 +86,7 @@ func TestFailover(t *testing.T) {
 	servers[0].Wait("the demotion", func() bool {
 		return !servers[0].IsMaster() && strings.Contains(servers[0].Info("replication"), "master_link_status:up")
 	})
-	c := sentinels[0].Dial(0)
-	servers[0].Wait("the failover", func() bool {
-		_, err := c.Do("SENTINEL", "FAILOVER", "mymaster")
-		return err == nil
-	})
-	servers[0].Wait("the promotion", servers[0].IsMaster)
+	servers[0].Promote(sentinels[0].Dial(0))
 	// Lines that the demoted server still takes are lost unless the outbox sends them again:
 	// so it must not end before it has moved to the new master.
 	length := func() int { // dials each time: a demotion ends all connections

@@ -53,12 +53,7 @@ func TestSentinel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	c := sentinels[1].Dial(0)
-	replica.Wait("the failover", func() bool {
-		_, err := c.Do("SENTINEL", "FAILOVER", "mymaster")
-		return err == nil
-	})
-	replica.Wait("the promotion", replica.IsMaster)
+	replica.Promote(sentinels[1].Dial(0))
 	// The client, or a new one, is connected to the new master.
 	replica.Wait("a connection to the new master", func() bool {
 		if client.Do(t.Context(), client.B().Set().Key("a").Value("b").Build()).Error() != nil {

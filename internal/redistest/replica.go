@@ -47,6 +47,19 @@ func (s *Server) Info(section string) string {
 	return text
 }
 
+// Promote has a sentinel make the server, a replica of mymaster, the master. The sentinel is asked
+// again until it is: on a busy machine it may give up a failover that it has begun.
+func (s *Server) Promote(sentinel redis.Conn) {
+	s.t.Helper()
+	s.Wait("the promotion by command", func() bool {
+		if s.IsMaster() {
+			return true
+		}
+		sentinel.Do("SENTINEL", "FAILOVER", "mymaster")
+		return false
+	})
+}
+
 // IsMaster reports whether the server answers and is a master.
 func (s *Server) IsMaster() bool { return strings.Contains(s.Info("replication"), "role:master") }
 
