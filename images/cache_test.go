@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -96,17 +95,4 @@ func cacheDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// command runs a program and returns its stdout.
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var errors strings.Builder
-	cmd.Stderr = &errors
-	text, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, text, errors.String())
-	}
-	return string(text)
 }

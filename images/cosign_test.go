@@ -116,14 +116,7 @@ func (r registry) pushTiny(t *testing.T, dir, text string) string {
 		t.Fatal(err)
 	}
 	layer, tag := filepath.Join(dir, text+".tar"), r.repository+":"+text
-	run := func(name string, args ...string) string {
-		out, err := exec.Command(name, args...).Output()
-		if err != nil {
-			t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	run("tar", "-cf", layer, "-C", dir, text)
-	run(r.crane, "append", "--oci-empty-base", "-f", layer, "-t", tag)
-	return run(r.crane, "digest", tag)
+	command(t, "tar", "-cf", layer, "-C", dir, text)
+	command(t, r.crane, "append", "--oci-empty-base", "-f", layer, "-t", tag)
+	return strings.TrimSpace(command(t, r.crane, "digest", tag))
 }

@@ -86,3 +86,16 @@ func fields(text string) map[string]string {
 	}
 	return m
 }
+
+// command runs a program and returns its stdout.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, text, errors.String())
+	}
+	return string(text)
+}

@@ -120,8 +120,8 @@ func (r *rig) inspectSpool(i int) (torn bool, err error) {
 	if len(left.Found) > 0 || left.Missing > 0 {
 		return false, fmt.Errorf("the spool is damaged: %q, %d missing", left.Found, left.Missing)
 	}
-	for _, run := range left.Extents {
-		buf, err := s.Read(run.Place, run.Bytes, run.Ordinal, nil)
+	for _, x := range left.Extents {
+		buf, err := s.Read(x.Place, x.Bytes, x.Ordinal, nil)
 		if err != nil {
 			return false, err
 		}

@@ -272,7 +272,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	return page, nil
 }
 
-// newer reads the first n matching lines behind q.after, at q.since or later.
+// newer reads the first n matching lines after q.after, at q.since or later.
 func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string, n int) (*Page, error) {
 	r := q.reader(app)
 	r.After = q.after
