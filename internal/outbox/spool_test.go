@@ -285,25 +285,28 @@ func TestFullButTaken(t *testing.T) {
 			o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 2<<20, func(opts *Options) { opts.Block = false })
 			o.q.withLock(func(q *queue) { q.patience = patience })
 			eventually(t, "Redis is there", func() bool { return closed(o.reached) })
-			var slow atomic.Bool
-			slow.Store(true)
+			var pause atomic.Int64 // milliseconds; zero ends the pauses
+			pause.Store(20)
 			done := make(chan struct{})
 			conn := s.Dial(0)
 			go func() {
 				defer close(done)
-				for slow.Load() {
-					conn.Do("CLIENT", "PAUSE", 20)
+				for ms := pause.Load(); ms > 0; ms = pause.Load() {
+					conn.Do("CLIENT", "PAUSE", ms)
 				}
 			}()
 			n, full := 0, false
-			eventually(t, "the spool is full", func() bool { // unless Redis was not slow enough
+			eventually(t, "the spool is full", func() bool {
 				for begun := n; n < begun+100_000; n += 1000 {
 					number(o, n, n+1000)
 					o.q.withLock(func(q *queue) { full = full || q.full || q.drops.Sum() > 0 })
 				}
+				if !full { // this test is slower than Redis
+					pause.Store(min(2*pause.Load(), 640))
+				}
 				return full
 			})
-			slow.Store(false)
+			pause.Store(0)
 			<-done
 			closeAll(t, o)
 			// A machine that stalls Redis for seconds makes it count as away.
