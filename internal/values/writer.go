@@ -34,12 +34,6 @@ var script = redisconn.NewScript(scriptText)
 //go:embed values.lua
 var scriptText string
 
-// A named is a change and its key, without the prefix wrapp:<name>:.
-type named struct {
-	name string
-	change
-}
-
 // A writer writes one batch after another, each exactly once: the script stores the number
 // of the newest batch that it has carried out, the position, and skips a batch that is sent
 // again after a lost connection.
@@ -51,9 +45,9 @@ type writer struct {
 	id     string // of this run
 	client *redisconn.Client
 
-	batch  []named // being written
-	rest   []named // written after batch
-	number int     // of the batch, from 1
+	batch  []change // being written
+	rest   []change // written after batch
+	number int      // of the batch, from 1
 
 	known         bool            // the server knows the script by its SHA
 	plain         bool            // the user may not run scripts; until the connection ends
@@ -66,7 +60,7 @@ type writer struct {
 }
 
 // begin makes batch the one to write.
-func (w *writer) begin(batch []named) {
+func (w *writer) begin(batch []change) {
 	w.number++
 	w.batch = batch
 }
@@ -224,21 +218,21 @@ func (w *writer) becomePlain(reply string) {
 func (w *writer) writePlain(ctx context.Context) error {
 	b := w.client.B
 	var commands []rueidis.Completed
-	var changes []named // of each command
-	add := func(c named, command rueidis.Completed) {
+	var changes []change // of each command
+	add := func(c change, command rueidis.Completed) {
 		commands, changes = append(commands, command), append(changes, c)
 	}
 	for _, c := range w.batch {
 		key := w.key(c.name)
 		if c.set != "" {
-			add(named{c.name, change{set: c.set}}, b().Set().Key(key).Value(c.set).Build())
+			add(change{name: c.name, set: c.set}, b().Set().Key(key).Value(c.set).Build())
 			c.set = ""
 		}
 		switch {
 		case c.add > 0 && c.decimal:
 			add(c, b().Incrbyfloat().Key(key).Increment(float64(c.add)).Build())
 		case c.add > 0 && c.single:
-			one := named{c.name, change{add: 1, single: true}}
+			one := change{name: c.name, add: 1, single: true}
 			for range c.add {
 				add(one, b().Incr().Key(key).Build())
 			}
@@ -246,7 +240,7 @@ func (w *writer) writePlain(ctx context.Context) error {
 			add(c, b().Incrby().Key(key).Increment(c.add).Build())
 		}
 	}
-	var again []named
+	var again []change
 	var first error // first refusal that goes away by itself
 	for i, result := range w.client.DoMulti(ctx, commands...) {
 		c := changes[i]
