@@ -85,18 +85,12 @@ func (w *writer) next() {
 	}
 }
 
-// Back-off between attempts: doubled from the first to the last, and each multiplied by a
-// random factor from 0.5 to 1.5.
-const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
-
-// wait returns how long to wait before the next attempt.
+// wait returns how long to wait before the next attempt: about 0.1 s after one failure, mostly of a
+// connection that was lost while idle, else about 1 s, at random so that apps do not come at once.
 func (w *writer) wait() time.Duration {
-	d := lastBackoff
-	if w.failed < 7 {
-		d = min(lastBackoff, firstBackoff<<w.failed)
+	d := time.Second
+	if w.failed == 1 {
+		d = 100 * time.Millisecond
 	}
 	return d/2 + rand.N(d)
 }
