@@ -108,7 +108,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestWrittenInTime waits for a value to be written without an end.
+// TestWrittenInTime waits for a value to be written without an end, also when Redis has forgotten
+// its scripts.
 func TestWrittenInTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -120,6 +121,7 @@ func TestWrittenInTime(t *testing.T) {
 			n, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
 			return n == i+1
 		})
+		c.Do("SCRIPT", "FLUSH")
 	}
 	closed(t, v)
 }

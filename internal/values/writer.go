@@ -29,7 +29,7 @@ const (
 )
 
 // script carries out a batch; values.lua documents its arguments and its answer.
-var script = redisconn.NewScript(scriptText)
+var script = rueidis.NewLuaScript(scriptText)
 
 //go:embed values.lua
 var scriptText string
@@ -49,7 +49,6 @@ type writer struct {
 	rest   []change // written after batch
 	number int      // of the batch, from 1
 
-	known         bool            // the server knows the script by its SHA
 	plain         bool            // the user may not run scripts; until the connection ends
 	plainReported bool            // a warning about plain was logged
 	ending        bool            // no further changes will come
@@ -129,7 +128,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 			return err
 		}
 		w.ever = true
-		w.known, w.plain = false, false
+		w.plain = false
 	}
 	if w.client.InCluster() && len(w.batch) > 1 {
 		// None of the batch was ever sent.
@@ -140,22 +139,18 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 		return w.writePlain(ctx)
 	}
 	refused, err := w.call(ctx)
-	reply := redisconn.Reply(err)
-	switch {
-	case err == nil:
-		for i, reply := range refused {
-			w.refuse(w.batch[i].name, reply)
-		}
-		w.next()
-		return nil
-	case redisconn.Unknown(reply) && w.known:
-		w.known = false
-		return w.attempt(ctx)
-	case redisconn.MayNotRun(reply) || redisconn.Denied(reply):
+	if reply := redisconn.Reply(err); redisconn.MayNotRun(reply) || redisconn.Denied(reply) {
 		w.becomePlain(reply)
-		return w.attempt(ctx)
+		return w.writePlain(ctx)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for i, reply := range refused {
+		w.refuse(w.batch[i].name, reply)
+	}
+	w.next()
+	return nil
 }
 
 // call calls the script. refused has the error replies, by the change's index in the batch.
@@ -170,11 +165,10 @@ func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 		keys = append(keys, w.key(c.name))
 		args = append(args, c.set, strconv.FormatInt(c.add, 10))
 	}
-	answer, err := w.client.Do(ctx, script.Call(w.client, !w.known, keys, args)).ToArray()
+	answer, err := script.Exec(ctx, w.client, keys, args).ToArray()
 	if err != nil {
 		return nil, err
 	}
-	w.known = true
 	refused = make(map[int]string)
 	for i := 0; i+1 < len(answer); i += 2 {
 		place, err := answer[i].ToInt64()
