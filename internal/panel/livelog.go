@@ -3,6 +3,7 @@ package panel
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
@@ -31,7 +32,7 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, err
 	more := false
 	err := b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
 		from := l.q.after.ID // a line ends there
-		if l.q.streams != nil && !l.q.wantsStream(logstream.Info) {
+		if !l.q.wantsStream(logstream.Info) {
 			var err error
 			if from, err = journal.NewReader(app).Newest(ctx, logs); err != nil {
 				return err
@@ -75,7 +76,7 @@ func (l *liveLog) add(lines []journal.Line) {
 			continue
 		}
 		l.seen[line.Stream] = line.ID
-		if l.q.streams != nil && !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
+		if !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
 			continue
 		}
 		if len(l.waiting) == linesAtOnce { // the newest lines matter most
@@ -88,12 +89,7 @@ func (l *liveLog) add(lines []journal.Line) {
 }
 
 func (q *logQuery) wantsStream(s logstream.Stream) bool {
-	for _, wanted := range q.streams {
-		if s == wanted {
-			return true
-		}
-	}
-	return false
+	return q.streams == nil || slices.Contains(q.streams, s)
 }
 
 // flush sends the waiting lines.
