@@ -163,21 +163,13 @@ func compareIDs(x, y entry.ID) int { return cmp.Or(cmp.Compare(x.Ms, y.Ms), cmp.
 
 // crashOf returns the Crash that an entry reports.
 func crashOf(e *journal.Entry) Crash {
-	c := Crash{ID: e.ID.String(), Time: e.Time(), id: e.ID}
-	for i := 0; i+1 < len(e.Fields); i += 2 {
-		v := short(e.Fields[i+1])
-		switch e.Fields[i] {
-		case "kind":
-			c.Kind = v
-		case "signal":
-			c.Signal = v
-		case "run":
-			c.Run = v
-		case "pid":
-			c.PID = v
-		case "signature":
-			c.Signature = v
-		}
+	c := Crash{
+		ID: e.ID.String(), Time: e.Time(), id: e.ID,
+		Signature: short(e.Field("signature")),
+		Kind:      short(e.Field("kind")),
+		Signal:    short(e.Field("signal")),
+		Run:       short(e.Field("run")),
+		PID:       short(e.Field("pid")),
 	}
 	text := string(e.Message[:min(len(e.Message), 64<<10)])
 	head, _, _ := strings.Cut(strings.TrimLeft(text, "\n"), "\n")

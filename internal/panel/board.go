@@ -90,17 +90,12 @@ func (b *board) run(ctx context.Context) {
 
 // pollUntilFailure polls over one pair of connections until that fails.
 func (b *board) pollUntilFailure(ctx context.Context) error {
-	values, err := redisconn.Dial(ctx, b.cfg, b.cfg.ValuesDB)
-	if err != nil {
+	var conns redisconn.Pair
+	if err := conns.Dial(ctx, b.cfg); err != nil {
 		return err
 	}
-	defer values.Close()
-	logs, err := redisconn.Dial(ctx, b.cfg, b.cfg.LogsDB)
-	if err != nil {
-		return err
-	}
-	defer logs.Close()
-	v := &visit{board: b, values: values, logs: logs}
+	defer conns.Close()
+	v := &visit{board: b, values: conns.Values, logs: conns.Logs}
 	next := time.NewTicker(pollEvery)
 	defer next.Stop()
 	for {

@@ -51,7 +51,7 @@ func TestRefusals(t *testing.T) {
 		"can be reached from other machines":             {Boards: board, Listen: ":8420"},
 		"must be host:port":                              {Boards: board, Listen: "8420"},
 		"must have 16 characters or more":                {Boards: board, Listen: "127.0.0.1:0", TokenFile: tokenFile(t, "short")},
-		"--token-file: open /none":                       {Boards: board, Listen: "127.0.0.1:0", TokenFile: "/none"},
+		"--token-file: cannot read /none: no such file":  {Boards: board, Listen: "127.0.0.1:0", TokenFile: "/none"},
 		"the one needs the other":                        {Boards: board, Listen: "127.0.0.1:0", CertFile: "/x"},
 		"no board: give --redis URL":                     {Listen: "127.0.0.1:0"},
 	} {
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 // TestLogin: without the token the panel shows nothing; with it a session begins and ends.
 func TestLogin(t *testing.T) {
 	t.Parallel()
-	p := start(t, func(o *Options) { o.TokenFile = tokenFile(t, token) }, redistest.Start(t))
+	p := start(t, func(o *Options) { o.TokenFile = tokenFile(t, "\uFEFF"+token+"\r") }, redistest.Start(t))
 	for _, path := range []string{"/", "/live", "/crashes", "/app/x", "/metrics", "/api/v1/apps", "/app/x/live"} {
 		if status, body := p.get(path); status != http.StatusUnauthorized || strings.Contains(body, "left") {
 			t.Errorf("%s: %d %s", path, status, body)

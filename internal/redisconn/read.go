@@ -2,7 +2,6 @@ package redisconn
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,22 +78,13 @@ func (c *Client) Scan(ctx context.Context, pattern string, found func(key string
 	return nil
 }
 
-// Has reports whether the server has the database db. The connection is on the database back
-// before and afterwards. Any other failure counts as yes: the next command returns it.
-func (c *Client) Has(ctx context.Context, db, back int) bool {
-	_, _, has := c.Visit(ctx, db, back, nil, nil)
-	return has
-}
-
 // Visit sends the commands there to the database db and the commands here to back, in one
-// round trip. The connection is on back before and afterwards. has is as in Has.
+// round trip. The connection is on back before and afterwards. has says whether the server has
+// db; any other failure counts as yes, and the next command returns it. Not for a cluster, which
+// has one database only.
 func (c *Client) Visit(ctx context.Context, db, back int, there, here []rueidis.Completed) (of, ofBack []rueidis.RedisResult, has bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if c.cluster || db == back {
-		answers := c.DoMulti(ctx, append(slices.Clip(there), here...)...)
-		return answers[:len(there)], answers[len(there):], true
-	}
 	selectDB := func(db int) rueidis.Completed {
 		return c.B().Arbitrary("SELECT", strconv.Itoa(db)).Build()
 	}
