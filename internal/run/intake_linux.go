@@ -275,6 +275,7 @@ func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
 	n, err := sysio.Read(p.fd, space)
+	in.paced(p, n)
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
 	}
@@ -285,7 +286,6 @@ func (in *intake) read(p *inlet, limit int) int {
 		in.to.out.Say(logstream.Error, "read the app's output: "+err.Error())
 		return 0
 	}
-	in.paced(p, n)
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])
