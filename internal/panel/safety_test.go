@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -192,6 +193,30 @@ func TestHeaders(t *testing.T) {
 	for _, bad := range []string{"http://", "https://", " style=", " onclick=", "<style", "<script>"} {
 		if bytes.Contains(body, []byte(bad)) {
 			t.Errorf("the page has %q in it", bad)
+		}
+	}
+}
+
+// TestPanic: a page whose making panics is answered, and the log says why.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, err := New(Options{
+		Boards: []config.Board{{Name: "x", Redis: config.Default().Redis}}, Listen: "127.0.0.1:0",
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pages = nil
+	answer := httptest.NewRecorder()
+	s.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/static/panel.js", nil))
+	if answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), "the panel's own log says why") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+	for _, want := range []string{"level=ERROR", "/static/panel.js", "nil pointer", "http.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is not in %s", want, &log)
 		}
 	}
 }
