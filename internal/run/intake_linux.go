@@ -225,15 +225,8 @@ func (in *intake) closeBlocks() (next time.Duration) {
 func (in *intake) answer() (last bool) {
 	var count [8]byte
 	sysio.Read(in.bell, count[:])
+	// One read of the bell may take the rings of both.
 	select {
-	case <-in.ended:
-		for _, p := range in.pipes {
-			if p.fd >= 0 {
-				in.drain(p)
-				in.end(p)
-			}
-		}
-		return true
 	case ask := <-in.asks:
 		for _, p := range in.pipes {
 			if p.fd >= 0 {
@@ -243,7 +236,18 @@ func (in *intake) answer() (last bool) {
 		close(ask)
 	default:
 	}
-	return false
+	select {
+	case <-in.ended:
+		for _, p := range in.pipes {
+			if p.fd >= 0 {
+				in.drain(p)
+				in.end(p)
+			}
+		}
+		return true
+	default:
+		return false
+	}
 }
 
 // catchUp waits until run has read the present content of the pipes, but no longer than limit.
