@@ -277,7 +277,7 @@ func (s *Server) loginTry(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
 		to = "/"
 	}
-	if !s.login.right(r.FormValue("token")) {
+	if !s.login.right(r, r.FormValue("token")) {
 		s.show(w, r, http.StatusForbidden, "login", "Log in", map[string]any{"To": to, "Wrong": true})
 		return
 	}

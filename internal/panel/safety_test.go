@@ -121,15 +121,30 @@ func TestLogin(t *testing.T) {
 	if answer := post("login", "wrong", "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("a wrong token gets %d", answer.StatusCode)
 	}
-	// The door stays closed for the next one, however late that is.
+	// The door stays closed to this address, however late the next one is.
+	const here, there = "127.0.0.1", "127.0.0.2"
 	p.login.mu.Lock()
-	if closed := p.login.closed.Sub(before); closed < afterWrong {
+	if closed := p.login.closed[here].Sub(before); closed < afterWrong {
 		t.Errorf("a wrong token closes the door for %v", closed)
 	}
-	p.login.closed = before.Add(time.Hour)
+	p.login.closed[here] = before.Add(time.Hour)
 	p.login.mu.Unlock()
 	if answer := post("login", token, "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("just after a wrong one the right one gets %d", answer.StatusCode)
+	}
+	for from, want := range map[string]int{here: http.StatusUnauthorized, there: http.StatusOK} {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+		r, _ := http.NewRequest(http.MethodGet, p.url+"metrics", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("then the right one from %s gets %d", from, answer.StatusCode)
+		}
 	}
 }
 
