@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -192,6 +193,63 @@ func TestDebugLost(t *testing.T) {
 			d.runs(letEnd)
 		})
 	}
+}
+
+// attaches is a gdbserver that attaches and then gives no answer of use.
+const attaches = `
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+int main(int n, char **args) {
+	if (ptrace(PTRACE_ATTACH, atoi(args[n - 1]), 0, 0) == 0) write(1, "$E01#a6", 7);
+	for (;;) pause();
+}
+`
+
+// TestDebugUnanswered has the attaching fail midway: a paused app stays paused, and one that
+// ran runs on.
+func TestDebugUnanswered(t *testing.T) {
+	t.Parallel()
+	gdbserver, err := exec.LookPath("gdbserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	stub, failing := filepath.Join(dir, "attaches"), filepath.Join(dir, "failing")
+	gcc := exec.Command("gcc", "-o", stub, "-x", "c", "-")
+	gcc.Stdin = strings.NewReader(attaches)
+	if out, err := gcc.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	either := fmt.Sprintf("#!/bin/sh\ntest -e %s && exec %s \"$@\"\nexec %s \"$@\"\n", failing, stub, gdbserver)
+	if err := redistest.WriteProgram(filepath.Join(dir, "gdbserver"), []byte(either)); err != nil {
+		t.Fatal(err)
+	}
+	file, end := compiled(t), filepath.Join(t.TempDir(), "end")
+	d := debugRun(t, redistest.Start(t), []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "--", file, "wait", end).paused()
+	touch := func(file string) {
+		t.Helper()
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(times int) {
+		t.Helper()
+		touch(failing)
+		d.debug(file)
+		eventually(t, "the session ends", func() bool {
+			return strings.Count(d.said(), `debugger disconnected: gdbserver did not attach: gdbserver answers "E01"`) == times
+		})
+		if err := os.Remove(failing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails(1)
+	d.eventuallyState("T")
+	saysAll(t, d.debug(file, "detach"), `detached`)
+	d.eventuallyState("SR")
+	fails(2)
+	d.runs(func() { touch(end) })
 }
 
 // TestDebugTerm stops wrapp while the app is paused or debugged.

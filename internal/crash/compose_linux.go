@@ -19,7 +19,7 @@ type evidence struct {
 	at      time.Time // of the crash
 	core    *found    // nil: none
 	trace   trace
-	without string   // why there is no trace
+	without string   // why there is no trace, or not all of it
 	broken  []string // files that may be its core but cannot be read
 	skipped int      // earlier cores that were not reported
 }
@@ -151,12 +151,15 @@ func (w *Watch) tracebackReport(b *heard) *Report {
 	return w.finished(r, p)
 }
 
-// source says which tool took the backtrace, or why no tool did.
+// source says which tool took the backtrace, and why no tool did, or not all of it.
 func (e *evidence) source() string {
-	if e.trace.by != "" {
-		return "by " + e.trace.by + ", below"
+	switch {
+	case e.trace.by == "":
+		return "none: " + e.without
+	case e.without != "":
+		return "by " + e.trace.by + ", below, incomplete: " + e.without
 	}
-	return "none: " + e.without
+	return "by " + e.trace.by + ", below"
 }
 
 // cause writes the row about the signal's cause, from the core's siginfo.

@@ -214,6 +214,54 @@ func TestHang(t *testing.T) {
 	}
 }
 
+// TestHangOfManyThreads dumps an app whose threads are more than gdb may write: the report has
+// the main thread, the signature that few threads give, and why it is not complete.
+func TestHangOfManyThreads(t *testing.T) {
+	t.Parallel()
+	source := strings.ReplaceAll(`
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+static sem_t begun;
+static void alive(int s) { write(1, "alive\n", 6); }
+static void *NAME(void *depth) {
+	if (depth) return NAME(depth - 1) + 1;
+	sem_post(&begun);
+	for (;;) pause();
+}
+static void main_waits(void) {
+	write(1, "ready\n", 6);
+	for (;;) pause();
+}
+int main(int n, char **args) {
+	pthread_t t;
+	signal(SIGUSR1, alive);
+	sem_init(&begun, 0, 0);
+	for (int i = atoi(args[1]); i > 0; i--) { pthread_create(&t, 0, NAME, (void *)40); sem_wait(&begun); }
+	main_waits();
+}
+`, "NAME", strings.Repeat("long", 100))
+	app := compile(t, source)
+	few, rest := reports(t, "hang", nil, app, "2")
+	many, restOfMany := reports(t, "hang", nil, app, "100")
+	if len(few) != 1 || len(many) != 1 {
+		t.Fatalf("%v, %s; %v, %s", few, rest, many, restOfMany)
+	}
+	if few[0].Signature != many[0].Signature || !strings.HasPrefix(many[0].Signature.Top, "main_waits at ") {
+		t.Errorf("few threads: %v; many threads: %v", few[0].Signature, many[0].Signature)
+	}
+	for text, want := range map[string]bool{"\nThread 1 ": true, "by gdb, below, incomplete: gdb was ended: " + gdbTooMuch: true, "\nThread 100 ": false} {
+		if strings.Contains(many[0].Message, text) != want {
+			t.Errorf("%q is in the report: %v\n%.2000s", text, !want, many[0].Message)
+		}
+	}
+	if strings.Contains(few[0].Message, "incomplete") {
+		t.Errorf("few threads:\n%.2000s", few[0].Message)
+	}
+}
+
 func TestHangWithoutGDB(t *testing.T) {
 	t.Parallel()
 	got, rest := reports(t, "hang", []string{"PATH=" + t.TempDir()}, compile(t, sleeper))

@@ -68,18 +68,19 @@ const (
 
 var (
 	// ofCore has the commands for a core, ofProcess those for a living process,
-	// which runs on afterwards.
+	// which runs on afterwards. The threads come last, because gdb is killed when they
+	// are too many. The main thread is the first of a process: signHang needs it.
 	ofCore = []string{
 		echo + sectionBacktrace + endEcho, "bt full " + gdbFrames,
 		echo + sectionRegisters + endEcho, "info registers",
 		echo + sectionCode + endEcho, "x/6i $pc",
-		echo + sectionThreads + endEcho, "thread apply all -s bt " + gdbFrames,
 		echo + sectionLibraries + endEcho, "info sharedlibrary",
+		echo + sectionThreads + endEcho, "thread apply all -s bt " + gdbFrames,
 		echo + sectionEnd + endEcho,
 	}
 	ofProcess = []string{
-		echo + sectionThreads + endEcho, "thread apply all -s bt " + gdbFrames,
 		echo + sectionLibraries + endEcho, "info sharedlibrary",
+		echo + sectionThreads + endEcho, "thread apply all -ascending -s bt " + gdbFrames,
 		echo + "goodbye" + endEcho, "detach",
 		echo + sectionEnd + endEcho,
 	}

@@ -108,12 +108,12 @@ func (w *Watch) attach(ctx context.Context, e *evidence) {
 	}
 	if threads := section(out, sectionThreads); strings.Contains(threads, "#0") {
 		e.trace = trace{by: "gdb", threads: threads, libraries: section(out, sectionLibraries)}
-		return
-	}
-	if err == nil {
+	} else if err == nil {
 		err = errors.New("gdb shows no threads")
 	}
-	e.without = err.Error()
+	if err != nil {
+		e.without = err.Error()
+	}
 	if strings.Contains(e.without, "ptrace") || strings.Contains(e.without, "not permitted") {
 		e.without += "; to permit it start the container with --cap-add=SYS_PTRACE, and see kernel.yama.ptrace_scope"
 	}

@@ -38,10 +38,10 @@ func (b *Block) framed() bool {
 	return len(frames) > 0
 }
 
-// signHang returns the signature of a hang, from the main thread: gdb calls it Thread 1 and
-// shows it last.
+// signHang returns the signature of a hang, from the main thread: gdb calls it Thread 1.
 func signHang(t *trace, executable string) signature.Signature {
 	_, main, _ := strings.Cut("\n"+t.threads, "\nThread 1 ")
+	main, _, _ = strings.Cut(main, "\nThread ")
 	return signature.Of(string(Hang), signature.Own(signature.FromGDB(main, "", t.libraries, executable), executable))
 }
 

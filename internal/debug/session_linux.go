@@ -195,23 +195,28 @@ func refusal(stderr string) string {
 // run runs one client's session, and returns the reason of its end for the log, or "".
 func (d *Debugger) run(s *session) (end string) {
 	defer s.client.Close()
+	attached := false
+	defer func() {
+		d.mu.Lock()
+		d.freed = d.freed || attached
+		freed := d.freed
+		d.mu.Unlock()
+		// A gdbserver that detaches from a stopped app, or ends while it attaches, leaves
+		// the app stopped, or about to be. A paused app stays so until one has attached.
+		if freed {
+			d.app.Forward(syscall.SIGCONT)
+		}
+	}()
 	d.setup.Lock()
 	err := d.begin(s)
 	if err != nil {
 		d.setup.Unlock()
-		return ": " + err.Error() // a paused app is still paused
+		return ": " + err.Error()
 	}
+	attached = true
 	defer s.conn.Close()
 	err = d.clear(s)
 	d.setup.Unlock()
-	defer func() {
-		d.mu.Lock()
-		d.freed = true
-		d.mu.Unlock()
-		// A gdbserver that detaches from a stopped app leaves it stopped, or about
-		// to be.
-		d.app.Forward(syscall.SIGCONT)
-	}()
 	if err != nil {
 		s.kill()
 		return ": " + err.Error()

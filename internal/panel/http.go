@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +111,11 @@ func (s *Server) handler() http.Handler {
 	})
 	own := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if why := recover(); why != nil {
+				s.broken(w, r.URL.Path, fmt.Errorf("%v\n%s", why, debug.Stack()))
+			}
+		}()
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -163,11 +169,16 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, 
 	page := shell{Title: title, Page: name, Boards: s.boardViews(), Login: s.login.token != nil && err == nil, Body: body}
 	var b bytes.Buffer
 	if err := s.pages.templates.ExecuteTemplate(&b, name+".html", page); err != nil {
-		s.opts.Log.Error("a page could not be made", "page", name, "error", err)
-		http.Error(w, "this page could not be made; the panel's own log says why", http.StatusInternalServerError)
+		s.broken(w, name, err)
 		return
 	}
 	s.send(w, r, status, "text/html; charset=utf-8", b.Bytes())
+}
+
+// broken answers in place of a page that could not be made, and logs why.
+func (s *Server) broken(w http.ResponseWriter, page string, why error) {
+	s.opts.Log.Error("a page could not be made", "page", page, "error", why)
+	http.Error(w, "this page could not be made; the panel's own log says why", http.StatusInternalServerError)
 }
 
 // send writes a body, compressed if the browser accepts that.
@@ -266,7 +277,7 @@ func (s *Server) loginTry(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
 		to = "/"
 	}
-	if !s.login.right(r.FormValue("token")) {
+	if !s.login.right(r, r.FormValue("token")) {
 		s.show(w, r, http.StatusForbidden, "login", "Log in", map[string]any{"To": to, "Wrong": true})
 		return
 	}

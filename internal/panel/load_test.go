@@ -287,4 +287,18 @@ func TestLongStream(t *testing.T) {
 	if len(around.Lines) != 11 || around.Lines[5].Text != "entry 500" {
 		t.Errorf("%+v", around.Lines)
 	}
+	for _, one := range []string{"n=1", "whole=1"} {
+		var page Page
+		p.read("/apps/long/log?at=1700000000500-1/long/info&"+one, &page)
+		if len(page.Lines) != 1 || page.Lines[0].Text != "entry 500" {
+			t.Fatalf("%s: %+v", one, page.Lines)
+		}
+		for where, want := range map[string]string{"before=" + page.Before: "entry 499", "after=" + page.After: "entry 501"} {
+			var next Page
+			p.read("/apps/long/log?n=1&"+where, &next)
+			if len(next.Lines) != 1 || next.Lines[0].Text != want {
+				t.Errorf("%s, and then %s: %+v, want %s", one, where, next.Lines, want)
+			}
+		}
+	}
 }

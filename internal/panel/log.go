@@ -263,8 +263,10 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		page.Before = r.Before.String()
 	}
 	if len(lines) > n {
-		lines = lines[len(lines)-n:]
-		page.Before = lines[0].Cursor().String()
+		page.Before = q.before.String()
+		if lines = lines[len(lines)-n:]; n > 0 {
+			page.Before = lines[0].Cursor().String()
+		}
 	}
 	for i := range lines {
 		page.Lines = append(page.Lines, q.view(&lines[i]))

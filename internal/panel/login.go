@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,9 +17,9 @@ import (
 const (
 	cookieName   = "jettison_panel"
 	sessionLasts = 7 * 24 * time.Hour
-	maxSessions  = 1000
+	maxSessions  = 1000            // maxSessions: and as many addresses that gave a wrong token
 	leastToken   = 16              // leastToken: characters
-	afterWrong   = 2 * time.Second // afterWrong: how long all tokens are refused after a wrong one
+	afterWrong   = 2 * time.Second // afterWrong: how long an address's tokens are refused after a wrong one
 )
 
 // A login decides who may see the panel: every user, or only those with the token.
@@ -28,12 +29,12 @@ type login struct {
 
 	mu       sync.Mutex
 	sessions map[string]time.Time // sessions: when they end
-	closed   time.Time            // closed: until then all tokens are refused
+	closed   map[string]time.Time // closed: by address, until when its tokens are refused
 }
 
 // newLogin reads the token, the first line of a file.
 func newLogin(file string, secure bool) (*login, error) {
-	l := &login{secure: secure, sessions: make(map[string]time.Time)}
+	l := &login{secure: secure, sessions: make(map[string]time.Time), closed: make(map[string]time.Time)}
 	if file == "" {
 		return l, nil
 	}
@@ -50,20 +51,32 @@ func newLogin(file string, secure bool) (*login, error) {
 	return l, nil
 }
 
-// right reports whether text is the token. After a wrong one it returns false for a while,
-// so that guessing is hopeless.
-func (l *login) right(text string) bool {
+// right reports whether text is the token. After a wrong one it returns false to the same
+// address for a while: guessing is hopeless, and locks out nobody else.
+func (l *login) right(r *http.Request, text string) bool {
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Now().Before(l.closed) {
+	if time.Now().Before(l.closed[from]) {
 		return false
 	}
 	sum := sha256.Sum256([]byte(strings.TrimSpace(text)))
 	if subtle.ConstantTimeCompare(sum[:], l.token) == 1 {
 		return true
 	}
-	l.closed = time.Now().Add(afterWrong)
+	put(l.closed, from, afterWrong)
 	return false
+}
+
+// put adds a key for a time. It removes the keys whose time is over, and others if there are
+// too many.
+func put(m map[string]time.Time, key string, lasts time.Duration) {
+	for old, until := range m {
+		if len(m) >= maxSessions || time.Now().After(until) {
+			delete(m, old)
+		}
+	}
+	m[key] = time.Now().Add(lasts)
 }
 
 // permits reports whether a request has a session's cookie, or the token as a bearer, as
@@ -73,7 +86,7 @@ func (l *login) permits(r *http.Request) bool {
 		return true
 	}
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return l.right(bearer)
+		return l.right(r, bearer)
 	}
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -88,12 +101,7 @@ func (l *login) permits(r *http.Request) bool {
 func (l *login) begin(w http.ResponseWriter) {
 	id := rand.Text()
 	l.mu.Lock()
-	for old, until := range l.sessions {
-		if len(l.sessions) >= maxSessions || time.Now().After(until) {
-			delete(l.sessions, old)
-		}
-	}
-	l.sessions[id] = time.Now().Add(sessionLasts)
+	put(l.sessions, id, sessionLasts)
 	l.mu.Unlock()
 	l.cookie(w, id, int(sessionLasts.Seconds()))
 }

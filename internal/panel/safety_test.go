@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -120,15 +121,30 @@ func TestLogin(t *testing.T) {
 	if answer := post("login", "wrong", "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("a wrong token gets %d", answer.StatusCode)
 	}
-	// The door stays closed for the next one, however late that is.
+	// The door stays closed to this address, however late the next one is.
+	const here, there = "127.0.0.1", "127.0.0.2"
 	p.login.mu.Lock()
-	if closed := p.login.closed.Sub(before); closed < afterWrong {
+	if closed := p.login.closed[here].Sub(before); closed < afterWrong {
 		t.Errorf("a wrong token closes the door for %v", closed)
 	}
-	p.login.closed = before.Add(time.Hour)
+	p.login.closed[here] = before.Add(time.Hour)
 	p.login.mu.Unlock()
 	if answer := post("login", token, "/"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("just after a wrong one the right one gets %d", answer.StatusCode)
+	}
+	for from, want := range map[string]int{here: http.StatusUnauthorized, there: http.StatusOK} {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+		r, _ := http.NewRequest(http.MethodGet, p.url+"metrics", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("then the right one from %s gets %d", from, answer.StatusCode)
+		}
 	}
 }
 
@@ -192,6 +208,30 @@ func TestHeaders(t *testing.T) {
 	for _, bad := range []string{"http://", "https://", " style=", " onclick=", "<style", "<script>"} {
 		if bytes.Contains(body, []byte(bad)) {
 			t.Errorf("the page has %q in it", bad)
+		}
+	}
+}
+
+// TestPanic: a page whose making panics is answered, and the log says why.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s, err := New(Options{
+		Boards: []config.Board{{Name: "x", Redis: config.Default().Redis}}, Listen: "127.0.0.1:0",
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pages = nil
+	answer := httptest.NewRecorder()
+	s.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/static/panel.js", nil))
+	if answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), "the panel's own log says why") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+	for _, want := range []string{"level=ERROR", "/static/panel.js", "nil pointer", "http.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is not in %s", want, &log)
 		}
 	}
 }

@@ -225,15 +225,8 @@ func (in *intake) closeBlocks() (next time.Duration) {
 func (in *intake) answer() (last bool) {
 	var count [8]byte
 	sysio.Read(in.bell, count[:])
+	// One read of the bell may take the rings of both.
 	select {
-	case <-in.ended:
-		for _, p := range in.pipes {
-			if p.fd >= 0 {
-				in.drain(p)
-				in.end(p)
-			}
-		}
-		return true
 	case ask := <-in.asks:
 		for _, p := range in.pipes {
 			if p.fd >= 0 {
@@ -243,7 +236,18 @@ func (in *intake) answer() (last bool) {
 		close(ask)
 	default:
 	}
-	return false
+	select {
+	case <-in.ended:
+		for _, p := range in.pipes {
+			if p.fd >= 0 {
+				in.drain(p)
+				in.end(p)
+			}
+		}
+		return true
+	default:
+		return false
+	}
 }
 
 // catchUp waits until run has read the present content of the pipes, but no longer than limit.
@@ -275,6 +279,7 @@ func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]
 	n, err := sysio.Read(p.fd, space)
+	in.paced(p, n)
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
 	}
@@ -285,7 +290,6 @@ func (in *intake) read(p *inlet, limit int) int {
 		in.to.out.Say(logstream.Error, "read the app's output: "+err.Error())
 		return 0
 	}
-	in.paced(p, n)
 	if n > 0 {
 		if p.tee != nil {
 			p.tee.write(space[:n])

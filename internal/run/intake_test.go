@@ -115,6 +115,23 @@ func TestIntakeWaits(t *testing.T) {
 	<-in.done
 }
 
+// TestIntakeFinishes asks for the pipes' content without an answer, and then ends the intake
+// while a process still holds the pipes: the ask does not hide the end.
+func TestIntakeFinishes(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		in, stdout, stderr := unread(t, "no")
+		defer stdout.Close()
+		defer stderr.Close()
+		in.catchUp(0)
+		close(in.ended)
+		in.ring()
+		if !in.answer() {
+			t.Fatal("the intake goes on")
+		}
+	}
+}
+
 // TestIntakeLetsGo reads a huge block in the JSON format: its buffer is released.
 func TestIntakeLetsGo(t *testing.T) {
 	t.Parallel()

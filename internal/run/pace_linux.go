@@ -17,9 +17,9 @@ const (
 	several = 4       // quick reads in a row, which rare lines hardly ever are
 )
 
-// paced counts a read of n bytes of p, -1 for none, and sets the rest of p. A pipe trickles
-// after several small reads in a row that are less than a pause apart, and as long as each
-// pause brings something.
+// paced counts a read of p that returned n, and sets the rest of p. Without data n is 0 or
+// less. A pipe trickles after several small reads in a row that are less than a pause apart,
+// and as long as each pause brings something.
 func (in *intake) paced(p *inlet, n int) {
 	rested := p.rest > 0
 	p.rest = 0
