@@ -260,7 +260,7 @@ func (o *Outbox) endOutage(since time.Time, logged bool) {
 	}
 	o.q.setAway(false)
 	o.q.mu.Lock()
-	dropped := o.q.reportDropped(why)
+	dropped, _ := o.q.reportDropped(why)
 	o.q.mu.Unlock()
 	if logged {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)

@@ -254,7 +254,7 @@ func (q *queue) makeOwnRoom(size int) {
 	if q.block {
 		lowest = spool.Lines + 1
 	}
-	for q.held > 0 && q.held+size > 2*q.limit {
+	for q.held > 0 && q.held+size > 2*q.limit && !q.closed {
 		switch {
 		case q.mode == spooling && q.evict():
 		case q.usable():

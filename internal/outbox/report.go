@@ -46,12 +46,12 @@ func (q *queue) reportUnread() {
 	}
 }
 
-// reportDropped reports the entries dropped since the last report, and returns their number.
-// The caller holds mu.
-func (q *queue) reportDropped(why string) (total int) {
+// reportDropped reports the entries dropped since the last report. It returns their number and
+// the report, "" without any. The caller holds mu.
+func (q *queue) reportDropped(why string) (total int, text string) {
 	dropped := q.drops
 	if total = dropped.Sum(); total == 0 {
-		return 0
+		return 0, ""
 	}
 	q.drops = spool.Counts{}
 	q.droppedReported += uint64(total)
@@ -59,7 +59,7 @@ func (q *queue) reportDropped(why string) (total int) {
 	if q.whatWasFull == "" {
 		q.whatWasFull = q.whatIsFull() // an earlier process dropped them
 	}
-	text := fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
+	text = fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
 	for s, n := range dropped {
 		if n > 0 && logstream.Stream(s) != logstream.Info {
 			text += fmt.Sprintf("; %d of them of :%v", n, logstream.Stream(s))
@@ -69,7 +69,19 @@ func (q *queue) reportDropped(why string) (total int) {
 	if q.dropped != nil {
 		q.dropped(total, text)
 	}
-	return total
+	return total, text
+}
+
+// reportDroppedAtEnd reports dropped entries when :status takes no more reports. journaled: the
+// spool's journal has their number, and the next process reports them.
+func (o *Outbox) reportDroppedAtEnd(journaled bool) {
+	o.q.mu.Lock()
+	defer o.q.mu.Unlock()
+	if n := o.q.drops.Sum(); n > 0 && journaled {
+		o.opts.Log.Warn("lines were dropped; the next run tells :status", "dropped", n)
+	} else if _, text := o.q.reportDropped("Redis was away"); text != "" {
+		o.opts.Log.Error(text)
+	}
 }
 
 // A refusal counts the entries of one stream that Redis refused for good, since the stream
