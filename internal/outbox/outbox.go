@@ -260,6 +260,9 @@ func (o *Outbox) endOutage(since time.Time, logged bool) {
 	}
 	o.q.setAway(false)
 	o.q.mu.Lock()
+	if began := o.q.episode.began; !began.IsZero() && began.Before(since) {
+		why = o.q.awayOrSlow() // Redis did not take entries before it went away
+	}
 	dropped, _ := o.q.reportDropped(why)
 	o.q.mu.Unlock()
 	if logged {

@@ -26,15 +26,25 @@ const (
 	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
 )
 
-// reportEpisode reports the end of an announced episode, and entries that were lost or
+// reportEpisode ends an episode. It reports an announced one, and entries that were lost or
 // dropped. The caller holds mu.
 func (q *queue) reportEpisode() {
+	why := q.awayOrSlow()
 	if e := q.episode; e.announced {
-		q.episode.announced = false
 		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
 	}
+	q.episode.began, q.episode.announced = time.Time{}, false
 	q.reportUnread()
-	q.reportDropped("Redis was away or slow")
+	q.reportDropped(why)
+}
+
+// awayOrSlow returns why entries were dropped, and for how long the episode has lasted.
+func (q *queue) awayOrSlow() string {
+	why := "Redis was away or slow"
+	if began := q.episode.began; !began.IsZero() {
+		why += fmt.Sprintf(" for %v", time.Since(began).Round(time.Millisecond))
+	}
+	return why
 }
 
 // reportUnread reports how many entries the disk has lost since the last report. The caller

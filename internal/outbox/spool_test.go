@@ -316,6 +316,28 @@ func TestFullButTaken(t *testing.T) {
 	}
 }
 
+// TestFullThenAway fills a small spool while Redis is stopped, and then kills it: the report of
+// the dropped lines is not about the short time without Redis alone.
+func TestFullThenAway(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	o := openSpooled(t, s, filepath.Join(t.TempDir(), "spool"), 1<<20, func(opts *Options) { opts.Block = false })
+	o.q.withLock(func(q *queue) { q.patience = 0 })
+	eventually(t, "Redis is there", func() bool { return closed(o.reached) })
+	s.Pause()
+	for n, full := 0, false; !full; n += 1000 {
+		number(o, n, n+1000)
+		o.q.withLock(func(q *queue) { full = q.drops.Sum() > 0 })
+	}
+	s.Down()
+	eventually(t, "Redis is away", func() (away bool) { o.q.withLock(func(q *queue) { away = q.away }); return away })
+	s.Up()
+	closeAll(t, o)
+	if len(said(s, "lines dropped: Redis was away or slow for ")) == 0 || len(said(s, "lines dropped: Redis was away for ")) > 0 {
+		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
+	}
+}
+
 // TestDiskFull fills the disk before the spool is full: that is reported, and no caller
 // waits.
 func TestDiskFull(t *testing.T) {
