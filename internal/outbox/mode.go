@@ -52,7 +52,7 @@ type episode struct {
 	began     time.Time // began: zero while none is under way
 	why       string
 	announced bool // announced: :status told of its beginning
-	spooled   int  // spooled: records written since it began
+	spooled   int  // spooled: records written since it began, without those dropped or lost
 }
 
 // become changes the mode. The caller holds mu.

@@ -90,6 +90,24 @@ func checkAccounted(t *testing.T, s *redistest.Server, n int) {
 	if told := toldDropped(s); told == 0 || told+len(got) != n || before != n-1 {
 		t.Errorf("%d there and %d told as dropped of %d, the last is %d", len(got), told, n, before)
 	}
+	checkDelivered(t, s)
+}
+
+// checkDelivered fails if :status reports more entries delivered from the spool than there are.
+func checkDelivered(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	told, all := 0, 0
+	for _, m := range said(s, "entries delivered from the spool") {
+		var k int
+		fmt.Sscanf(m, "%d entries delivered", &k)
+		told += k
+	}
+	for _, key := range logstream.Keys("t") {
+		all += len(s.Messages(key))
+	}
+	if told > all {
+		t.Errorf("%d entries there, and %d told as delivered from the spool: %q", all, told, s.Messages(logstream.Keys("t")[logstream.Status]))
+	}
 }
 
 // toldDropped returns how many dropped lines :status reports.

@@ -26,14 +26,18 @@ const (
 	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
 )
 
-// reportEpisode ends an episode. It reports an announced one, and entries that were lost or
-// dropped. The caller holds mu.
+// reportEpisode ends an episode: the spool is empty. It reports an announced one, what an earlier
+// process had left, and entries that were lost or dropped. The caller holds mu.
 func (q *queue) reportEpisode() {
 	why := q.awayOrSlow()
 	if e := q.episode; e.announced {
 		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
 	}
 	q.episode.began, q.episode.announced = time.Time{}, false
+	if q.left > 0 {
+		q.say(fmt.Sprintf(sayLeft, q.left))
+		q.left = 0
+	}
 	q.reportUnread()
 	q.reportDropped(why)
 }

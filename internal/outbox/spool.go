@@ -24,6 +24,7 @@ type disk struct {
 	retryAt   time.Time // when a broken disk is tried again
 	diskError error     // nil if the last write worked
 	episode   episode
+	left      int // left: records of an earlier process that the spool is still to deliver
 
 	slow bool      // the running operations have taken longer than slowDisk
 	full bool      // the next slab finds no room in the spool
@@ -103,10 +104,7 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 	if left.Missing > 0 {
 		q.say(fmt.Sprintf(sayMissing, left.Missing))
 	}
-	if records > 0 {
-		// This entry comes after them: once it has landed, they have been delivered.
-		q.say(fmt.Sprintf(sayLeft, records))
-	}
+	q.left += records
 	return records
 }
 
@@ -144,6 +142,16 @@ func (q *queue) unsave(s *slab) {
 	s.place, s.savedFrom, s.saved = spool.Place{}, 0, 0
 }
 
+// undelivered takes a slab that was dropped or lost out of what the spool delivers.
+func (q *queue) undelivered(s *slab) {
+	switch {
+	case s.left:
+		q.left -= s.counts.Sum()
+	case s.saved > 0:
+		q.episode.spooled -= s.counts.Sum()
+	}
+}
+
 // load reads a slab from the spool, for the sender.
 func (o *Outbox) load(s *slab) {
 	q := o.q
@@ -170,6 +178,7 @@ func (o *Outbox) load(s *slab) {
 		if first {
 			q.reportUnread()
 		}
+		q.undelivered(s)
 		q.unsave(s)
 		s.size, s.counts = 0, spool.Counts{}
 		return
@@ -276,6 +285,10 @@ func (o *Outbox) spillOnce() bool {
 	if err != nil {
 		if !fresh {
 			// The segment ended in the middle of the slab: write all of it to the next one.
+			q.each(cursor{from.slab, s.savedFrom}, cursor{from.slab, s.saved}, func(record, cursor) bool {
+				q.episode.spooled--
+				return true
+			})
 			q.unsave(s)
 			q.written = cursor{from.slab, 0}
 			return true
