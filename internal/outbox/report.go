@@ -15,7 +15,7 @@ const (
 	saySpooling   = "spooling since %s: %s; entries wait in %s"
 	sayDelivered  = "%d entries delivered from the spool, %v after spooling began"
 	sayLeft       = "%d entries delivered from the spool, where an earlier run left them"
-	sayMissing    = "%d entries in the spool are lost to damage"
+	sayMissing    = "up to %d entries in the spool are lost to damage"
 	sayUnread     = "%d entries in the spool are lost: %v"
 	sayBroken     = "the spool cannot be written; entries wait in memory only: %v"
 	sayDropped    = "%d lines dropped: %s and %s"

@@ -62,7 +62,7 @@ type Left struct {
 	Notes   Notes
 	Last    entry.ID // the largest ID among the records
 	Next    uint64   // above every ordinal
-	Missing uint64   // records lost to damage
+	Missing uint64   // Missing: how many records at most are lost to damage
 	Found   []string // problems found, a sentence each
 }
 
