@@ -34,6 +34,9 @@ const (
 	whyEnd    = "the end"
 )
 
+// whyEarlier is the reason given for what an earlier process dropped: its journal has none.
+const whyEarlier = "an earlier run had no room for them"
+
 // Times after which the mode changes, and intervals of the checks.
 const (
 	stallLimit = 100 * time.Millisecond // spool when nothing has landed for this long

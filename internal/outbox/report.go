@@ -18,7 +18,7 @@ const (
 	sayMissing    = "up to %d entries in the spool are lost to damage"
 	sayUnread     = "%d entries in the spool are lost: %v"
 	sayBroken     = "the spool cannot be written; entries wait in memory only: %v"
-	sayDropped    = "%d lines dropped: %s and %s"
+	sayDropped    = "%d lines dropped: %s"
 	sayForeign    = "%s has entries of another writer or clock; the IDs of ours go on behind them"
 	sayServerLost = "Redis has lost %d entries of :%v that it had taken: %d are sent again and %d are lost"
 	sayRefuses    = "%s takes no entries: %s; %s"
@@ -64,16 +64,18 @@ func (q *queue) reportUnread() {
 // the report, "" without any. The caller holds mu.
 func (q *queue) reportDropped(why string) (total int, text string) {
 	dropped := q.drops
+	q.drops = spool.Counts{}
+	return q.sayDrops(dropped, why+" and "+q.whatWasFull)
+}
+
+// sayDrops is reportDropped for given counts and the whole reason.
+func (q *queue) sayDrops(dropped spool.Counts, why string) (total int, text string) {
 	if total = dropped.Sum(); total == 0 {
 		return 0, ""
 	}
-	q.drops = spool.Counts{}
 	q.droppedReported += uint64(total)
 	poke(q.spill) // the spool's journal still counts them
-	if q.whatWasFull == "" {
-		q.whatWasFull = q.whatIsFull() // an earlier process dropped them
-	}
-	text = fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
+	text = fmt.Sprintf(sayDropped, total, why)
 	for s, n := range dropped {
 		if n > 0 && logstream.Stream(s) != logstream.Info {
 			text += fmt.Sprintf("; %d of them of :%v", n, logstream.Stream(s))

@@ -85,9 +85,6 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 		q.unloaded++
 		records += x.Counts.Sum()
 	}
-	for s, n := range left.Notes.Dropped {
-		q.drops[s] += n
-	}
 	if q.last.Less(left.Last) {
 		q.last = left.Last
 	}
@@ -104,6 +101,7 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 	if left.Missing > 0 {
 		q.say(fmt.Sprintf(sayMissing, left.Missing))
 	}
+	q.sayDrops(left.Notes.Dropped, whyEarlier)
 	q.left += records
 	return records
 }

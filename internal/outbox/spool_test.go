@@ -238,10 +238,13 @@ func TestDroppedAndNextRun(t *testing.T) {
 		t.Errorf("%d lost, %d kept", lost, kept)
 	}
 	s.Up()
-	o = openSpooled(t, s, dir, 2<<20, func(opts *Options) { opts.Block = false })
+	o = openSpooled(t, s, dir, 64<<20, func(opts *Options) { opts.Block = false })
 	eventually(t, "all is delivered", o.q.empty)
 	closeAll(t, o)
 	checkDropped(t, s, n)
+	if len(said(s, "lines dropped: an earlier run had no room for them")) != 1 {
+		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
+	}
 }
 
 // TestLeftAndDropped has a smaller spool than the run before, which left more than it holds.
