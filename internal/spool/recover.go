@@ -89,7 +89,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 			return err // the next process would take it for damage
 		}
 	}
-	s.segments[number] = &segment{number: number, seed: seed, size: size}
+	s.segments[number] = &segment{number: number, seed: seed, size: size, synced: size}
 	s.size += size
 	return nil
 }

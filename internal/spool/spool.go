@@ -81,12 +81,11 @@ type Spool struct {
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
-	last     *segment   // the one to append to; nil: the next extent begins one
-	next     uint64     // number of the next segment
-	dirty    []*segment // written to since the last Sync
-	newNames bool       // the directory has entries that no Sync has covered
-	size     int64      // bytes of all segments
-	reading  *segment   // read last; its file stays open
+	last     *segment // the one to append to; nil: the next extent begins one
+	next     uint64   // number of the next segment
+	newNames bool     // the directory has entries that no Sync has covered
+	size     int64    // bytes of all segments
+	reading  *segment // read last; its file stays open
 
 	journalMu   sync.Mutex // guards the journal, so that reading need not wait for its disk
 	journal     *os.File
@@ -103,6 +102,7 @@ type segment struct {
 	seed   uint32
 	class  Class // of its records; only set while it is appended to
 	size   int64
+	synced int64    // synced: a Sync has covered the file up to here
 	file   *os.File // nil while it is not open
 	gone   bool
 }
@@ -206,15 +206,7 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	place := Place{last.number, last.size}
 	last.size += int64(len(extent))
 	s.size += int64(len(extent))
-	s.markDirty(last)
 	return place, nil
-}
-
-// markDirty makes the next Sync cover a segment. The caller holds mu.
-func (s *Spool) markDirty(g *segment) {
-	if n := len(s.dirty); n == 0 || s.dirty[n-1] != g {
-		s.dirty = append(s.dirty, g)
-	}
 }
 
 // newSegment makes a segment; it becomes the last one.
@@ -242,66 +234,74 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	defer s.mu.Unlock()
 	s.next++
 	s.segments[number] = g
-	if old := s.last; old != nil && old != s.reading && !s.isDirty(old) && old.file != nil {
-		old.file.Close()
-		old.file = nil
-	}
+	old := s.last
 	s.last = g
+	s.closeIdle(old)
 	s.size += g.size
 	s.newNames = true
-	s.markDirty(g)
 	return g, nil
 }
 
-// Sync makes everything durable that was written before the call.
+// Sync makes everything durable that was written before the call. After an error the next Sync
+// tries again.
 func (s *Spool) Sync() error {
+	type written struct {
+		*segment
+		upto int64
+		file *os.File // file: a descriptor of our own, as the segment may be removed meanwhile
+	}
+	var dirty []written
 	s.mu.Lock()
-	dirty, newNames := s.dirty, s.newNames
-	s.dirty, s.newNames = nil, false
-	var files []*os.File
+	newNames := s.newNames
+	s.newNames = false
 	var err error
-	for _, g := range dirty {
-		if g.gone || g.file == nil {
+	for _, g := range s.segments {
+		if !g.dirty() {
 			continue
 		}
-		// A descriptor of our own: the segment may be removed meanwhile.
 		fd, dupErr := unix.FcntlInt(g.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if dupErr != nil {
 			err = dupErr
 			continue
 		}
-		files = append(files, os.NewFile(uintptr(fd), g.file.Name()))
-		if g != s.last && g != s.reading {
-			g.file.Close() // Read opens it again
-			g.file = nil
-		}
+		dirty = append(dirty, written{g, g.size, os.NewFile(uintptr(fd), g.file.Name())})
 	}
 	s.mu.Unlock()
-	if err == nil {
-		err = s.Present()
-	}
-	for _, f := range files {
-		if syncErr := unix.Fdatasync(int(f.Fd())); syncErr != nil {
+	err = errors.Join(err, s.Present())
+	for _, w := range dirty {
+		syncErr := unix.Fdatasync(int(w.file.Fd()))
+		w.file.Close()
+		if syncErr != nil {
 			err = syncErr
+			continue
 		}
-		f.Close()
+		s.mu.Lock()
+		w.synced = w.upto
+		s.closeIdle(w.segment)
+		s.mu.Unlock()
 	}
 	if newNames {
 		err = errors.Join(err, syncDir(s.dir))
 	}
 	if err != nil {
+		s.mu.Lock()
+		s.newNames = s.newNames || newNames
+		s.mu.Unlock()
 		return fmt.Errorf("sync the spool: %w", err)
 	}
 	return nil
 }
 
-func (s *Spool) isDirty(g *segment) bool {
-	for _, d := range s.dirty {
-		if d == g {
-			return true
-		}
+// dirty reports whether the next Sync must cover g. Its file is open then.
+func (g *segment) dirty() bool { return g.synced < g.size }
+
+// closeIdle closes the file of a segment that is neither written to, nor read, nor to be synced.
+// The caller holds mu.
+func (s *Spool) closeIdle(g *segment) {
+	if g != nil && g.file != nil && g != s.last && g != s.reading && !g.dirty() {
+		g.file.Close() // openToRead opens it again
+		g.file = nil
 	}
-	return false
 }
 
 // Remove removes a segment. Removing it again does nothing.

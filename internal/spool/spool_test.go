@@ -581,6 +581,27 @@ func TestLeap(t *testing.T) {
 }
 
 // TestGone removes the directory under an open spool.
+// TestFailedSync has a Sync that cannot reach a segment: it fails until it has synced that.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t, t.TempDir())
+	fill(t, s, 1, 100)
+	name := s.last.file.Name()
+	s.last.file.Close()
+	for range 2 {
+		if s.Sync() == nil {
+			t.Error("a Sync without the file succeeds")
+		}
+	}
+	var err error
+	if s.last.file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Sync(), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
