@@ -54,7 +54,7 @@ type Options struct {
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
 	Left      *spool.Left  // what an earlier process left in it
-	SpoolSize int64        // limit of its segments, in bytes
+	SpoolSize int64        // limit of all its segments together, in bytes
 
 	// Dropped, if not nil, gets the number of dropped entries and the text of the :status
 	// entry. An earlier process may have dropped them. It is called with the queue's lock

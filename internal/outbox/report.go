@@ -16,7 +16,7 @@ const (
 	sayDelivered  = "%d entries delivered from the spool, %v after spooling began"
 	sayLeft       = "%d entries delivered from the spool, where an earlier run left them"
 	sayMissing    = "up to %d entries in the spool are lost to damage"
-	sayUnread     = "%d entries in the spool are lost: %v"
+	sayUnreadable = "%d entries in the spool are lost: %v"
 	sayBroken     = "the spool cannot be written; entries wait in memory only: %v"
 	sayDropped    = "%d lines dropped: %s"
 	sayForeign    = "%s has entries of another writer or clock; the IDs of ours go on behind them"
@@ -38,7 +38,7 @@ func (q *queue) reportEpisode() {
 		q.say(fmt.Sprintf(sayLeft, q.left))
 		q.left = 0
 	}
-	q.reportUnread()
+	q.reportUnreadable()
 	q.reportDropped(why)
 }
 
@@ -51,12 +51,12 @@ func (q *queue) awayOrSlow() string {
 	return why
 }
 
-// reportUnread reports how many entries the disk has lost since the last report. The caller
+// reportUnreadable reports how many entries the disk has lost since the last report. The caller
 // holds mu.
-func (q *queue) reportUnread() {
-	if n := q.unread.records; n > 0 {
-		q.unread.records = 0
-		q.say(fmt.Sprintf(sayUnread, n, q.unread.why))
+func (q *queue) reportUnreadable() {
+	if n := q.unreadable.records; n > 0 {
+		q.unreadable.records = 0
+		q.say(fmt.Sprintf(sayUnreadable, n, q.unreadable.why))
 	}
 }
 

@@ -10,35 +10,35 @@ import (
 const (
 	syncEvery       = 100 * time.Millisecond // between syncs of the spool
 	diskReportEvery = time.Hour              // between reports of disk errors
-	closingDisk     = 10 * time.Second       // how long the end of wrapp waits for the disk
+	closingDisk     = 10 * time.Second       // how long Close writes to the spool; it gives up the disk after twice that
 )
 
 // disk is the part of a queue that keeps slabs in a spool; see mode. A slab in the spool
 // may leave the memory; it is read again when its turn comes to be sent. A segment is
 // removed when all its records have landed.
 type disk struct {
-	store     *spool.Spool // nil without a spool
-	storeSize int64        // limit of the segments, in bytes
+	store     *spool.Spool // store: nil without a spool
+	storeSize int64        // storeSize: limit of all segments together, in bytes
 
 	mode      mode
-	retryAt   time.Time // when a broken disk is tried again
-	diskError error     // nil if the last write worked
+	retryAt   time.Time // retryAt: when a broken disk is tried again
+	diskError error     // diskError: nil if the last write worked
 	episode   episode
 	left      int // left: records of an earlier process that the spool is still to deliver
 
-	slow bool      // the running operations have taken longer than slowDisk
-	full bool      // the next slab finds no room in the spool
-	busy time.Time // when spillAll's running operations began; zero without any
+	slow bool      // slow: the running operations have taken longer than slowDisk
+	full bool      // full: the next slab finds no room in the spool
+	busy time.Time // busy: when spillAll's running operations began; zero without any
 
-	patience time.Duration // a full spool waits so long for Redis to take one segment
-	dropAt   time.Time     // when that is over; zero since Redis took the last one
+	patience time.Duration // patience: a full spool waits so long for Redis to take one segment
+	dropAt   time.Time     // dropAt: when that wait ends; zero while none is under way
 
-	written   cursor         // everything from head to here is in the spool
-	evictFrom uint64         // evict leaves slabs below that number as they are
-	unloaded  int            // slabs that are only in the spool
-	refs      map[uint64]int // slabs in each segment
-	obsolete  []uint64       // segments to be removed
-	unread    struct {       // records that the disk has lost, not reported yet
+	written    cursor         // written: everything from head to here is in the spool
+	evictFrom  uint64         // evictFrom: evict leaves slabs below that number as they are
+	unloaded   int            // unloaded: slabs that are only in the spool
+	refs       map[uint64]int // refs: slabs in each segment
+	obsolete   []uint64       // obsolete: segments to be removed
+	unreadable struct {       // unreadable: records that the disk has lost, not reported yet
 		records int
 		why     error
 	}
@@ -170,11 +170,11 @@ func (o *Outbox) load(s *slab) {
 	q.unloaded--
 	if err != nil {
 		// This slab is lost; those after it are not.
-		first := q.unread.why == nil
-		q.unread.records += s.counts.Sum()
-		q.unread.why = err
+		first := q.unreadable.why == nil
+		q.unreadable.records += s.counts.Sum()
+		q.unreadable.why = err
 		if first {
-			q.reportUnread()
+			q.reportUnreadable()
 		}
 		q.undelivered(s)
 		q.unsave(s)
@@ -213,8 +213,8 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 	}
 }
 
-// setBusy sets when the running operations of the disk began: while they take longer than
-// slowDisk, no caller waits for the disk.
+// setBusy sets when the running operations of the disk began. While they take longer than
+// slowDisk and Redis is away, callers drop lines instead of waiting, unless block is set.
 func (q *queue) setBusy(since time.Time) {
 	q.mu.Lock()
 	q.busy = since
@@ -350,8 +350,8 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	return nil, chunk, false
 }
 
-// waitsForRoom reports whether a full spool drops nothing yet: while Redis soon takes another
-// segment, the app waits.
+// waitsForRoom reports whether a full spool drops nothing yet. With block that is always so; else,
+// while Redis takes entries, for up to patience.
 func (q *queue) waitsForRoom() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
