@@ -44,11 +44,10 @@ func (q *queue) reportEpisode() {
 
 // awayOrSlow returns why entries were dropped, and for how long the episode has lasted.
 func (q *queue) awayOrSlow() string {
-	why := "Redis was away or slow"
-	if began := q.episode.began; !began.IsZero() {
-		why += fmt.Sprintf(" for %v", time.Since(began).Round(time.Millisecond))
+	if q.episode.began.IsZero() {
+		return "Redis was away or slow"
 	}
-	return why
+	return fmt.Sprintf("Redis was away or slow for %v", time.Since(q.episode.began).Round(time.Millisecond))
 }
 
 // reportUnreadable reports how many entries the disk has lost since the last report. The caller
