@@ -32,6 +32,7 @@ type session struct {
 	hooks      *hook.Hooks
 	copies     copies
 	latest     atomic.Pointer[process.Command] // the app's last start
+	prepared   chan struct{}                   // closed when latest is set, or never will be
 	terminal   bool                            // standard input was a terminal at the start
 	stopped    atomic.Bool                     // wrapp was asked to end: no run follows
 
@@ -58,7 +59,7 @@ type appRun struct {
 func newSession(cfg *config.Config, std Streams, log *slog.Logger, signals <-chan os.Signal) *session {
 	c := &cfg.Restart
 	s := &session{
-		cfg: cfg, std: std, log: log, signals: signals, connected: make(chan struct{}),
+		cfg: cfg, std: std, log: log, signals: signals, connected: make(chan struct{}), prepared: make(chan struct{}),
 		terminal: IsTerminal(std.Stdin),
 		restarts: restart.New(restart.Options{
 			Policy:     c.Policy,

@@ -146,6 +146,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 			out.Say(logstream.Status, "no spool; entries wait in memory only: "+noSpool.Error())
 		}
 	})
+	if s.latest.Load() == nil {
+		close(s.prepared)
+	}
 	past.close()
 	ended := time.Now()
 	patience := time.Duration(cfg.Spool.DrainTimeout)
@@ -211,7 +214,9 @@ func (r *appRun) run() (exit int, err error) {
 	notifier := listen(cfg, cmd, out, log)
 	defer notifier.Close()
 
-	r.latest.Store(cmd) // cmd does not change any more
+	if r.latest.Swap(cmd) == nil { // cmd does not change any more
+		close(r.prepared)
+	}
 	began := time.Now()
 	app, debugger, err := start(cfg, supervisor, *cmd, pools, out, log)
 	stdout.Close()

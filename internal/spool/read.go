@@ -57,10 +57,8 @@ func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
 		}
 		g.file = f
 	}
-	if r := s.reading; r != nil && r != g && r != s.last && !s.isDirty(r) && r.file != nil {
-		r.file.Close()
-		r.file = nil
-	}
+	before := s.reading
 	s.reading = g
+	s.closeIdle(before)
 	return g.file, g.seed, nil
 }
