@@ -3,8 +3,6 @@ package crash
 import (
 	"context"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
@@ -12,11 +10,8 @@ import (
 
 // ReadCore is wrapp's own Builtin.
 func ReadCore(ctx context.Context, core, executable string) (string, []signature.Frame, error) {
-	opts := corefile.Options{Executable: executable}
-	if until, ok := ctx.Deadline(); ok {
-		opts.Timeout = max(time.Until(until), time.Millisecond)
-	}
-	c, err := corefile.OpenWith(core, opts)
+	deadline, _ := ctx.Deadline()
+	c, err := corefile.Open(core, corefile.Options{Executable: executable, Deadline: deadline})
 	if err != nil {
 		return "", nil, err
 	}
@@ -30,9 +25,7 @@ func ReadCore(ctx context.Context, core, executable string) (string, []signature
 		frames = append(frames, frame)
 	}
 	c.Close()
-	// The report already has the contents of the first paragraph.
-	_, rest, _ := strings.Cut(text, "\n\n")
-	return rest, frames, nil
+	return text, frames, nil
 }
 
 // mostFrames bounds the frames that are searched for the app's own; a runtime may put many

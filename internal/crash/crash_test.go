@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -365,77 +364,4 @@ func needCores(t *testing.T) {
 	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
 		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
 	}
-}
-
-func TestReadCore(t *testing.T) {
-	t.Parallel()
-	for name, data := range map[string][]byte{
-		"empty":         nil,
-		"text":          []byte(strings.Repeat("not a core\n", 100)),
-		"an executable": self(t),
-		"no process":    coreOf(note("CORE", noteSiginfo, make([]byte, 128))),
-		"cut":           coreOf(note("CORE", noteProcess, make([]byte, 136)))[:100],
-	} {
-		if c, err := readCore(bytes.NewReader(data)); err == nil {
-			t.Errorf("%s: %+v", name, c)
-		}
-	}
-	process := make([]byte, 136)
-	for at, n := range map[int]uint32{16: 1000, 24: 77, 28: 7, 32: 70} {
-		binary.LittleEndian.PutUint32(process[at:], n)
-	}
-	c, err := readCore(bytes.NewReader(coreOf(note("CORE", noteProcess, process))))
-	if err != nil || c.pid != 77 || c.ppid != 7 || c.pgrp != 70 || c.uid != 1000 {
-		t.Errorf("%+v, %v", c, err)
-	}
-}
-
-func self(t testing.TB) []byte {
-	t.Helper()
-	data, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data[:4096]
-}
-
-func note(name string, kind uint32, desc []byte) []byte {
-	le := binary.LittleEndian
-	b := le.AppendUint32(nil, uint32(len(name)+1))
-	b = le.AppendUint32(b, uint32(len(desc)))
-	b = le.AppendUint32(b, kind)
-	b = append(b, name...)
-	b = append(b, make([]byte, 4-len(name)%4)...)
-	b = append(b, desc...)
-	return append(b, make([]byte, -len(desc)&3)...)
-}
-
-// coreOf returns a core with nothing but notes.
-func coreOf(notes []byte) []byte {
-	le := binary.LittleEndian
-	b := make([]byte, 64+56)
-	copy(b, "\x7fELF\x02\x01\x01")
-	le.PutUint16(b[16:], 4)
-	le.PutUint64(b[32:], 64)
-	le.PutUint16(b[54:], 56)
-	le.PutUint16(b[56:], 1)
-	le.PutUint32(b[64:], 4)
-	le.PutUint64(b[64+8:], uint64(len(b)))
-	le.PutUint64(b[64+32:], uint64(len(notes)))
-	return append(b, notes...)
-}
-
-// FuzzReadCore reads cores as a hostile program may leave them.
-func FuzzReadCore(f *testing.F) {
-	process := note("CORE", noteProcess, make([]byte, 136))
-	f.Add(coreOf(process))
-	f.Add(coreOf(append(note("CORE", noteFile, make([]byte, 64)), process...)))
-	f.Add(coreOf(append(append(note("CORE", noteAuxv, []byte("\x03\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00")), process...), note("CORE", noteFile, bytes.Repeat([]byte{1, 0, 0, 0, 0, 0, 0, 0}, 6))...)))
-	f.Add([]byte("\x7fELF\x02\x01"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := readCore(bytes.NewReader(data))
-		if err == nil && c.pid < 0 {
-			t.Errorf("%+v", c)
-		}
-	})
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 )
 
 // A finder finds the cores of one app's tree. It recognises them by their contents: a file
@@ -21,7 +23,7 @@ type finder struct {
 	pattern *pattern
 	name    string    // of the app, for the names of kept cores
 	began   time.Time // no core of this app is older
-	ours    func(*core) bool
+	ours    func(*corefile.Origin) bool
 	retain  bool             // leave cores on disk
 	seen    map[version]bool // fully examined
 }
@@ -40,7 +42,7 @@ func identify(stat *unix.Stat_t) fileID { return fileID{uint64(stat.Dev), stat.I
 // A found core is a file in a directory. A core outside a handler's store is renamed at
 // once, so that the next core does not overwrite it.
 type found struct {
-	*core
+	*corefile.Origin
 	dir       string
 	name      string
 	bytes     int64
@@ -54,7 +56,7 @@ type found struct {
 }
 
 func (f *found) path() string    { return filepath.Join(f.dir, f.name) }
-func (f *found) truncated() bool { return uint64(f.bytes) < f.size }
+func (f *found) truncated() bool { return uint64(f.bytes) < f.Size }
 
 // clockSlack is how far the kernel's file time stamps may lag behind the clock: they show
 // the time of the last tick.
@@ -156,7 +158,7 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 		return nil, nil
 	}
 	id := identify(&stat)
-	c, err := readCore(file)
+	c, err := corefile.ReadOrigin(file)
 	if err != nil && !last {
 		return nil, nil
 	}
@@ -167,9 +169,9 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 		}
 		return nil, err
 	}
-	found := &found{core: c, id: id, when: time.Unix(stat.Mtim.Unix())}
+	found := &found{Origin: c, id: id, when: time.Unix(stat.Mtim.Unix())}
 	progress := time.Now()
-	for size := stat.Size; uint64(size) < c.size; {
+	for size := stat.Size; uint64(size) < c.Size; {
 		if !last {
 			return nil, nil
 		}
@@ -202,7 +204,7 @@ func (f *finder) plausible(stat *unix.Stat_t) bool {
 
 // rename gives a core a name of its own.
 func (f *finder) rename(dirfd int, c *found) {
-	name := "core-" + f.name + "-" + strconv.Itoa(c.pid) + "-" + c.when.Format("20060102-150405.000")
+	name := "core-" + f.name + "-" + strconv.Itoa(c.PID) + "-" + c.when.Format("20060102-150405.000")
 	if err := f.same(dirfd, c); err != nil {
 		c.remarks = append(c.remarks, "the core was replaced while wrapp read it")
 		return

@@ -153,9 +153,9 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Fram
 
 // executable returns the file that the core's process had run.
 func (w *Watch) executable(c *found) string {
-	if c.executable == "" && c.pid == w.app.PID() {
+	if c.Executable == "" && c.PID == w.app.PID() {
 		exe, _ := w.life.program()
 		return exe
 	}
-	return c.executable
+	return c.Executable
 }

@@ -243,7 +243,7 @@ func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 	cores, broken := w.finder.find(ctx, w.life.places(), last)
 	w.looking.Unlock()
 	for _, c := range cores {
-		if c.pid == w.app.PID() {
+		if c.PID == w.app.PID() {
 			w.mu.Lock()
 			w.own = c
 			w.mu.Unlock()
