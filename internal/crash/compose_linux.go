@@ -59,11 +59,11 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 		title += " was killed: SIGKILL; " + d.oom
 	case sig != 0:
 		title += " crashed: " + describeSignal(sig)
-		if d.block != nil && d.block.Title != "" {
-			title += " after " + d.block.Title
+		if d.block != nil {
+			title += " after " + d.block.Headline()
 		}
 	default:
-		title += " ended with exit status " + strconv.Itoa(r.ExitCode) + " after a traceback: " + d.block.Title
+		title += " ended with exit status " + strconv.Itoa(r.ExitCode) + " after a traceback: " + d.block.Headline()
 	}
 	p := w.page(title, w.moment(e.at))
 	exe, threads := w.life.program()
@@ -139,10 +139,10 @@ func (w *Watch) skippedReport() *Report {
 // tracebackReport returns the report of a traceback that the app has survived.
 func (w *Watch) tracebackReport(b *heard) *Report {
 	r := w.appReport(Traceback)
-	r.Signature = b.sign()
+	r.Signature = signature.Of(b.Stack())
 	exe, _ := w.life.program()
 	r.Build = shortBuild(exe)
-	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Title, w.moment(b.Begun))
+	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Headline(), w.moment(b.Begin))
 	w.process(p, 0)
 	if b.lost > 0 {
 		p.row("besides", strconv.Itoa(b.lost)+" more tracebacks before it are not reported, because they came too fast")

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
@@ -295,7 +296,7 @@ func tracebacks(w *watched) {
 	for scanner := bufio.NewScanner(w.out); scanner.Scan(); {
 		if text, ok := strings.CutPrefix(scanner.Text(), "traceback "); ok {
 			n++
-			w.Traceback(Block{Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begun: time.Now()})
+			w.Traceback(traceback.Report{Language: "Python", Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begin: time.Now()})
 		}
 	}
 	w.finish()
@@ -308,13 +309,13 @@ func TestTracebacks(t *testing.T) {
 		want   string // kind, signal, exit code, title
 	}{
 		{"exit 3", ""},
-		{"echo traceback x; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 1"},
-		{"echo traceback x; exit 0", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback x; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: Python: number 1"},
+		{"echo traceback x; exit 0", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
 		{"echo traceback KeyboardInterrupt; exit 130", ""},
-		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: number 1"},
-		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after number 1"},
-		{"mkfifo reported; echo traceback x; read line <reported; exit 3", "traceback 0 -1 wrote a traceback and went on: number 1"},
-		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 2 | traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
+		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after Python: number 1"},
+		{"mkfifo reported; echo traceback x; read line <reported; exit 3", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
+		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: Python: number 2 | traceback 0 -1 wrote a traceback and went on: Python: number 1"},
 	} {
 		t.Run(tt.script, func(t *testing.T) {
 			t.Parallel()

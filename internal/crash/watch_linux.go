@@ -80,7 +80,7 @@ type Watch struct {
 
 // heard is a traceback, and when it came.
 type heard struct {
-	Block
+	traceback.Report
 	at   time.Time
 	lost int // tracebacks just before it that are not reported
 }
@@ -121,7 +121,9 @@ func New(opts Options) *Watch {
 		w.repeats.room = math.MaxInt
 	}
 	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
-	w.listen()
+	for i := range w.listeners {
+		w.listeners[i] = traceback.New(w.Traceback)
+	}
 	w.ctx, w.hurry = context.WithCancel(context.Background())
 	w.counted = countOOM(cgroupOf("/proc/self"))
 	if opts.Core {
@@ -140,10 +142,10 @@ func (w *Watch) Output(pipe int, b []byte) {
 
 // Traceback queues a traceback from the output. It is reported after survivalTime, or with
 // the app's death if the app ends before.
-func (w *Watch) Traceback(b Block) {
+func (w *Watch) Traceback(r traceback.Report) {
 	w.mu.Lock()
-	w.blocks = append(w.blocks, heard{Block: b, at: time.Now()})
-	for w.held += len(b.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
+	w.blocks = append(w.blocks, heard{Report: r, at: time.Now()})
+	for w.held += len(r.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
 		w.held -= len(w.blocks[0].Text)
 		w.blocks[1].lost += w.blocks[0].lost + 1
 	}
@@ -256,11 +258,11 @@ func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 
 // lastBlock returns the last traceback if the app did not survive it. remove takes it out of
 // the queue, so that only the report of the death has it.
-func (w *Watch) lastBlock(remove bool) *Block {
-	var b *Block
+func (w *Watch) lastBlock(remove bool) *heard {
+	var b *heard
 	w.mu.Lock()
 	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-w.survivalTime)) {
-		last := w.blocks[n-1].Block
+		last := w.blocks[n-1]
 		b = &last
 		if remove {
 			w.blocks = w.blocks[:n-1]
