@@ -8,15 +8,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// ReadCore is wrapp's own Builtin.
-func ReadCore(ctx context.Context, core, executable string) (string, []signature.Frame, error) {
+// readCore takes the backtrace of a core without gdb: the crashing thread first, then the
+// others. frames are from the crashing thread.
+func readCore(ctx context.Context, core, executable string) (text string, frames []signature.Frame, err error) {
 	deadline, _ := ctx.Deadline()
 	c, err := corefile.Open(core, corefile.Options{Executable: executable, Deadline: deadline})
 	if err != nil {
 		return "", nil, err
 	}
-	text := c.Report()
-	var frames []signature.Frame
+	text = c.Report()
 	for _, f := range c.Backtrace(&c.Threads[0], mostFrames) {
 		frame := signature.Frame{Function: f.Function, Module: f.Module, Offset: f.Offset, Signal: f.Signal}
 		if f.File != "" {

@@ -3,7 +3,6 @@ package crash
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -12,13 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 
@@ -29,7 +28,7 @@ import (
 // a process of its own: this test binary, in the role that $TEST_ROLE names.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin, "signed": signed}
+	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "signed": signed}
 	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
 		os.Unsetenv("TEST_ROLE")
 		watch(role, os.Args[1:])
@@ -67,7 +66,9 @@ func watch(f func(*watched), args []string) {
 	f(&watched{
 		opts: Options{
 			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 5 * time.Minute, ContextLines: 5,
-			Supervisor: supervisor, Deliver: func(r *Report) { fail(reports.Encode(r)) },
+			MostTracebacks: 100, Supervisor: supervisor,
+			Secrets: func() []string { return nil }, Hold: func() {}, Free: func() {},
+			Deliver: func(r *Report) { fail(reports.Encode(r)) },
 		},
 		cmd: process.Command{
 			Path: path, Args: args[1:], Dir: dir, Env: os.Environ(), Stdin: os.Stdin, Stdout: w, Stderr: w,
@@ -93,7 +94,7 @@ func (w *watched) start() {
 
 func (w *watched) finish() {
 	<-w.app.Gone()
-	w.Finish(nil)
+	w.Finish()
 }
 
 // line waits until the app writes a line.
@@ -209,7 +210,8 @@ func TestHang(t *testing.T) {
 			t.Errorf("%q is not in\n%s", text, r.Message)
 		}
 	}
-	if want := ErrTooSoon.Error() + "\n" + ErrTooSoon.Error() + "\nthe app has ended\n"; rest != want {
+	const tooSoon = "the last dump was less than a minute ago\n"
+	if want := tooSoon + tooSoon + "the app has ended\n"; rest != want {
 		t.Errorf("%q, want %q", rest, want)
 	}
 }
@@ -335,25 +337,13 @@ func TestTracebacks(t *testing.T) {
 	}
 }
 
-// builtin runs the app with a fake Builtin in place of gdb.
-func builtin(w *watched) {
-	w.opts.Builtin = func(_ context.Context, core, executable string) (string, []signature.Frame, error) {
-		info, err := os.Stat(core)
-		if err != nil || info.Size() == 0 {
-			return "", nil, fmt.Errorf("no core: %v", err)
-		}
-		return "#0 read of " + executable, nil, nil
-	}
-	w.start()
-	w.finish()
-}
-
 func TestBuiltin(t *testing.T) {
 	t.Parallel()
 	needCores(t)
 	app := compile(t, "int main(void) { *(volatile int *)0 = 1; }")
-	got, rest := reports(t, "builtin", []string{"PATH=" + t.TempDir()}, app)
-	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\n#0 read of "+app+"\n") {
+	got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=auto", "PATH=" + t.TempDir()}, app)
+	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\nThread "+strconv.Itoa(got[0].PID)+", which crashed:\n#0 ") ||
+		!strings.Contains(got[0].Message, " in main+0x") || !strings.Contains(got[0].Message, app+".c:1 ("+app+")\n") {
 		t.Errorf("%v; %s", got, rest)
 	}
 }

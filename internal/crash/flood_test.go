@@ -16,7 +16,7 @@ import (
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	var got []*Report
-	w := New(Options{Run: "today", Deliver: func(r *Report) { got = append(got, r) }})
+	w := New(Options{Run: "today", MostTracebacks: 100, Secrets: func() []string { return nil }, Deliver: func(r *Report) { got = append(got, r) }})
 	w.app, w.life = new(process.Process), new(life)
 	const came = 100
 	text := strings.Repeat("x", 64<<10)

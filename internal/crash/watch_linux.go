@@ -5,7 +5,6 @@ package crash
 import (
 	"context"
 	"hash/maphash"
-	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -15,7 +14,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Options configure a Watch. Secrets, Builtin, Hold and Free may be nil.
+// Options configure a Watch.
 type Options struct {
 	Name         string // of the app
 	Run          string // when the run began, as its marker says it
@@ -25,14 +24,12 @@ type Options struct {
 	KeepCore     bool
 	ContextLines int
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
-	// survives; 0: as many as there are.
+	// survives.
 	MostTracebacks int
 	Secrets        func() []string // texts that no report may show; called for each, from any goroutine
 	Supervisor     *process.Supervisor
 	Deliver        func(*Report) // called from any goroutine
-	Builtin        Builtin
-	// Hold, if not nil, is called before gdb pauses the living app, and Free when the app
-	// runs again.
+	// Hold is called before gdb pauses the living app, and Free when the app runs again.
 	Hold, Free func()
 }
 
@@ -117,9 +114,6 @@ const (
 func New(opts Options) *Watch {
 	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), survivalTime: 2 * time.Second}
 	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
-	if opts.MostTracebacks == 0 {
-		w.repeats.room = math.MaxInt
-	}
 	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	for i := range w.listeners {
 		w.listeners[i] = traceback.New(w.Traceback)
@@ -175,30 +169,17 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 }
 
 // Finish must be called when the app and its tree are gone and no more output comes. It
-// returns when every report has been delivered, within the timeout for each. A SIGTERM or
-// SIGINT from hurry shortens that.
-func (w *Watch) Finish(hurry <-chan os.Signal) {
+// returns when every report has been delivered, within the timeout for each. Hurry shortens
+// that.
+func (w *Watch) Finish() {
 	close(w.complete)
 	w.mu.Lock()
 	w.finishing = true
 	w.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		<-w.ended
-		w.children.Wait()
-		w.end()
-		w.children.Wait()
-		close(done)
-	}()
-	for {
-		select {
-		case <-done:
-			w.hurry()
-			return
-		case sig := <-hurry:
-			w.Hurry(sig)
-		}
-	}
+	<-w.ended
+	w.children.Wait()
+	w.end()
+	w.hurry()
 }
 
 // Hurry makes Finish deliver the reports at once if sig asks wrapp to end. Call it only

@@ -28,7 +28,6 @@ func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, sup
 		MostTracebacks: max(2, cfg.Logs.MaxEntries/4),
 		Secrets:        secrets(cfg, cmd.Env),
 		Supervisor:     supervisor,
-		Builtin:        crash.ReadCore,
 		Deliver: func(r *crash.Report) {
 			to.record.crashed()
 			id := to.out.Say(logstream.Crash, r.Message, r.Fields()...)
