@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 
@@ -65,7 +66,8 @@ func watch(f func(*watched), args []string) {
 	reports := json.NewEncoder(os.Stdout)
 	f(&watched{
 		opts: Options{
-			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 5 * time.Minute, ContextLines: 5,
+			Crash: config.Crash{Core: true, Backtrace: "auto", Timeout: config.Duration(5 * time.Minute), ContextLines: 5},
+			Name:  "app", Run: "today",
 			MostTracebacks: 100, Supervisor: supervisor,
 			Secrets: func() []string { return nil }, Hold: func() {}, Free: func() {},
 			Deliver: func(r *Report) { fail(reports.Encode(r)) },

@@ -31,7 +31,7 @@ func (w *Watch) Dump(why string) error {
 	if w.app.Stopped() {
 		return errors.New("the app is being stopped")
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.opts.Timeout))
 	defer cancel()
 	go w.yieldToStop(ctx, cancel)
 	at := time.Now()

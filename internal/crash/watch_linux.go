@@ -10,19 +10,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 // Options configure a Watch.
 type Options struct {
-	Name         string // of the app
-	Run          string // when the run began, as its marker says it
-	Core         bool   // look for cores
-	Backtrace    string // "auto", "gdb", "builtin" or "off"
-	Timeout      time.Duration
-	KeepCore     bool
-	ContextLines int
+	config.Crash
+	Name string // of the app
+	Run  string // when the run began, as its marker says it
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
 	// survives.
 	MostTracebacks int
@@ -300,7 +297,7 @@ func (w *Watch) reportCore(c *found) {
 	w.mu.Unlock()
 	e := evidence{at: c.when, core: c, skipped: skipped}
 	if !enough {
-		ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+		ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.opts.Timeout))
 		w.turn.Lock()
 		w.backtrace(ctx, c, &e)
 		w.turn.Unlock()
