@@ -251,7 +251,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 	case soft == "0":
 		return "there is no core because the app has its own limit for cores (ulimit -c), which is 0"
 	}
-	places, _ := w.pattern.places(w.life.places())
+	places := w.pattern.places(w.life.places())
 	if len(places) > 3 {
 		places = append(places[:3:3], "…")
 	}

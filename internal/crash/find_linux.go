@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -70,15 +71,16 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	if f.pattern == nil {
 		return nil, nil
 	}
-	places, name := f.pattern.places(dirs)
-	stored := false
-	if !f.pattern.toFile() {
-		places, name, stored = stores, nil, true
+	places, name, stored := slices.Clone(stores), "core.*", true
+	if f.pattern.toFile() {
+		places, name, stored = f.pattern.places(dirs), f.pattern.name, false
 	}
 	slices.Sort(places)
 	for _, dir := range slices.Compact(places) {
-		names := f.candidates(dir, name)
-		for _, n := range names {
+		for _, n := range candidates(dir, name) {
+			if stored && packing(n) != "" {
+				continue
+			}
 			c, wrong := f.claim(ctx, dir, n, stored, last)
 			if c != nil {
 				cores = append(cores, c)
@@ -91,23 +93,19 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	return cores, broken
 }
 
-// candidates returns the names in dir that match like. A nil like stands for a handler's
-// store and matches the names that the store gives to readable cores.
-func (f *finder) candidates(dir string, like part) []string {
-	if like != nil {
-		if name, ok := like.literal(); ok {
-			return []string{name}
-		}
+// candidates returns the names in dir that match a pattern.
+func candidates(dir, pattern string) (names []string) {
+	if !varies(pattern) {
+		return []string{pattern}
 	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil
 	}
-	var names []string
 	for {
 		some, err := d.Readdirnames(1024)
 		for _, n := range some {
-			if like == nil && storable(n) || like != nil && like.matches(n) {
+			if ok, _ := path.Match(pattern, n); ok {
 				names = append(names, n)
 			}
 		}
@@ -256,9 +254,6 @@ func (f *finder) discard(c *found) {
 // stores are the directories of the usual handlers, if they run where we do:
 // systemd-coredump, and apport for programs that are in no package.
 var stores = []string{"/var/lib/systemd/coredump", "/var/lib/apport/coredump"}
-
-// storable says whether a file of a store may be an uncompressed core.
-func storable(name string) bool { return strings.HasPrefix(name, "core.") && packing(name) == "" }
 
 // packing returns the suffix that tells how systemd-coredump compressed a core; empty: not.
 func packing(name string) string {
