@@ -22,7 +22,7 @@ import (
 // forged core costs seconds and megabytes at most.
 const (
 	maxHeaders    = 1 << 20 // program headers of the core
-	maxSegments   = 1 << 17
+	maxSegments   = 1 << 17 // segments of memory
 	maxNotes      = 1 << 17
 	maxThreads    = 1 << 14
 	maxMappings   = 1 << 16
