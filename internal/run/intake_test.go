@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
@@ -185,7 +186,7 @@ func BenchmarkIntake(b *testing.B) {
 			}
 			out := outbox.New(outbox.Options{Keys: logstream.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial}, conn)
 			vals := values.New(values.Options{Name: "bench", Dial: dial})
-			in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50}), new(record)})
+			in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{Crash: config.Crash{ContextLines: 50}}), new(record)})
 			if err != nil {
 				b.Fatal(err)
 			}
