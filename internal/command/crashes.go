@@ -48,6 +48,9 @@ A name may be left out where --config says it.`,
 
 // print prints the groups or a report.
 func (q *crashesQuery) print(args []string, std run.Streams) error {
+	if err := refuseURLs(args); err != nil {
+		return err
+	}
 	cfg, err := q.where.load()
 	if err != nil {
 		return err
