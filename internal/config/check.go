@@ -79,21 +79,13 @@ func (c *Config) check(e *Errors) {
 }
 
 func (a *App) check(e *Errors) {
-	noNUL(e, "app.executable", a.Executable)
-	for i, arg := range a.Args {
-		noNUL(e, "app.args["+strconv.Itoa(i)+"]", arg)
-	}
 	if a.StreamName != "" && !isName(a.StreamName) {
 		e.add("app.stream_name", nameRule, "")
 	}
-	noNUL(e, "app.user", a.User)
-	noNUL(e, "app.dir", a.Dir)
 	for _, name := range sortedKeys(a.Env) {
-		key := join("app.env", name)
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			e.add(key, "the name of a variable must not be empty, nor have = or NUL in it", "")
+			e.add(join("app.env", name), "the name of a variable must not be empty, nor have = or NUL in it", "")
 		}
-		noNUL(e, key, a.Env[name])
 	}
 	if a.StopSignal < 1 || a.StopSignal > rtMax {
 		e.add("app.stop_signal", "must be a signal from 1 to 64", "")
@@ -122,7 +114,6 @@ func (l *Logs) check(e *Errors) {
 }
 
 func (s *Spool) check(e *Errors) {
-	noNUL(e, "spool.dir", s.Dir)
 	if s.Size < 1<<20 {
 		e.add("spool.size", "must be at least 1MiB", "")
 	}
@@ -218,7 +209,6 @@ func (p *Pool) check(e *Errors, prefix string) {
 		}
 	}
 	secure := slices.ContainsFunc(p.Beat, func(source string) bool { return strings.HasPrefix(source, "https://") })
-	noNUL(e, prefix+"ca_file", p.CAFile)
 	switch {
 	case p.CAFile != "" && !secure:
 		e.add(prefix+"ca_file", "is for https://… probes, and beat names none", "")
@@ -268,13 +258,6 @@ func oneOfWords(e *Errors, key, value string, words []string) {
 		shown = ", not " + strconv.Quote(value)
 	}
 	e.add(key, "must be "+Either(words)+shown, didYouMean(near))
-}
-
-// noNUL records text that the kernel does not accept.
-func noNUL(e *Errors, key, s string) {
-	if strings.Contains(s, "\x00") {
-		e.add(key, "must not have NUL in it", "")
-	}
 }
 
 func checkHost(e *Errors, key, host string) {

@@ -18,7 +18,6 @@ func (r *Redis) check(e *Errors) {
 			e.add("redis.sentinel.master", "must be set", "")
 		}
 		checkAddrs(e, "redis.sentinel.addrs", s.Addrs)
-		noNUL(e, "redis.sentinel.password_file", s.PasswordFile)
 		if s.Password != "" && s.PasswordFile != "" {
 			e.add("redis.sentinel.password", "redis.sentinel.password_file gives the password already", "")
 		}
@@ -63,13 +62,10 @@ func (r *Redis) checkAddress(e *Errors) {
 			e.add("redis.url", problem, "")
 		}
 	}
-	noNUL(e, "redis.socket", r.Socket)
 }
 
 // checkUser checks that user and password have one source each at most.
 func (r *Redis) checkUser(e *Errors) {
-	noNUL(e, "redis.password_file", r.PasswordFile)
-	noNUL(e, "redis.secrets_dir", r.SecretsDir)
 	inURL := false
 	if u, problem := parseURL(r.URL); r.URL != "" && problem == "" {
 		inURL = u.user != nil
@@ -104,9 +100,6 @@ func (r *Redis) checkDB(e *Errors, key string, db int) {
 }
 
 func (r *Redis) checkTLS(e *Errors, t *TLS) {
-	noNUL(e, "redis.tls.ca_file", t.CAFile)
-	noNUL(e, "redis.tls.cert_file", t.CertFile)
-	noNUL(e, "redis.tls.key_file", t.KeyFile)
 	if t.CertFile != "" && t.KeyFile == "" {
 		e.add("redis.tls.key_file", "must be set, because redis.tls.cert_file is", "")
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A decoder puts the values of a document into a struct by the toml tags of its fields. A
@@ -70,6 +71,10 @@ func (d *decoder) value(key string, v any, to reflect.Value) {
 		if !ok {
 			d.mismatch(key, "a string", v)
 			return
+		}
+		// The kernel accepts no NUL. A Secret may have one; URL and Hook have checks of their own.
+		if strings.Contains(s, "\x00") && to.Type() == reflect.TypeFor[string]() {
+			d.errs.add(key, "must not have NUL in it", "")
 		}
 		to.SetString(s)
 	case reflect.Bool:
