@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // A Board is a Redis with a name for people.
 type Board struct {
@@ -36,7 +40,7 @@ func LoadBoards(path string) ([]Board, error) {
 		}
 	}
 	var boards []Board
-	for _, name := range sortedKeys(tables) {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		key := join("boards", name)
 		if !isName(name) {
 			errs.add(key, "a board's name "+nameRule, "")

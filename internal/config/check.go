@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ func (c *Config) CheckRun() error {
 // Warnings returns valid settings that are most likely mistakes, one line each. No line
 // shows a value.
 func (c *Config) Warnings() (warnings []string) {
-	for _, category := range sortedKeys(c.Health.Pools) {
+	for _, category := range slices.Sorted(maps.Keys(c.Health.Pools)) {
 		for i, source := range c.Health.Pools[category].Beat {
 			if sign := beat.ShellSign(source); sign != "" {
 				warnings = append(warnings, elementOf(join("health.pools", category)+".beat", i)+": no shell reads the "+sign+
@@ -82,7 +83,7 @@ func (a *App) check(e *Errors) {
 	if a.StreamName != "" && !isName(a.StreamName) {
 		e.add("app.stream_name", nameRule, "")
 	}
-	for _, name := range sortedKeys(a.Env) {
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			e.add(join("app.env", name), "the name of a variable must not be empty, nor have = or NUL in it", "")
 		}
@@ -174,7 +175,7 @@ func (h *Health) check(e *Errors) {
 	if h.Interval < Duration(100*time.Millisecond) {
 		e.add("health.interval", "must be at least 100ms", "")
 	}
-	for _, category := range sortedKeys(h.Pools) {
+	for _, category := range slices.Sorted(maps.Keys(h.Pools)) {
 		key := join("health.pools", category)
 		if !isCategory(category) {
 			e.add(key, "the name of a pool must be of letters, digits and _ only", "")
@@ -284,12 +285,3 @@ func isName(s string) bool {
 
 // isCategory reports whether s may stand in a __healthpool__ marker.
 func isCategory(s string) bool { return isBare(s) && !strings.Contains(s, "-") }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}

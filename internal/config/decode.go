@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -18,12 +19,7 @@ func (d *decoder) decode(c *Config, root map[string]any) {
 
 // table fills a struct or a map with string keys.
 func (d *decoder) table(key string, table map[string]any, to reflect.Value) {
-	names := make([]string, 0, len(table))
-	for name := range table {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
 		if d.errs.full() {
 			return
 		}

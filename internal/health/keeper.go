@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -107,12 +108,7 @@ func New(opts Options) *Keeper {
 		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	categories := make([]string, 0, len(opts.Pools))
-	for category := range opts.Pools {
-		categories = append(categories, category)
-	}
-	slices.Sort(categories)
-	for _, category := range categories {
+	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
 		p := opts.Pools[category]
 		pool := &kept{pool: configured(p), category: category, sources: p.Beat}
 		pool.start(time.Now())
