@@ -119,9 +119,7 @@ func (s *Spool) check(e *Errors) {
 		e.add("spool.size", "must be at least 1MiB", "")
 	}
 	oneOf(e, "spool.when_full", s.WhenFull)
-	if s.DrainTimeout <= 0 {
-		e.add("spool.drain_timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "spool.drain_timeout", s.DrainTimeout)
 }
 
 // leastDelay keeps an app that ends at once from busying the machine with restarts.
@@ -134,15 +132,11 @@ func (r *Restart) check(e *Errors) {
 	} else if r.MaxDelay < r.Delay {
 		e.add("restart.max_delay", "must not be below restart.delay, which is "+r.Delay.String(), "")
 	}
-	if r.ResetAfter <= 0 {
-		e.add("restart.reset_after", "must be more than 0", "")
-	}
+	checkPositive(e, "restart.reset_after", r.ResetAfter)
 	if r.Limit < 0 || r.Limit > restart.MostLimit {
 		e.add("restart.limit", "must be from 0 to "+strconv.Itoa(restart.MostLimit), "0 is no limit")
 	}
-	if r.Window <= 0 {
-		e.add("restart.window", "must be more than 0", "")
-	}
+	checkPositive(e, "restart.window", r.Window)
 }
 
 func (h *Hooks) check(e *Errors) {
@@ -151,16 +145,12 @@ func (h *Hooks) check(e *Errors) {
 			e.add(hook.key, "must be exec:COMMAND, http://… or https://…", "")
 		}
 	}
-	if h.Timeout <= 0 {
-		e.add("hooks.timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "hooks.timeout", h.Timeout)
 }
 
 func (c *Crash) check(e *Errors) {
 	oneOf(e, "crash.backtrace", c.Backtrace)
-	if c.Timeout <= 0 {
-		e.add("crash.timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "crash.timeout", c.Timeout)
 	if c.ContextLines < 0 || c.ContextLines > 10000 {
 		e.add("crash.context_lines", "must be from 0 to 10000", "")
 	}
@@ -259,6 +249,12 @@ func oneOfWords(e *Errors, key, value string, words []string) {
 		shown = ", not " + strconv.Quote(value)
 	}
 	e.add(key, "must be "+Either(words)+shown, didYouMean(near))
+}
+
+func checkPositive(e *Errors, key string, d Duration) {
+	if d <= 0 {
+		e.add(key, "must be more than 0", "")
+	}
 }
 
 func checkHost(e *Errors, key, host string) {

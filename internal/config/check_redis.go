@@ -7,9 +7,7 @@ func (r *Redis) check(e *Errors) {
 	r.checkUser(e)
 	r.checkDB(e, "redis.logs_db", r.LogsDB)
 	r.checkDB(e, "redis.values_db", r.ValuesDB)
-	if r.ConnectTimeout <= 0 {
-		e.add("redis.connect_timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "redis.connect_timeout", r.ConnectTimeout)
 	if t := r.TLS; t != nil {
 		r.checkTLS(e, t)
 	}
