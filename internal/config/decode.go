@@ -13,10 +13,6 @@ import (
 // value that does not fit is recorded in errs and leaves the field unchanged.
 type decoder struct{ errs Errors }
 
-func (d *decoder) decode(c *Config, root map[string]any) {
-	d.table("", root, reflect.ValueOf(c).Elem())
-}
-
 // table fills a struct or a map with string keys.
 func (d *decoder) table(key string, table map[string]any, to reflect.Value) {
 	for _, name := range slices.Sorted(maps.Keys(table)) {

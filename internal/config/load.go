@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -95,7 +96,7 @@ func decode(doc *document) (*Config, Errors) {
 	}
 	c := Default()
 	d := decoder{errs: errs}
-	d.decode(c, doc.root)
+	d.table("", doc.root, reflect.ValueOf(c).Elem())
 	c.complete(func(key string) bool { return doc.lines[key] > 0 })
 	c.check(&d.errs)
 	return c, d.errs
@@ -114,15 +115,11 @@ func readBounded(path string, limit int64) ([]byte, error) {
 // badLine returns the line of the first bytes that are not UTF-8.
 func badLine(data []byte) int {
 	line := 1
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
+	for text := range bytes.Lines(data) {
+		if !utf8.Valid(text) {
 			break
 		}
-		if r == '\n' {
-			line++
-		}
-		data = data[size:]
+		line++
 	}
 	return line
 }
