@@ -196,7 +196,7 @@ func (p *Pool) check(e *Errors, prefix string) {
 	}
 	for i, source := range p.Beat {
 		if !beat.Valid(source) {
-			e.add(elementOf(prefix+"beat", i), "must be "+beat.Forms(), didYouMean(Nearest(source, beat.Words())))
+			e.add(elementOf(prefix+"beat", i), "must be "+Either(beat.Forms()), didYouMean(Nearest(source, beat.Words())))
 		}
 	}
 	secure := slices.ContainsFunc(p.Beat, func(source string) bool { return strings.HasPrefix(source, "https://") })
