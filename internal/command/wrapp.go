@@ -366,10 +366,7 @@ func UntilSignal() context.Context {
 	return ctx
 }
 
-// stdStreams returns this process's own streams.
-func stdStreams() run.Streams {
-	return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-}
-
 // Main runs a tool with this process's arguments and streams, and exits.
-func Main(tool func([]string, run.Streams) int) { os.Exit(tool(os.Args[1:], stdStreams())) }
+func Main(tool func([]string, run.Streams) int) {
+	os.Exit(tool(os.Args[1:], run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+}

@@ -206,11 +206,6 @@ func (k *Keeper) Heard(source string, n int, now time.Time) {
 
 func (p *kept) hears(source string) bool { return slices.Contains(p.sources, source) }
 
-// probeSucceeded counts the success of a probe of that pool.
-func (k *Keeper) probeSucceeded(category string) {
-	k.addBeats(func(p *kept) bool { return p.category == category }, 1, time.Now())
-}
-
 // addBeats counts n heartbeats of each pool that which selects.
 func (k *Keeper) addBeats(which func(*kept) bool, n int64, now time.Time) {
 	if n == 0 {

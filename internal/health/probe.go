@@ -39,7 +39,7 @@ func (k *Keeper) probe(ctx context.Context, category, source string, ask func(co
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			k.probeSucceeded(category)
+			k.addBeats(func(p *kept) bool { return p.category == category }, 1, time.Now())
 			if failing > 0 {
 				k.opts.Log.Info("the probe succeeds again", "pool", category, "source", source, "failures", failing)
 				failing = 0

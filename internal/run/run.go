@@ -246,7 +246,9 @@ func (r *appRun) run() (exit int, err error) {
 			return going
 		},
 		Depleted: r.depleted,
-		Exec:     prober(supervisor, cmd),
+		Exec: func(ctx context.Context, words []string) error {
+			return runBeside(ctx, supervisor, cmd, words, nil)
+		},
 	})
 	cores := useOneCore()
 	r.forward()
