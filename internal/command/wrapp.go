@@ -356,13 +356,7 @@ func VersionOf(tool string) string {
 // UntilSignal returns a context that ends with the first SIGINT or SIGTERM. These no longer
 // end the process: the caller must return when the context ends.
 func UntilSignal() context.Context {
-	ctx, end := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		<-signals
-		end()
-	}()
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	return ctx
 }
 
