@@ -105,9 +105,9 @@ func New(opts Options) *Keeper {
 		running: k.isRunning,
 		record:  recorder{Record: opts.Record, lease: k.lease},
 		news:    make(chan struct{}, 1),
-		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	k.pub.ctx, k.pub.quit = context.WithCancel(context.Background())
 	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
 		p := opts.Pools[category]
 		pool := &kept{pool: configured(p), category: category, sources: p.Beat}

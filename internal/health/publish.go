@@ -93,9 +93,10 @@ type publisher struct {
 	running func() (now, again bool) // running: Keeper.isRunning
 	record  recorder
 
-	news chan struct{} // news: there is something new to publish
-	quit chan struct{} // quit: closed by close
-	done chan struct{} // done: closed when run has returned
+	news chan struct{}      // news: there is something new to publish
+	ctx  context.Context    // ctx: ends when close is called
+	quit context.CancelFunc // quit: ends ctx
+	done chan struct{}      // done: closed when run has returned
 
 	client *redisconn.Client
 	failed int  // failed: publications in a row that failed
@@ -116,7 +117,7 @@ func (p *publisher) run() {
 	var retry <-chan time.Time
 	for {
 		select {
-		case <-p.quit:
+		case <-p.ctx.Done():
 			return
 		case <-p.news:
 			settings, record = p.state(), p.recorded()
@@ -125,9 +126,7 @@ func (p *publisher) run() {
 		retry = nil
 		if len(settings) == 0 {
 			if record != nil {
-				ctx, cancel := untilQuit(p.quit)
-				p.publish(ctx, nil, record) // after a failure the next record replaces it
-				cancel()
+				p.publish(p.ctx, nil, record) // after a failure the next record replaces it
 			}
 			continue
 		}
@@ -166,7 +165,7 @@ func (p *publisher) logOutcome(err error) {
 func (p *publisher) close(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	close(p.quit)
+	p.quit()
 	<-p.done
 	defer p.hangUp()
 	settings, record := p.state(), p.recorded()
