@@ -98,9 +98,9 @@ type publisher struct {
 	quit context.CancelFunc // quit: ends ctx
 	done chan struct{}      // done: closed when run has returned
 
-	client *redisconn.Client
-	failed int  // failed: publications in a row that failed
-	ever   bool // ever: at least one publication has succeeded
+	client   *redisconn.Client
+	outcomes streak
+	ever     bool // ever: at least one publication has succeeded
 }
 
 // retryAfter is how long after a failed publication it is repeated, unless there is
@@ -131,7 +131,8 @@ func (p *publisher) run() {
 			continue
 		}
 		err := p.publish(context.Background(), settings, record)
-		if p.logOutcome(err); err != nil {
+		p.outcomes.log(p.log, err, "health pools are not published", "health pools are published again")
+		if err != nil {
 			retry = time.After(retryAfter)
 		}
 	}
@@ -145,19 +146,6 @@ func (p *publisher) recorded() []string {
 		return nil
 	}
 	return p.record.fields(now)
-}
-
-// logOutcome logs the first failure of a row of them, and their end.
-func (p *publisher) logOutcome(err error) {
-	switch {
-	case err == nil && p.failed > 0:
-		p.log.Info("health pools are published again", "failures", p.failed)
-		p.failed = 0
-	case err != nil:
-		if p.failed++; p.failed == 1 {
-			p.log.Warn("health pools are not published", "error", err)
-		}
-	}
 }
 
 // close ends run and publishes the last state. It returns an error if that fails until
