@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
@@ -246,7 +247,7 @@ func (q *healthQuery) print(std run.Streams, readings []health.Reading, err erro
 func masked(args []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
-		if health.IsURL(arg) {
+		if address.IsURL(arg) {
 			args[i] = "********"
 		}
 	}

@@ -100,7 +100,7 @@ A name may be left out where --config says it.`,
 		q.after, err = journal.ParseCursor(s)
 		return err
 	})
-	fs.StringVar(&q.cursor, "cursor", "", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
+	fs.Var(File(func(name string) { q.cursor = name }), "cursor", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
 	set("level", "`LEVEL` or worse: debug, info, warn, error", func(s string) (err error) {
 		q.filter.Level, err = loglevel.Parse(s)
 		return err
@@ -134,6 +134,9 @@ func grepError(err error) error {
 func (q *logsQuery) print(names []string, std run.Streams) error {
 	if q.follow && !q.until.IsZero() {
 		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
+	}
+	if err := refuseURLs(names); err != nil {
+		return err
 	}
 	cfg, err := q.where.load()
 	if err != nil {

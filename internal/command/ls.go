@@ -35,6 +35,9 @@ func lsCommand(std run.Streams) *cobra.Command {
 :error of the last ten minutes. LAG are the entries that a cursor of wrapp logs has not reached. A
 name shows one app only: wrapp ls NAME...`,
 		RunE: func(_ *cobra.Command, names []string) error {
+			if err := refuseURLs(names); err != nil {
+				return err
+			}
 			cfg, err := where.load()
 			if err != nil {
 				return err
@@ -44,7 +47,7 @@ name shows one app only: wrapp ls NAME...`,
 	}
 	where.flags(c)
 	choice(c, &output, "output", "print `FORMAT`", "table", "json", "prometheus")
-	c.Flags().StringArrayVar(&cursors, "cursor", nil, "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
+	c.Flags().Var(File(func(name string) { cursors = append(cursors, name) }), "cursor", "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
 	c.Flags().Var(setting{set: positive(&watch)}, "watch", "print again every `DURATION`, until Ctrl-C")
 	c.Flags().Lookup("watch").NoOptDefVal = "1s"
 	return c

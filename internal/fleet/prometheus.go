@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/lpportorino/jettison-base-images/internal/health"
 )
 
 // A sample is one value of a metric, with its labels other than `app`.
@@ -35,7 +37,7 @@ var metrics = []struct {
 		if a.Pool == nil {
 			return nil
 		}
-		return []sample{{`,pool="` + label(a.Pool.Category) + `"`, share(a.Pool)}}
+		return []sample{{`,pool="` + health.Label(a.Pool.Category) + `"`, share(a.Pool)}}
 	}},
 	{"recent_errors", "gauge", "Entries on :error in the last ten minutes, 1000 at most.", func(a *App) []sample { return known(true, float64(a.Errors)) }},
 	{"last_crash_timestamp_seconds", "gauge", "When the last crash report came, in seconds since 1970.", func(a *App) []sample {
@@ -48,7 +50,7 @@ var metrics = []struct {
 	{"cursor_lag_entries", "gauge", "Entries that a cursor of wrapp logs has not reached.", func(a *App) (all []sample) {
 		for _, lag := range a.Lags {
 			if lag.Entries >= 0 {
-				all = append(all, sample{`,cursor="` + label(lag.Cursor) + `"`, float64(lag.Entries)})
+				all = append(all, sample{`,cursor="` + health.Label(lag.Cursor) + `"`, float64(lag.Entries)})
 			}
 		}
 		return all
@@ -77,7 +79,7 @@ func known(is bool, value float64) []sample {
 func runs(of func(*Run) float64) func(*App) []sample {
 	return func(a *App) (all []sample) {
 		for i := range a.Runs {
-			all = append(all, sample{`,instance="` + label(a.Runs[i].Instance) + `"`, of(&a.Runs[i])})
+			all = append(all, sample{`,instance="` + health.Label(a.Runs[i].Instance) + `"`, of(&a.Runs[i])})
 		}
 		return all
 	}
@@ -91,16 +93,10 @@ func WritePrometheus(w io.Writer, apps []App) error {
 		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, m.help, name, m.kind)
 		for i := range apps {
 			for _, s := range m.of(&apps[i]) {
-				fmt.Fprintf(&b, "%s{app=\"%s\"%s} %s\n", name, label(apps[i].Name), s.labels, strconv.FormatFloat(s.value, 'f', -1, 64))
+				fmt.Fprintf(&b, "%s{app=\"%s\"%s} %s\n", name, health.Label(apps[i].Name), s.labels, strconv.FormatFloat(s.value, 'f', -1, 64))
 			}
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// label escapes a label's value, which has to be UTF-8.
-func label(s string) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
-	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)
 }

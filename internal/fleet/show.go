@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // Summary returns the app's state in a few words.
@@ -194,10 +194,7 @@ func WriteJSON(w io.Writer, apps []App) error {
 		}
 		list = append(list, j)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(map[string]any{"apps": list})
+	return jsontext.WriteDocument(w, map[string]any{"apps": list})
 }
 
 func stamp(t time.Time) string {

@@ -86,12 +86,12 @@ func (r *report) opens(title string) bool {
 
 var errNoReport = errors.New("there is no such report any more: the stream keeps the newest only")
 
-// address matches addresses, which differ from run to run.
-var address = regexp.MustCompile(`0x[0-9a-fA-F]+`)
+// pointer matches addresses, which differ from run to run.
+var pointer = regexp.MustCompile(`0x[0-9a-fA-F]+`)
 
 // compare marks the lines that only one of two reports has, apart from addresses.
 func compare(x, y *report) {
-	bare := func(text string) string { return address.ReplaceAllString(text, "0x") }
+	bare := func(text string) string { return pointer.ReplaceAllString(text, "0x") }
 	lines := func(r *report) map[string]bool {
 		set := make(map[string]bool)
 		r.each(func(l *diffLine) { set[bare(l.Text)] = true })

@@ -489,6 +489,11 @@ func TestCommand(t *testing.T) {
 		"--redis: must be redis://host:port":                                         {"--redis", "h:secret"},
 		"--listen 0.0.0.0:1 can be reached from other machines":                      {"--redis", s.URL(), "--listen", "0.0.0.0:1"},
 		"jettison_panel: error: /none.toml: cannot be read: no such file or directo": {"--config", "/none.toml"},
+		"a configuration is a file, not a URL":                                       {"--config", "redis://:secret@h"},
+		"--token-file: must be a file, not a URL":                                    {"--redis", s.URL(), "--token-file", "redis://:secret@h"},
+		"--cert: must be a file, not a URL":                                          {"--redis", s.URL(), "--cert", "redis://:secret@h", "--key", "/none"},
+		"--key: must be a file, not a URL":                                           {"--redis", s.URL(), "--cert", "/none", "--key", "redis://:secret@h"},
+		"--listen: must be host:port, not a URL":                                     {"--redis", s.URL(), "--listen", "redis://:secret@h"},
 	} {
 		said, status := run(args...)
 		if status != 125 || !strings.Contains(said, want) || strings.Contains(said, "secret") {

@@ -156,24 +156,17 @@ func (s *session) pause(delay time.Duration) bool {
 	defer s.to.pools.Linger()()
 	over := time.NewTimer(delay)
 	defer over.Stop()
-	for {
-		select {
-		case sig := <-s.signals:
-			if s.stop(sig) {
-				return false
-			}
-			continue
-		default: // handle waiting signals first
-		}
+	for waiting := true; waiting || len(s.signals) > 0; {
 		select {
 		case sig := <-s.signals:
 			if s.stop(sig) {
 				return false
 			}
 		case <-over.C:
-			return len(s.signals) == 0 || s.pause(0)
+			waiting = false
 		}
 	}
+	return true
 }
 
 // stop forbids another run if a signal between two runs asks for the end.

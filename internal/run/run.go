@@ -205,7 +205,7 @@ func (r *appRun) run() (exit int, err error) {
 
 	crashes := watchForCrashes(cfg, cmd, r.marker, supervisor, to, r.hooks)
 	r.crashes, to.crashes = crashes, crashes
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: int(cfg.Logs.MaxLine), tty: cfg.App.TTY, user: cmd.User}, to)
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &cfg.Logs, tty: cfg.App.TTY, user: cmd.User, copies: r.copies}, to)
 	if err != nil {
 		return failed(err)
 	}
@@ -234,8 +234,6 @@ func (r *appRun) run() (exit int, err error) {
 		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: r.marker, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
-	in.configure(&cfg.Logs)
-	in.copyTo(r.copies)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
 		Member: app.Has,
@@ -251,7 +249,9 @@ func (r *appRun) run() (exit int, err error) {
 			return going
 		},
 		Depleted: r.depleted,
-		Exec:     prober(supervisor, cmd),
+		Exec: func(ctx context.Context, words []string) error {
+			return runBeside(ctx, supervisor, cmd, words, nil)
+		},
 	})
 	cores := useOneCore()
 	r.forward()
