@@ -327,7 +327,7 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 func crashOf(e rueidis.XRangeEntry) *Crash {
 	c := &Crash{Signature: e.FieldValues["signature"], Frame: e.FieldValues["frame"], What: journal.WhatHappened(e.FieldValues["signal"], e.FieldValues["message"])}
 	if id, err := entry.ParseID(e.ID); err == nil {
-		c.Time = time.UnixMilli(int64(id.Ms))
+		c.Time = id.Time()
 	}
 	return c
 }

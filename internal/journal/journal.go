@@ -34,7 +34,7 @@ type Entry struct {
 }
 
 // Time returns when wrapp read the entry's line.
-func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
+func (e *Entry) Time() time.Time { return e.ID.Time() }
 
 // A Reader reads the streams of apps, each entry once, in the order of their IDs, then of the
 // app's name, then of the stream.
@@ -336,31 +336,3 @@ func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
 	}
 	return slices.Sorted(maps.Keys(found)), nil
 }
-
-// Run returns the entries of one run of each app: the run whose marker has this time, or the
-// newest one that begins among entries (LastRun).
-func Run(entries []Entry, run string) []Entry {
-	begin, end := make(map[string]entry.ID), make(map[string]entry.ID)
-	for i := range entries {
-		e := &entries[i]
-		began, ok := strings.CutPrefix(string(e.Message), newRun)
-		if e.Stream != logstream.Info || !ok || !isRunMarker(e) {
-			continue
-		}
-		_, known := begin[e.App]
-		switch {
-		case run == LastRun || !known && strings.TrimSuffix(began, "}}") == run:
-			begin[e.App] = e.ID
-		case known && end[e.App] == (entry.ID{}):
-			end[e.App] = e.ID
-		}
-	}
-	return slices.DeleteFunc(entries, func(e Entry) bool {
-		from, ok := begin[e.App]
-		to := end[e.App]
-		return !ok || e.ID.Less(from) || to != entry.ID{} && !e.ID.Less(to)
-	})
-}
-
-// LastRun, as an argument of Run, is the newest run.
-const LastRun = "last"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,9 +99,8 @@ type Crash struct {
 }
 
 var (
-	runMarker = regexp.MustCompile(`^\{\{__(NEW|END)_RUN_(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)(?:_exit_(\d+))?\}\}$`)
-	firstOf   = regexp.MustCompile(`(?m)^#0 .*$`)
-	volatile  = regexp.MustCompile(`0x[0-9a-fA-F]+|\([^)]*\)|\d+`)
+	firstOf  = regexp.MustCompile(`(?m)^#0 .*$`)
+	volatile = regexp.MustCompile(`0x[0-9a-fA-F]+|\([^)]*\)|\d+`)
 )
 
 // addEntries updates the app from new entries of a stream.
@@ -127,14 +127,14 @@ func fieldsOf(e *journal.Entry) map[string]string {
 }
 
 func (a *app) marker(e *journal.Entry) {
-	m := runMarker.FindSubmatch(e.Message)
-	if m == nil {
+	m, ok := journal.ParseRunMarker(e.Message)
+	if !ok {
 		return
 	}
-	a.mark = mark{known: true, run: string(m[2]), at: e.Time()}
+	a.mark = mark{known: true, run: m.Stamp, at: e.Time()}
 	event := Event{Time: e.Time(), Kind: "start", Text: "run began", run: a.mark.run}
-	if string(m[1]) == "END" {
-		event = Event{Time: e.Time(), Kind: "end", Text: "run ended, exit " + string(m[3])}
+	if !m.Begins {
+		event = Event{Time: e.Time(), Kind: "end", Text: "run ended, exit " + strconv.Itoa(m.Exit)}
 	}
 	a.leased = false
 	a.event(event)

@@ -156,30 +156,19 @@ func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string
 	if err != nil {
 		return err
 	}
-	// wrapp writes the marker to :info at about the same time as to :status.
-	const apart = 20 * time.Millisecond
-	var from, to time.Time // to: zero if no run follows
-	found := false
-	for i := range entries {
-		m := runMarker.FindSubmatch(entries[i].Message)
-		if m == nil || string(m[1]) != "NEW" {
-			continue
-		}
-		switch begin := entries[i].Time().Add(-apart); {
-		case q.run == journal.LastRun || !found && string(m[2]) == q.run:
-			from, found = begin, true
-		case found && to.IsZero():
-			to = begin.Add(-time.Millisecond)
-		}
-	}
-	if !found {
+	span, ok := journal.FindRun(entries, q.run)[app]
+	if !ok {
 		return errNoRun
 	}
-	if q.since.Before(from) {
+	// wrapp writes the marker to :info at about the same time as to :status.
+	const apart = 20 * time.Millisecond
+	if from := span.From.Time().Add(-apart); q.since.Before(from) {
 		q.since = from
 	}
-	if !to.IsZero() && (q.until.IsZero() || to.Before(q.until)) {
-		q.until = to
+	if span.To != (entry.ID{}) {
+		if to := span.To.Time().Add(-apart - time.Millisecond); q.until.IsZero() || to.Before(q.until) {
+			q.until = to
+		}
 	}
 	return nil
 }
