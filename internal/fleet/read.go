@@ -27,7 +27,7 @@ type App struct {
 	Since    time.Time // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
 	Runs     []Run     // one for each living wrapp
 	Restarts int
-	Pool     *health.Reading // the pool with the least health as a share of its cap; nil: none
+	Pool     *health.Reading // the pool with the least health as a share of its cap; of an app that runs, one that is kept; nil: none
 	Errors   int             // entries on :error in the last ErrorSpan, mostErrors at most
 	Crash    *Crash          // the last one; nil: not known
 	Waiting  int             // entries that wait for Redis
@@ -156,7 +156,9 @@ func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, 
 	return runs, nil
 }
 
-// worstPools returns of each service the pool with the least health as a share of its cap.
+// worstPools returns of each service the pool with the least health as a share of its cap, and
+// one that is not kept only if none is kept: the keys of a pool stay when it is taken out of the
+// configuration.
 func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
 	pairs, err := health.All(ctx, client)
 	if err != nil {
@@ -169,11 +171,18 @@ func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*heal
 	worst := make(map[string]*health.Reading)
 	for i := range readings {
 		r := &readings[i]
-		if w := worst[r.Service]; w == nil || share(r) < share(w) {
+		if w := worst[r.Service]; w == nil || kept(r) && !kept(w) || kept(r) == kept(w) && share(r) < share(w) {
 			worst[r.Service] = r
 		}
 	}
 	return worst, nil
+}
+
+// kept reports whether a wrapp keeps the pool, of an app that runs.
+func kept(r *health.Reading) bool {
+	running, _ := r.Get("running")
+	_, leased := r.Get("health")
+	return running == 1 && leased
 }
 
 // share returns a pool's health as a share of its cap; 0 without a lease.
@@ -302,6 +311,9 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 			a.Since = r.Started
 		}
 	}
+	if a.State == IsRunning && pool != nil && !kept(pool) {
+		a.Pool = nil
+	}
 	if len(a.Runs) > 0 || m == nil {
 		return a
 	}
@@ -315,9 +327,7 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 	case m.boot != "" || m.host != "":
 		a.State, a.Down = IsKilled, m.host == here.Host && m.boot != here.Boot
 	case pool != nil: // of an older wrapp
-		running, _ := pool.Get("running")
-		_, leased := pool.Get("health")
-		if a.State = IsKilled; running == 1 && leased {
+		if a.State = IsKilled; kept(pool) {
 			a.State = IsRunning
 		}
 	}

@@ -186,6 +186,54 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestWorstPool: pools that were taken out of the configuration do not count while the app runs.
+func TestWorstPool(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	values := s.Dial(2)
+	const removed, killed, low, good = -1, -2, 10, 90 // without a lease after an end, and after a SIGKILL; health
+	for _, row := range []struct {
+		name, state string
+		pools       map[string]int
+		want        string
+	}{
+		{"runs", Running, map[string]int{"removed": removed, "killed": killed, "low": low, "good": good}, "low 10%"},
+		{"runs-bare", Running, map[string]int{"removed": removed, "killed": killed}, ""},
+		{"between", Restarting, map[string]int{"good": removed}, "good ended"},
+		{"older", "", map[string]int{"removed": removed, "good": good}, "good 90%"},
+		{"ended", "", map[string]int{"good": removed}, "good ended"},
+		{"killed", "", map[string]int{"good": killed}, "good lease is gone"},
+	} {
+		if row.state != "" {
+			values.Send("HSET", redis.Args{RunKey(row.name, "h")}.AddFlat((&Run{State: row.state}).Fields())...)
+		}
+		s.Dial(1).Do("XADD", "logs:app:"+row.name+":status", "*", "message", "m")
+		for category, level := range row.pools {
+			for property, value := range map[string]int{"beats": 1, "cap": 100, "depletion_rate": 1, "init": 1, "replenish_rate": 1, "running": 1, "exit": 0, "health": level} {
+				switch {
+				case property == "running" && level == removed:
+					value = 0
+				case property == "health" && level == removed:
+					value = 0
+				case property == "health" && level == killed:
+					continue
+				}
+				values.Send("SET", row.name+":__healthpool__"+category+"_"+property, value)
+			}
+		}
+		if _, err := values.Do(""); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(row.name, func(t *testing.T) {
+			for _, a := range readApps(t, &s.Config().Redis) {
+				if got := poolSummary(a.Pool); a.Name == row.name && got != row.want {
+					t.Errorf("%q, want %q", got, row.want)
+				}
+			}
+		})
+	}
+}
+
 // TestReadInCluster has the keys on several servers.
 func TestReadInCluster(t *testing.T) {
 	t.Parallel()
