@@ -60,9 +60,9 @@ func TestMain(m *testing.M) {
 // killTimeout has passed since the deadline.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
-	if os.Getenv("TEST_PROC") != "" { // mount the /proc of our PID namespace
+	if kind := os.Getenv("TEST_PROC"); kind != "" { // mount that over /proc: "proc" is the one of our PID namespace
 		err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		if err = errors.Join(err, unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+		if err = errors.Join(err, unix.Mount(kind, "/proc", kind, 0, "")); err != nil {
 			panic(err)
 		}
 	}
@@ -428,6 +428,35 @@ func TestTree(t *testing.T) {
 			}
 			for _, pid := range pids {
 				gone(t, pid)
+			}
+		})
+	}
+}
+
+// TestOneStopSignal: what the app leaves behind gets the stop signal once, also without /proc.
+func TestOneStopSignal(t *testing.T) {
+	t.Parallel()
+	for name, proc := range map[string]string{"with /proc": "proc", "without /proc": "tmpfs"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if os.Geteuid() != 0 {
+				t.Skip("only root mounts something over /proc")
+			}
+			cmd := command(t, []string{"TEST_TIMEOUT=500ms", "TEST_PROC=" + proc}, "sh", "-c",
+				`sh -c 'trap "echo stop" TERM; (trap "" TERM; echo ready; exec sleep 1000) & while :; do wait; done' & read x; exit 5`)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := started(t, cmd)
+			if got := line(t, out); got != "ready" {
+				t.Fatal(got)
+			}
+			in.Close()
+			rest, _ := io.ReadAll(out)
+			if code := exitCode(t, cmd.Wait()); string(rest) != "stop\n" || code != 5 {
+				t.Errorf("%q, exit status %d", rest, code)
 			}
 		})
 	}

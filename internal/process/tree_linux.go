@@ -146,7 +146,7 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 	if p.cmd.StopTimeout == 0 || deadline.Before(began) {
 		deadline = began
 	}
-	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal
+	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal; without /proc: the group
 	for {
 		reaped := s.nextReap()
 		now := time.Now()
@@ -177,7 +177,7 @@ func (s *Supervisor) signalTree(p *Process, kill bool, stopped map[int]uint64) b
 	}
 	table, err := readProcs()
 	if err != nil {
-		return s.signalGroup(p, kill)
+		return s.signalTreeByGroup(p, kill, stopped)
 	}
 	skip := func(pid int) bool {
 		return s.foreign[pid] || s.procs[pid] != nil && s.procs[pid] != p
@@ -267,18 +267,19 @@ func childless() bool {
 	return errors.Is(err, unix.ECHILD)
 }
 
-// signalGroup is signalTree without /proc: it reaches only the app's process group, which is
-// gone when no signal can be sent to it.
-func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
-	sig := p.cmd.StopSignal
-	if kill {
-		sig = syscall.SIGKILL
+// signalTreeByGroup is signalTree without /proc: it reaches only the app's process group, which is
+// gone when no signal can be sent to it. The caller holds the lock.
+func (s *Supervisor) signalTreeByGroup(p *Process, kill bool, stopped map[int]uint64) bool {
+	group := -p.pid
+	switch _, sent := stopped[group]; {
+	case kill:
+		return syscall.Kill(group, syscall.SIGKILL) == nil
+	case sent:
+		return syscall.Kill(group, 0) == nil
 	}
-	if syscall.Kill(-p.pid, sig) != nil {
-		return false
-	}
-	syscall.Kill(-p.pid, syscall.SIGCONT)
-	return true
+	stopped[group] = 0
+	syscall.Kill(group, p.cmd.StopSignal)
+	return syscall.Kill(group, syscall.SIGCONT) == nil
 }
 
 // dumpingCore reports whether the kernel is writing the core of a process.
