@@ -325,7 +325,8 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 		a.State = IsRunning
 	case m.noLease:
 	case m.boot != "" || m.host != "":
-		a.State, a.Down = IsKilled, m.host == here.Host && m.boot != here.Boot
+		a.State = IsKilled
+		a.Down = m.host == here.Host && m.boot != here.Boot && m.boot != "" && here.Boot != ""
 	case pool != nil: // of an older wrapp
 		if a.State = IsKilled; kept(pool) {
 			a.State = IsRunning

@@ -32,6 +32,8 @@ func TestAssess(t *testing.T) {
 	older, unheard := begun(time.Hour), begun(time.Hour)
 	older.boot, older.host = "", ""
 	unheard.noLease = true
+	bootless := begun(time.Hour)
+	bootless.boot = ""
 	for _, row := range []struct {
 		name  string
 		runs  []Run
@@ -51,6 +53,8 @@ func TestAssess(t *testing.T) {
 		{"killed", nil, begun(leaseGrace), "killed: lease gone", leaseGrace, Run{}},
 		{"killed with the machine", nil, begun(time.Hour), "killed: the machine went down", time.Hour, Run{Host: "h", Boot: "another"}},
 		{"killed on this machine", nil, begun(time.Hour), "killed: lease gone", time.Hour, Run{Host: "h", Boot: "b"}},
+		{"killed on this machine, and nothing says which boot", nil, bootless, "killed: lease gone", time.Hour, Run{Host: "h", Boot: "b"}},
+		{"killed, and this machine does not say which boot", nil, begun(time.Hour), "killed: lease gone", time.Hour, Run{Host: "h"}},
 		{"just begun", nil, begun(leaseGrace - 1), "running", leaseGrace - 1, Run{}},
 		{"an older wrapp, of which nothing is known", nil, older, "unknown", time.Hour, Run{}},
 		{"Redis does not take the hash", nil, unheard, "unknown", time.Hour, Run{}},
