@@ -77,7 +77,7 @@ const (
 	appsAtOnce = 16   // appsAtOnce: bounds memory, since a report may have 256 KiB
 
 	// leaseGrace is the age below which a run counts as running without a lease. Most have one
-	// within a second; a slow Redis takes longer.
+	// within a second; a slow Redis takes longer. The marker's clock may be ahead by as much.
 	leaseGrace = 5 * time.Second
 )
 
@@ -321,7 +321,7 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 	switch {
 	case !m.begins:
 		a.State, a.Exit = IsEnded, m.exit
-	case now.Sub(m.at) < leaseGrace:
+	case now.Sub(m.at).Abs() < leaseGrace:
 		a.State = IsRunning
 	case m.noLease:
 	case m.boot != "" || m.host != "":

@@ -56,6 +56,8 @@ func TestAssess(t *testing.T) {
 		{"killed on this machine, and nothing says which boot", nil, bootless, "killed: lease gone", time.Hour, Run{Host: "h", Boot: "b"}},
 		{"killed, and this machine does not say which boot", nil, begun(time.Hour), "killed: lease gone", time.Hour, Run{Host: "h"}},
 		{"just begun", nil, begun(leaseGrace - 1), "running", leaseGrace - 1, Run{}},
+		{"just begun by a clock that is ahead", nil, begun(1 - leaseGrace), "running", -1, Run{}},
+		{"begun by a clock that is far ahead", nil, begun(-time.Hour), "killed: lease gone", -1, Run{}},
 		{"an older wrapp, of which nothing is known", nil, older, "unknown", time.Hour, Run{}},
 		{"Redis does not take the hash", nil, unheard, "unknown", time.Hour, Run{}},
 		{"nothing but a hash", []Run{run(Running, time.Hour)}, nil, "running", time.Hour, Run{}},
