@@ -704,6 +704,10 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
+	const years = 50 * 365 * 24 * time.Hour
+	if got := (procStat{started: uint64(years.Seconds()) * ticksPerSecond}).afterBoot(); got != years {
+		t.Errorf("%v after boot, want %v", got, years)
+	}
 }
 
 // TestTerminal runs the wrapper on a terminal of its own: typed text reaches the app, Ctrl-C

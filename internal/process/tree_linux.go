@@ -89,8 +89,12 @@ func Started(pid int) (time.Time, error) {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil {
 		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
 	}
-	age := time.Duration(sinceBoot.Nano()) - time.Duration(stat.started)*time.Second/ticksPerSecond
-	return time.Now().Add(-age), nil
+	return time.Now().Add(stat.afterBoot() - time.Duration(sinceBoot.Nano())), nil
+}
+
+// afterBoot returns the time from boot to the start of the process.
+func (s procStat) afterBoot() time.Duration {
+	return time.Duration(s.started) * (time.Second / ticksPerSecond)
 }
 
 func parseStat(text []byte) (procStat, error) {
