@@ -146,7 +146,7 @@ func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, 
 	runs := make(map[string][]Run)
 	for i, answer := range client.DoMulti(ctx, reads...) {
 		fields, err := answer.AsStrMap()
-		if err != nil && redisconn.Reply(err) == "" || redisconn.Denied(redisconn.Reply(err)) {
+		if err != nil && !redisconn.IsWrongType(err) {
 			return nil, fmt.Errorf("read %s: %w", sorted[i], err)
 		}
 		if r, ok := ParseRun(sorted[i], fields); ok { // the key may be gone by now, or hold something else
@@ -215,7 +215,7 @@ func readStreams(ctx context.Context, logs *redisconn.Client, names []string, ru
 		for j := range read {
 			var err error
 			read[j], err = answers[each*i+j].AsXRange()
-			if err != nil {
+			if err != nil && !redisconn.IsWrongType(err) {
 				return nil, fmt.Errorf("read the streams of %s: %w", name, err)
 			}
 		}

@@ -158,6 +158,9 @@ func fill(t *testing.T, logs, values doer) {
 		}
 	}
 	do(values, "SET", "wrapp-run:strange:h", "no hash")
+	for _, stream := range []string{"status", "error", "crash"} {
+		do(logs, "SET", "logs:app:lives:"+stream, "no stream")
+	}
 }
 
 func check(t *testing.T, apps []App) {

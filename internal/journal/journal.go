@@ -214,12 +214,15 @@ func (r *Reader) Next(ctx context.Context, client *redisconn.Client) ([]Entry, e
 		keys[i], ids[i] = r.sources[i].key, r.sources[i].seen.String()
 	}
 	all, err := r.parseRead(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, wait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
+	if redisconn.IsWrongType(err) {
+		return r.poll(ctx, client)
+	}
 	order(all)
 	return all, err
 }
 
-// poll is Next for streams on several servers: one command cannot block on all of them, so
-// it asks for each and pauses.
+// poll is Next for streams on several servers, or with a key of another type among them: one
+// command cannot block on all of them, so it asks for each and pauses.
 func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {
@@ -230,7 +233,7 @@ func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	var first error
 	for _, result := range client.DoMulti(ctx, reads...) {
 		entries, err := r.parseRead(result)
-		if first == nil {
+		if first == nil && !redisconn.IsWrongType(err) {
 			first = err
 		}
 		all = append(all, entries...)
@@ -281,6 +284,9 @@ func order(entries []Entry) {
 // parse returns the entries in an answer.
 func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, error) {
 	stored, err := list()
+	if redisconn.IsWrongType(err) {
+		return nil, nil // another program's key must not end the reading of all apps
+	}
 	if err != nil {
 		return nil, err
 	}
