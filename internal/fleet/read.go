@@ -52,8 +52,9 @@ type Crash struct {
 // A State is the state of an app.
 type State int
 
-// The states of an app. Of several instances' states the first of this order is the app's. An
-// app is unknown if its wrapp is too old to publish a state, or Redis refuses it.
+// The states of an app. Of several instances' states, the app has the first of this order that is
+// not IsUnknown. An app is unknown if it has no run marker among the last statusMost entries of
+// :status, if its wrapp is too old to publish a state, or if Redis refuses the hash.
 const (
 	IsUnknown State = iota
 	IsRunning
