@@ -259,7 +259,7 @@ func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page
 	}
 }
 
-// here returns a Run with the name and the boot ID of this host.
+// here returns a Run of which only Host and Boot are set: those of this machine.
 var here = sync.OnceValue(func() Run { return Run{Host: HostName(), Boot: BootID()} })
 
 // A Newest follows an app's newest run, for a reader that gets the entries of :status as

@@ -33,8 +33,8 @@ type Line struct {
 	before Place // before: the Place before the entry, or before the first piece
 }
 
-// Cursor names the line's entry.
-func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
+// EntryName returns the name of the line's entry.
+func (l *Line) EntryName() EntryName { return EntryName{l.ID, l.App, l.Stream} }
 
 // A Joiner makes lines of entries. It holds the pieces of a split line until the last one
 // comes, or else until the run's end. If wrapp was killed, the run ends where the next one

@@ -288,7 +288,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(s.ending, cancel)()
 	after := q.after
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		if c, err := journal.ParseCursor(last); err == nil {
+		if c, err := journal.ParseEntryName(last); err == nil {
 			after = c
 		}
 	}

@@ -24,7 +24,7 @@ type liveLog struct {
 }
 
 // begin sends the lines behind after, and returns a viewer that gets the later ones.
-func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal.Cursor) (*viewer, error) {
+func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal.EntryName) (*viewer, error) {
 	// The viewer begins before the lines are read, so that no line is lost in between. add
 	// drops the lines that come both ways.
 	var v *viewer
@@ -76,7 +76,7 @@ func (l *liveLog) add(lines []journal.Line) {
 			continue
 		}
 		l.seen[line.Stream] = line.ID
-		l.id = line.Cursor().String()
+		l.id = line.EntryName().String()
 		if l.q.streams != nil && !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
 			continue
 		}

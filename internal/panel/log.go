@@ -59,9 +59,9 @@ type logQuery struct {
 	run     string
 	since   time.Time
 	until   time.Time
-	before  journal.Cursor
-	after   journal.Cursor
-	at      journal.Cursor
+	before  journal.EntryName
+	after   journal.EntryName
+	at      journal.EntryName
 	n       int
 	text    int // text: most bytes of a line
 }
@@ -114,9 +114,9 @@ func parseLogQuery(p url.Values) (*logQuery, error) {
 			}
 		}
 	}
-	for name, to := range map[string]*journal.Cursor{"before": &q.before, "after": &q.after, "at": &q.at} {
+	for name, to := range map[string]*journal.EntryName{"before": &q.before, "after": &q.after, "at": &q.at} {
 		if v := p.Get(name); v != "" {
-			if *to, err = journal.ParseCursor(v); err != nil {
+			if *to, err = journal.ParseEntryName(v); err != nil {
 				return fail(name, errors.New("must be the id of a line"))
 			}
 		}
@@ -185,7 +185,7 @@ func (q *logQuery) page(ctx context.Context, logs *redisconn.Client, app string)
 		if err != nil {
 			return nil, err
 		}
-		q.after = journal.Cursor{ID: q.at.ID.Previous()} // includes the line itself
+		q.after = journal.EntryName{ID: q.at.ID.Previous()} // includes the line itself
 		newer, err := q.newer(ctx, logs, app, q.n/2+1)
 		if err != nil {
 			return nil, err
@@ -206,7 +206,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	r.Before = q.before
 	var chunks [][]journal.Entry
 	page := &Page{Lines: []LineView{}}
-	if q.before == (journal.Cursor{}) {
+	if q.before == (journal.EntryName{}) {
 		newest, err := r.Newest(ctx, logs)
 		if err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		if start = len(entries) < chunk; start {
 			break
 		}
-		r.Before = cursorOf(&entries[0])
+		r.Before = nameOf(&entries[0])
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	var joiner journal.Joiner
@@ -245,7 +245,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		lines = append(lines, joiner.Add(entries)...)
 	}
 	if len(lines) > 0 {
-		page.After = lines[len(lines)-1].Cursor().String()
+		page.After = lines[len(lines)-1].EntryName().String()
 	}
 	lines = q.filter.Select(lines)
 	if !start {
@@ -253,7 +253,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	}
 	if len(lines) > n {
 		lines = lines[len(lines)-n:]
-		page.Before = lines[0].Cursor().String()
+		page.Before = lines[0].EntryName().String()
 	}
 	for i := range lines {
 		page.Lines = append(page.Lines, q.view(&lines[i]))
@@ -266,7 +266,7 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 	r := q.reader(app)
 	r.After = q.after
 	if ms := q.since.UnixMilli(); ms > 0 && q.after.ID.Ms < uint64(ms) {
-		r.After = journal.Cursor{ID: entry.ID{Ms: uint64(ms)}.Previous()}
+		r.After = journal.EntryName{ID: entry.ID{Ms: uint64(ms)}.Previous()}
 	}
 	var joiner journal.Joiner
 	page := &Page{Lines: []LineView{}, After: q.after.String()}
@@ -289,7 +289,7 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 			if len(page.Lines) == n {
 				break
 			}
-			page.After = l.Cursor().String()
+			page.After = l.EntryName().String()
 			if q.filter.Wants(&l) {
 				page.Lines = append(page.Lines, q.view(&l))
 			}
@@ -297,19 +297,19 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 		if len(entries) < chunk {
 			break
 		}
-		r.After = cursorOf(&entries[len(entries)-1])
+		r.After = nameOf(&entries[len(entries)-1])
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	return page, nil
 }
 
-func cursorOf(e *journal.Entry) journal.Cursor {
-	return journal.Cursor{ID: e.ID, App: e.App, Stream: e.Stream}
+func nameOf(e *journal.Entry) journal.EntryName {
+	return journal.EntryName{ID: e.ID, App: e.App, Stream: e.Stream}
 }
 
 // view returns a LineView.
 func (q *logQuery) view(l *journal.Line) LineView {
-	v := LineView{ID: l.Cursor().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
+	v := LineView{ID: l.EntryName().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
 	if l.Stream == logstream.Info {
 		v.Stream = "out"
 		if l.Stderr {

@@ -11,9 +11,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCursor begins anew behind each entry of two apps, several of which have the same ID:
+// TestEntryName begins anew behind each entry of two apps, several of which have the same ID:
 // each entry comes exactly once.
-func TestCursor(t *testing.T) {
+func TestEntryName(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	w := s.Dial(1)
@@ -43,7 +43,7 @@ func TestCursor(t *testing.T) {
 		r.Until = until
 		if cursor != "" {
 			var err error
-			if r.After, err = ParseCursor(cursor); err != nil {
+			if r.After, err = ParseEntryName(cursor); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			got = append(got, Cursor{e.ID, e.App, e.Stream}.String())
+			got = append(got, EntryName{e.ID, e.App, e.Stream}.String())
 		}
 		return got
 	}
@@ -73,7 +73,7 @@ func TestCursor(t *testing.T) {
 		for _, until := range []time.Time{{}, time.UnixMilli(999), time.UnixMilli(1000), time.UnixMilli(1999), time.UnixMilli(2000)} {
 			r := NewReader(names...)
 			r.Until = until
-			if r.Before, err = ParseCursor(cursor); err != nil {
+			if r.Before, err = ParseEntryName(cursor); err != nil {
 				t.Fatal(err)
 			}
 			entries, err := r.Last(t.Context(), conn, -1, time.Time{})
@@ -90,7 +90,7 @@ func TestCursor(t *testing.T) {
 			}
 			var got []string
 			for _, e := range entries {
-				got = append(got, Cursor{e.ID, e.App, e.Stream}.String())
+				got = append(got, EntryName{e.ID, e.App, e.Stream}.String())
 			}
 			if !slices.Equal(got, all[:want]) {
 				t.Errorf("before %s and until %v: %q, want %q", cursor, until, got, all[:want])
@@ -98,7 +98,7 @@ func TestCursor(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "x", "1", "1-0/", "1-0/a", "1-0/a/", "1-0/a/out", "1-0//info", "-1-0"} {
-		if c, err := ParseCursor(text); err == nil {
+		if c, err := ParseEntryName(text); err == nil {
 			t.Errorf("%q is %v", text, c)
 		}
 	}
