@@ -28,22 +28,22 @@ const (
 
 // An app is the panel's state of one app of one board. Its board's lock guards it.
 type app struct {
-	name    string
-	pools   map[string]*pool
-	runs    []fleet.Run  // runs: one for each instance
-	newest  fleet.Newest // newest: the newest run
-	leased  bool         // leased: a lease was seen since the newest run marker
-	mark    mark
-	values  []string // values: names, sorted
-	crashes []Crash  // crashes: oldest first
-	events  []Event  // events: oldest first
+	name      string
+	pools     map[string]*pool
+	instances []fleet.Instance
+	newest    fleet.Newest // newest: the newest run
+	leased    bool         // leased: a lease was seen since the newest run marker
+	mark      mark
+	values    []string // values: names, sorted
+	crashes   []Crash  // crashes: oldest first
+	events    []Event  // events: oldest first
 
 	seen   [logstream.Count]entry.ID // seen: last entry read of each stream
 	behind bool                      // behind: the older reports are still to be read
 	counts int                       // counts: entries of :info to ask for at once
 
 	tallies     map[string]*tally // tallies: by instance
-	counted     bool              // counted: all runs count, so the rates come from the tallies
+	counted     bool              // counted: all instances count, so the rates come from the tallies
 	rate, wrong float32           // rate, wrong: lines and errors a second
 	estimated   bool              // estimated: the rates are estimates of tip
 	lines       ring
