@@ -139,7 +139,7 @@ func (q *healthQuery) show(std run.Streams) (exit int) {
 // check reads the configuration and the pairs.
 func (q *healthQuery) check(where *whereabouts) (err error) {
 	if where.file == "" && where.url == "" && os.Getenv("REDIS_URL") == "" {
-		return failure("Configuration required", errors.New("give --config FILE, or --redis URL"))
+		return failure("Configuration required", errors.New("give --config FILE or --redis URL, or set REDIS_URL"))
 	}
 	if q.cfg, err = where.load(); err != nil {
 		return failure("Configuration error", err)

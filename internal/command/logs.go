@@ -45,7 +45,7 @@ type logsQuery struct {
 	since  time.Time
 	until  time.Time
 	run    string
-	after  journal.Cursor
+	after  journal.EntryName
 	cursor string
 	filter journal.Filter
 	output string
@@ -97,7 +97,7 @@ A name may be left out where --config says it.`,
 	set("until", "what came at `TIME` or before", at(&q.until))
 	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}")
 	set("after", "what comes after `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
-		q.after, err = journal.ParseCursor(s)
+		q.after, err = journal.ParseEntryName(s)
 		return err
 	})
 	fs.Var(File(func(name string) { q.cursor = name }), "cursor", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
@@ -265,7 +265,7 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 	raw := q.output == journal.Raw
 	since := q.since
 	if q.run != "" { // its marker may be before since and after
-		since, reader.After = time.Time{}, journal.Cursor{}
+		since, reader.After = time.Time{}, journal.EntryName{}
 	}
 	for more := 0; ; more = 4*more + 16 {
 		ask := q.n + more

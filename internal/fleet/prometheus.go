@@ -30,9 +30,9 @@ var metrics = []struct {
 		return known(a.State == IsEnded, float64(a.Exit))
 	}},
 	{"start_time_seconds", "gauge", "When the app was started, in seconds since 1970.", func(a *App) []sample {
-		return known(len(a.Runs) > 0 && !a.Since.IsZero(), float64(a.Since.UnixMilli())/1000)
+		return known(len(a.Instances) > 0 && !a.Since.IsZero(), float64(a.Since.UnixMilli())/1000)
 	}},
-	{"restarts", "gauge", "Restarts by the wrapps that run the app now.", func(a *App) []sample { return known(len(a.Runs) > 0, float64(a.Restarts)) }},
+	{"restarts", "gauge", "Restarts by the wrapps that run the app now.", func(a *App) []sample { return known(len(a.Instances) > 0, float64(a.Restarts)) }},
 	{"worst_pool_health_ratio", "gauge", "Health of the pool that has the least, as a share of its cap.", func(a *App) []sample {
 		if a.Pool == nil {
 			return nil
@@ -46,7 +46,7 @@ var metrics = []struct {
 		}
 		return []sample{{value: float64(a.Crash.Time.UnixMilli()) / 1000}}
 	}},
-	{"spooled_entries", "gauge", "Entries that wait for Redis.", func(a *App) []sample { return known(len(a.Runs) > 0, float64(a.Waiting)) }},
+	{"spooled_entries", "gauge", "Entries that wait for Redis.", func(a *App) []sample { return known(len(a.Instances) > 0, float64(a.Waiting)) }},
 	{"cursor_lag_entries", "gauge", "Entries that a cursor of wrapp logs has not reached.", func(a *App) (all []sample) {
 		for _, lag := range a.Lags {
 			if lag.Entries >= 0 {
@@ -55,10 +55,10 @@ var metrics = []struct {
 		}
 		return all
 	}},
-	{"lines_total", "counter", "Lines that the app wrote.", runs(func(r *Run) float64 { return float64(r.Lines) })},
-	{"dropped_entries_total", "counter", "Entries that found no room while they waited for Redis.", runs(func(r *Run) float64 { return float64(r.Dropped) })},
-	{"dead_letters_total", "counter", "Entries that Redis refused for good.", runs(func(r *Run) float64 { return float64(r.DeadLetters) })},
-	{"crash_reports_total", "counter", "Crash reports of the wrapps that run the app now.", runs(func(r *Run) float64 { return float64(r.Crashes) })},
+	{"lines_total", "counter", "Lines that the app wrote.", perInstance(func(in *Instance) float64 { return float64(in.Lines) })},
+	{"dropped_entries_total", "counter", "Entries that found no room while they waited for Redis.", perInstance(func(in *Instance) float64 { return float64(in.Dropped) })},
+	{"dead_letters_total", "counter", "Entries that Redis refused for good.", perInstance(func(in *Instance) float64 { return float64(in.DeadLetters) })},
+	{"crash_reports_total", "counter", "Crash reports of the wrapps that run the app now.", perInstance(func(in *Instance) float64 { return float64(in.Crashes) })},
 }
 
 func flag(b bool) float64 {
@@ -75,11 +75,11 @@ func known(is bool, value float64) []sample {
 	return []sample{{value: value}}
 }
 
-// runs makes a sample of each instance.
-func runs(of func(*Run) float64) func(*App) []sample {
+// perInstance makes a sample of each instance.
+func perInstance(of func(*Instance) float64) func(*App) []sample {
 	return func(a *App) (all []sample) {
-		for i := range a.Runs {
-			all = append(all, sample{`,instance="` + health.Label(a.Runs[i].Instance) + `"`, of(&a.Runs[i])})
+		for i := range a.Instances {
+			all = append(all, sample{`,instance="` + health.Label(a.Instances[i].ID) + `"`, of(&a.Instances[i])})
 		}
 		return all
 	}

@@ -101,7 +101,7 @@ func (l *Line) source() string {
 }
 
 // appendJSON appends the line as one JSON object on one line. Its keys are _id (the line's
-// Cursor), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
+// EntryName), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
 // entry in the JSON format has run, pid and seq.
 func (l *Line) appendJSON(dst []byte) []byte {
 	member := func(key string, value []byte) {
@@ -111,7 +111,7 @@ func (l *Line) appendJSON(dst []byte) []byte {
 		dst = jsontext.AppendString(dst, value)
 	}
 	dst = append(dst, `{"_id":`...)
-	dst = jsontext.AppendString(dst, []byte(l.Cursor().String()))
+	dst = jsontext.AppendString(dst, []byte(l.EntryName().String()))
 	member("_stream", []byte(l.Stream.String()))
 	if l.JSON && !l.Joined {
 		dst = append(dst, ',')

@@ -152,17 +152,17 @@ func (v *visit) poll(ctx context.Context) error {
 	for i, key := range keys {
 		reads[i] = v.values.B().Hgetall().Key(key).Build()
 	}
-	var runs []fleet.Run
+	var instances []fleet.Instance
 	for i, answer := range v.values.DoMulti(ctx, reads...) {
 		fields, err := answer.AsStrMap()
 		if err != nil && redisconn.Reply(err) == "" {
 			return fmt.Errorf("read runs: %w", err)
 		}
-		if r, ok := fleet.ParseRun(keys[i], fields); ok {
-			runs = append(runs, r)
+		if in, ok := fleet.ParseInstance(keys[i], fields); ok {
+			instances = append(instances, in)
 		}
 	}
-	v.store(readings, runs)
+	v.store(readings, instances)
 	return nil
 }
 
@@ -221,7 +221,7 @@ func (v *visit) find(ctx context.Context) error {
 		v.app(name)
 	}
 	for name, a := range v.apps {
-		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.runs) == 0 {
+		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.instances) == 0 {
 			delete(v.apps, name) // Redis holds nothing of it any more
 		}
 	}
@@ -250,17 +250,17 @@ func (b *board) app(name string) *app {
 	return a
 }
 
-// store sets the apps' pools and runs.
-func (v *visit) store(readings []health.Reading, runs []fleet.Run) {
+// store sets the apps' pools and instances.
+func (v *visit) store(readings []health.Reading, instances []fleet.Instance) {
 	now := time.Now().Unix()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, a := range v.apps {
-		a.runs = nil
+		a.instances = nil
 	}
-	for _, r := range runs {
-		if a := v.app(r.Name); a != nil {
-			a.runs, a.leased = append(a.runs, r), true
+	for _, in := range instances {
+		if a := v.app(in.Name); a != nil {
+			a.instances, a.leased = append(a.instances, in), true
 		}
 	}
 	for _, a := range v.apps {

@@ -34,7 +34,7 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 		if Denied(Reply(err)) {
 			return nil, denied
 		}
-		if err != nil && !rueidis.IsRedisNil(err) && !isWrongType(err) {
+		if err != nil && !rueidis.IsRedisNil(err) && !IsWrongType(err) {
 			return nil, err
 		}
 		values[i] = text(value, err)
@@ -45,7 +45,8 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 // Singly reports whether Values had to read keys one by one because the user may not MGET.
 func (c *Client) Singly() bool { return c.singly.Load() }
 
-func isWrongType(err error) bool { return strings.HasPrefix(Reply(err), "WRONGTYPE ") }
+// IsWrongType reports whether err is the reply to a command on a key of another type.
+func IsWrongType(err error) bool { return strings.HasPrefix(Reply(err), "WRONGTYPE ") }
 
 // text returns a pointer to value, or nil on an error.
 func text(value string, err error) *string {
