@@ -85,7 +85,6 @@ type Spool struct {
 	next     uint64   // next: number of the next segment
 	newNames bool     // newNames: the directory has entries that no Sync has covered
 	size     int64    // size: bytes of all segments
-	reading  *segment // reading: the one read last; its file stays open
 
 	journalMu   sync.Mutex // journalMu: guards the journal, so that reading need not wait for its disk
 	journal     *os.File
@@ -103,8 +102,7 @@ type segment struct {
 	class  Class // class: of its records; set only in segments that this process made
 	size   int64
 	synced int64    // synced: a Sync has covered the file up to here
-	file   *os.File // file: nil while it is not open
-	gone   bool
+	file   *os.File // file: to write to; nil in segments of an earlier process
 }
 
 // Open opens the spool in dir, which must exist, and reads what an earlier process left.
@@ -190,7 +188,7 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
-	if last == nil || last.gone {
+	if last == nil {
 		return Place{}, errors.New("write to the spool: the segment is gone")
 	}
 	sealAll(extent, last.seed)
@@ -249,36 +247,31 @@ func (s *Spool) Sync() error {
 	type written struct {
 		*segment
 		upto int64
-		file *os.File // file: a descriptor of our own, as the segment may be removed meanwhile
+		file *os.File
 	}
 	var dirty []written
 	s.mu.Lock()
 	newNames := s.newNames
 	s.newNames = false
-	var err error
 	for _, g := range s.segments {
-		if !g.dirty() {
-			continue
+		if g.synced < g.size {
+			dirty = append(dirty, written{g, g.size, g.file})
 		}
-		fd, dupErr := unix.FcntlInt(g.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if dupErr != nil {
-			err = dupErr
-			continue
-		}
-		dirty = append(dirty, written{g, g.size, os.NewFile(uintptr(fd), g.file.Name())})
 	}
 	s.mu.Unlock()
-	err = errors.Join(err, s.Present())
+	err := s.Present()
 	for _, w := range dirty {
-		syncErr := unix.Fdatasync(int(w.file.Fd()))
-		w.file.Close()
-		if syncErr != nil {
-			err = syncErr
-			continue
-		}
+		syncErr := w.file.Sync()
 		s.mu.Lock()
-		w.synced = w.upto
-		s.closeIdle(w.segment)
+		switch {
+		case s.segments[w.number] != w.segment || w.synced >= w.upto:
+			// Remove or another Sync has closed the file.
+		case syncErr != nil:
+			err = errors.Join(err, syncErr)
+		default:
+			w.synced = w.upto
+			s.closeIdle(w.segment)
+		}
 		s.mu.Unlock()
 	}
 	if newNames {
@@ -293,15 +286,11 @@ func (s *Spool) Sync() error {
 	return nil
 }
 
-// dirty reports whether the next Sync must cover g. Its file is open then.
-func (g *segment) dirty() bool { return g.synced < g.size }
-
-// closeIdle closes the file of a segment that is neither written to, nor read, nor to be synced.
-// The caller holds mu.
+// closeIdle closes the file of a segment that is not the last one and has been synced. The
+// caller holds mu.
 func (s *Spool) closeIdle(g *segment) {
-	if g != nil && g.file != nil && g != s.last && g != s.reading && !g.dirty() {
-		g.file.Close() // openToRead opens it again
-		g.file = nil
+	if g != nil && g != s.last && g.synced == g.size {
+		g.file.Close()
 	}
 }
 
@@ -313,17 +302,11 @@ func (s *Spool) Remove(number uint64) error {
 	if g == nil {
 		return nil
 	}
-	g.gone = true
-	if g.file != nil {
-		g.file.Close()
-	}
+	g.file.Close()
 	delete(s.segments, number)
 	s.size -= g.size
 	if s.last == g {
 		s.last = nil
-	}
-	if s.reading == g {
-		s.reading = nil
 	}
 	if err := os.Remove(s.segmentFile(number)); err != nil {
 		return fmt.Errorf("remove a segment of the spool: %w", err)
@@ -365,9 +348,7 @@ func (s *Spool) Close() error {
 	defer s.mu.Unlock()
 	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
-		if g.file != nil {
-			g.file.Close()
-		}
+		g.file.Close()
 	}
 	if s.journal != nil {
 		err = errors.Join(err, s.journal.Sync(), s.journal.Close())

@@ -431,7 +431,7 @@ func TestPrepareSays(t *testing.T) {
 	}
 }
 
-// TestReaders reads different segments at once; only one file stays open.
+// TestReaders reads different segments at once.
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -580,7 +580,6 @@ func TestLeap(t *testing.T) {
 	}
 }
 
-// TestGone removes the directory under an open spool.
 // TestFailedSync has a Sync that cannot reach a segment: it fails until it has synced that.
 func TestFailedSync(t *testing.T) {
 	t.Parallel()
@@ -602,6 +601,7 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
+// TestGone removes the directory under an open spool.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
