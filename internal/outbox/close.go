@@ -148,7 +148,7 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 	q.retryAt = time.Time{}
 	q.block, q.patience = false, 0 // no caller is left that could wait for room
 	q.full, q.dropAt = false, time.Time{}
-	q.beginSpooling(whyEnd)
+	q.become(spooling, whyEnd)
 	poke(q.spill)
 	q.mu.Unlock()
 	for until := time.Now().Add(closingDisk); time.Now().Before(until); time.Sleep(time.Millisecond) {

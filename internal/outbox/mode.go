@@ -21,10 +21,6 @@ const (
 	broken               // the disk cannot be written; entries wait in memory until retryAt
 )
 
-var modeNames = [...]string{"memory", "spooling", "draining", "broken"}
-
-func (m mode) String() string { return modeNames[m] }
-
 // Reasons for which spooling begins, as :status gives them.
 const (
 	whyAway   = "Redis is away"
@@ -81,9 +77,6 @@ func (q *queue) become(m mode, why string) {
 	q.watched()
 	poke(q.spill)
 }
-
-// beginSpooling starts to write everything from head on to the spool. The caller holds mu.
-func (q *queue) beginSpooling(why string) { q.become(spooling, why) }
 
 // usable reports whether entries can go to a spool. The caller holds mu.
 func (q *queue) usable() bool {

@@ -511,3 +511,17 @@ func TestDeletedStream(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// withLock calls f under the lock.
+func (q *queue) withLock(f func(*queue)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(q)
+}
+
+// empty reports whether everything has landed.
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.drained()
+}

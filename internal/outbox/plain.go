@@ -52,7 +52,7 @@ func (s *sender) exchangePlain(b *batch) error {
 			s.o.q.skip(r) // it landed ahead of one that did not
 		case err == nil:
 			s.landed[stream] = r.Ordinal()
-			s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
+			s.o.q.markAccepted(stream)
 		case reply == "":
 			return fmt.Errorf("send to redis: %w", err)
 		case redisconn.Temporary(reply) || strings.HasPrefix(reply, "NOAUTH "):

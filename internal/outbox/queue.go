@@ -217,7 +217,7 @@ func (q *queue) makeRoom(size int) {
 		switch {
 		case q.usable():
 			if q.away {
-				q.beginSpooling(whyAway)
+				q.become(spooling, whyAway)
 			}
 			if q.mode == spooling && q.evict() {
 				continue
@@ -260,7 +260,7 @@ func (q *queue) makeOwnRoom(size int) {
 		case q.mode == spooling && q.evict():
 		case q.usable():
 			if q.away {
-				q.beginSpooling(whyAway)
+				q.become(spooling, whyAway)
 			}
 			poke(q.spill)
 			return
@@ -580,20 +580,6 @@ func (q *queue) ended() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed && q.drained()
-}
-
-// withLock calls f under the lock.
-func (q *queue) withLock(f func(*queue)) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	f(q)
-}
-
-// empty reports whether everything has landed.
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.drained()
 }
 
 // milliseconds returns t in the unit of an entry's ID.

@@ -142,8 +142,10 @@ func (o *Outbox) refuse(r record, reply string) {
 	}
 }
 
-// markAccepted ends a refusal: the stream has taken an entry. The caller holds mu.
+// markAccepted ends a refusal: the stream has taken an entry.
 func (q *queue) markAccepted(stream logstream.Stream) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if f := &q.refusals[stream]; f.refusing {
 		f.refusing = false
 		q.reportRefused(stream)

@@ -270,7 +270,7 @@ func (s *sender) acceptAnswer(c *call, a answer) bool {
 		return false
 	}
 	if a.ordinal > s.landed[stream] {
-		s.o.q.withLock(func(q *queue) { q.markAccepted(stream) })
+		s.o.q.markAccepted(stream)
 	}
 	s.landed[stream], s.counts[stream] = a.ordinal, a.count
 	if a.moved > 0 && !s.foreign[stream] {

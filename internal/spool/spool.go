@@ -161,9 +161,6 @@ func fileLimit() (int64, error) {
 // Dir is the directory of the spool.
 func (s *Spool) Dir() string { return s.dir }
 
-// SegmentSize is the approximate size of a full segment, in bytes.
-func (s *Spool) SegmentSize() int64 { return s.segmentSize }
-
 func (s *Spool) found(format string, args ...any) {
 	s.left.Found = append(s.left.Found, fmt.Sprintf(format, args...))
 }
