@@ -91,19 +91,6 @@ func (o *Outbox) closeIfDrained() (closed bool) {
 	return q.closed
 }
 
-// Refused returns how many entries Redis refused for good, and how many of them are
-// among the dead letters. Call it after Close.
-func (o *Outbox) Refused() (all, aside int) {
-	o.q.mu.Lock()
-	defer o.q.mu.Unlock()
-	sum := o.q.refusedInAll
-	for _, r := range o.q.refusals {
-		sum.entries += r.entries
-		sum.aside += r.aside
-	}
-	return sum.entries, sum.aside
-}
-
 // closeSpool closes the spool with the n undelivered entries in it. It returns how many
 // entries it could not keep.
 func (o *Outbox) closeSpool(n int) (lost int) {

@@ -129,8 +129,8 @@ func TestNoIDsLeft(t *testing.T) {
 	if got := fmt.Sprint(s.Messages(keys[logstream.Info])); got != "[line 0 foreign]" {
 		t.Error(got)
 	}
-	if all, aside := o.Refused(); all != 999 || aside != 999 {
-		t.Errorf("%d refused, %d set aside", all, aside)
+	if st := o.Stats(); st.Refused != 999 || st.Aside != 999 {
+		t.Errorf("%d refused, %d set aside", st.Refused, st.Aside)
 	}
 	if len(said(s, "still here")) != 1 || len(s.Messages(keys[logstream.Error])) != 1 || len(said(s, "999 entries of :info were refused")) != 1 {
 		t.Errorf("status: %q, error: %q", s.Messages(keys[logstream.Status]), s.Messages(keys[logstream.Error]))

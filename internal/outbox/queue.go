@@ -87,7 +87,7 @@ type queue struct {
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
 	dropped         func(lines int, text string) // dropped: Options.Dropped
 	refusals        [logstream.Count]refusal     // refusals: not reported yet
-	refusedInAll    refusal                      // refusedInAll: reported
+	refused, aside  int                          // refused: for good, since New; aside: how many of them are among the dead letters
 
 	ordinal uint64   // ordinal: of the next record
 	last    entry.ID // last: of the newest record

@@ -126,8 +126,11 @@ func (o *Outbox) refuse(r record, reply string) {
 	f := &q.refusals[stream]
 	first := !f.refusing
 	f.refusing = true
-	if f.entries++; store != nil && err == nil {
+	f.entries++
+	q.refused++
+	if store != nil && err == nil {
 		f.aside++
+		q.aside++
 	}
 	if !first {
 		return
@@ -160,8 +163,6 @@ func (q *queue) reportRefused(stream logstream.Stream) {
 		return
 	}
 	q.refusals[stream] = refusal{refusing: f.refusing}
-	q.refusedInAll.entries += f.entries
-	q.refusedInAll.aside += f.aside
 	where := ""
 	if f.aside > 0 {
 		where = " in " + deadLetters(q.store)

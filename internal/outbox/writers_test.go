@@ -377,7 +377,7 @@ func TestRightsTaken(t *testing.T) {
 	eventually(t, "it is told", func() bool { return len(said(s, "of :info were refused by Redis for good")) == 1 })
 	n := stop()
 	closeAll(t, o)
-	refused, aside := o.Refused()
+	refused, aside := o.Stats().Refused, o.Stats().Aside
 	there := runs(t, s.Messages(info))
 	missing := n
 	for _, r := range there {

@@ -164,8 +164,8 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 		}
 	})
 	lost, kept, why := out.Close(patience)
-	if refused, aside := out.Refused(); refused > 0 {
-		log.Warn("redis refused entries for good", "entries", refused, "set aside", aside)
+	if stats := out.Stats(); stats.Refused > 0 {
+		log.Warn("redis refused entries for good", "entries", stats.Refused, "set aside", stats.Aside)
 	}
 	if kept > 0 {
 		log.Warn("redis did not take everything; the rest is kept for the next run", "entries", kept, "spool", out.SpoolDir(), "error", why)

@@ -51,13 +51,7 @@ func lockDir(dir string) (*os.File, error) {
 			return f, nil
 		}
 		f.Close()
-		if errors.Is(err2, os.ErrNotExist) {
-			if _, err := os.Stat(dir); err != nil {
-				return nil, fmt.Errorf("lock the spool: %w", err)
-			}
-			continue
-		}
-		if err := errors.Join(err1, err2); err != nil {
+		if err := errors.Join(err1, err2); err != nil && !errors.Is(err2, os.ErrNotExist) {
 			return nil, fmt.Errorf("lock the spool: %w", err)
 		}
 	}
