@@ -108,74 +108,57 @@ func hex(c byte) rune {
 }
 
 // Value reads a value of any kind.
-func (s *Scanner) Value() bool {
-	var objects [MaxDepth / 64]uint64 // a bit for each level: 1 for an object, 0 for an array
-	for depth := 0; ; {
-		// Here a value begins.
-		s.Space()
-		if s.At < len(s.Text) && (s.Text[s.At] == '{' || s.Text[s.At] == '[') {
-			isObject := s.Text[s.At] == '{'
-			s.At++
-			if depth == MaxDepth {
-				return false
-			}
-			s.Space()
-			if isObject && !s.Accept('}') || !isObject && !s.Accept(']') {
-				if isObject {
-					objects[depth/64] |= 1 << (depth % 64)
-					if !s.name() {
-						return false
-					}
-				} else {
-					objects[depth/64] &^= 1 << (depth % 64)
-				}
-				depth++
-				continue
-			}
-		} else if !s.scalar() {
-			return false
-		}
-		// Here a value has ended.
-		for ; depth > 0; depth-- {
-			isObject := objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
-			s.Space()
-			if s.Accept(',') {
-				s.Space()
-				if isObject {
-					if !s.name() {
-						return false
-					}
-				}
-				break
-			}
-			if isObject && !s.Accept('}') || !isObject && !s.Accept(']') {
-				return false
-			}
-		}
-		if depth == 0 {
-			return true
-		}
-	}
-}
+func (s *Scanner) Value() bool { return s.value(0) }
 
-// scalar reads a string, number, boolean or null.
-func (s *Scanner) scalar() bool {
-	if s.At < len(s.Text) {
-		switch c := s.Text[s.At]; {
-		case c == '"':
-			_, ok := s.Quoted()
-			return ok
-		case c == '-' || c >= '0' && c <= '9':
-			return s.number()
-		case c == 't':
-			return s.word("true")
-		case c == 'f':
-			return s.word("false")
-		case c == 'n':
-			return s.word("null")
-		}
+// value reads a value inside of depth arrays and objects.
+func (s *Scanner) value(depth int) bool {
+	s.Space()
+	if s.At >= len(s.Text) {
+		return false
+	}
+	switch c := s.Text[s.At]; {
+	case c == '"':
+		_, ok := s.Quoted()
+		return ok
+	case c == '-' || c >= '0' && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.word("true")
+	case c == 'f':
+		return s.word("false")
+	case c == 'n':
+		return s.word("null")
+	case c == '{':
+		return s.nested('}', depth)
+	case c == '[':
+		return s.nested(']', depth)
 	}
 	return false
+}
+
+// nested reads an object or array up to its end, } or ].
+func (s *Scanner) nested(end byte, depth int) bool {
+	if depth == MaxDepth {
+		return false
+	}
+	s.At++
+	s.Space()
+	if s.Accept(end) {
+		return true
+	}
+	for {
+		if end == '}' && !s.name() || !s.value(depth+1) {
+			return false
+		}
+		s.Space()
+		if s.Accept(end) {
+			return true
+		}
+		if !s.Accept(',') {
+			return false
+		}
+		s.Space()
+	}
 }
 
 func (s *Scanner) word(word string) bool {
