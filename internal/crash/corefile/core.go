@@ -94,8 +94,8 @@ type Core struct {
 	// Truncated says that the file is shorter than its headers say: the disk was full, a
 	// limit was reached, or the file is still being written.
 	Truncated bool
-	// Skipped counts threads and mappings left out because of a limit.
-	Skipped int
+	// SkippedThreads and Skipped count threads and mappings left out because of a limit.
+	SkippedThreads, Skipped int
 
 	opt        Options
 	f          *os.File

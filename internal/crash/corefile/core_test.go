@@ -87,8 +87,8 @@ func TestBacktrace(t *testing.T) {
 			exe := compile(t, row.compiler, row.source, args...)
 			path := crash(t, exe)
 			c := openCore(t, path, Options{})
-			if c.Truncated || c.Skipped != 0 {
-				t.Errorf("truncated %v, skipped %d", c.Truncated, c.Skipped)
+			if c.Truncated || c.SkippedThreads+c.Skipped != 0 {
+				t.Errorf("truncated %v, skipped %d", c.Truncated, c.SkippedThreads+c.Skipped)
 			}
 			if c.Signal.Number != row.signal || !c.Signal.HasCode {
 				t.Errorf("signal %+v, want %d", c.Signal, row.signal)

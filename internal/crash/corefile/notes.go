@@ -72,7 +72,7 @@ const (
 // prstatus adds a thread.
 func (c *Core) prstatus(d *cursor) {
 	if len(c.Threads) >= maxThreads {
-		c.Skipped++
+		c.SkippedThreads++
 		return
 	}
 	var t Thread
