@@ -202,7 +202,7 @@ func (r *appRun) run() (exit int, err error) {
 
 	crashes := watchForCrashes(cfg, cmd, r.marker, supervisor, to, r.hooks)
 	r.crashes, to.crashes = crashes, crashes
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: int(cfg.Logs.MaxLine), tty: cfg.App.TTY, user: cmd.User}, to)
+	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: int(cfg.Logs.MaxLine), tty: cfg.App.TTY}, to)
 	if err != nil {
 		return failed(err)
 	}
