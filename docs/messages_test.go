@@ -33,6 +33,7 @@ var composed = []string{
 	"is not in /etc/passwd",
 	"a notification from outside the app is not heard; it is told once",
 	"read logs:app:",
+	"Redis was away and the memory for entries",
 }
 
 // TestMessages: each message in the pages' tables of messages is in the code, but for its values.

@@ -9,6 +9,10 @@ import (
 	"unicode"
 )
 
+// IsURL reports whether s looks like a URL. A message must not show it, because it may have a
+// password in it.
+func IsURL(s string) bool { return strings.Contains(s, "://") }
+
 // IsHost reports whether s may be a host name or is an IP address.
 func IsHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/run"
@@ -208,6 +209,26 @@ type setting struct {
 func (s setting) Set(text string) error { return s.set(text) }
 func (s setting) String() string        { return s.unset }
 func (setting) Type() string            { return "value" }
+
+// File is a flag whose text is the name of a file. It refuses a URL, which a later message would
+// show with its password.
+func File(set func(name string)) pflag.Value {
+	return setting{set: func(s string) error {
+		if address.IsURL(s) {
+			return errors.New("must be a file, not a URL; --redis takes a URL")
+		}
+		set(s)
+		return nil
+	}}
+}
+
+// refuseURLs refuses a URL among the names of apps, because messages show names.
+func refuseURLs(names []string) error {
+	if slices.ContainsFunc(names, address.IsURL) {
+		return &usageError{"an app has a name, not a URL", "--redis takes a URL"}
+	}
+	return nil
+}
 
 // choice adds a flag that accepts one of a few words.
 func choice(c *cobra.Command, to *string, name, usage string, words ...string) {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/fleet"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -48,6 +48,9 @@ A name may be left out where --config says it.`,
 
 // print prints the groups or a report.
 func (q *crashesQuery) print(args []string, std run.Streams) error {
+	if err := refuseURLs(args); err != nil {
+		return err
+	}
 	cfg, err := q.where.load()
 	if err != nil {
 		return err
@@ -136,7 +139,7 @@ func (q *crashesQuery) printReport(ctx context.Context, client *redisconn.Client
 		for i := 0; i < len(report.Fields); i += 2 {
 			document[report.Fields[i]] = report.Fields[i+1]
 		}
-		return quiet(writeDocument(std.Stdout, document))
+		return quiet(jsontext.WriteDocument(std.Stdout, document))
 	}
 	text := report.Message
 	if run.IsTerminal(std.Stdout) {
@@ -148,13 +151,6 @@ func (q *crashesQuery) printReport(ctx context.Context, client *redisconn.Client
 
 // stamp returns a time for JSON documents: RFC 3339 in UTC, with milliseconds.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
-
-func writeDocument(w io.Writer, document any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(document)
-}
 
 // writeCrashes writes {"crashes": [{…}]}.
 func writeCrashes(w io.Writer, groups []journal.Crashes) error {
@@ -175,7 +171,7 @@ func writeCrashes(w io.Writer, groups []journal.Crashes) error {
 		g := &groups[i]
 		all = append(all, group{g.App, g.Signature, g.Kind, g.What, g.Times, stamp(g.First), stamp(g.Last), g.Frame, g.Builds, g.Newest.String()})
 	}
-	return writeDocument(w, map[string]any{"crashes": all})
+	return jsontext.WriteDocument(w, map[string]any{"crashes": all})
 }
 
 // tableCrashes writes a line for each group.

@@ -160,7 +160,7 @@ raise KeyError(7)`, path}
 	begin(t, again)
 	lives(s, "cut")
 	s.Wait("the hash of the second run", func() bool {
-		how, _ := redis.String(s.Dial(2).Do("HGET", fleet.RunKey("cut", fleet.InstanceOf(fleet.HostName())), "run_before"))
+		how, _ := redis.String(s.Dial(2).Do("HGET", fleet.RunKey("cut", fleet.InstanceID(fleet.HostName())), "run_before"))
 		return how == "killed"
 	})
 	s.Wait("a run that lives among the keys", func() bool { return p.check(t, s)["wrapp-run:<name>:<instance>"] })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/health"
@@ -138,7 +139,7 @@ func (q *healthQuery) show(std run.Streams) (exit int) {
 // check reads the configuration and the pairs.
 func (q *healthQuery) check(where *whereabouts) (err error) {
 	if where.file == "" && where.url == "" && os.Getenv("REDIS_URL") == "" {
-		return failure("Configuration required", errors.New("give --config FILE, or --redis URL"))
+		return failure("Configuration required", errors.New("give --config FILE or --redis URL, or set REDIS_URL"))
 	}
 	if q.cfg, err = where.load(); err != nil {
 		return failure("Configuration error", err)
@@ -246,7 +247,7 @@ func (q *healthQuery) print(std run.Streams, readings []health.Reading, err erro
 func masked(args []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
-		if health.IsURL(arg) {
+		if address.IsURL(arg) {
 			args[i] = "********"
 		}
 	}

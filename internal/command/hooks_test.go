@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -228,6 +229,49 @@ func TestDroppedHook(t *testing.T) {
 	}
 	if sum == 0 || sum != want {
 		t.Errorf("the hook heard of %d, :status of %d", sum, want)
+	}
+}
+
+// TestDroppedHookAtTheEnd ends wrapp before Redis is back. stderr tells of the dropped lines; the
+// hook hears of them at once if there is no spool, else from the next run.
+func TestDroppedHookAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"", t.TempDir()} {
+		t.Run(fmt.Sprintf("spool %v", dir != ""), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Prepare(t)
+			heard := filepath.Join(t.TempDir(), "heard")
+			file := configure(t, s, shell("late", `seq -f "%g a line that takes up some room in memory and in the pipe" "${LINES:-1}"`)+
+				fmt.Sprintf("[spool]\nsize = '1MiB'\n[hooks]\ndropped = \"exec:sh -c 'cat >>%s'\"\ntimeout = '1m'\n", heard))
+			run := func(lines int) (n int) {
+				cmd := spoolIn(cmp.Or(dir, "/proc/none"), wrapp(t, file))
+				cmd.Env = append(cmd.Env, fmt.Sprint("LINES=", lines))
+				out, err := cmd.CombinedOutput()
+				if got := code(t, err); got != 0 {
+					t.Errorf("exit status %d: %s", got, out)
+				}
+				if m := regexp.MustCompile(`error: (\d+) lines dropped: Redis was away and |tells :status dropped=(\d+)`).FindSubmatch(out); m != nil {
+					n, _ = strconv.Atoi(string(m[1]) + string(m[2]))
+				}
+				return n
+			}
+			n := run(200_000)
+			events := hookEvents(t, heard)
+			if dir != "" {
+				if len(events) > 0 {
+					t.Errorf("%+v", events)
+				}
+				s.Up()
+				run(1)
+				if told := dropped(s, "late"); len(told) != 1 || told[0] != n {
+					t.Errorf("%d dropped, and :status tells of %v", n, told)
+				}
+				events = hookEvents(t, heard)
+			}
+			if n == 0 || len(events) != 1 || events[0].Dropped != n {
+				t.Errorf("%d dropped, and the hook heard %+v", n, events)
+			}
+		})
 	}
 }
 

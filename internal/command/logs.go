@@ -45,7 +45,7 @@ type logsQuery struct {
 	since  time.Time
 	until  time.Time
 	run    string
-	after  journal.Cursor
+	after  journal.EntryName
 	cursor string
 	filter journal.Filter
 	output string
@@ -97,10 +97,10 @@ A name may be left out where --config says it.`,
 	set("until", "what came at `TIME` or before", at(&q.until))
 	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}")
 	set("after", "what comes after `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
-		q.after, err = journal.ParseCursor(s)
+		q.after, err = journal.ParseEntryName(s)
 		return err
 	})
-	fs.StringVar(&q.cursor, "cursor", "", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
+	fs.Var(File(func(name string) { q.cursor = name }), "cursor", "begin at the place that `FILE` keeps, and move it past what was printed; a new file begins with all there is")
 	set("level", "`LEVEL` or worse: debug, info, warn, error", func(s string) (err error) {
 		q.filter.Level, err = loglevel.Parse(s)
 		return err
@@ -134,6 +134,9 @@ func grepError(err error) error {
 func (q *logsQuery) print(names []string, std run.Streams) error {
 	if q.follow && !q.until.IsZero() {
 		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
+	}
+	if err := refuseURLs(names); err != nil {
+		return err
 	}
 	cfg, err := q.where.load()
 	if err != nil {
@@ -262,7 +265,7 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 	raw := q.output == journal.Raw
 	since := q.since
 	if q.run != "" { // its marker may be before since and after
-		since, reader.After = time.Time{}, journal.Cursor{}
+		since, reader.After = time.Time{}, journal.EntryName{}
 	}
 	for more := 0; ; more = 4*more + 16 {
 		ask := q.n + more

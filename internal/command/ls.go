@@ -35,6 +35,9 @@ func lsCommand(std run.Streams) *cobra.Command {
 :error of the last ten minutes. LAG are the entries that a cursor of wrapp logs has not reached. A
 name shows one app only: wrapp ls NAME...`,
 		RunE: func(_ *cobra.Command, names []string) error {
+			if err := refuseURLs(names); err != nil {
+				return err
+			}
 			cfg, err := where.load()
 			if err != nil {
 				return err
@@ -44,7 +47,7 @@ name shows one app only: wrapp ls NAME...`,
 	}
 	where.flags(c)
 	choice(c, &output, "output", "print `FORMAT`", "table", "json", "prometheus")
-	c.Flags().StringArrayVar(&cursors, "cursor", nil, "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
+	c.Flags().Var(File(func(name string) { cursors = append(cursors, name) }), "cursor", "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
 	c.Flags().Var(setting{set: positive(&watch)}, "watch", "print again every `DURATION`, until Ctrl-C")
 	c.Flags().Lookup("watch").NoOptDefVal = "1s"
 	return c
@@ -64,7 +67,7 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 	clear := watch > 0 && output == "table" && capable(std.Stdout)
 	away := false
 	watcher := watcher{cursors: cursors}
-	defer watcher.hangUp()
+	defer watcher.conns.Close()
 	for {
 		apps, err := watcher.read(ctx, cfg, names)
 		var wrong *usageError // of a cursor file
@@ -104,8 +107,8 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 
 // A watcher reads apps repeatedly over the same connections.
 type watcher struct {
-	logs, values *redisconn.Client
-	cursors      []string // cursors: cursor files
+	conns   redisconn.Pair
+	cursors []string // cursors: cursor files
 }
 
 func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
@@ -113,18 +116,13 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 	defer cancel()
 	defer func() {
 		if err != nil {
-			w.hangUp()
+			w.conns.Close()
 		}
 	}()
-	if w.logs == nil {
-		if w.logs, err = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.LogsDB); err != nil {
-			return nil, err
-		}
-		if w.values, err = redisconn.Dial(ctx, &cfg.Redis, cfg.Redis.ValuesDB); err != nil {
-			return nil, err
-		}
+	if err := w.conns.Dial(ctx, &cfg.Redis); err != nil {
+		return nil, err
 	}
-	all, err := fleet.Read(ctx, w.logs, w.values)
+	all, err := fleet.Read(ctx, w.conns.Logs, w.conns.Values)
 	for _, file := range w.cursors {
 		if err != nil {
 			break
@@ -134,7 +132,7 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 			return nil, cursorError(file, err)
 		}
 		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-		err = fleet.AddLags(ctx, w.logs, all, name, places)
+		err = fleet.AddLags(ctx, w.conns.Logs, all, name, places)
 	}
 	if err != nil || len(names) == 0 {
 		return all, err
@@ -151,13 +149,4 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 		}
 	}
 	return apps, nil
-}
-
-func (w *watcher) hangUp() {
-	for _, c := range []*redisconn.Client{w.logs, w.values} {
-		if c != nil {
-			c.Close()
-		}
-	}
-	w.logs, w.values = nil, nil
 }

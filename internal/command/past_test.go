@@ -30,7 +30,7 @@ func past(s *redistest.Server, name string) (text, how string) {
 // lives waits until an app's run has its hash, and the entry "started" has landed. The report of
 // the run before may come later.
 func lives(s *redistest.Server, name string) {
-	key := fleet.RunKey(name, fleet.InstanceOf(fleet.HostName()))
+	key := fleet.RunKey(name, fleet.InstanceID(fleet.HostName()))
 	s.Wait("a run of "+name, func() bool {
 		n, _ := redis.Int(s.Dial(2).Do("EXISTS", key))
 		started := false

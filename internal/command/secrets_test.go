@@ -17,10 +17,12 @@ import (
 // secretWord is part of everything that looks like a password in these tests.
 const secretWord = "s3cretPW"
 
-// secretForms are values that look like passwords.
-var secretForms = []string{
-	"redis://:" + secretWord + "@127.0.0.1:1/0", "rediss://" + secretWord + "@[::1", "user:" + secretWord, "(" + secretWord + "=1",
-}
+// secretURLs are URLs with a password in them, and secretForms also other values that look like
+// passwords.
+var (
+	secretURLs  = []string{"redis://:" + secretWord + "@127.0.0.1:1/0", "rediss://" + secretWord + "@[::1"}
+	secretForms = append(secretURLs, "user:"+secretWord, "("+secretWord+"=1")
+)
 
 // TestFlagsKeepSecrets gives every flag of every command values that look like passwords, in
 // every way that a flag can be written: no tool shows them.
@@ -35,12 +37,16 @@ func TestFlagsKeepSecrets(t *testing.T) {
 			c.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f) })
 			for _, f := range flags {
 				// The values of these are names, which are shown, or are for the app.
-				if f.Name == "help" || f.Name == "version" || f.Name == "name" || f.Name == "user" || f.Name == "dir" || f.Name == "env" || f.Name == "config" || f.Name == "cursor" {
+				if f.Name == "help" || f.Name == "version" || f.Name == "name" || f.Name == "user" || f.Name == "dir" || f.Name == "env" {
 					continue
+				}
+				forms := secretForms
+				if f.Name == "config" || f.Name == "cursor" { // names of files are shown, but no URL is one
+					forms = secretURLs
 				}
 				t.Run(c.CommandPath()+" "+f.Name, func(t *testing.T) {
 					t.Parallel()
-					for _, value := range secretForms {
+					for _, value := range forms {
 						writings := [][]string{{"--" + f.Name + "=" + value}, {"--" + f.Name[1:] + "x=" + value}, {"-" + f.Name[:1] + "=" + value}}
 						if f.NoOptDefVal == "" {
 							writings = append(writings, []string{"--" + f.Name, value})
@@ -85,6 +91,11 @@ func TestFlagsKeepSecrets(t *testing.T) {
 		{"wrapp", "--=" + secretWord},
 		{"jettison_health", "--redis", server.URL(), "redis://:" + secretWord + "@h"},
 		{"jettison_health", "redis://:" + secretWord + "@h"},
+		{"wrapp", "logs", "--redis", server.URL(), "redis://:" + secretWord + "@h"},
+		{"wrapp", "crashes", "--redis", server.URL(), "redis://:" + secretWord + "@h"},
+		{"wrapp", "ls", "--redis", server.URL(), "redis://:" + secretWord + "@h"},
+		{"wrapp", "acl", "redis://:" + secretWord + "@h"},
+		{"wrapp", "acl", "--config", "redis://:" + secretWord + "@h"},
 	} {
 		out, err := tool(t, args[0], args[1:]...).CombinedOutput()
 		if err == nil || strings.Contains(string(out), secretWord) {

@@ -356,20 +356,11 @@ func VersionOf(tool string) string {
 // UntilSignal returns a context that ends with the first SIGINT or SIGTERM. These no longer
 // end the process: the caller must return when the context ends.
 func UntilSignal() context.Context {
-	ctx, end := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		<-signals
-		end()
-	}()
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	return ctx
 }
 
-// stdStreams returns this process's own streams.
-func stdStreams() run.Streams {
-	return run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-}
-
 // Main runs a tool with this process's arguments and streams, and exits.
-func Main(tool func([]string, run.Streams) int) { os.Exit(tool(os.Args[1:], stdStreams())) }
+func Main(tool func([]string, run.Streams) int) {
+	os.Exit(tool(os.Args[1:], run.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+}

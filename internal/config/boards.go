@@ -1,9 +1,9 @@
 package config
 
 import (
-	"bytes"
+	"maps"
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // A Board is a Redis with a name for people. Without one it goes by its address.
@@ -17,21 +17,13 @@ type Board struct {
 // sorted by name. The error is an Errors with all mistakes. LoadBoards opens no files that the
 // configuration names.
 func LoadBoards(path string) ([]Board, error) {
-	data, err := readBounded(path, maxFile)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, Errors{{File: path, Msg: "cannot be read: " + reason(err)}}
+		return nil, err
 	}
-	if len(data) > maxFile || !utf8.Valid(data) {
-		return nil, Errors{{File: path, Msg: "is no text of at most 1 MiB: is this a configuration file?"}}
-	}
-	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
-	read := readTOML
-	if isJSON(path, data) {
-		read = readJSON
-	}
-	doc := read(data)
-	if doc.root == nil || doc.root["boards"] == nil {
-		c, err := Load(path)
+	doc := readDocument(path, data)
+	if doc.root["boards"] == nil {
+		c, err := doc.config(path)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +40,7 @@ func LoadBoards(path string) ([]Board, error) {
 		}
 	}
 	var boards []Board
-	for _, name := range sortedKeys(tables) {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		key := join("boards", name)
 		if !isName(name) {
 			errs.add(key, "a board's name "+nameRule, "")

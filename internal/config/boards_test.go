@@ -48,4 +48,7 @@ func TestLoadBoards(t *testing.T) {
 	if _, err := LoadBoards("/none.toml"); err == nil || !strings.Contains(err.Error(), "/none.toml: cannot be read") {
 		t.Error(err)
 	}
+	if _, err := LoadBoards("redis://:secret@h"); err == nil || !strings.Contains(err.Error(), "not a URL") || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
 }

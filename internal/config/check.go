@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ func (c *Config) CheckRun() error {
 // Warnings returns valid settings that are most likely mistakes, one line each. No line
 // shows a value.
 func (c *Config) Warnings() (warnings []string) {
-	for _, category := range sortedKeys(c.Health.Pools) {
+	for _, category := range slices.Sorted(maps.Keys(c.Health.Pools)) {
 		for i, source := range c.Health.Pools[category].Beat {
 			if sign := beat.ShellSign(source); sign != "" {
 				warnings = append(warnings, elementOf(join("health.pools", category)+".beat", i)+": no shell reads the "+sign+
@@ -79,21 +80,13 @@ func (c *Config) check(e *Errors) {
 }
 
 func (a *App) check(e *Errors) {
-	noNUL(e, "app.executable", a.Executable)
-	for i, arg := range a.Args {
-		noNUL(e, "app.args["+strconv.Itoa(i)+"]", arg)
-	}
 	if a.StreamName != "" && !isName(a.StreamName) {
 		e.add("app.stream_name", nameRule, "")
 	}
-	noNUL(e, "app.user", a.User)
-	noNUL(e, "app.dir", a.Dir)
-	for _, name := range sortedKeys(a.Env) {
-		key := join("app.env", name)
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			e.add(key, "the name of a variable must not be empty, nor have = or NUL in it", "")
+			e.add(join("app.env", name), "the name of a variable must not be empty, nor have = or NUL in it", "")
 		}
-		noNUL(e, key, a.Env[name])
 	}
 	if a.StopSignal < 1 || a.StopSignal > rtMax {
 		e.add("app.stop_signal", "must be a signal from 1 to 64", "")
@@ -122,14 +115,11 @@ func (l *Logs) check(e *Errors) {
 }
 
 func (s *Spool) check(e *Errors) {
-	noNUL(e, "spool.dir", s.Dir)
 	if s.Size < 1<<20 {
 		e.add("spool.size", "must be at least 1MiB", "")
 	}
 	oneOf(e, "spool.when_full", s.WhenFull)
-	if s.DrainTimeout <= 0 {
-		e.add("spool.drain_timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "spool.drain_timeout", s.DrainTimeout)
 }
 
 // leastDelay keeps an app that ends at once from busying the machine with restarts.
@@ -142,15 +132,11 @@ func (r *Restart) check(e *Errors) {
 	} else if r.MaxDelay < r.Delay {
 		e.add("restart.max_delay", "must not be below restart.delay, which is "+r.Delay.String(), "")
 	}
-	if r.ResetAfter <= 0 {
-		e.add("restart.reset_after", "must be more than 0", "")
-	}
+	checkPositive(e, "restart.reset_after", r.ResetAfter)
 	if r.Limit < 0 || r.Limit > restart.MostLimit {
 		e.add("restart.limit", "must be from 0 to "+strconv.Itoa(restart.MostLimit), "0 is no limit")
 	}
-	if r.Window <= 0 {
-		e.add("restart.window", "must be more than 0", "")
-	}
+	checkPositive(e, "restart.window", r.Window)
 }
 
 func (h *Hooks) check(e *Errors) {
@@ -159,16 +145,12 @@ func (h *Hooks) check(e *Errors) {
 			e.add(hook.key, "must be exec:COMMAND, http://… or https://…", "")
 		}
 	}
-	if h.Timeout <= 0 {
-		e.add("hooks.timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "hooks.timeout", h.Timeout)
 }
 
 func (c *Crash) check(e *Errors) {
 	oneOf(e, "crash.backtrace", c.Backtrace)
-	if c.Timeout <= 0 {
-		e.add("crash.timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "crash.timeout", c.Timeout)
 	if c.ContextLines < 0 || c.ContextLines > 10000 {
 		e.add("crash.context_lines", "must be from 0 to 10000", "")
 	}
@@ -183,7 +165,7 @@ func (h *Health) check(e *Errors) {
 	if h.Interval < Duration(100*time.Millisecond) {
 		e.add("health.interval", "must be at least 100ms", "")
 	}
-	for _, category := range sortedKeys(h.Pools) {
+	for _, category := range slices.Sorted(maps.Keys(h.Pools)) {
 		key := join("health.pools", category)
 		if !isCategory(category) {
 			e.add(key, "the name of a pool must be of letters, digits and _ only", "")
@@ -214,11 +196,10 @@ func (p *Pool) check(e *Errors, prefix string) {
 	}
 	for i, source := range p.Beat {
 		if !beat.Valid(source) {
-			e.add(elementOf(prefix+"beat", i), "must be "+beat.Forms(), didYouMean(Nearest(source, beat.Words())))
+			e.add(elementOf(prefix+"beat", i), "must be "+Either(beat.Forms()), didYouMean(Nearest(source, beat.Words())))
 		}
 	}
 	secure := slices.ContainsFunc(p.Beat, func(source string) bool { return strings.HasPrefix(source, "https://") })
-	noNUL(e, prefix+"ca_file", p.CAFile)
 	switch {
 	case p.CAFile != "" && !secure:
 		e.add(prefix+"ca_file", "is for https://… probes, and beat names none", "")
@@ -270,10 +251,9 @@ func oneOfWords(e *Errors, key, value string, words []string) {
 	e.add(key, "must be "+Either(words)+shown, didYouMean(near))
 }
 
-// noNUL records text that the kernel does not accept.
-func noNUL(e *Errors, key, s string) {
-	if strings.Contains(s, "\x00") {
-		e.add(key, "must not have NUL in it", "")
+func checkPositive(e *Errors, key string, d Duration) {
+	if d <= 0 {
+		e.add(key, "must be more than 0", "")
 	}
 }
 
@@ -301,12 +281,3 @@ func isName(s string) bool {
 
 // isCategory reports whether s may stand in a __healthpool__ marker.
 func isCategory(s string) bool { return isBare(s) && !strings.Contains(s, "-") }
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}

@@ -7,9 +7,7 @@ func (r *Redis) check(e *Errors) {
 	r.checkUser(e)
 	r.checkDB(e, "redis.logs_db", r.LogsDB)
 	r.checkDB(e, "redis.values_db", r.ValuesDB)
-	if r.ConnectTimeout <= 0 {
-		e.add("redis.connect_timeout", "must be more than 0", "")
-	}
+	checkPositive(e, "redis.connect_timeout", r.ConnectTimeout)
 	if t := r.TLS; t != nil {
 		r.checkTLS(e, t)
 	}
@@ -18,7 +16,6 @@ func (r *Redis) check(e *Errors) {
 			e.add("redis.sentinel.master", "must be set", "")
 		}
 		checkAddrs(e, "redis.sentinel.addrs", s.Addrs)
-		noNUL(e, "redis.sentinel.password_file", s.PasswordFile)
 		if s.Password != "" && s.PasswordFile != "" {
 			e.add("redis.sentinel.password", "redis.sentinel.password_file gives the password already", "")
 		}
@@ -30,28 +27,14 @@ func (r *Redis) check(e *Errors) {
 
 // checkAddress checks that exactly one kind of address is set, and is valid.
 func (r *Redis) checkAddress(e *Errors) {
-	first := ""
-	for _, kind := range []struct {
-		key  string
-		said bool
-	}{
+	first := onlyOne(e, " is the address already", "say only one of redis.url, redis.socket, redis.host, redis.sentinel and redis.cluster", []source{
 		{"redis.url", r.URL != ""},
 		{"redis.socket", r.Socket != ""},
 		{"redis.sentinel", r.Sentinel != nil},
 		{"redis.cluster", r.Cluster != nil},
 		{"redis.host", r.Host != ""},
 		{"redis.port", r.Port != 0 && r.Host == ""},
-	} {
-		if !kind.said {
-			continue
-		}
-		if first != "" {
-			e.add(kind.key, first+" is the address already",
-				"say only one of redis.url, redis.socket, redis.host, redis.sentinel and redis.cluster")
-			continue
-		}
-		first = kind.key
-	}
+	})
 	switch first {
 	case "", "redis.port":
 		e.add("redis.host", "must be set, or another address of Redis", "")
@@ -63,36 +46,41 @@ func (r *Redis) checkAddress(e *Errors) {
 			e.add("redis.url", problem, "")
 		}
 	}
-	noNUL(e, "redis.socket", r.Socket)
 }
 
 // checkUser checks that user and password have one source each at most.
 func (r *Redis) checkUser(e *Errors) {
-	noNUL(e, "redis.password_file", r.PasswordFile)
-	noNUL(e, "redis.secrets_dir", r.SecretsDir)
-	inURL := false
-	if u, problem := parseURL(r.URL); r.URL != "" && problem == "" {
-		inURL = u.user != nil
-	}
-	source := ""
-	for _, one := range []struct {
-		key  string
-		said bool
-	}{
-		{"redis.url", inURL},
+	u, problem := parseURL(r.URL)
+	first := onlyOne(e, " gives the password already", "", []source{
+		{"redis.url", problem == "" && u.user != nil},
 		{"redis.secrets_dir", r.SecretsDir != ""},
 		{"redis.password_file", r.PasswordFile != ""},
 		{"redis.password", r.Password != ""},
-	} {
-		if one.said && source != "" {
-			e.add(one.key, source+" gives the password already", "")
-		} else if one.said {
-			source = one.key
+	})
+	if r.Username != "" && (first == "redis.url" || first == "redis.secrets_dir") {
+		e.add("redis.username", first+" gives the user already", "")
+	}
+}
+
+// A source is a key that may be set where only one of several may.
+type source struct {
+	key string
+	set bool
+}
+
+// onlyOne returns the first key that is set, and records the others: problem follows the first
+// one's name.
+func onlyOne(e *Errors, problem, hint string, sources []source) (first string) {
+	for _, s := range sources {
+		switch {
+		case !s.set:
+		case first == "":
+			first = s.key
+		default:
+			e.add(s.key, first+problem, hint)
 		}
 	}
-	if r.Username != "" && (source == "redis.url" || source == "redis.secrets_dir") {
-		e.add("redis.username", source+" gives the user already", "")
-	}
+	return first
 }
 
 func (r *Redis) checkDB(e *Errors, key string, db int) {
@@ -104,9 +92,6 @@ func (r *Redis) checkDB(e *Errors, key string, db int) {
 }
 
 func (r *Redis) checkTLS(e *Errors, t *TLS) {
-	noNUL(e, "redis.tls.ca_file", t.CAFile)
-	noNUL(e, "redis.tls.cert_file", t.CertFile)
-	noNUL(e, "redis.tls.key_file", t.KeyFile)
 	if t.CertFile != "" && t.KeyFile == "" {
 		e.add("redis.tls.key_file", "must be set, because redis.tls.cert_file is", "")
 	}

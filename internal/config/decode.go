@@ -2,27 +2,20 @@ package config
 
 import (
 	"encoding"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A decoder puts the values of a document into a struct by the toml tags of its fields. A
 // value that does not fit is recorded in errs and leaves the field unchanged.
 type decoder struct{ errs Errors }
 
-func (d *decoder) decode(c *Config, root map[string]any) {
-	d.table("", root, reflect.ValueOf(c).Elem())
-}
-
 // table fills a struct or a map with string keys.
 func (d *decoder) table(key string, table map[string]any, to reflect.Value) {
-	names := make([]string, 0, len(table))
-	for name := range table {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
 		if d.errs.full() {
 			return
 		}
@@ -70,6 +63,10 @@ func (d *decoder) value(key string, v any, to reflect.Value) {
 		if !ok {
 			d.mismatch(key, "a string", v)
 			return
+		}
+		// The kernel accepts no NUL. A Secret may have one; URL and Hook have checks of their own.
+		if strings.Contains(s, "\x00") && to.Type() == reflect.TypeFor[string]() {
+			d.errs.add(key, "must not have NUL in it", "")
 		}
 		to.SetString(s)
 	case reflect.Bool:

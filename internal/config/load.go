@@ -5,8 +5,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/address"
 )
 
 // maxFile bounds the size of a configuration file in bytes, so that a wrong path (a log, a
@@ -25,7 +28,21 @@ type document struct {
 // Errors with all mistakes, and the Config then nil. Load does not open files that the
 // configuration names: Credentials and TLSConfig do.
 func Load(path string) (*Config, error) {
-	if strings.Contains(path, "://") { // a URL may have a password in it
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, data)
+}
+
+// parse is Load for the text of a file.
+func parse(file string, data []byte) (*Config, error) {
+	return readDocument(file, data).config(file)
+}
+
+// readFile returns the text of a configuration file, or Errors.
+func readFile(path string) ([]byte, error) {
+	if address.IsURL(path) {
 		return nil, Errors{{Msg: "a configuration is a file, not a URL; --redis takes a URL"}}
 	}
 	data, err := readBounded(path, maxFile)
@@ -35,23 +52,25 @@ func Load(path string) (*Config, error) {
 	if len(data) > maxFile {
 		return nil, Errors{{File: path, Msg: "is larger than 1 MiB: is this a configuration file?"}}
 	}
-	return parse(path, data)
+	return data, nil
 }
 
-// parse is Load for the text of a file.
-func parse(file string, data []byte) (*Config, error) {
+// readDocument reads TOML or JSON.
+func readDocument(file string, data []byte) document {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
-	var doc document
 	switch {
 	case !utf8.Valid(data):
-		doc.errs = Errors{{Line: badLine(data), Msg: "is not UTF-8 text"}}
+		return document{errs: Errors{{Line: badLine(data), Msg: "is not UTF-8 text"}}}
 	case isJSON(file, data):
-		doc = readJSON(data)
-	default:
-		doc = readTOML(data)
+		return readJSON(data)
 	}
-	c, errs := decode(&doc)
-	errs.place(file, doc.lines)
+	return readTOML(data)
+}
+
+// config returns the checked configuration of a file, or Errors.
+func (d document) config(file string) (*Config, error) {
+	c, errs := decode(&d)
+	errs.place(file, d.lines)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
@@ -77,7 +96,7 @@ func decode(doc *document) (*Config, Errors) {
 	}
 	c := Default()
 	d := decoder{errs: errs}
-	d.decode(c, doc.root)
+	d.table("", doc.root, reflect.ValueOf(c).Elem())
 	c.complete(func(key string) bool { return doc.lines[key] > 0 })
 	c.check(&d.errs)
 	return c, d.errs
@@ -96,15 +115,11 @@ func readBounded(path string, limit int64) ([]byte, error) {
 // badLine returns the line of the first bytes that are not UTF-8.
 func badLine(data []byte) int {
 	line := 1
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
+	for text := range bytes.Lines(data) {
+		if !utf8.Valid(text) {
 			break
 		}
-		if r == '\n' {
-			line++
-		}
-		data = data[size:]
+		line++
 	}
 	return line
 }

@@ -73,7 +73,7 @@ func (r *Redis) Credentials() (username, password string, err error) {
 	case r.SecretsDir != "":
 		return r.secretsDir()
 	case r.PasswordFile != "":
-		password, err = firstLine("redis.password_file", r.PasswordFile)
+		password, err = FirstLine("redis.password_file", r.PasswordFile)
 		return r.Username, password, err
 	case r.Password != "":
 		return r.Username, r.Password.Reveal(), nil
@@ -101,7 +101,7 @@ func (r *Redis) secretsDir() (username, password string, err error) {
 	if dir == "/" {
 		return "", "", &Error{Key: "redis.secrets_dir", Msg: "must end in the name of the user"}
 	}
-	password, err = firstLine("redis.secrets_dir", filepath.Join(dir, "password"))
+	password, err = FirstLine("redis.secrets_dir", filepath.Join(dir, "password"))
 	if err != nil {
 		return "", "", err
 	}
@@ -114,13 +114,13 @@ func (s *Sentinel) Credentials() (username, password string, err error) {
 	if s.PasswordFile == "" {
 		return s.Username, s.Password.Reveal(), nil
 	}
-	password, err = firstLine("redis.sentinel.password_file", s.PasswordFile)
+	password, err = FirstLine("redis.sentinel.password_file", s.PasswordFile)
 	return s.Username, password, err
 }
 
-// firstLine returns the first line of a file that key names. An empty line is an error: the
+// FirstLine returns the first line of a file that key names. An empty line is an error: the
 // file is not written yet.
-func firstLine(key, file string) (string, error) {
+func FirstLine(key, file string) (string, error) {
 	data, err := readBounded(file, maxSecret)
 	if err != nil {
 		return "", &Error{Key: key, Msg: "cannot read " + file + ": " + reason(err)}

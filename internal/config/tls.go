@@ -3,6 +3,8 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -44,9 +46,16 @@ func (r *Redis) TLSConfig() (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" || t.KeyFile != "" {
-		pair, err := readPair(t.CertFile, t.KeyFile)
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if unread, ok := errors.AsType[*fs.PathError](err); ok {
+			key := "redis.tls.cert_file"
+			if unread.Path != t.CertFile {
+				key = "redis.tls.key_file"
+			}
+			return nil, &Error{Key: key, Msg: "cannot read " + unread.Path + ": " + reason(err)}
+		}
 		if err != nil {
-			return nil, err
+			return nil, &Error{Key: "redis.tls.cert_file", Msg: t.CertFile + " and " + t.KeyFile + " are no pair: " + err.Error()}
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -59,20 +68,4 @@ func (r *Redis) host() string {
 		return u.host
 	}
 	return r.Host
-}
-
-func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := os.ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, &Error{Key: "redis.tls.cert_file", Msg: "cannot read " + certFile + ": " + reason(err)}
-	}
-	key, err := os.ReadFile(keyFile)
-	if err != nil {
-		return tls.Certificate{}, &Error{Key: "redis.tls.key_file", Msg: "cannot read " + keyFile + ": " + reason(err)}
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return tls.Certificate{}, &Error{Key: "redis.tls.cert_file", Msg: certFile + " and " + keyFile + " are no pair: " + err.Error()}
-	}
-	return pair, nil
 }

@@ -2,9 +2,7 @@ package crash
 
 import (
 	"encoding/hex"
-	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 )
@@ -12,17 +10,7 @@ import (
 // buildID returns the build ID of an executable, or what Go's linker puts in its place. It
 // is empty if the file has neither or cannot be read.
 func buildID(path string) string {
-	// The path may come from a core, and name anything, such as a FIFO.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return ""
-	}
-	var id []byte
-	var golang string
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		id, golang = corefile.ReadBuildID(file)
-	}
-	file.Close()
+	id, golang := corefile.ReadBuildID(path)
 	if id == nil && golang != "" {
 		return strconv.QuoteToASCII(golang)
 	}

@@ -3,25 +3,20 @@ package crash
 import (
 	"context"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// ReadCore is wrapp's own Builtin.
-func ReadCore(ctx context.Context, core, executable string) (string, []signature.Frame, error) {
-	opts := corefile.Options{Executable: executable}
-	if until, ok := ctx.Deadline(); ok {
-		opts.Timeout = max(time.Until(until), time.Millisecond)
-	}
-	c, err := corefile.OpenWith(core, opts)
+// readCore takes the backtrace of a core without gdb: the crashing thread first, then the
+// others. frames are from the crashing thread.
+func readCore(ctx context.Context, core, executable string) (text string, frames []signature.Frame, err error) {
+	deadline, _ := ctx.Deadline()
+	c, err := corefile.Open(core, corefile.Options{Executable: executable, Deadline: deadline})
 	if err != nil {
 		return "", nil, err
 	}
-	text := c.Report()
-	var frames []signature.Frame
+	text = c.Report()
 	for _, f := range c.Backtrace(&c.Threads[0], mostFrames) {
 		frame := signature.Frame{Function: f.Function, Module: f.Module, Offset: f.Offset, Signal: f.Signal}
 		if f.File != "" {
@@ -30,9 +25,7 @@ func ReadCore(ctx context.Context, core, executable string) (string, []signature
 		frames = append(frames, frame)
 	}
 	c.Close()
-	// The report already has the contents of the first paragraph.
-	_, rest, _ := strings.Cut(text, "\n\n")
-	return rest, frames, nil
+	return text, frames, nil
 }
 
 // mostFrames bounds the frames that are searched for the app's own; a runtime may put many

@@ -59,16 +59,16 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 		title += " was killed: SIGKILL; " + d.oom
 	case sig != 0:
 		title += " crashed: " + describeSignal(sig)
-		if d.block != nil && d.block.Title != "" {
-			title += " after " + d.block.Title
+		if d.block != nil {
+			title += " after " + d.block.Headline()
 		}
 	default:
-		title += " ended with exit status " + strconv.Itoa(r.ExitCode) + " after a traceback: " + d.block.Title
+		title += " ended with exit status " + strconv.Itoa(r.ExitCode) + " after a traceback: " + d.block.Headline()
 	}
 	p := w.page(title, w.moment(e.at))
 	exe, threads := w.life.program()
-	if e.core != nil && e.core.executable != "" {
-		exe, threads = e.core.executable, e.core.threads
+	if e.core != nil && e.core.Executable != "" {
+		exe, threads = e.core.Executable, e.core.Threads
 	}
 	r.Build = shortBuild(exe)
 	r.Signature = signDeath(sig, d.block, e.trace.frames, exe)
@@ -100,17 +100,17 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 func (w *Watch) coreReport(e *evidence) *Report {
 	c := e.core
 	r := w.appReport(Core)
-	r.PID, r.Signal = c.pid, syscall.Signal(c.signal)
-	name := filepath.Base(c.executable)
-	if c.executable == "" {
+	r.PID, r.Signal = c.PID, syscall.Signal(c.Signal)
+	name := filepath.Base(c.Executable)
+	if c.Executable == "" {
 		name = "a process"
 	}
-	r.Build = shortBuild(c.executable)
-	r.Signature = signature.Of(process.SignalName(r.Signal)+" of "+name, signature.Own(e.trace.frames, c.executable))
+	r.Build = shortBuild(c.Executable)
+	r.Signature = signature.Of(process.SignalName(r.Signal)+" of "+name, signature.Own(e.trace.frames, c.Executable))
 	p := w.page(name+", started by "+w.opts.Name+", crashed: "+describeSignal(r.Signal), moment(c.when))
-	p.row("process", strconv.Itoa(c.pid)+", child of "+strconv.Itoa(c.ppid)+plural(c.threads, "thread"))
+	p.row("process", strconv.Itoa(c.PID)+", child of "+strconv.Itoa(c.PPID)+plural(c.Threads, "thread"))
 	cause(p, c)
-	p.row("executable", executableRow(c.executable))
+	p.row("executable", executableRow(c.Executable))
 	p.row("backtrace", e.source())
 	if e.skipped > 0 {
 		p.row("besides", w.tooFast(e.skipped))
@@ -118,7 +118,7 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	p.trace(&e.trace)
 	w.output(p)
 	p.block("memory and limits of "+w.opts.Name, w.memory(0))
-	coreBlock(p, r, c.executable, e)
+	coreBlock(p, r, c.Executable, e)
 	return w.finished(r, p)
 }
 
@@ -139,10 +139,10 @@ func (w *Watch) skippedReport() *Report {
 // tracebackReport returns the report of a traceback that the app has survived.
 func (w *Watch) tracebackReport(b *heard) *Report {
 	r := w.appReport(Traceback)
-	r.Signature = b.sign()
+	r.Signature = signature.Of(b.Stack())
 	exe, _ := w.life.program()
 	r.Build = shortBuild(exe)
-	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Title, w.moment(b.Begun))
+	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Headline(), w.moment(b.Begin))
 	w.process(p, 0)
 	if b.lost > 0 {
 		p.row("besides", strconv.Itoa(b.lost)+" more tracebacks before it are not reported, because they came too fast")
@@ -164,8 +164,11 @@ func (e *evidence) source() string {
 
 // cause writes the row about the signal's cause, from the core's siginfo.
 func cause(p *page, c *found) {
-	if c != nil && c.info.signal != 0 {
-		p.row("cause", c.info.String())
+	if c == nil {
+		return
+	}
+	if info := parseSiginfo(c.Siginfo); info.signal != 0 {
+		p.row("cause", info.String())
 	}
 }
 
@@ -198,12 +201,12 @@ func coreBlock(p *page, r *Report, exe string, e *evidence) {
 	}
 	if c.packed != "" {
 		r.CoreFile = c.packed
-		p.block("core", c.packed+", "+size(c.bytes)+" when unpacked\nto open it: coredumpctl debug "+strconv.Itoa(c.pid))
+		p.block("core", c.packed+", "+size(c.bytes)+" when unpacked\nto open it: coredumpctl debug "+strconv.Itoa(c.PID))
 		return
 	}
 	text := c.path() + ", " + size(c.bytes)
 	if c.truncated() {
-		text += " of " + size(int64(c.size)) + ": it is truncated" + whyTruncated(c)
+		text += " of " + size(int64(c.Size)) + ": it is truncated" + whyTruncated(c)
 	}
 	for _, remark := range c.remarks {
 		text += "\n" + remark
@@ -251,7 +254,7 @@ func (w *Watch) withoutCore(status process.Status) string {
 	case soft == "0":
 		return "there is no core because the app has its own limit for cores (ulimit -c), which is 0"
 	}
-	places, _ := w.pattern.places(w.life.places())
+	places := w.pattern.places(w.life.places())
 	if len(places) > 3 {
 		places = append(places[:3:3], "…")
 	}

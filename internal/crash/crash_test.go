@@ -3,23 +3,24 @@ package crash
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
+	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
@@ -29,7 +30,7 @@ import (
 // a process of its own: this test binary, in the role that $TEST_ROLE names.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "builtin": builtin, "signed": signed}
+	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "signed": signed}
 	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
 		os.Unsetenv("TEST_ROLE")
 		watch(role, os.Args[1:])
@@ -66,8 +67,11 @@ func watch(f func(*watched), args []string) {
 	reports := json.NewEncoder(os.Stdout)
 	f(&watched{
 		opts: Options{
-			Name: "app", Run: "today", Core: true, Backtrace: "auto", Timeout: 5 * time.Minute, ContextLines: 5,
-			Supervisor: supervisor, Deliver: func(r *Report) { fail(reports.Encode(r)) },
+			Crash: config.Crash{Core: true, Backtrace: "auto", Timeout: config.Duration(5 * time.Minute), ContextLines: 5},
+			Name:  "app", Run: "today",
+			MostTracebacks: 100, Supervisor: supervisor,
+			Secrets: func() []string { return nil }, Hold: func() {}, Free: func() {},
+			Deliver: func(r *Report) { fail(reports.Encode(r)) },
 		},
 		cmd: process.Command{
 			Path: path, Args: args[1:], Dir: dir, Env: os.Environ(), Stdin: os.Stdin, Stdout: w, Stderr: w,
@@ -93,7 +97,7 @@ func (w *watched) start() {
 
 func (w *watched) finish() {
 	<-w.app.Gone()
-	w.Finish(nil)
+	w.Finish()
 }
 
 // line waits until the app writes a line.
@@ -209,7 +213,8 @@ func TestHang(t *testing.T) {
 			t.Errorf("%q is not in\n%s", text, r.Message)
 		}
 	}
-	if want := ErrTooSoon.Error() + "\n" + ErrTooSoon.Error() + "\nthe app has ended\n"; rest != want {
+	const tooSoon = "the last dump was less than a minute ago\n"
+	if want := tooSoon + tooSoon + "the app has ended\n"; rest != want {
 		t.Errorf("%q, want %q", rest, want)
 	}
 }
@@ -344,7 +349,7 @@ func tracebacks(w *watched) {
 	for scanner := bufio.NewScanner(w.out); scanner.Scan(); {
 		if text, ok := strings.CutPrefix(scanner.Text(), "traceback "); ok {
 			n++
-			w.Traceback(Block{Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begun: time.Now()})
+			w.Traceback(traceback.Report{Language: "Python", Title: fmt.Sprint("number ", n), Text: "Traceback:\n" + text + "\n", Begin: time.Now()})
 		}
 	}
 	w.finish()
@@ -357,13 +362,13 @@ func TestTracebacks(t *testing.T) {
 		want   string // kind, signal, exit code, title
 	}{
 		{"exit 3", ""},
-		{"echo traceback x; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 1"},
-		{"echo traceback x; exit 0", "traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback x; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: Python: number 1"},
+		{"echo traceback x; exit 0", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
 		{"echo traceback KeyboardInterrupt; exit 130", ""},
-		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: number 1"},
-		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after number 1"},
-		{"mkfifo reported; echo traceback x; read line <reported; exit 3", "traceback 0 -1 wrote a traceback and went on: number 1"},
-		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: number 2 | traceback 0 -1 wrote a traceback and went on: number 1"},
+		{"echo traceback x; kill -TERM $$", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
+		{"ulimit -c 0; echo traceback x; kill -ABRT $$", "signal 6 134 crashed: SIGABRT (aborted) after Python: number 1"},
+		{"mkfifo reported; echo traceback x; read line <reported; exit 3", "traceback 0 -1 wrote a traceback and went on: Python: number 1"},
+		{"echo traceback x; echo traceback y; exit 3", "traceback 0 3 ended with exit status 3 after a traceback: Python: number 2 | traceback 0 -1 wrote a traceback and went on: Python: number 1"},
 	} {
 		t.Run(tt.script, func(t *testing.T) {
 			t.Parallel()
@@ -383,25 +388,13 @@ func TestTracebacks(t *testing.T) {
 	}
 }
 
-// builtin runs the app with a fake Builtin in place of gdb.
-func builtin(w *watched) {
-	w.opts.Builtin = func(_ context.Context, core, executable string) (string, []signature.Frame, error) {
-		info, err := os.Stat(core)
-		if err != nil || info.Size() == 0 {
-			return "", nil, fmt.Errorf("no core: %v", err)
-		}
-		return "#0 read of " + executable, nil, nil
-	}
-	w.start()
-	w.finish()
-}
-
 func TestBuiltin(t *testing.T) {
 	t.Parallel()
 	needCores(t)
 	app := compile(t, "int main(void) { *(volatile int *)0 = 1; }")
-	got, rest := reports(t, "builtin", []string{"PATH=" + t.TempDir()}, app)
-	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\n#0 read of "+app+"\n") {
+	got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=auto", "PATH=" + t.TempDir()}, app)
+	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\nThread "+strconv.Itoa(got[0].PID)+", which crashed:\n#0 ") ||
+		!strings.Contains(got[0].Message, " in main+0x") || !strings.Contains(got[0].Message, app+".c:1 ("+app+")\n") {
 		t.Errorf("%v; %s", got, rest)
 	}
 }
@@ -410,80 +403,33 @@ func TestBuiltin(t *testing.T) {
 func needCores(t *testing.T) {
 	t.Helper()
 	pattern, err := readPattern("/proc/sys/kernel")
-	if err != nil || !pattern.toFile() || pattern.abs || hardLimit() == 0 {
+	if err != nil || !pattern.toFile() || path.IsAbs(pattern.dir) || hardLimit() == 0 {
 		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
 	}
 }
 
-func TestReadCore(t *testing.T) {
+// TestManyThreads crashes an app with 3001 threads: the report counts them all.
+func TestManyThreads(t *testing.T) {
 	t.Parallel()
-	for name, data := range map[string][]byte{
-		"empty":         nil,
-		"text":          []byte(strings.Repeat("not a core\n", 100)),
-		"an executable": self(t),
-		"no process":    coreOf(note("CORE", noteSiginfo, make([]byte, 128))),
-		"cut":           coreOf(note("CORE", noteProcess, make([]byte, 136)))[:100],
-	} {
-		if c, err := readCore(bytes.NewReader(data)); err == nil {
-			t.Errorf("%s: %+v", name, c)
-		}
-	}
-	process := make([]byte, 136)
-	for at, n := range map[int]uint32{16: 1000, 24: 77, 28: 7, 32: 70} {
-		binary.LittleEndian.PutUint32(process[at:], n)
-	}
-	c, err := readCore(bytes.NewReader(coreOf(note("CORE", noteProcess, process))))
-	if err != nil || c.pid != 77 || c.ppid != 7 || c.pgrp != 70 || c.uid != 1000 {
-		t.Errorf("%+v, %v", c, err)
-	}
+	needCores(t)
+	app := compile(t, `
+#include <pthread.h>
+#include <semaphore.h>
+#include <unistd.h>
+static sem_t begun;
+static void *idle(void *unused) { sem_post(&begun); for (;;) pause(); }
+int main(void) {
+	pthread_t t;
+	pthread_attr_t a;
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 16384);
+	sem_init(&begun, 0, 0);
+	for (int i = 0; i < 3000; i++) if (pthread_create(&t, &a, idle, 0) == 0) sem_wait(&begun);
+	*(volatile int *)0 = 1;
 }
-
-func self(t testing.TB) []byte {
-	t.Helper()
-	data, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
+`)
+	got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=off"}, app)
+	if len(got) != 1 || !strings.Contains(got[0].Message, ", 3001 threads\n") {
+		t.Errorf("%.500v; %s", got, rest)
 	}
-	return data[:4096]
-}
-
-func note(name string, kind uint32, desc []byte) []byte {
-	le := binary.LittleEndian
-	b := le.AppendUint32(nil, uint32(len(name)+1))
-	b = le.AppendUint32(b, uint32(len(desc)))
-	b = le.AppendUint32(b, kind)
-	b = append(b, name...)
-	b = append(b, make([]byte, 4-len(name)%4)...)
-	b = append(b, desc...)
-	return append(b, make([]byte, -len(desc)&3)...)
-}
-
-// coreOf returns a core with nothing but notes.
-func coreOf(notes []byte) []byte {
-	le := binary.LittleEndian
-	b := make([]byte, 64+56)
-	copy(b, "\x7fELF\x02\x01\x01")
-	le.PutUint16(b[16:], 4)
-	le.PutUint64(b[32:], 64)
-	le.PutUint16(b[54:], 56)
-	le.PutUint16(b[56:], 1)
-	le.PutUint32(b[64:], 4)
-	le.PutUint64(b[64+8:], uint64(len(b)))
-	le.PutUint64(b[64+32:], uint64(len(notes)))
-	return append(b, notes...)
-}
-
-// FuzzReadCore reads cores as a hostile program may leave them.
-func FuzzReadCore(f *testing.F) {
-	process := note("CORE", noteProcess, make([]byte, 136))
-	f.Add(coreOf(process))
-	f.Add(coreOf(append(note("CORE", noteFile, make([]byte, 64)), process...)))
-	f.Add(coreOf(append(append(note("CORE", noteAuxv, []byte("\x03\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00")), process...), note("CORE", noteFile, bytes.Repeat([]byte{1, 0, 0, 0, 0, 0, 0, 0}, 6))...)))
-	f.Add([]byte("\x7fELF\x02\x01"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := readCore(bytes.NewReader(data))
-		if err == nil && c.pid < 0 {
-			t.Errorf("%+v", c)
-		}
-	})
 }

@@ -8,14 +8,6 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// A Block is a traceback that was found in the app's output.
-type Block struct {
-	Title    string // in one line: "Go: panic: runtime error: …"
-	Text     string
-	Begun    time.Time // when its first line came
-	Language string    // as the recogniser names it
-}
-
 // A death is the evidence that decides whether the end of an app is a crash.
 type death struct {
 	at         time.Time
@@ -23,7 +15,7 @@ type death struct {
 	stopped    bool           // wrapp has stopped the app
 	stopSignal syscall.Signal // the first signal of a stop
 	oom        string         // evidence of an out-of-memory kill; empty: none
-	block      *Block         // the last traceback before its end
+	block      *heard         // the last traceback before its end
 }
 
 // kind returns the kind of report that the death gets, or false if it is no crash.
@@ -51,7 +43,7 @@ func (d *death) fatal() bool {
 
 // interrupted says whether a traceback only means that the app was interrupted, as
 // Python's KeyboardInterrupt for SIGINT does.
-func (b *Block) interrupted() bool {
+func (b *heard) interrupted() bool {
 	text := strings.TrimSpace(b.Text)
 	return strings.HasPrefix(text[strings.LastIndexByte(text, '\n')+1:], "KeyboardInterrupt")
 }

@@ -9,7 +9,7 @@ import (
 
 // ending reports the app's death, if it is a crash.
 func (w *Watch) ending() {
-	limit := w.opts.Timeout
+	limit := time.Duration(w.opts.Timeout)
 	if w.app.Stopped() {
 		limit = min(limit, stopLimit)
 	}
@@ -81,7 +81,7 @@ func (w *Watch) death() *death {
 
 // end delivers the remaining reports when the app's tree is gone.
 func (w *Watch) end() {
-	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.opts.Timeout))
 	defer cancel()
 	w.decide(ctx, nil)
 	w.survived(time.Now())

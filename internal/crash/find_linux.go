@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 )
 
 // A finder finds the cores of one app's tree. It recognises them by their contents: a file
@@ -21,7 +24,7 @@ type finder struct {
 	pattern *pattern
 	name    string    // of the app, for the names of kept cores
 	began   time.Time // no core of this app is older
-	ours    func(*core) bool
+	ours    func(*corefile.Origin) bool
 	retain  bool             // leave cores on disk
 	seen    map[version]bool // fully examined
 }
@@ -40,7 +43,7 @@ func identify(stat *unix.Stat_t) fileID { return fileID{uint64(stat.Dev), stat.I
 // A found core is a file in a directory. A core outside a handler's store is renamed at
 // once, so that the next core does not overwrite it.
 type found struct {
-	*core
+	*corefile.Origin
 	dir       string
 	name      string
 	bytes     int64
@@ -54,7 +57,7 @@ type found struct {
 }
 
 func (f *found) path() string    { return filepath.Join(f.dir, f.name) }
-func (f *found) truncated() bool { return uint64(f.bytes) < f.size }
+func (f *found) truncated() bool { return uint64(f.bytes) < f.Size }
 
 // clockSlack is how far the kernel's file time stamps may lag behind the clock: they show
 // the time of the last tick.
@@ -68,15 +71,16 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	if f.pattern == nil {
 		return nil, nil
 	}
-	places, name := f.pattern.places(dirs)
-	stored := false
-	if !f.pattern.toFile() {
-		places, name, stored = stores, nil, true
+	places, name, stored := slices.Clone(stores), "core.*", true
+	if f.pattern.toFile() {
+		places, name, stored = f.pattern.places(dirs), f.pattern.name, false
 	}
 	slices.Sort(places)
 	for _, dir := range slices.Compact(places) {
-		names := f.candidates(dir, name)
-		for _, n := range names {
+		for _, n := range candidates(dir, name) {
+			if stored && packing(n) != "" {
+				continue
+			}
 			c, wrong := f.claim(ctx, dir, n, stored, last)
 			if c != nil {
 				cores = append(cores, c)
@@ -89,23 +93,19 @@ func (f *finder) find(ctx context.Context, dirs []string, last bool) (cores []*f
 	return cores, broken
 }
 
-// candidates returns the names in dir that match like. A nil like stands for a handler's
-// store and matches the names that the store gives to readable cores.
-func (f *finder) candidates(dir string, like part) []string {
-	if like != nil {
-		if name, ok := like.literal(); ok {
-			return []string{name}
-		}
+// candidates returns the names in dir that match a pattern.
+func candidates(dir, pattern string) (names []string) {
+	if !varies(pattern) {
+		return []string{pattern}
 	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil
 	}
-	var names []string
 	for {
 		some, err := d.Readdirnames(1024)
 		for _, n := range some {
-			if like == nil && storable(n) || like != nil && like.matches(n) {
+			if ok, _ := path.Match(pattern, n); ok {
 				names = append(names, n)
 			}
 		}
@@ -156,7 +156,7 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 		return nil, nil
 	}
 	id := identify(&stat)
-	c, err := readCore(file)
+	c, err := corefile.ReadOrigin(file)
 	if err != nil && !last {
 		return nil, nil
 	}
@@ -167,9 +167,9 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 		}
 		return nil, err
 	}
-	found := &found{core: c, id: id, when: time.Unix(stat.Mtim.Unix())}
+	found := &found{Origin: c, id: id, when: time.Unix(stat.Mtim.Unix())}
 	progress := time.Now()
-	for size := stat.Size; uint64(size) < c.size; {
+	for size := stat.Size; uint64(size) < c.Size; {
 		if !last {
 			return nil, nil
 		}
@@ -202,7 +202,7 @@ func (f *finder) plausible(stat *unix.Stat_t) bool {
 
 // rename gives a core a name of its own.
 func (f *finder) rename(dirfd int, c *found) {
-	name := "core-" + f.name + "-" + strconv.Itoa(c.pid) + "-" + c.when.Format("20060102-150405.000")
+	name := "core-" + f.name + "-" + strconv.Itoa(c.PID) + "-" + c.when.Format("20060102-150405.000")
 	if err := f.same(dirfd, c); err != nil {
 		c.remarks = append(c.remarks, "the core was replaced while wrapp read it")
 		return
@@ -254,9 +254,6 @@ func (f *finder) discard(c *found) {
 // stores are the directories of the usual handlers, if they run where we do:
 // systemd-coredump, and apport for programs that are in no package.
 var stores = []string{"/var/lib/systemd/coredump", "/var/lib/apport/coredump"}
-
-// storable says whether a file of a store may be an uncompressed core.
-func storable(name string) bool { return strings.HasPrefix(name, "core.") && packing(name) == "" }
 
 // packing returns the suffix that tells how systemd-coredump compressed a core; empty: not.
 func packing(name string) string {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -15,12 +16,12 @@ import (
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	var got []*Report
-	w := New(Options{Run: "today", Deliver: func(r *Report) { got = append(got, r) }})
+	w := New(Options{Run: "today", MostTracebacks: 100, Secrets: func() []string { return nil }, Deliver: func(r *Report) { got = append(got, r) }})
 	w.app, w.life = new(process.Process), new(life)
 	const came = 100
 	text := strings.Repeat("x", 64<<10)
 	for i := range came {
-		w.Traceback(Block{Title: fmt.Sprint("number ", i+1), Text: text, Begun: time.Now()})
+		w.Traceback(traceback.Report{Language: "Go", Title: fmt.Sprint("number ", i+1), Text: text, Begin: time.Now()})
 	}
 	if held := len(w.blocks) * len(text); held > maxHeld || held < maxHeld/2 || held != w.held {
 		t.Fatalf("%d bytes are held, and %d counted", held, w.held)
@@ -60,7 +61,7 @@ func TestRepeats(t *testing.T) {
 	start := time.Now()
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	trace := func(reason, frame string, seconds int) *heard {
-		return &heard{Block: Block{Title: "Go: panic: " + reason, Text: "panic: " + reason + "\n\ngoroutine 7 [running]:\n" + frame}, at: at(seconds)}
+		return &heard{Report: traceback.Report{Language: "Go", Title: "panic: " + reason, Text: "panic: " + reason + "\n\ngoroutine 7 [running]:\n" + frame}, at: at(seconds)}
 	}
 	r := repeats{room: 100}
 	r.seed = maphash.MakeSeed()

@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// ErrTooSoon says that a Dump came less than a minute after the last one.
-var ErrTooSoon = errors.New("the last dump was less than a minute ago")
-
 // Dump reports the backtraces of all threads of the living app; why goes into the report's
 // title. The app is paused meanwhile. Dump returns when the report has been delivered, within
 // the timeout, even if no backtrace could be taken.
@@ -22,7 +19,7 @@ func (w *Watch) Dump(why string) error {
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
 		w.mu.Unlock()
-		return ErrTooSoon
+		return errors.New("the last dump was less than a minute ago")
 	}
 	w.hung = time.Now()
 	w.mu.Unlock()
@@ -34,7 +31,7 @@ func (w *Watch) Dump(why string) error {
 	if w.app.Stopped() {
 		return errors.New("the app is being stopped")
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.opts.Timeout))
 	defer cancel()
 	go w.yieldToStop(ctx, cancel)
 	at := time.Now()
@@ -48,13 +45,9 @@ func (w *Watch) Dump(why string) error {
 	case w.gdb == nil:
 		e.without = "gdb is not on PATH, and only gdb can take the backtrace of a living process"
 	default:
-		if w.opts.Hold != nil {
-			w.opts.Hold()
-		}
+		w.opts.Hold()
 		w.attach(ctx, &e)
-		if w.opts.Free != nil {
-			w.opts.Free()
-		}
+		w.opts.Free()
 	}
 	w.opts.Deliver(w.hangReport(why, at, states, &e))
 	return nil

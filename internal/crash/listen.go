@@ -1,10 +1,6 @@
 package crash
 
-import (
-	"time"
-
-	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
-)
+import "time"
 
 // Line passes a line, or a piece of one, of the app's standard output (0) or standard error
 // (1) to the recogniser of tracebacks. Only the goroutine that reads the output may call
@@ -23,12 +19,3 @@ func (w *Watch) Idle(now time.Time) (again bool) {
 
 // Ended marks the end of a pipe's output.
 func (w *Watch) Ended(pipe int) { w.listeners[pipe].Close() }
-
-// listen makes the recognisers, one for each pipe.
-func (w *Watch) listen() {
-	for i := range w.listeners {
-		w.listeners[i] = traceback.New(func(r traceback.Report) {
-			w.Traceback(Block{Title: r.Language + ": " + r.Title, Text: string(r.Text), Begun: r.Begin, Language: r.Language})
-		})
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
@@ -143,9 +144,9 @@ func (l *life) visit(pid, depth int) {
 
 // owns says whether a core is from this app's tree: from the app, its process group, a
 // process seen in the tree, or a child of one.
-func (l *life) owns(c *core) bool {
+func (l *life) owns(c *corefile.Origin) bool {
 	l.mu.Lock()
-	ours := c.pid == l.pid || c.pgrp == l.pid || l.tree[c.pid] || l.tree[c.ppid]
+	ours := c.PID == l.pid || c.Group == l.pid || l.tree[c.PID] || l.tree[c.PPID]
 	l.mu.Unlock()
 	return ours
 }

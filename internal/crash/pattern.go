@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -12,13 +13,11 @@ type pattern struct {
 	text    string
 	handler string // the program behind a leading |, which gets the core instead
 	socket  string // the address behind a leading @, which gets the core instead
-	parts   []part // the elements of the path of a core, from / or from the working directory
-	abs     bool
+	// dir and name are where the kernel puts a core, from / or from the working directory,
+	// in the form of path.Match: a * stands for each specifier, whose value only the
+	// kernel knows. name is empty if there is no path.
+	dir, name string
 }
-
-// A part is one element of a path, cut at its specifiers, whose values only the kernel
-// knows: "core.%p" is "core." and "".
-type part []string
 
 // readPattern reads the kernel's settings from the directory sys, /proc/sys/kernel.
 func readPattern(sys string) (*pattern, error) {
@@ -43,95 +42,57 @@ func parsePattern(text string, usesPID bool) *pattern {
 		p.socket = strings.TrimLeft(text, "@")
 		return p
 	}
-	p.abs = strings.HasPrefix(text, "/")
+	var b strings.Builder
 	pid := false
-	now := part{""}
-	literal := func(s string) { now[len(now)-1] += s }
-	end := func() {
-		if len(now) > 1 || now[0] != "" && now[0] != "." {
-			p.parts = append(p.parts, now)
-		}
-		now = part{""}
-	}
 	for i := 0; i < len(text); i++ {
 		switch {
-		case text[i] == '/':
-			end()
 		case text[i] != '%':
-			literal(text[i : i+1])
+			b.WriteString(literally.Replace(text[i : i+1]))
 		case i+1 == len(text): // the kernel ignores a last %
 		case text[i+1] == '%':
 			i++
-			literal("%")
+			b.WriteByte('%')
 		default:
 			// A specifier that this kernel does not know is replaced by nothing,
 			// which a wildcard matches too. No specifier yields a slash.
 			i++
 			pid = pid || text[i] == 'p'
-			now = append(now, "")
+			b.WriteByte('*')
 		}
 	}
 	if usesPID && !pid {
-		literal(".")
-		now = append(now, "")
+		b.WriteString(".*")
 	}
-	end()
+	if b.Len() > 0 {
+		p.dir, p.name = path.Split(path.Clean(b.String()))
+	}
 	return p
 }
 
+// literally escapes a text for path.Match.
+var literally = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`)
+
+// varies says whether a pattern of path.Match is more than a plain text.
+func varies(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
+
 // toFile says whether the kernel itself writes cores to files.
-func (p *pattern) toFile() bool { return p.handler == "" && p.socket == "" && len(p.parts) > 0 }
-
-// matches says whether a file with that name may be a core.
-func (p part) matches(name string) bool {
-	if len(p) == 1 {
-		return name == p[0]
-	}
-	name, ok := strings.CutPrefix(name, p[0])
-	if !ok {
-		return false
-	}
-	last := p[len(p)-1]
-	for _, literal := range p[1 : len(p)-1] {
-		i := strings.Index(name, literal)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(literal):]
-	}
-	return strings.HasSuffix(name, last)
-}
-
-// literal returns the only name that matches, or false if several do.
-func (p part) literal() (string, bool) { return p[0], len(p) == 1 }
+func (p *pattern) toFile() bool { return p.handler == "" && p.socket == "" && p.name != "" }
 
 // places returns the directories that may hold cores of a process that worked in one of
-// dirs, and the form of the cores' names.
-func (p *pattern) places(dirs []string) (places []string, name part) {
-	if !p.toFile() {
-		return nil, nil
+// dirs.
+func (p *pattern) places(dirs []string) (places []string) {
+	if path.IsAbs(p.dir) {
+		dirs = []string{""}
 	}
-	places = dirs
-	if p.abs {
-		places = []string{"/"}
-	}
-	for _, part := range p.parts[:len(p.parts)-1] {
-		var below []string
-		for _, dir := range places {
-			if name, ok := part.literal(); ok {
-				below = append(below, path.Join(dir, name))
-				continue
-			}
-			entries, _ := os.ReadDir(dir)
-			for _, e := range entries {
-				if part.matches(e.Name()) && len(below) < maxPlaces {
-					below = append(below, path.Join(dir, e.Name()))
-				}
-			}
+	for _, dir := range dirs {
+		if !varies(p.dir) {
+			places = append(places, path.Join(dir, p.dir))
+			continue
 		}
-		places = below
+		found, _ := filepath.Glob(path.Join(literally.Replace(dir), p.dir))
+		places = append(places, found...)
 	}
-	return places, p.parts[len(p.parts)-1]
+	return places[:min(len(places), maxPlaces)]
 }
 
 // maxPlaces bounds the directories that are searched.
@@ -151,7 +112,7 @@ func (p *pattern) without() string {
 		return gives + p.handler + set
 	case p.socket != "":
 		return gives + "the socket " + p.socket + set
-	case len(p.parts) == 0:
+	case p.name == "":
 		return "the kernel writes no cores because kernel.core_pattern is empty; set, " + setting
 	}
 	return ""

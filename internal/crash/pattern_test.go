@@ -2,6 +2,7 @@ package crash
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,19 +33,21 @@ func TestPattern(t *testing.T) {
 		{"core%", false, cwd, "core", "core% core1"},
 		{"core %p", false, cwd, "", "core"},
 		{"a%pa%pa", false, cwd, "aaa a1a2a", "aa a1a"},
+		{"/cores/[core]?*", false, "/cores", "[core]?*", "c?* [core]x1"},
+		{`\%p\*`, false, cwd, `\1\*`, `1* \1\2`},
 	} {
 		p := parsePattern(tt.text, tt.usesPID)
-		places, name := p.places([]string{cwd})
+		places := p.places([]string{cwd})
 		if !p.toFile() || len(places) != 1 || places[0] != tt.dir || p.without() != "" {
 			t.Errorf("%q: in %q, want %q", tt.text, places, tt.dir)
 		}
 		for _, n := range strings.Fields(tt.fits) {
-			if !name.matches(n) {
+			if !matches(t, p.name, n) {
 				t.Errorf("%q: %s does not fit", tt.text, n)
 			}
 		}
 		for _, n := range strings.Fields(tt.fitsNot) {
-			if name.matches(n) {
+			if matches(t, p.name, n) {
 				t.Errorf("%q: %s fits", tt.text, n)
 			}
 		}
@@ -70,19 +73,30 @@ func TestPatternElsewhere(t *testing.T) {
 	}
 }
 
+func matches(t *testing.T, pattern, name string) bool {
+	t.Helper()
+	ok, err := path.Match(pattern, name)
+	if err != nil {
+		t.Errorf("%q: %v", pattern, err)
+	}
+	return ok
+}
+
 // TestPatternDirectories has specifiers with unknown values in the directory.
 func TestPatternDirectories(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, d := range []string{"app-1", "app-2", "other"} {
+	for _, d := range []string{"app-1", "app-2", "other", "[app]-1", "a-1"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	places, name := parsePattern(dir+"/app-%s/core", false).places(nil)
-	slices.Sort(places)
-	if want := []string{dir + "/app-1", dir + "/app-2"}; !slices.Equal(places, want) || !name.matches("core") {
-		t.Errorf("%q, want %q", places, want)
+	both := []string{dir + "/app-1", dir + "/app-2"}
+	for text, want := range map[string][]string{dir + "/app-%s/core": both, "app-%s/core": both, "[app]-%s/core": {dir + "/[app]-1"}} {
+		p := parsePattern(text, false)
+		if places := p.places([]string{dir}); !slices.Equal(places, want) || p.name != "core" {
+			t.Errorf("%s: %q, want %q", text, places, want)
+		}
 	}
 }
 
@@ -98,7 +112,7 @@ func TestReadPattern(t *testing.T) {
 		}
 	}
 	p, err := readPattern(dir)
-	if err != nil || !p.parts[0].matches("core.1") {
+	if err != nil || !matches(t, p.name, "core.1") {
 		t.Errorf("%v, %v", p, err)
 	}
 }
@@ -111,7 +125,7 @@ func FuzzPattern(f *testing.F) {
 		p := parsePattern(text, usesPID)
 		p.without()
 		if p.toFile() {
-			p.parts[len(p.parts)-1].matches(name)
+			matches(t, p.name, name)
 		}
 	})
 }

@@ -40,7 +40,7 @@ type repeated struct {
 
 // wants says whether to report a traceback. If not, it has counted the traceback.
 func (r *repeats) wants(b *heard, now time.Time) bool {
-	key := maphash.String(r.seed, likeness(&b.Block))
+	key := maphash.String(r.seed, likeness(b))
 	if like := r.recent[key]; like != nil {
 		like.more += 1 + b.lost
 		return false
@@ -55,7 +55,7 @@ func (r *repeats) wants(b *heard, now time.Time) bool {
 	if r.recent == nil {
 		r.recent = make(map[uint64]*repeated)
 	}
-	r.recent[key] = &repeated{title: b.Title, like: b.sign(), since: now}
+	r.recent[key] = &repeated{title: b.Headline(), like: signature.Of(b.Stack()), since: now}
 	r.room -= 2 // a sum may follow
 	return true
 }
@@ -94,10 +94,10 @@ var (
 )
 
 // likeness returns the same text for all tracebacks with the same place and reason.
-func likeness(b *Block) string {
+func likeness(b *heard) string {
 	text := b.Text
-	if _, reason, _ := strings.Cut(b.Title, ": "); reason != "" {
-		text = strings.ReplaceAll(text, reason, number().ReplaceAllString(reason, ""))
+	if b.Title != "" {
+		text = strings.ReplaceAll(text, b.Title, number().ReplaceAllString(b.Title, ""))
 	}
 	return varying().ReplaceAllString(text, "")
 }

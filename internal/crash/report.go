@@ -115,7 +115,7 @@ func cutMiddle(text string, limit int) string {
 
 // finished fills the report with the page, without secrets.
 func (w *Watch) finished(r *Report, p *page) *Report {
-	secrets := w.secrets()
+	secrets := w.opts.Secrets()
 	r.Message = p.message(secrets)
 	r.Signature.Top = redact(clean(r.Signature.Top), secrets)
 	return r
@@ -192,14 +192,6 @@ func Secrets(env []string) (secrets []string) {
 		}
 	}
 	return secrets
-}
-
-// secrets returns the current secrets, which no report may show.
-func (w *Watch) secrets() []string {
-	if w.opts.Secrets == nil {
-		return nil
-	}
-	return w.opts.Secrets()
 }
 
 // leastValue is the length in bytes of the shortest value that Secrets returns:

@@ -5,37 +5,20 @@ import (
 	"syscall"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
-	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// signDeath returns the signature of an app's end. frames are from the thread that a signal
-// ended. If none of them is the app's own, as in an interpreter, the app's traceback is used
-// instead.
-func signDeath(sig syscall.Signal, b *Block, frames []signature.Frame, executable string) signature.Signature {
+// signDeath returns the signature of an app's end: by a signal, or else by a traceback. frames
+// are from the thread that the signal ended. If none of them is the app's own, as in an
+// interpreter, the app's traceback is used instead.
+func signDeath(sig syscall.Signal, b *heard, frames []signature.Frame, executable string) signature.Signature {
 	own := signature.Own(frames, executable)
-	switch {
-	case b != nil && (sig == 0 || len(own) == 0 && b.framed()):
-		return b.sign()
-	case sig == 0:
-		return signature.Of(string(Traceback), nil)
+	if b != nil && (sig == 0 || len(own) == 0) {
+		if kind, calls := b.Stack(); sig == 0 || len(calls) > 0 {
+			return signature.Of(kind, calls)
+		}
 	}
 	return signature.Of(process.SignalName(sig), own)
-}
-
-// sign returns the signature of a traceback.
-func (b *Block) sign() signature.Signature {
-	kind, frames := traceback.Stack(b.Language, b.heading(), b.Text)
-	return signature.Of(kind, frames)
-}
-
-// heading returns the title without the language.
-func (b *Block) heading() string { return strings.TrimPrefix(b.Title, b.Language+": ") }
-
-// framed says whether a traceback has frames.
-func (b *Block) framed() bool {
-	_, frames := traceback.Stack(b.Language, b.heading(), b.Text)
-	return len(frames) > 0
 }
 
 // signHang returns the signature of a hang, from the main thread: gdb calls it Thread 1.

@@ -13,7 +13,6 @@ import (
 // signed runs the program and reports its crash, with its core read.
 func signed(w *watched) {
 	w.opts.Backtrace = os.Getenv("TEST_BACKTRACE")
-	w.opts.Builtin = ReadCore
 	w.start()
 	w.finish()
 }

@@ -9,11 +9,6 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
 
-// A Builtin takes the backtrace of a core without gdb: the crashing thread first, then the
-// others. It must not trust the core, which a crashed program has influenced. frames are from
-// the crashing thread.
-type Builtin func(ctx context.Context, core, executable string) (text string, frames []signature.Frame, err error)
-
 // A trace holds the backtraces, in sections of text.
 type trace struct {
 	by                                                  string // the tool that took it
@@ -127,9 +122,6 @@ func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 }
 
 func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Frame, error) {
-	if w.opts.Builtin == nil {
-		return "", nil, errors.New("this version cannot read the core by itself")
-	}
 	type result struct {
 		text   string
 		frames []signature.Frame
@@ -137,7 +129,7 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Fram
 	}
 	results := make(chan result, 1)
 	go func() {
-		text, frames, err := w.opts.Builtin(ctx, c.path(), w.executable(c))
+		text, frames, err := readCore(ctx, c.path(), w.executable(c))
 		results <- result{clean(text), frames, err}
 	}()
 	select {
@@ -153,9 +145,9 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Fram
 
 // executable returns the file that the core's process had run.
 func (w *Watch) executable(c *found) string {
-	if c.executable == "" && c.pid == w.app.PID() {
+	if c.Executable == "" && c.PID == w.app.PID() {
 		exe, _ := w.life.program()
 		return exe
 	}
-	return c.executable
+	return c.Executable
 }

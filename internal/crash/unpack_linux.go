@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
@@ -68,7 +69,7 @@ func (w *Watch) unpackInto(ctx context.Context, into *os.File, tool string, file
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(tool), err)
 	}
-	c, err := readCore(into)
+	c, err := corefile.ReadOrigin(into)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (w *Watch) unpackInto(ctx context.Context, into *os.File, tool string, file
 			return nil, err
 		}
 	}
-	return &found{core: c, bytes: n, stored: true}, nil
+	return &found{Origin: c, bytes: n, stored: true}, nil
 }
 
 // runUnpacker runs a program that unpacks from, and writes its output to into. The program

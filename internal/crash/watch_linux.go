@@ -5,34 +5,28 @@ package crash
 import (
 	"context"
 	"hash/maphash"
-	"math"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
-// Options configure a Watch. Secrets, Builtin, Hold and Free may be nil.
+// Options configure a Watch.
 type Options struct {
-	Name         string // of the app
-	Run          string // when the run began, as its marker says it
-	Core         bool   // look for cores
-	Backtrace    string // "auto", "gdb", "builtin" or "off"
-	Timeout      time.Duration
-	KeepCore     bool
-	ContextLines int
+	config.Crash
+	Name string // of the app
+	Run  string // when the run began, as its marker says it
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
-	// survives; 0: as many as there are.
+	// survives.
 	MostTracebacks int
 	Secrets        func() []string // texts that no report may show; called for each, from any goroutine
 	Supervisor     *process.Supervisor
 	Deliver        func(*Report) // called from any goroutine
-	Builtin        Builtin
-	// Hold, if not nil, is called before gdb pauses the living app, and Free when the app
-	// runs again.
+	// Hold is called before gdb pauses the living app, and Free when the app runs again.
 	Hold, Free func()
 }
 
@@ -80,7 +74,7 @@ type Watch struct {
 
 // heard is a traceback, and when it came.
 type heard struct {
-	Block
+	traceback.Report
 	at   time.Time
 	lost int // tracebacks just before it that are not reported
 }
@@ -117,11 +111,10 @@ const (
 func New(opts Options) *Watch {
 	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), survivalTime: 2 * time.Second}
 	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
-	if opts.MostTracebacks == 0 {
-		w.repeats.room = math.MaxInt
-	}
 	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
-	w.listen()
+	for i := range w.listeners {
+		w.listeners[i] = traceback.New(w.Traceback)
+	}
 	w.ctx, w.hurry = context.WithCancel(context.Background())
 	w.counted = countOOM(cgroupOf("/proc/self"))
 	if opts.Core {
@@ -140,10 +133,10 @@ func (w *Watch) Output(pipe int, b []byte) {
 
 // Traceback queues a traceback from the output. It is reported after survivalTime, or with
 // the app's death if the app ends before.
-func (w *Watch) Traceback(b Block) {
+func (w *Watch) Traceback(r traceback.Report) {
 	w.mu.Lock()
-	w.blocks = append(w.blocks, heard{Block: b, at: time.Now()})
-	for w.held += len(b.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
+	w.blocks = append(w.blocks, heard{Report: r, at: time.Now()})
+	for w.held += len(r.Text); w.held > maxHeld && len(w.blocks) > 1; w.blocks = w.blocks[1:] {
 		w.held -= len(w.blocks[0].Text)
 		w.blocks[1].lost += w.blocks[0].lost + 1
 	}
@@ -173,30 +166,17 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 }
 
 // Finish must be called when the app and its tree are gone and no more output comes. It
-// returns when every report has been delivered, within the timeout for each. A SIGTERM or
-// SIGINT from hurry shortens that.
-func (w *Watch) Finish(hurry <-chan os.Signal) {
+// returns when every report has been delivered, within the timeout for each. Hurry shortens
+// that.
+func (w *Watch) Finish() {
 	close(w.complete)
 	w.mu.Lock()
 	w.finishing = true
 	w.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		<-w.ended
-		w.children.Wait()
-		w.end()
-		w.children.Wait()
-		close(done)
-	}()
-	for {
-		select {
-		case <-done:
-			w.hurry()
-			return
-		case sig := <-hurry:
-			w.Hurry(sig)
-		}
-	}
+	<-w.ended
+	w.children.Wait()
+	w.end()
+	w.hurry()
 }
 
 // Hurry makes Finish deliver the reports at once if sig asks wrapp to end. Call it only
@@ -243,7 +223,7 @@ func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 	cores, broken := w.finder.find(ctx, w.life.places(), last)
 	w.looking.Unlock()
 	for _, c := range cores {
-		if c.pid == w.app.PID() {
+		if c.PID == w.app.PID() {
 			w.mu.Lock()
 			w.own = c
 			w.mu.Unlock()
@@ -256,11 +236,11 @@ func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 
 // lastBlock returns the last traceback if the app did not survive it. remove takes it out of
 // the queue, so that only the report of the death has it.
-func (w *Watch) lastBlock(remove bool) *Block {
-	var b *Block
+func (w *Watch) lastBlock(remove bool) *heard {
+	var b *heard
 	w.mu.Lock()
 	if n := len(w.blocks); n > 0 && !w.blocks[n-1].at.Before(w.last.at.Add(-w.survivalTime)) {
-		last := w.blocks[n-1].Block
+		last := w.blocks[n-1]
 		b = &last
 		if remove {
 			w.blocks = w.blocks[:n-1]
@@ -317,7 +297,7 @@ func (w *Watch) reportCore(c *found) {
 	w.mu.Unlock()
 	e := evidence{at: c.when, core: c, skipped: skipped}
 	if !enough {
-		ctx, cancel := context.WithTimeout(w.ctx, w.opts.Timeout)
+		ctx, cancel := context.WithTimeout(w.ctx, time.Duration(w.opts.Timeout))
 		w.turn.Lock()
 		w.backtrace(ctx, c, &e)
 		w.turn.Unlock()

@@ -3,6 +3,7 @@ package debug
 import (
 	"bytes"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -84,12 +85,7 @@ func (b *breakpoints) remove(conn io.ReadWriter) error {
 			return err
 		}
 	}
-	points := make([]string, 0, len(b.set))
-	for point := range b.set {
-		points = append(points, point)
-	}
-	slices.Sort(points)
-	for _, point := range points {
+	for _, point := range slices.Sorted(maps.Keys(b.set)) {
 		if err := r.send("z" + point); err != nil {
 			return err
 		}

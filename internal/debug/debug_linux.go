@@ -135,8 +135,8 @@ func (d *Debugger) try() error {
 // attachOnce has a gdbserver attach to the paused app and kills that gdbserver. The app stays
 // stopped.
 func (d *Debugger) attachOnce() error {
-	s, err := d.attach()
-	if err != nil {
+	s := newSession(nil)
+	if err := d.begin(s); err != nil {
 		return err
 	}
 	s.kill()
@@ -217,17 +217,6 @@ func (d *Debugger) admit(conn net.Conn, hello []byte) bool {
 		close(s.done)
 	})
 	return true
-}
-
-// end ends the current session, if any, and waits for its end.
-func (d *Debugger) end() {
-	d.mu.Lock()
-	s := d.session
-	d.mu.Unlock()
-	if s != nil {
-		s.quit()
-		<-s.done
-	}
 }
 
 // release sends the app its stop signal. A debugger would hold the signal back; so it is sent
@@ -323,8 +312,9 @@ func (d *Debugger) Close() {
 		case <-s.done:
 		case <-time.After(deadFor):
 		}
+		s.quit()
+		<-s.done
 	}
-	d.end()
 	d.work.Wait()
 }
 

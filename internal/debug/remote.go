@@ -2,6 +2,7 @@ package debug
 
 import (
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -15,8 +16,7 @@ func (r *remote) send(command string) error {
 	for _, b := range []byte(command) {
 		sum += b
 	}
-	const digits = "0123456789abcdef"
-	_, err := io.WriteString(r.conn, "+$"+command+"#"+digits[sum>>4:sum>>4+1]+digits[sum&15:sum&15+1])
+	_, err := fmt.Fprintf(r.conn, "+$%s#%02x", command, sum)
 	return err
 }
 

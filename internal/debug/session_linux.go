@@ -25,11 +25,11 @@ type session struct {
 	left   chan struct{} // closed when copying between client and gdbserver ends
 	done   chan struct{} // closed when the session is over
 	ending chan struct{} // closed by quit
+	quit   func()        // asks the session to end; may be called again
 
 	mu     sync.Mutex
 	server *process.Process // nil until it is started
-	quits  bool
-	last   func() // called just before gdbserver detaches from the stopped app
+	last   func()           // called just before gdbserver detaches from the stopped app
 
 	points breakpoints   // the client's points in the app
 	conn   *net.UnixConn // gdbserver's standard input and output
@@ -37,17 +37,11 @@ type session struct {
 }
 
 func newSession(client net.Conn) *session {
-	return &session{client: client, left: make(chan struct{}), done: make(chan struct{}), ending: make(chan struct{})}
-}
-
-// quit asks the session to end.
-func (s *session) quit() {
-	s.mu.Lock()
-	if !s.quits {
-		s.quits = true
-		close(s.ending)
+	ending := make(chan struct{})
+	return &session{
+		client: client, left: make(chan struct{}), done: make(chan struct{}),
+		ending: ending, quit: sync.OnceFunc(func() { close(ending) }),
 	}
-	s.mu.Unlock()
 }
 
 // leaveWith asks the session to end, and to call f just before gdbserver detaches. f is not
@@ -96,12 +90,6 @@ const (
 	quitTimeout   = 2 * time.Second        // for gdbserver to detach
 	secondTimeout = time.Second            // for a session to begin to end; gdb, the next client, waits for 2 s
 )
-
-// attach has a gdbserver attach for a session without a client.
-func (d *Debugger) attach() (*session, error) {
-	s := newSession(nil)
-	return s, d.begin(s)
-}
 
 // begin starts gdbserver as the app's user and waits until it has attached. The app is then
 // held, and s.conn in the state that a new client expects.

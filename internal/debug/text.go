@@ -2,6 +2,7 @@ package debug
 
 import (
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -9,10 +10,10 @@ import (
 
 // howTo returns the lines that explain how to connect.
 func (d *Debugger) howTo() []string {
-	address := d.listener.Addr().String()
-	here, port := dialled(address), strconv.Itoa(d.opts.Port)
+	address := d.listener.Addr().(*net.TCPAddr).AddrPort()
+	here, port := dialled(address).String(), strconv.Itoa(d.opts.Port)
 	return []string{
-		"paused before its first instruction; a debugger can connect to " + address,
+		"paused before its first instruction; a debugger can connect to " + address.String(),
 		"gdb: gdb " + quote(d.cmd.Path) + " -ex 'target remote " + here + "'",
 		"CLion: a Remote Debug configuration with 'target remote' args " + here,
 		"from another machine: ssh -N -L " + port + ":" + here + " USER@HOST, and then 127.0.0.1:" + port,
@@ -34,18 +35,15 @@ func lostRights(path string) string {
 
 // dialled returns the address for a client on this machine: loopback if we listen on all
 // addresses.
-func dialled(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
+func dialled(address netip.AddrPort) netip.AddrPort {
+	ip := address.Addr()
+	switch ip {
+	case netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		ip = netip.IPv6Loopback()
 	}
-	switch host {
-	case "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port)
+	return netip.AddrPortFrom(ip, address.Port())
 }
 
 // quote quotes a word for a shell if needed.

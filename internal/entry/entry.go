@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 )
@@ -54,6 +55,9 @@ func (id ID) Append(b []byte) []byte {
 func (id ID) Less(other ID) bool {
 	return id.Ms < other.Ms || id.Ms == other.Ms && id.Seq < other.Seq
 }
+
+// Time returns the time of the ID's milliseconds.
+func (id ID) Time() time.Time { return time.UnixMilli(int64(id.Ms)) }
 
 // Next returns the smallest ID after id.
 func (id ID) Next() ID {

@@ -29,7 +29,7 @@ func (c clock) inLine(line []byte) (t time.Time, ok bool) {
 		}
 	}
 	head := b[:min(len(b), levelReach)]
-	if i := bytes.IndexByte(head[:min(len(head), 24)], '='); i > 0 && isLetter(head[0]) {
+	if i := bytes.IndexAny(head, " ="); i > 0 && head[i] == '=' {
 		if t, ok = c.logfmt(head); ok {
 			return t, true
 		}

@@ -97,6 +97,8 @@ func TestLineTime(t *testing.T) {
 		{"t=2026-11-23T20:15:01+0000 lvl=info", at},
 		{"time=12.5 ms=3", time.Time{}},
 		{"uptime=2026-11-23T20:15:01Z", time.Time{}},
+		{"hello world ts=1795464901", time.Time{}}, // prose before it
+		{"a line port=80 ts=1795464901", time.Time{}},
 	} {
 		got, ok := clock{received, berlin}.inLine([]byte(tt.line))
 		if ok != !tt.want.IsZero() || ok && !got.Equal(tt.want) {

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/journal"
 )
 
 // A marker is what :status says of an app's newest run: its marker, which begins or ends it,
@@ -33,28 +34,17 @@ func (m *marker) read(e rueidis.XRangeEntry) bool {
 	message := e.FieldValues["message"]
 	m.noLease = m.noLease || e.FieldValues[NoLease] == "1"
 	m.stopping = m.stopping || strings.HasPrefix(message, stopping)
-	text, ok := strings.CutSuffix(message, "}}")
+	run, ok := journal.ParseRunMarker([]byte(message))
 	if !ok {
 		return false
 	}
+	m.begins, m.stamp, m.exit = run.Begins, run.Stamp, run.Exit
 	if id, err := entry.ParseID(e.ID); err == nil {
-		m.at = time.UnixMilli(int64(id.Ms))
+		m.at = id.Time()
 	}
-	if stamp, ok := strings.CutPrefix(text, "{{__NEW_RUN_"); ok && isStamp(stamp) {
-		m.begins, m.stamp = true, stamp
+	if run.Begins {
 		m.host, m.boot = e.FieldValues["host"], e.FieldValues["boot"]
 		m.pid, _ = strconv.Atoi(e.FieldValues["pid"])
-		return true
 	}
-	stamp, ok := strings.CutPrefix(text, "{{__END_RUN_")
-	stamp, exit, ok2 := strings.Cut(stamp, "_exit_")
-	var err error
-	m.stamp = stamp
-	m.exit, err = strconv.Atoi(exit)
-	return ok && ok2 && err == nil && isStamp(stamp)
-}
-
-func isStamp(text string) bool {
-	_, err := time.Parse(entry.RunMarkerLayout, text)
-	return err == nil
+	return true
 }

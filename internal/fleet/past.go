@@ -81,7 +81,7 @@ const (
 
 // Lost returns how the run before own ended without an end marker, in a word and for people.
 // Both are empty if it has a marker, or goes on in another wrapp.
-func (p *Past) Lost(own *Run, host Host) (how, text string) {
+func (p *Past) Lost(own *Instance, host Host) (how, text string) {
 	if !p.Open() {
 		return "", ""
 	}
@@ -99,7 +99,7 @@ func (p *Past) Lost(own *Run, host Host) (how, text string) {
 	return how, fmt.Sprintf("the run before, of %s, has no end: %s", p.marker.stamp, why)
 }
 
-func (p *Past) how(own *Run, host Host) string {
+func (p *Past) how(own *Instance, host Host) string {
 	m := p.marker
 	switch {
 	case m.boot == "" || own.Boot == "" || m.host == "":
@@ -132,17 +132,17 @@ func (p *Past) lives(host Host) bool {
 
 // Elsewhere returns the key whose lease says whether the newest run goes on in a wrapp of
 // another host name; empty without such a run.
-func (p *Past) Elsewhere(own *Run) string {
+func (p *Past) Elsewhere(own *Instance) string {
 	if !p.Open() || p.marker.host == "" || p.marker.host == own.Host {
 		return ""
 	}
-	return RunKey(own.Name, InstanceOf(p.marker.host))
+	return RunKey(own.Name, InstanceID(p.marker.host))
 }
 
 // ReadPastAgain reads the Past before own's first marker, which has the time first. Entries
 // that an earlier run left in the spool come before that marker. ok is false until the
 // marker is in the stream.
-func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Run, first string) (p Past, ok bool, err error) {
+func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Instance, first string) (p Past, ok bool, err error) {
 	key := logstream.Keys(own.Name)[logstream.Status]
 	entries, err := logs.Do(ctx, logs.B().Xrevrange().Key(key).End("+").Start("-").Count(statusMost).Build()).AsXRange()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // TestLost checks how runs without an end marker ended.
 func TestLost(t *testing.T) {
 	t.Parallel()
-	own := &Run{Name: "app", Host: "h", PID: 100, Boot: "b"}
+	own := &Instance{Name: "app", Host: "h", PID: 100, Boot: "b"}
 	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
 	before, after := at.Add(-10*time.Millisecond), at.Add(time.Hour)
 	begun := func(host string, pid int, boot string) *marker {

@@ -21,19 +21,19 @@ import (
 
 // An App is the state of an app as read from Redis.
 type App struct {
-	Name     string
-	State    State
-	Exit     int       // of State IsEnded
-	Since    time.Time // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
-	Runs     []Run     // one for each living wrapp
-	Restarts int
-	Pool     *health.Reading // the pool with the least health as a share of its cap; nil: none
-	Errors   int             // entries on :error in the last ErrorSpan, mostErrors at most
-	Crash    *Crash          // the last one; nil: not known
-	Waiting  int             // entries that wait for Redis
-	Before   string          // how the previous run ended without an end marker; see LostKilled
-	Down     bool            // of State IsKilled: this machine was started anew since
-	Lags     []Lag           // added by AddLags
+	Name      string
+	State     State
+	Exit      int        // of State IsEnded
+	Since     time.Time  // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
+	Instances []Instance // one for each living wrapp
+	Restarts  int
+	Pool      *health.Reading // the pool with the least health as a share of its cap; of an app that runs, one that is kept; nil: none
+	Errors    int             // entries on :error in the last ErrorSpan, mostErrors at most
+	Crash     *Crash          // the last one; nil: not known
+	Waiting   int             // entries that wait for Redis
+	Before    string          // how the previous run ended without an end marker; see LostKilled
+	Down      bool            // of State IsKilled: this machine was started anew since
+	Lags      []Lag           // added by AddLags
 }
 
 // A Lag is how many entries of an app's streams a cursor of `wrapp logs` has not reached; -1: not
@@ -52,8 +52,9 @@ type Crash struct {
 // A State is the state of an app.
 type State int
 
-// The states of an app. Of several instances' states the first of this order is the app's. An
-// app is unknown if its wrapp is too old to publish a state, or Redis refuses it.
+// The states of an app. Of several instances' states, the app has the first of this order that is
+// not IsUnknown. An app is unknown if it has no run marker among the last statusMost entries of
+// :status, if its wrapp is too old to publish a state, or if Redis refuses the hash.
 const (
 	IsUnknown State = iota
 	IsRunning
@@ -77,14 +78,14 @@ const (
 	appsAtOnce = 16   // appsAtOnce: bounds memory, since a report may have 256 KiB
 
 	// leaseGrace is the age below which a run counts as running without a lease. Most have one
-	// within a second; a slow Redis takes longer.
+	// within a second; a slow Redis takes longer. The marker's clock may be ahead by as much.
 	leaseGrace = 5 * time.Second
 )
 
 // Read returns every app, sorted by name. logs and values are connections to the
 // databases of logs and values.
 func Read(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
-	runs, err := readRuns(ctx, values)
+	instances, err := readInstances(ctx, values)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func Read(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 	for _, name := range found {
 		names[name] = true
 	}
-	for name := range runs {
+	for name := range instances {
 		names[name] = true
 	}
 	pools, err := worstPools(ctx, values)
@@ -105,7 +106,7 @@ func Read(ctx context.Context, logs, values *redisconn.Client) ([]App, error) {
 	}
 	var apps []App
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(names)), appsAtOnce) {
-		more, err := readStreams(ctx, logs, some, runs, pools)
+		more, err := readStreams(ctx, logs, some, instances, pools)
 		if err != nil {
 			return nil, err
 		}
@@ -132,31 +133,33 @@ func AddLags(ctx context.Context, logs *redisconn.Client, apps []App, cursor str
 	return nil
 }
 
-// readRuns returns all runs that have a hash, by the app's name.
-func readRuns(ctx context.Context, client *redisconn.Client) (map[string][]Run, error) {
+// readInstances returns all instances that have a hash, by the app's name.
+func readInstances(ctx context.Context, client *redisconn.Client) (map[string][]Instance, error) {
 	keys := make(map[string]bool)
 	if err := client.Scan(ctx, runPrefix+"*", func(key string) { keys[key] = true }); err != nil {
-		return nil, fmt.Errorf("look for runs: %w", err)
+		return nil, fmt.Errorf("look for instances: %w", err)
 	}
 	sorted := slices.Sorted(maps.Keys(keys))
 	reads := make([]rueidis.Completed, len(sorted))
 	for i, key := range sorted {
 		reads[i] = client.B().Hgetall().Key(key).Build()
 	}
-	runs := make(map[string][]Run)
+	instances := make(map[string][]Instance)
 	for i, answer := range client.DoMulti(ctx, reads...) {
 		fields, err := answer.AsStrMap()
-		if err != nil && redisconn.Reply(err) == "" || redisconn.Denied(redisconn.Reply(err)) {
+		if err != nil && !redisconn.IsWrongType(err) {
 			return nil, fmt.Errorf("read %s: %w", sorted[i], err)
 		}
-		if r, ok := ParseRun(sorted[i], fields); ok { // the key may be gone by now, or hold something else
-			runs[r.Name] = append(runs[r.Name], r)
+		if in, ok := ParseInstance(sorted[i], fields); ok { // the key may be gone by now, or hold something else
+			instances[in.Name] = append(instances[in.Name], in)
 		}
 	}
-	return runs, nil
+	return instances, nil
 }
 
-// worstPools returns of each service the pool with the least health as a share of its cap.
+// worstPools returns of each service the pool with the least health as a share of its cap, and
+// one that is not kept only if none is kept: the keys of a pool stay when it is taken out of the
+// configuration.
 func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
 	pairs, err := health.All(ctx, client)
 	if err != nil {
@@ -169,11 +172,18 @@ func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*heal
 	worst := make(map[string]*health.Reading)
 	for i := range readings {
 		r := &readings[i]
-		if w := worst[r.Service]; w == nil || share(r) < share(w) {
+		if w := worst[r.Service]; w == nil || kept(r) && !kept(w) || kept(r) == kept(w) && share(r) < share(w) {
 			worst[r.Service] = r
 		}
 	}
 	return worst, nil
+}
+
+// kept reports whether a wrapp keeps the pool, of an app that runs.
+func kept(r *health.Reading) bool {
+	running, _ := r.Get("running")
+	_, leased := r.Get("health")
+	return running == 1 && leased
 }
 
 // share returns a pool's health as a share of its cap; 0 without a lease.
@@ -187,7 +197,7 @@ func share(r *health.Reading) float64 {
 }
 
 // readStreams reads the streams of apps and assesses them.
-func readStreams(ctx context.Context, logs *redisconn.Client, names []string, runs map[string][]Run, pools map[string]*health.Reading) ([]App, error) {
+func readStreams(ctx context.Context, logs *redisconn.Client, names []string, instances map[string][]Instance, pools map[string]*health.Reading) ([]App, error) {
 	now := time.Now()
 	const each = 3
 	reads := make([]rueidis.Completed, 0, each*len(names))
@@ -206,7 +216,7 @@ func readStreams(ctx context.Context, logs *redisconn.Client, names []string, ru
 		for j := range read {
 			var err error
 			read[j], err = answers[each*i+j].AsXRange()
-			if err != nil {
+			if err != nil && !redisconn.IsWrongType(err) {
 				return nil, fmt.Errorf("read the streams of %s: %w", name, err)
 			}
 		}
@@ -214,7 +224,7 @@ func readStreams(ctx context.Context, logs *redisconn.Client, names []string, ru
 		if err != nil {
 			return nil, err
 		}
-		apps[i] = assess(name, runs[name], m, pools[name], here(), now)
+		apps[i] = assess(name, instances[name], m, pools[name], here(), now)
 		apps[i].Errors = len(read[1])
 		if len(read[2]) > 0 {
 			apps[i].Crash = crashOf(read[2][0])
@@ -249,8 +259,8 @@ func newestMarker(ctx context.Context, logs *redisconn.Client, name string, page
 	}
 }
 
-// here returns a Run with the name and the boot ID of this host.
-var here = sync.OnceValue(func() Run { return Run{Host: HostName(), Boot: BootID()} })
+// here returns an Instance of which only Host and Boot are set: those of this machine.
+var here = sync.OnceValue(func() Instance { return Instance{Host: HostName(), Boot: BootID()} })
 
 // A Newest follows an app's newest run, for a reader that gets the entries of :status as
 // they come. The zero Newest knows of no run.
@@ -274,50 +284,52 @@ func (n *Newest) Key(name string) string {
 	if n.marker == nil || !n.marker.begins || n.marker.host == "" {
 		return ""
 	}
-	return RunKey(name, InstanceOf(n.marker.host))
+	return RunKey(name, InstanceID(n.marker.host))
 }
 
-// Assess returns the app's state from the hashes of its runs, without its pools.
-func (n *Newest) Assess(name string, runs []Run, now time.Time) App {
-	return assess(name, runs, n.marker, nil, here(), now)
+// Assess returns the app's state from the hashes of its instances, without its pools.
+func (n *Newest) Assess(name string, instances []Instance, now time.Time) App {
+	return assess(name, instances, n.marker, nil, here(), now)
 }
 
 // assess returns the state of an app. m is nil without a marker. here has the host and boot
 // ID of this machine.
-func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, now time.Time) App {
+func assess(name string, instances []Instance, m *marker, pool *health.Reading, here Instance, now time.Time) App {
 	a := App{Name: name, Pool: pool}
-	for _, r := range runs {
-		if r.State == Ending && m != nil && !m.begins && !m.at.Before(r.Started) {
+	for _, in := range instances {
+		if in.State == Ending && m != nil && !m.begins && !m.at.Before(in.Started) {
 			continue // the run has ended; its lease has not run out yet
 		}
-		a.Runs = append(a.Runs, r)
-		a.Restarts += r.Restarts
-		a.Waiting += r.Spooled
-		a.Before = cmp.Or(r.Before, a.Before)
-		state := map[string]State{Running: IsRunning, Restarting: IsRestarting, Ending: IsEnding}[r.State]
+		a.Instances = append(a.Instances, in)
+		a.Restarts += in.Restarts
+		a.Waiting += in.Spooled
+		a.Before = cmp.Or(in.Before, a.Before)
+		state := map[string]State{Running: IsRunning, Restarting: IsRestarting, Ending: IsEnding}[in.State]
 		if a.State == IsUnknown || state != IsUnknown && state < a.State {
 			a.State = state
 		}
-		if a.Since.IsZero() || r.Started.Before(a.Since) {
-			a.Since = r.Started
+		if a.Since.IsZero() || in.Started.Before(a.Since) {
+			a.Since = in.Started
 		}
 	}
-	if len(a.Runs) > 0 || m == nil {
+	if a.State == IsRunning && pool != nil && !kept(pool) {
+		a.Pool = nil
+	}
+	if len(a.Instances) > 0 || m == nil {
 		return a
 	}
 	a.Since = m.at
 	switch {
 	case !m.begins:
 		a.State, a.Exit = IsEnded, m.exit
-	case now.Sub(m.at) < leaseGrace:
+	case now.Sub(m.at).Abs() < leaseGrace:
 		a.State = IsRunning
 	case m.noLease:
 	case m.boot != "" || m.host != "":
-		a.State, a.Down = IsKilled, m.host == here.Host && m.boot != here.Boot
+		a.State = IsKilled
+		a.Down = m.host == here.Host && m.boot != here.Boot && m.boot != "" && here.Boot != ""
 	case pool != nil: // of an older wrapp
-		running, _ := pool.Get("running")
-		_, leased := pool.Get("health")
-		if a.State = IsKilled; running == 1 && leased {
+		if a.State = IsKilled; kept(pool) {
 			a.State = IsRunning
 		}
 	}
@@ -327,7 +339,7 @@ func assess(name string, runs []Run, m *marker, pool *health.Reading, here Run, 
 func crashOf(e rueidis.XRangeEntry) *Crash {
 	c := &Crash{Signature: e.FieldValues["signature"], Frame: e.FieldValues["frame"], What: journal.WhatHappened(e.FieldValues["signal"], e.FieldValues["message"])}
 	if id, err := entry.ParseID(e.ID); err == nil {
-		c.Time = time.UnixMilli(int64(id.Ms))
+		c.Time = id.Time()
 	}
 	return c
 }

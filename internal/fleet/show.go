@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/health"
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // Summary returns the app's state in a few words.
@@ -24,7 +24,7 @@ func (a *App) Summary() string {
 		return "killed: lease gone"
 	}
 	var more []string
-	if n := len(a.Runs); n > 1 {
+	if n := len(a.Instances); n > 1 {
 		more = append(more, strconv.Itoa(n)+" instances")
 	}
 	if a.Before != "" {
@@ -49,7 +49,7 @@ func WriteTable(w io.Writer, apps []App) error {
 	for i := range apps {
 		a := &apps[i]
 		cells := []string{a.Name, a.Summary(), when(a.Since), "", poolSummary(a.Pool), strconv.Itoa(a.Errors), "", ""}
-		if len(a.Runs) > 0 {
+		if len(a.Instances) > 0 {
 			cells[3], cells[7] = strconv.Itoa(a.Restarts), strconv.Itoa(a.Waiting)
 		}
 		if a.Errors == mostErrors {
@@ -186,18 +186,15 @@ func WriteJSON(w io.Writer, apps []App) error {
 				j.Lags[lag.Cursor] = lag.Entries
 			}
 		}
-		for _, r := range a.Runs {
+		for _, in := range a.Instances {
 			j.Runs = append(j.Runs, run{
-				r.Instance, r.Host, r.PID, r.AppPID, stamp(r.Started), r.Stamp, r.State, r.Restarts, r.LastExit,
-				r.Lines, r.Dropped, r.Spooled, r.DeadLetters, r.Crashes, r.Wrapp, r.Boot,
+				in.ID, in.Host, in.PID, in.AppPID, stamp(in.Started), in.Stamp, in.State, in.Restarts, in.LastExit,
+				in.Lines, in.Dropped, in.Spooled, in.DeadLetters, in.Crashes, in.Wrapp, in.Boot,
 			})
 		}
 		list = append(list, j)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(map[string]any{"apps": list})
+	return jsontext.WriteDocument(w, map[string]any{"apps": list})
 }
 
 func stamp(t time.Time) string {

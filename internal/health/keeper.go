@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -104,15 +105,10 @@ func New(opts Options) *Keeper {
 		running: k.isRunning,
 		record:  recorder{Record: opts.Record, lease: k.lease},
 		news:    make(chan struct{}, 1),
-		quit:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	categories := make([]string, 0, len(opts.Pools))
-	for category := range opts.Pools {
-		categories = append(categories, category)
-	}
-	slices.Sort(categories)
-	for _, category := range categories {
+	k.pub.ctx, k.pub.quit = context.WithCancel(context.Background())
+	for _, category := range slices.Sorted(maps.Keys(opts.Pools)) {
 		p := opts.Pools[category]
 		pool := &kept{pool: configured(p), category: category, sources: p.Beat}
 		pool.start(time.Now())
@@ -209,11 +205,6 @@ func (k *Keeper) Heard(source string, n int, now time.Time) {
 }
 
 func (p *kept) hears(source string) bool { return slices.Contains(p.sources, source) }
-
-// probeSucceeded counts the success of a probe of that pool.
-func (k *Keeper) probeSucceeded(category string) {
-	k.addBeats(func(p *kept) bool { return p.category == category }, 1, time.Now())
-}
 
 // addBeats counts n heartbeats of each pool that which selects.
 func (k *Keeper) addBeats(which func(*kept) bool, n int64, now time.Time) {

@@ -27,7 +27,7 @@ func (k *Keeper) probeAll(ctx context.Context) {
 func (k *Keeper) probe(ctx context.Context, category, source string, ask func(context.Context) error) {
 	ticker := time.NewTicker(k.opts.Interval)
 	defer ticker.Stop()
-	failing := 0
+	var outcomes streak
 	for {
 		limited, cancel := context.WithTimeout(ctx, k.opts.Interval*9/10)
 		err := ask(limited)
@@ -35,20 +35,13 @@ func (k *Keeper) probe(ctx context.Context, category, source string, ask func(co
 			err = fmt.Errorf("no answer within %v", k.opts.Interval*9/10)
 		}
 		cancel()
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil:
-			k.probeSucceeded(category)
-			if failing > 0 {
-				k.opts.Log.Info("the probe succeeds again", "pool", category, "source", source, "failures", failing)
-				failing = 0
-			}
-		default:
-			if failing++; failing == 1 {
-				k.opts.Log.Warn("a probe failed", "pool", category, "source", source, "error", err)
-			}
 		}
+		if err == nil {
+			k.addBeats(func(p *kept) bool { return p.category == category }, 1, time.Now())
+		}
+		outcomes.log(k.opts.Log, err, "a probe failed", "the probe succeeds again", "pool", category, "source", source)
 		select {
 		case <-ctx.Done():
 			return

@@ -93,13 +93,14 @@ type publisher struct {
 	running func() (now, again bool) // running: Keeper.isRunning
 	record  recorder
 
-	news chan struct{} // news: there is something new to publish
-	quit chan struct{} // quit: closed by close
-	done chan struct{} // done: closed when run has returned
+	news chan struct{}      // news: there is something new to publish
+	ctx  context.Context    // ctx: ends when close is called
+	quit context.CancelFunc // quit: ends ctx
+	done chan struct{}      // done: closed when run has returned
 
-	client *redisconn.Client
-	failed int  // failed: publications in a row that failed
-	ever   bool // ever: at least one publication has succeeded
+	client   *redisconn.Client
+	outcomes streak
+	ever     bool // ever: at least one publication has succeeded
 }
 
 // retryAfter is how long after a failed publication it is repeated, unless there is
@@ -116,7 +117,7 @@ func (p *publisher) run() {
 	var retry <-chan time.Time
 	for {
 		select {
-		case <-p.quit:
+		case <-p.ctx.Done():
 			return
 		case <-p.news:
 			settings, record = p.state(), p.recorded()
@@ -125,14 +126,13 @@ func (p *publisher) run() {
 		retry = nil
 		if len(settings) == 0 {
 			if record != nil {
-				ctx, cancel := untilQuit(p.quit)
-				p.publish(ctx, nil, record) // after a failure the next record replaces it
-				cancel()
+				p.publish(p.ctx, nil, record) // after a failure the next record replaces it
 			}
 			continue
 		}
 		err := p.publish(context.Background(), settings, record)
-		if p.logOutcome(err); err != nil {
+		p.outcomes.log(p.log, err, "health pools are not published", "health pools are published again")
+		if err != nil {
 			retry = time.After(retryAfter)
 		}
 	}
@@ -148,25 +148,12 @@ func (p *publisher) recorded() []string {
 	return p.record.fields(now)
 }
 
-// logOutcome logs the first failure of a row of them, and their end.
-func (p *publisher) logOutcome(err error) {
-	switch {
-	case err == nil && p.failed > 0:
-		p.log.Info("health pools are published again", "failures", p.failed)
-		p.failed = 0
-	case err != nil:
-		if p.failed++; p.failed == 1 {
-			p.log.Warn("health pools are not published", "error", err)
-		}
-	}
-}
-
 // close ends run and publishes the last state. It returns an error if that fails until
 // patience is over.
 func (p *publisher) close(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	close(p.quit)
+	p.quit()
 	<-p.done
 	defer p.hangUp()
 	settings, record := p.state(), p.recorded()

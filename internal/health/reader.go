@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -20,7 +21,7 @@ func (p Pair) String() string { return p.Service + ":" + p.Category }
 // colon.
 func ParsePair(s string) (Pair, error) {
 	i := strings.LastIndexByte(s, ':')
-	if IsURL(s) {
+	if address.IsURL(s) {
 		return Pair{}, errors.New("a pool is <service>:<category>, not a URL; --redis takes a URL")
 	}
 	if i <= 0 || i == len(s)-1 {
@@ -28,9 +29,6 @@ func ParsePair(s string) (Pair, error) {
 	}
 	return Pair{s[:i], s[i+1:]}, nil
 }
-
-// IsURL reports whether s looks like a URL, which may have a password in it.
-func IsURL(s string) bool { return strings.Contains(s, "://") }
 
 // A Reading is one pool as read from Redis.
 type Reading struct {

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"context"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -71,17 +70,4 @@ func (r *recorder) check(answers []rueidis.RedisResult) error {
 		}
 	}
 	return nil
-}
-
-// untilQuit returns a context for publishing a record alone: the end does not wait for that.
-func untilQuit(quit <-chan struct{}) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		select {
-		case <-quit:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }

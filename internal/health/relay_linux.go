@@ -62,18 +62,9 @@ func (r *relay) close() {
 
 func (r *relay) run() {
 	defer close(r.done)
-	failed := 0
+	var outcomes streak
 	for text := range r.queue {
-		err := r.send(text)
-		switch {
-		case err != nil:
-			if failed++; failed == 1 {
-				r.log.Warn("cannot pass on the app's notifications", "error", err)
-			}
-		case failed > 0:
-			r.log.Info("the app's notifications are passed on again", "failures", failed)
-			failed = 0
-		}
+		outcomes.log(r.log, r.send(text), "cannot pass on the app's notifications", "the app's notifications are passed on again")
 	}
 }
 

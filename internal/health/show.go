@@ -1,12 +1,13 @@
 package health
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 )
 
 // A document is a pool as scripts read it; a property that Redis lacks is left out.
@@ -45,23 +46,16 @@ func WriteJSON(w io.Writer, readings []Reading) error {
 	for i := range readings {
 		data[readings[i].String()] = readings[i].document()
 	}
-	return encode(w, map[string]any{"data": data})
+	return jsontext.WriteDocument(w, map[string]any{"data": data})
 }
 
 // WriteFailure writes the document of a failure. args are the pairs that were asked for.
 func WriteFailure(w io.Writer, what, details string, args []string) error {
-	return encode(w, struct {
+	return jsontext.WriteDocument(w, struct {
 		Error   string   `json:"error"`
 		Details string   `json:"details"`
 		Args    []string `json:"args"`
 	}{what, details, append([]string{}, args...)})
-}
-
-func encode(w io.Writer, document any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(document)
 }
 
 // WriteTable writes a line for each pool.
@@ -154,15 +148,15 @@ func WritePrometheus(w io.Writer, readings []Reading) error {
 			} else if r.Exists() {
 				value = 1
 			}
-			fmt.Fprintf(&b, "%s{category=\"%s\",service=\"%s\"} %d\n", name, label(r.Category), label(r.Service), value)
+			fmt.Fprintf(&b, "%s{category=\"%s\",service=\"%s\"} %d\n", name, Label(r.Category), Label(r.Service), value)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// label escapes a label's value, which has to be UTF-8.
-func label(s string) string {
+// Label escapes the value of a Prometheus label, which has to be UTF-8.
+func Label(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), `\`, `\\`)
 	return strings.ReplaceAll(strings.ReplaceAll(s, `"`, `\"`), "\n", `\n`)
 }

@@ -136,6 +136,3 @@ func Report(ctx context.Context, client *redisconn.Client, app string, id entry.
 	}
 	return &entries[0], nil
 }
-
-// Harmless returns text without sequences that could command a terminal.
-func Harmless(text []byte) []byte { return harmless(text) }

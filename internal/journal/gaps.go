@@ -45,7 +45,7 @@ func (r *Reader) inspect(ctx context.Context, client *redisconn.Client) ([]state
 			states[i], err = parseState(about)
 		case redisconn.Denied(reply):
 			states[i].denied, err = true, nil
-		case strings.HasSuffix(reply, "no such key"):
+		case strings.HasSuffix(reply, "no such key"), redisconn.IsWrongType(err):
 			err = nil
 		}
 		if err != nil {

@@ -34,15 +34,16 @@ type Entry struct {
 }
 
 // Time returns when wrapp read the entry's line.
-func (e *Entry) Time() time.Time { return time.UnixMilli(int64(e.ID.Ms)) }
+func (e *Entry) Time() time.Time { return e.ID.Time() }
 
-// A Reader reads the streams of apps, each entry once, in the order of their IDs, then of the
-// app's name, then of the stream.
+// A Reader reads the streams of apps. Each call returns its entries in the order of their IDs, then
+// of the app's name, then of the stream. Last and Next return each entry once; while Next reads a
+// backlog, later calls may return older entries of another stream.
 type Reader struct {
 	Until  time.Time     // Last returns no later entry; zero: all
-	After  Cursor        // Last returns only entries after its entry
-	Before Cursor        // Last returns only entries before its entry; zero: all
-	Wait   time.Duration // how long Next waits for an entry; 0: 2 s. In a cluster: always 100 ms
+	After  EntryName     // First and Last return only entries after that one
+	Before EntryName     // Last returns only entries before that one; zero: all
+	Wait   time.Duration // how long Next waits for an entry; 0: defaultWait. In a cluster: always 100 ms
 	Places *Places       // where Add begins; nil: before the first entries
 
 	sources []source
@@ -86,7 +87,8 @@ func (r *Reader) Unknown(names []string) (unknown []string) {
 	return unknown
 }
 
-// Follow adds the streams of an app. Next returns their entries with later IDs than after.
+// Follow adds the streams of an app that the Reader does not have. Next returns their entries with
+// later IDs than after.
 func (r *Reader) Follow(name string, after entry.ID) {
 	for s, key := range logstream.Keys(name) {
 		r.sources = append(r.sources, source{app: name, stream: logstream.Stream(s), key: key, seen: after})
@@ -106,7 +108,8 @@ func (r *Reader) Only(streams ...logstream.Stream) {
 // Following returns the number of streams that Next waits for.
 func (r *Reader) Following() int { return len(r.sources) }
 
-// First returns the first n entries of all streams together after r.After, without waiting.
+// First returns the first n entries of all streams together after r.After, without waiting. It does
+// not move the place of Next, and ignores Until and Before.
 func (r *Reader) First(ctx context.Context, client *redisconn.Client, n int) ([]Entry, error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {
@@ -198,8 +201,8 @@ func (r *Reader) Last(ctx context.Context, client *redisconn.Client, n int, sinc
 }
 
 const (
-	wait      = 2 * time.Second        // wait: how long Next blocks in Redis
-	pollEvery = 100 * time.Millisecond // pollEvery: pause after a poll without entries
+	defaultWait = 2 * time.Second        // defaultWait: default of Reader.Wait
+	pollEvery   = 100 * time.Millisecond // pollEvery: pause after a poll without entries
 
 	atOnce = 1000 // atOnce: most entries of a stream in one command
 )
@@ -213,13 +216,16 @@ func (r *Reader) Next(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	for i := range r.sources {
 		keys[i], ids[i] = r.sources[i].key, r.sources[i].seen.String()
 	}
-	all, err := r.parseRead(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, wait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
+	all, err := r.parseRead(client.Do(ctx, client.B().Xread().Count(atOnce).Block(cmp.Or(r.Wait, defaultWait).Milliseconds()).Streams().Key(keys...).Id(ids...).Build()))
+	if redisconn.IsWrongType(err) {
+		return r.poll(ctx, client)
+	}
 	order(all)
 	return all, err
 }
 
-// poll is Next for streams on several servers: one command cannot block on all of them, so
-// it asks for each and pauses.
+// poll is Next for streams on several servers, or with a key of another type among them: one
+// command cannot block on all of them, so it asks for each and pauses.
 func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, error) {
 	reads := make([]rueidis.Completed, len(r.sources))
 	for i := range r.sources {
@@ -230,7 +236,7 @@ func (r *Reader) poll(ctx context.Context, client *redisconn.Client) ([]Entry, e
 	var first error
 	for _, result := range client.DoMulti(ctx, reads...) {
 		entries, err := r.parseRead(result)
-		if first == nil {
+		if first == nil && !redisconn.IsWrongType(err) {
 			first = err
 		}
 		all = append(all, entries...)
@@ -281,6 +287,9 @@ func order(entries []Entry) {
 // parse returns the entries in an answer.
 func (s *source) parse(list func() ([]rueidis.XRangeEntry, error)) ([]Entry, error) {
 	stored, err := list()
+	if redisconn.IsWrongType(err) {
+		return nil, nil // another program's key must not end the reading of all apps
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -336,31 +345,3 @@ func Names(ctx context.Context, client *redisconn.Client) ([]string, error) {
 	}
 	return slices.Sorted(maps.Keys(found)), nil
 }
-
-// Run returns the entries of one run of each app: the run whose marker has this time, or the
-// newest one that begins among entries (LastRun).
-func Run(entries []Entry, run string) []Entry {
-	begin, end := make(map[string]entry.ID), make(map[string]entry.ID)
-	for i := range entries {
-		e := &entries[i]
-		began, ok := strings.CutPrefix(string(e.Message), newRun)
-		if e.Stream != logstream.Info || !ok || !isRunMarker(e) {
-			continue
-		}
-		_, known := begin[e.App]
-		switch {
-		case run == LastRun || !known && strings.TrimSuffix(began, "}}") == run:
-			begin[e.App] = e.ID
-		case known && end[e.App] == (entry.ID{}):
-			end[e.App] = e.ID
-		}
-	}
-	return slices.DeleteFunc(entries, func(e Entry) bool {
-		from, ok := begin[e.App]
-		to := end[e.App]
-		return !ok || e.ID.Less(from) || to != entry.ID{} && !e.ID.Less(to)
-	})
-}
-
-// LastRun, as an argument of Run, is the newest run.
-const LastRun = "last"

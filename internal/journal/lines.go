@@ -28,13 +28,13 @@ type Line struct {
 	Joined bool     // made of pieces
 	More   []string // further fields of the stream entry, name and value in turn
 
-	runMarker bool // runMarker: wrapp wrote it to :info
+	runMarker bool // runMarker: see isRunMarker
 
 	before Place // before: the Place before the entry, or before the first piece
 }
 
-// Cursor names the line's entry.
-func (l *Line) Cursor() Cursor { return Cursor{l.ID, l.App, l.Stream} }
+// EntryName returns the name of the line's entry.
+func (l *Line) EntryName() EntryName { return EntryName{l.ID, l.App, l.Stream} }
 
 // A Joiner makes lines of entries. It holds the pieces of a split line until the last one
 // comes, or else until the run's end. If wrapp was killed, the run ends where the next one
@@ -110,17 +110,11 @@ func (l *Line) pipe() int {
 	return 0
 }
 
-// Prefixes of the run markers.
-const (
-	newRun = "{{__NEW_RUN_"
-	endRun = "{{__END_RUN_"
-)
-
-// isRunMarker reports whether wrapp wrote the entry of :info at the beginning or the end
-// of a run.
+// isRunMarker reports whether the entry of :info is a run marker. Only wrapp should have written
+// it, but the app can write one, too.
 func isRunMarker(e *Entry) bool {
-	return !e.Stderr && !e.Partial &&
-		(bytes.HasPrefix(e.Message, []byte(newRun)) || bytes.HasPrefix(e.Message, []byte(endRun)))
+	_, ok := ParseRunMarker(e.Message)
+	return ok && !e.Stderr && !e.Partial
 }
 
 // Rest returns the lines whose last piece did not come.

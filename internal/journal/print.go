@@ -87,7 +87,7 @@ func (p *Printer) line(l *Line) {
 
 func (p *Printer) shown(text []byte) []byte {
 	if p.style.Harmless {
-		return harmless(text)
+		return Harmless(text)
 	}
 	return text
 }
@@ -101,7 +101,7 @@ func (l *Line) source() string {
 }
 
 // appendJSON appends the line as one JSON object on one line. Its keys are _id (the line's
-// Cursor), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
+// EntryName), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
 // entry in the JSON format has run, pid and seq.
 func (l *Line) appendJSON(dst []byte) []byte {
 	member := func(key string, value []byte) {
@@ -111,7 +111,7 @@ func (l *Line) appendJSON(dst []byte) []byte {
 		dst = jsontext.AppendString(dst, value)
 	}
 	dst = append(dst, `{"_id":`...)
-	dst = jsontext.AppendString(dst, []byte(l.Cursor().String()))
+	dst = jsontext.AppendString(dst, []byte(l.EntryName().String()))
 	member("_stream", []byte(l.Stream.String()))
 	if l.JSON && !l.Joined {
 		dst = append(dst, ',')
@@ -189,15 +189,15 @@ func labelOf(l *Line) (label, colour string) {
 	return label, colour
 }
 
-// harmless returns text without control characters, except tabs, line ends and colour
+// Harmless returns text without control characters, except tabs, line ends and colour
 // sequences: the others could command a terminal.
-func harmless(text []byte) []byte {
+func Harmless(text []byte) []byte {
 	clean := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case c == 0x1b:
-			if n := sgr(text[i:]); n > 0 {
+			if n := SGR(text[i:]); n > 0 {
 				clean = append(clean, text[i:i+n]...)
 				i += n - 1
 				continue
@@ -215,9 +215,9 @@ func harmless(text []byte) []byte {
 	return clean
 }
 
-// sgr returns the length of the colour sequence at the beginning of text, 0 for none.
-func sgr(text []byte) int {
-	if len(text) < 3 || text[1] != '[' {
+// SGR returns the length of the colour sequence (ECMA-48 SGR) at the beginning of text, 0 for none.
+func SGR[T string | []byte](text T) int {
+	if len(text) < 3 || text[0] != 0x1b || text[1] != '[' {
 		return 0
 	}
 	for i := 2; i < len(text); i++ {

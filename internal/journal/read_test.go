@@ -252,3 +252,59 @@ func TestLastOfMany(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKey has a string where a stream of an app should be: everything else is read.
+func TestForeignKey(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	w := s.Dial(1)
+	do := func(command string, args ...any) {
+		t.Helper()
+		if _, err := w.Do(command, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do("SET", "logs:app:bad:info", "x")
+	do("SET", "logs:app:bad:crash", "x")
+	do("XADD", "logs:app:bad:status", "1-0", "message", "m")
+	do("XADD", "logs:app:good:info", "2-0", "message", "m")
+	conn, err := redisconn.Dial(t.Context(), &s.Config().Redis, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	names, err := Names(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(names...)
+	check := func(what string, entries []Entry, err error, want ...string) {
+		t.Helper()
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.ID.String()+" "+e.App)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v, want %q", what, got, err, want)
+		}
+	}
+	entries, err := r.First(t.Context(), conn, 9)
+	check("first", entries, err, "1-0 bad", "2-0 good")
+	entries, err = r.Last(t.Context(), conn, 9, time.Time{})
+	check("last", entries, err, "1-0 bad", "2-0 good")
+	if id, err := r.Newest(t.Context(), conn); err != nil || id.Ms != 2 {
+		t.Errorf("newest: %v, %v", id, err)
+	}
+	do("XADD", "logs:app:bad:error", "3-0", "message", "m")
+	entries, err = r.Next(t.Context(), conn)
+	check("next", entries, err, "3-0 bad")
+	if _, err := r.Number(t.Context(), conn, entries); err != nil {
+		t.Error(err)
+	}
+	if crashes, err := GroupCrashes(t.Context(), conn, "bad"); err != nil || len(crashes) != 0 {
+		t.Errorf("%v, %v", crashes, err)
+	}
+	if lags, err := new(Places).Lag(t.Context(), conn, names...); err != nil || lags["good"] != 1 {
+		t.Errorf("%v, %v", lags, err)
+	}
+}

@@ -5,7 +5,10 @@
 // "-", digits, and optionally "." and digits. Anything else in braces is ordinary text.
 package markers
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A Marker is one marker. Its slices are parts of the line it was found in.
 type Marker struct {
@@ -142,61 +145,19 @@ const longest = 2 << 10
 // marker.
 func Unfinished(piece []byte) int {
 	tail := piece[max(0, len(piece)-longest):]
-	for from := 0; ; from++ {
-		at := bytes.IndexByte(tail[from:], '{')
-		if at < 0 {
-			break
+	if bytes.Contains(tail, opening) { // far quicker than LastIndex, and mostly false
+		// Only the last opening may lack its end, because no marker has a brace in it. It does
+		// if one of these ends makes it a whole marker.
+		at := bytes.LastIndex(tail, opening)
+		for _, end := range [...]string{"0}}", "}"} {
+			whole := append(slices.Clip(tail[at:]), end...)
+			if _, size := parse(whole); size == len(whole) {
+				return len(tail) - at
+			}
 		}
-		if from += at; begins(tail[from:]) {
-			return len(tail) - from
-		}
+	}
+	if bytes.HasSuffix(tail, opening[:1]) {
+		return 1
 	}
 	return len(tail) - len(bytes.TrimRight(tail, ">|<"))
-}
-
-// begins reports whether text may be the beginning of a longer marker.
-func begins(text []byte) bool {
-	i := 0
-	for i < len(text) && i < len(opening) {
-		if text[i] != opening[i] {
-			return false
-		}
-		i++
-	}
-	key := i
-	for i < len(text) && isKey(text[i]) {
-		i++
-	}
-	if i == len(text) {
-		return true
-	}
-	if i == key {
-		return false
-	}
-	if text[i] == ':' {
-		i++
-		if i < len(text) && text[i] == '-' {
-			i++
-		}
-		whole := i
-		i += digits(text[i:])
-		if i == len(text) {
-			return true
-		}
-		if i == whole {
-			return false
-		}
-		if text[i] == '.' {
-			i++
-			fraction := i
-			i += digits(text[i:])
-			if i == len(text) {
-				return true
-			}
-			if i == fraction {
-				return false
-			}
-		}
-	}
-	return string(text[i:]) == "}"
 }

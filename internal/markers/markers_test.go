@@ -169,3 +169,17 @@ func TestUnfinished(t *testing.T) {
 		}
 	}
 }
+
+// TestUnfinishedAtEach ends a line in every part of a marker, and in text that only looks like
+// one.
+func TestUnfinishedAtEach(t *testing.T) {
+	t.Parallel()
+	for tail, want := range map[string]int{
+		"{": 1, "{{": 2, "{{{": 2, "{{k": 3, "{{k:": 4, "{{k:-": 5, "{{k:1": 5, "{{k:-1.": 7, "{{k:1.5": 7, "{{k}": 4, "{{k:1}": 6, "{{k}}{": 1, "{{a}}{{b": 3,
+		"{{k}}": 0, "{{}": 0, "{{-": 0, "{{k ": 0, "{{k:a": 0, "{{k:}": 0, "{{k:1.}": 0, "{{k:1.2.": 0, "{{k::": 0, "{k": 0, "{{k}x": 0,
+	} {
+		if got := Unfinished([]byte("text " + tail)); got != want {
+			t.Errorf("%s: %d bytes go on, want %d", tail, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -23,7 +24,7 @@ const (
 // arguments point into the queue's bytes and the batch's text; both stay unchanged until the
 // pipeline is answered.
 type batch struct {
-	limit          int // of records; 0: pipelineRecords
+	limit          int // of records
 	records, bytes int
 	writer         uint64
 	end            cursor // after its last record
@@ -32,7 +33,6 @@ type batch struct {
 	sent           [logstream.Count]uint64 // ordinal of each stream's last record up to end
 	commands       []rueidis.Completed
 	text           []byte // backing array of numbers and IDs in args
-	spare          []*call
 }
 
 // A call adds entries to one stream.
@@ -43,25 +43,18 @@ type call struct {
 	args    []string // groups of entries; see script.lua
 }
 
-// reset empties the batch.
+// reset empties the batch. newCall uses its calls again.
 func (b *batch) reset() {
 	for _, c := range b.calls {
 		clear(c.args)
 		clear(c.entries)
 		*c = call{entries: c.entries[:0], args: c.args[:0]}
-		b.spare = append(b.spare, c)
 	}
-	*b = batch{calls: b.calls[:0], text: b.text[:0], spare: b.spare, commands: b.commands[:0]}
+	*b = batch{limit: pipelineRecords, calls: b.calls[:0], text: b.text[:0], commands: b.commands[:0]}
 }
 
 // full reports whether the batch takes no further record.
-func (b *batch) full() bool {
-	limit := b.limit
-	if limit == 0 {
-		limit = pipelineRecords
-	}
-	return b.records >= limit || b.bytes >= pipelineBytes
-}
+func (b *batch) full() bool { return b.records >= b.limit || b.bytes >= pipelineBytes }
 
 func (b *batch) add(r record) {
 	c := b.last[r.Stream()]
@@ -75,15 +68,13 @@ func (b *batch) add(r record) {
 }
 
 func (b *batch) newCall(stream logstream.Stream) *call {
-	var c *call
-	if n := len(b.spare); n > 0 {
-		c = b.spare[n-1]
-		b.spare = b.spare[:n-1]
-	} else {
-		c = &call{args: make([]string, 0, 2*callRecords+8), entries: make([]record, 0, callRecords)}
+	n := len(b.calls)
+	b.calls = slices.Grow(b.calls, 1)[:n+1]
+	if b.calls[n] == nil {
+		b.calls[n] = &call{args: make([]string, 0, 2*callRecords+8), entries: make([]record, 0, callRecords)}
 	}
+	c := b.calls[n]
 	c.stream = stream
-	b.calls = append(b.calls, c)
 	b.last[stream] = c
 	return c
 }

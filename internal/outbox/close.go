@@ -69,6 +69,7 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 		return l[0], l[1], why
 	case <-time.After(2 * closingDisk):
 		o.opts.Log.Warn("the spool's disk does not answer")
+		o.reportDroppedAtEnd(false)
 		return n, 0, why
 	}
 }
@@ -113,6 +114,7 @@ func (o *Outbox) closeSpool(n int) (lost int) {
 	o.workers.Wait()
 	store := o.q.spool()
 	if store == nil {
+		o.reportDroppedAtEnd(false)
 		return lost
 	}
 	if n == 0 {
@@ -123,7 +125,7 @@ func (o *Outbox) closeSpool(n int) (lost int) {
 		o.q.mu.Unlock()
 		o.spillOnce() // removes the obsolete segments
 	}
-	o.tryWriteJournal()
+	o.reportDroppedAtEnd(o.writeJournal(false) == nil && store.Present() == nil)
 	if err := store.Close(); err != nil {
 		o.opts.Log.Warn("close the spool", "error", err)
 	}

@@ -103,6 +103,7 @@ func (q *queue) drop(i int) {
 		q.drops[stream] += n
 	}
 	q.whatWasFull = q.whatIsFull()
+	q.undelivered(s)
 	if s.buf != nil {
 		q.held -= s.size
 		q.recycle(s)

@@ -34,6 +34,9 @@ const (
 	whyEnd    = "the end"
 )
 
+// whyEarlier is the reason given for what an earlier process dropped: its journal has none.
+const whyEarlier = "an earlier run had no room for them"
+
 // Times after which the mode changes, and intervals of the checks.
 const (
 	stallLimit = 100 * time.Millisecond // spool when nothing has landed for this long
@@ -47,13 +50,12 @@ const (
 	slowRedis  = 250 * time.Millisecond // a full spool waits so long for a segment to land
 )
 
-// An episode is the time from the beginning of spooling until the disk is empty. If spooling
-// begins again before that, an announced episode goes on; else a new one begins.
+// An episode is the time from the beginning of spooling until the disk is empty.
 type episode struct {
-	began     time.Time
+	began     time.Time // began: zero while none is under way
 	why       string
 	announced bool // announced: :status told of its beginning
-	spooled   int  // spooled: records written since it began
+	spooled   int  // spooled: records written since it began, without those dropped or lost
 }
 
 // become changes the mode. The caller holds mu.
@@ -65,7 +67,7 @@ func (q *queue) become(m mode, why string) {
 	switch m {
 	case spooling:
 		q.full, q.dropAt = false, time.Time{}
-		if !q.episode.announced { // :status told of its beginning, and must tell of its end
+		if q.episode.began.IsZero() {
 			q.episode = episode{began: time.Now(), why: why}
 		}
 		if q.written.before(q.head) {
@@ -168,9 +170,12 @@ func (q *queue) checkProgress(w *watcher, now time.Time) time.Duration {
 	if q.mode == broken && now.After(q.retryAt) {
 		q.become(draining, "")
 	}
-	if q.mode == spooling && !q.episode.announced && now.Sub(q.episode.began) >= announceAt && !q.closed {
-		q.episode.announced = true
-		q.say(fmt.Sprintf(saySpooling, q.episode.began.Format("15:04:05.000"), q.episode.why, q.store.Dir()))
+	e := &q.episode
+	lasts := !e.began.IsZero() && now.Sub(e.began) >= announceAt
+	// After a disk error entries may wait in memory only: announce the first write that works.
+	if q.mode == spooling && q.diskError == nil && lasts && !e.announced && !q.closed {
+		e.announced = true
+		q.say(fmt.Sprintf(saySpooling, e.began.Format("15:04:05.000"), e.why, q.store.Dir()))
 	}
 	if q.mode != memory {
 		poke(q.spill)

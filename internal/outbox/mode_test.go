@@ -7,15 +7,14 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
-// TestAnnouncedEpisode has spooling begin again before the disk is empty: what :status told of
-// the beginning gets its end, with the records of both.
-func TestAnnouncedEpisode(t *testing.T) {
+// TestEpisode has spooling begin again before the disk is empty: it is one episode, with the
+// records of both.
+func TestEpisode(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1<<20, false, 1)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.become(spooling, whyAway)
-	q.episode.announced = true
 	began := q.episode.began
 	q.episode.spooled += 5
 	q.become(draining, "")
@@ -24,6 +23,7 @@ func TestAnnouncedEpisode(t *testing.T) {
 		t.Errorf("the episode is now of %v, %q", q.episode.began, q.episode.why)
 	}
 	q.episode.spooled += 2
+	q.episode.announced = true
 	q.become(draining, "")
 	q.become(memory, "")
 	var said []string

@@ -54,7 +54,7 @@ type Options struct {
 
 	Spool     *spool.Spool // nil: memory only; the outbox closes it
 	Left      *spool.Left  // what an earlier process left in it
-	SpoolSize int64        // limit of its segments, in bytes
+	SpoolSize int64        // limit of all its segments together, in bytes
 
 	// Dropped, if not nil, gets the number of dropped entries and the text of the :status
 	// entry. An earlier process may have dropped them. It is called with the queue's lock
@@ -260,7 +260,10 @@ func (o *Outbox) endOutage(since time.Time, logged bool) {
 	}
 	o.q.setAway(false)
 	o.q.mu.Lock()
-	dropped := o.q.reportDropped(why)
+	if began := o.q.episode.began; !began.IsZero() && began.Before(since) {
+		why = o.q.awayOrSlow() // Redis did not take entries before it went away
+	}
+	dropped, _ := o.q.reportDropped(why)
 	o.q.mu.Unlock()
 	if logged {
 		o.opts.Log.Info("redis is back", "after", gone, "dropped", dropped)

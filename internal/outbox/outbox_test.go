@@ -1,8 +1,11 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +89,24 @@ func checkAccounted(t *testing.T, s *redistest.Server, n int) {
 	}
 	if told := toldDropped(s); told == 0 || told+len(got) != n || before != n-1 {
 		t.Errorf("%d there and %d told as dropped of %d, the last is %d", len(got), told, n, before)
+	}
+	checkDelivered(t, s)
+}
+
+// checkDelivered fails if :status reports more entries delivered from the spool than there are.
+func checkDelivered(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	told, all := 0, 0
+	for _, m := range said(s, "entries delivered from the spool") {
+		var k int
+		fmt.Sscanf(m, "%d entries delivered", &k)
+		told += k
+	}
+	for _, key := range logstream.Keys("t") {
+		all += len(s.Messages(key))
+	}
+	if told > all {
+		t.Errorf("%d entries there, and %d told as delivered from the spool: %q", all, told, s.Messages(logstream.Keys("t")[logstream.Status]))
 	}
 }
 
@@ -190,6 +211,57 @@ func TestServerRestarts(t *testing.T) {
 	<-done
 	closeAll(t, o)
 	checkNumbered(t, s, n)
+}
+
+// TestDroppedToTheEnd has no Redis, and no spool or one that is removed: Close reports the
+// dropped entries, which :status never tells.
+func TestDroppedToTheEnd(t *testing.T) {
+	t.Parallel()
+	t.Run("no spool", func(t *testing.T) {
+		t.Parallel()
+		droppedToTheEnd(t, "")
+	})
+	t.Run("removed", func(t *testing.T) {
+		t.Parallel()
+		droppedToTheEnd(t, filepath.Join(t.TempDir(), "spool"))
+	})
+}
+
+func droppedToTheEnd(t *testing.T, dir string) {
+	s := redistest.Prepare(t)
+	var reported int
+	var text string
+	var log bytes.Buffer
+	change := func(opts *Options) {
+		opts.Block, opts.Limit, opts.Log = false, 1<<20, eventlog.New(&log, "wrapp", false)
+		opts.Dropped = func(n int, why string) { reported, text = n, why }
+	}
+	var o *Outbox
+	if dir == "" {
+		o = open(t, s, change)
+	} else {
+		o = openSpooled(t, s, dir, 1<<20, change)
+	}
+	const n = 100_000
+	number(o, 0, n)
+	if dir != "" {
+		eventually(t, "the journal tells of dropped lines", func() bool {
+			o.q.mu.Lock()
+			defer o.q.mu.Unlock()
+			return o.q.written == o.q.end() && o.journaled.Dropped.Sum() > 0
+		})
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost, kept, _ := o.Close(time.Hour)
+	own := reported + lost - n // "spooling since", if the spool was used for a second
+	if reported == 0 || own < 0 || own > 1 || dir == "" && own > 0 || kept != 0 {
+		t.Errorf("%d reported as dropped, %d lost and %d kept of %d", reported, lost, kept, n)
+	}
+	if want := fmt.Sprintf("wrapp: error: %d lines dropped: Redis was away and ", reported); !strings.HasPrefix(text, want[len("wrapp: error: "):]) || !strings.Contains(log.String(), want) {
+		t.Errorf("%q, log:\n%s", text, &log)
+	}
 }
 
 func TestStalledServer(t *testing.T) {

@@ -27,18 +27,18 @@ const retainBytes = 1 << 20
 // A slab holds records of one class, one after the other. From the first time that a
 // record is sent, its bytes stay in place and may be read without the queue's lock.
 type slab struct {
-	buf     []byte // nil while only the spool has it
-	size    int    // length of the records in bytes, also while buf is nil
+	buf     []byte // buf: nil while only the spool has it
+	size    int    // size: length of the records in bytes, also while buf is nil
 	class   spool.Class
 	counts  spool.Counts
-	left    bool   // an earlier process left it: some records may have landed, and nothing is appended
-	writer  uint64 // the process that numbered its records
-	ordinal uint64 // of its first record
+	left    bool   // left: an earlier process left it; some records may have landed, and nothing is appended
+	writer  uint64 // writer: the process that numbered its records
+	ordinal uint64 // ordinal: of its first record
 
-	place     spool.Place // where the spool has the byte at savedFrom
-	savedFrom int         // the spool has the bytes [savedFrom, saved)
+	place     spool.Place // place: where the spool has the byte at savedFrom
+	savedFrom int         // savedFrom: the spool has the bytes [savedFrom, saved)
 	saved     int
-	writing   bool // spillOnce is writing it to the spool
+	writing   bool // writing: spillOnce is writing it to the spool
 }
 
 // A cursor is a place between two records: an offset in a slab. Slabs have consecutive numbers.
@@ -60,43 +60,43 @@ func (p cursor) before(q cursor) bool {
 // then crash reports. wrapp's own entries never wait; see makeOwnRoom.
 type queue struct {
 	mu   sync.Mutex
-	room sync.Cond // something left the queue or its memory, or away or closed changed
+	room sync.Cond // room: something left the queue or its memory, or away or closed changed
 
-	writer uint64 // this process
+	writer uint64 // writer: this process
 
-	slabs []*slab // those before head have landed and are retained
-	first uint64  // number of slabs[0]
-	head  cursor  // first record not known to have landed
-	next  cursor  // first record that is not on its way
-	doubt cursor  // end of the records ever sent; after a lost connection next is before it
+	slabs []*slab // slabs: those before head have landed and are retained
+	first uint64  // first: number of slabs[0]
+	head  cursor  // head: first record not known to have landed
+	next  cursor  // next: first record that is not on its way; after a lost connection it is before doubt
+	doubt cursor  // doubt: end of the records that this process sent, or that an earlier one may have sent
 
-	progress progress // of the writer of the records at head
+	progress progress // progress: of the writer of the records at head
 
-	free []*slab // empty slabs of slabSize, for use again
+	free []*slab // free: empty slabs of slabSize, for use again
 
-	held     int // bytes of the records in memory that are not known to have landed
-	retained int // bytes of the slabs before head
-	limit    int // of held, in bytes of records; beyond it add waits or drops; see makeOwnRoom
+	held     int // held: bytes of the records in memory that are not known to have landed
+	retained int // retained: bytes of the slabs before head
+	limit    int // limit: of held, in bytes; beyond it add waits or drops; see makeOwnRoom
 	block    bool
-	away     bool // Redis is not taking entries
-	closed   bool // nothing is added any more
+	away     bool // away: Redis is not taking entries
+	closed   bool // closed: nothing is added any more
 
-	lines           uint64       // lines of the app that were added
-	drops           spool.Counts // dropped for want of room, not reported yet
-	droppedReported uint64
-	whatWasFull     string
-	dropped         func(lines int, text string) // Options.Dropped
-	refusals        [logstream.Count]refusal     // not reported yet
-	refusedInAll    refusal                      // reported
+	lines           uint64                       // lines: how many of the app were added
+	drops           spool.Counts                 // drops: entries dropped for want of room, not reported yet
+	droppedReported uint64                       // droppedReported: dropped entries in all reports
+	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
+	dropped         func(lines int, text string) // dropped: Options.Dropped
+	refusals        [logstream.Count]refusal     // refusals: not reported yet
+	refusedInAll    refusal                      // refusedInAll: reported
 
-	ordinal uint64   // of the next record
-	last    entry.ID // of the newest record
-	clock   uint64   // newest time given to add, in milliseconds
+	ordinal uint64   // ordinal: of the next record
+	last    entry.ID // last: of the newest record
+	clock   uint64   // clock: time of the newest line, in milliseconds; set back after a reported step of the clock
 
 	disk
 
-	wake    chan struct{} // readable: the sender has work
-	emptied chan struct{} // readable: everything has landed
+	wake    chan struct{} // wake: readable when the sender has work
+	emptied chan struct{} // emptied: readable when everything has landed
 }
 
 // progress says how far one writer's records have landed: in each stream, all up to
@@ -138,7 +138,7 @@ const clockStep = 1000
 // add appends one entry that was read at ms. The caller holds mu; add releases mu while it
 // waits for room.
 func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
-	if r := q.place(stream, ms, spool.Size(message, fields), state); r != nil {
+	if r := q.appendRecord(stream, ms, spool.Size(message, fields), state); r != nil {
 		ordinal, id := r.Ordinal(), r.ID()
 		r.Fill(ordinal, id, stream, flags, state, message, fields)
 	}
@@ -146,16 +146,16 @@ func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, messa
 
 // addRecord is add for a line's record without numbers, which it copies.
 func (q *queue) addRecord(line record, ms uint64) {
-	if r := q.place(line.Stream(), ms, len(line), 0); r != nil {
+	if r := q.appendRecord(line.Stream(), ms, len(line), 0); r != nil {
 		ordinal, id := r.Ordinal(), r.ID()
 		copy(r, line)
 		r.Number(ordinal, id)
 	}
 }
 
-// place appends a record of the given size and returns it with nothing but its numbers, or
-// nil if the queue is closed. Its ID is <ms>-0, or follows the last ID if that is not below.
-func (q *queue) place(stream logstream.Stream, ms uint64, size int, state byte) record {
+// appendRecord appends a record of the given size and returns it with nothing but its numbers, or
+// nil if the queue is closed. Its ID is <ms>-0, or the ID after last if last is not below <ms>-0.
+func (q *queue) appendRecord(stream logstream.Stream, ms uint64, size int, state byte) record {
 	if state&spool.Own == 0 {
 		q.lines++
 		q.makeRoom(size)
@@ -232,7 +232,7 @@ func (q *queue) makeRoom(size int) {
 				}
 			}
 			if q.mode == spooling && q.written == q.end() {
-				return // everything is on disk and was sent: nothing can be dropped
+				return // everything is on disk, and evict has nothing left: it was sent, or is the last slab
 			}
 			poke(q.spill)
 		case q.away && !q.block:
@@ -248,13 +248,14 @@ func (q *queue) makeRoom(size int) {
 
 // makeOwnRoom is makeRoom for wrapp's own entries. It never waits. While Redis is away and no
 // spool is usable it drops entries beyond twice the limit: an app that restarts again and again
-// must not fill the memory then. With block it drops no lines, and own entries beyond the limit.
+// must not fill the memory then. With block it drops no lines. It then drops own entries once these
+// alone exceed the limit.
 func (q *queue) makeOwnRoom(size int) {
 	lowest := spool.Lines
 	if q.block {
 		lowest = spool.Lines + 1
 	}
-	for q.held > 0 && q.held+size > 2*q.limit {
+	for q.held > 0 && q.held+size > 2*q.limit && !q.closed {
 		switch {
 		case q.mode == spooling && q.evict():
 		case q.usable():
@@ -460,23 +461,23 @@ func (q *queue) release(end cursor) {
 	q.room.Broadcast()
 }
 
-// requeueLost puts the retained entries of a stream above the ordinal has back in front of
-// head: the server has lost them. It returns their number.
-func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
+// requeueLost moves head back to the first retained entry of stream above position: the server has
+// lost that one and those after it. It returns how many entries will be sent again.
+func (q *queue) requeueLost(stream logstream.Stream, position uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	// head may have been moved back for another stream already. Entries after head that had
 	// landed count, too.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
 	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
-		// has is from the position of one writer; ordinals of another do not compare with it.
+		// position is one writer's; ordinals of another do not compare with it.
 		if s := q.slabs[after.slab-q.first]; s.writer != q.progress.writer {
 			return true
 		}
 		if r.Ordinal() > landed {
 			return false
 		}
-		if r.Stream() != stream || r.Ordinal() <= has || r.Is(spool.Skip) {
+		if r.Stream() != stream || r.Ordinal() <= position || r.Is(spool.Skip) {
 			return true
 		}
 		n++
@@ -485,7 +486,7 @@ func (q *queue) requeueLost(stream logstream.Stream, has uint64) (n int) {
 		}
 		return true
 	})
-	q.progress.landed[stream] = has
+	q.progress.landed[stream] = position
 	if head == was {
 		return n
 	}

@@ -15,10 +15,10 @@ const (
 	saySpooling   = "spooling since %s: %s; entries wait in %s"
 	sayDelivered  = "%d entries delivered from the spool, %v after spooling began"
 	sayLeft       = "%d entries delivered from the spool, where an earlier run left them"
-	sayMissing    = "%d entries in the spool are lost to damage"
-	sayUnread     = "%d entries in the spool are lost: %v"
+	sayMissing    = "up to %d entries in the spool are lost to damage"
+	sayUnreadable = "%d entries in the spool are lost: %v"
 	sayBroken     = "the spool cannot be written; entries wait in memory only: %v"
-	sayDropped    = "%d lines dropped: %s and %s"
+	sayDropped    = "%d lines dropped: %s"
 	sayForeign    = "%s has entries of another writer or clock; the IDs of ours go on behind them"
 	sayServerLost = "Redis has lost %d entries of :%v that it had taken: %d are sent again and %d are lost"
 	sayRefuses    = "%s takes no entries: %s; %s"
@@ -26,40 +26,55 @@ const (
 	sayPlain      = "Redis does not let this user run scripts: entries may come twice after a lost connection (%s); wrapp acl %s prints the rules that are needed"
 )
 
-// reportEpisode reports the end of an announced episode, and entries that were lost or
-// dropped. The caller holds mu.
+// reportEpisode ends an episode: the spool is empty. It reports an announced one, what an earlier
+// process had left, and entries that were lost or dropped. The caller holds mu.
 func (q *queue) reportEpisode() {
+	why := q.awayOrSlow()
 	if e := q.episode; e.announced {
-		q.episode.announced = false
 		q.say(fmt.Sprintf(sayDelivered, e.spooled, time.Since(e.began).Round(time.Millisecond)))
 	}
-	q.reportUnread()
-	q.reportDropped("Redis was away or slow")
+	q.episode.began, q.episode.announced = time.Time{}, false
+	if q.left > 0 {
+		q.say(fmt.Sprintf(sayLeft, q.left))
+		q.left = 0
+	}
+	q.reportUnreadable()
+	q.reportDropped(why)
 }
 
-// reportUnread reports how many entries the disk has lost since the last report. The caller
+// awayOrSlow returns why entries were dropped, and for how long the episode has lasted.
+func (q *queue) awayOrSlow() string {
+	if q.episode.began.IsZero() {
+		return "Redis was away or slow"
+	}
+	return fmt.Sprintf("Redis was away or slow for %v", time.Since(q.episode.began).Round(time.Millisecond))
+}
+
+// reportUnreadable reports how many entries the disk has lost since the last report. The caller
 // holds mu.
-func (q *queue) reportUnread() {
-	if n := q.unread.records; n > 0 {
-		q.unread.records = 0
-		q.say(fmt.Sprintf(sayUnread, n, q.unread.why))
+func (q *queue) reportUnreadable() {
+	if n := q.unreadable.records; n > 0 {
+		q.unreadable.records = 0
+		q.say(fmt.Sprintf(sayUnreadable, n, q.unreadable.why))
 	}
 }
 
-// reportDropped reports the entries dropped since the last report, and returns their number.
-// The caller holds mu.
-func (q *queue) reportDropped(why string) (total int) {
+// reportDropped reports the entries dropped since the last report. It returns their number and
+// the report, "" without any. The caller holds mu.
+func (q *queue) reportDropped(why string) (total int, text string) {
 	dropped := q.drops
-	if total = dropped.Sum(); total == 0 {
-		return 0
-	}
 	q.drops = spool.Counts{}
+	return q.sayDrops(dropped, why+" and "+q.whatWasFull)
+}
+
+// sayDrops is reportDropped for given counts and the whole reason.
+func (q *queue) sayDrops(dropped spool.Counts, why string) (total int, text string) {
+	if total = dropped.Sum(); total == 0 {
+		return 0, ""
+	}
 	q.droppedReported += uint64(total)
 	poke(q.spill) // the spool's journal still counts them
-	if q.whatWasFull == "" {
-		q.whatWasFull = q.whatIsFull() // an earlier process dropped them
-	}
-	text := fmt.Sprintf(sayDropped, total, why, q.whatWasFull)
+	text = fmt.Sprintf(sayDropped, total, why)
 	for s, n := range dropped {
 		if n > 0 && logstream.Stream(s) != logstream.Info {
 			text += fmt.Sprintf("; %d of them of :%v", n, logstream.Stream(s))
@@ -69,7 +84,19 @@ func (q *queue) reportDropped(why string) (total int) {
 	if q.dropped != nil {
 		q.dropped(total, text)
 	}
-	return total
+	return total, text
+}
+
+// reportDroppedAtEnd reports dropped entries when :status takes no more reports. journaled: the
+// spool's journal has their number, and the next process reports them.
+func (o *Outbox) reportDroppedAtEnd(journaled bool) {
+	o.q.mu.Lock()
+	defer o.q.mu.Unlock()
+	if n := o.q.drops.Sum(); n > 0 && journaled {
+		o.opts.Log.Warn("lines were dropped; the next run tells :status", "dropped", n)
+	} else if _, text := o.q.reportDropped("Redis was away"); text != "" {
+		o.opts.Log.Error(text)
+	}
 }
 
 // A refusal counts the entries of one stream that Redis refused for good, since the stream

@@ -10,34 +10,35 @@ import (
 const (
 	syncEvery       = 100 * time.Millisecond // between syncs of the spool
 	diskReportEvery = time.Hour              // between reports of disk errors
-	closingDisk     = 10 * time.Second       // how long the end of wrapp waits for the disk
+	closingDisk     = 10 * time.Second       // how long Close writes to the spool; it gives up the disk after twice that
 )
 
 // disk is the part of a queue that keeps slabs in a spool; see mode. A slab in the spool
 // may leave the memory; it is read again when its turn comes to be sent. A segment is
 // removed when all its records have landed.
 type disk struct {
-	store     *spool.Spool // nil without a spool
-	storeSize int64        // limit of the segments, in bytes
+	store     *spool.Spool // store: nil without a spool
+	storeSize int64        // storeSize: limit of all segments together, in bytes
 
 	mode      mode
-	retryAt   time.Time // when a broken disk is tried again
-	diskError error     // nil if the last write worked
+	retryAt   time.Time // retryAt: when a broken disk is tried again
+	diskError error     // diskError: nil if the last write worked
 	episode   episode
+	left      int // left: records of an earlier process that the spool is still to deliver
 
-	slow bool      // the running operations have taken longer than slowDisk
-	full bool      // the next slab finds no room in the spool
-	busy time.Time // when spillAll's running operations began; zero without any
+	slow bool      // slow: the running operations have taken longer than slowDisk
+	full bool      // full: the next slab finds no room in the spool
+	busy time.Time // busy: when spillAll's running operations began; zero without any
 
-	patience time.Duration // a full spool waits so long for Redis to take one segment
-	dropAt   time.Time     // when that is over; zero since Redis took the last one
+	patience time.Duration // patience: a full spool waits so long for Redis to take one segment
+	dropAt   time.Time     // dropAt: when that wait ends; zero while none is under way
 
-	written   cursor         // everything from head to here is in the spool
-	evictFrom uint64         // evict leaves slabs below that number as they are
-	unloaded  int            // slabs that are only in the spool
-	refs      map[uint64]int // slabs in each segment
-	obsolete  []uint64       // segments to be removed
-	unread    struct {       // records that the disk has lost, not reported yet
+	written    cursor         // written: everything from head to here is in the spool
+	evictFrom  uint64         // evictFrom: evict leaves slabs below that number as they are
+	unloaded   int            // unloaded: slabs that are only in the spool
+	refs       map[uint64]int // refs: slabs in each segment
+	obsolete   []uint64       // obsolete: segments to be removed
+	unreadable struct {       // unreadable: records that the disk has lost, not reported yet
 		records int
 		why     error
 	}
@@ -84,9 +85,6 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 		q.unloaded++
 		records += x.Counts.Sum()
 	}
-	for s, n := range left.Notes.Dropped {
-		q.drops[s] += n
-	}
 	if q.last.Less(left.Last) {
 		q.last = left.Last
 	}
@@ -103,10 +101,8 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 	if left.Missing > 0 {
 		q.say(fmt.Sprintf(sayMissing, left.Missing))
 	}
-	if records > 0 {
-		// This entry comes after them: once it has landed, they have been delivered.
-		q.say(fmt.Sprintf(sayLeft, records))
-	}
+	q.sayDrops(left.Notes.Dropped, whyEarlier)
+	q.left += records
 	return records
 }
 
@@ -144,6 +140,16 @@ func (q *queue) unsave(s *slab) {
 	s.place, s.savedFrom, s.saved = spool.Place{}, 0, 0
 }
 
+// undelivered takes a slab that was dropped or lost out of what the spool delivers.
+func (q *queue) undelivered(s *slab) {
+	switch {
+	case s.left:
+		q.left -= s.counts.Sum()
+	case s.saved > 0:
+		q.episode.spooled -= s.counts.Sum()
+	}
+}
+
 // load reads a slab from the spool, for the sender.
 func (o *Outbox) load(s *slab) {
 	q := o.q
@@ -164,12 +170,13 @@ func (o *Outbox) load(s *slab) {
 	q.unloaded--
 	if err != nil {
 		// This slab is lost; those after it are not.
-		first := q.unread.why == nil
-		q.unread.records += s.counts.Sum()
-		q.unread.why = err
+		first := q.unreadable.why == nil
+		q.unreadable.records += s.counts.Sum()
+		q.unreadable.why = err
 		if first {
-			q.reportUnread()
+			q.reportUnreadable()
 		}
+		q.undelivered(s)
 		q.unsave(s)
 		s.size, s.counts = 0, spool.Counts{}
 		return
@@ -206,8 +213,8 @@ func (o *Outbox) spillAll(stop <-chan struct{}) {
 	}
 }
 
-// setBusy sets when the running operations of the disk began: while they take longer than
-// slowDisk, no caller waits for the disk.
+// setBusy sets when the running operations of the disk began. While they take longer than
+// slowDisk and Redis is away, callers drop lines instead of waiting, unless block is set.
 func (q *queue) setBusy(since time.Time) {
 	q.mu.Lock()
 	q.busy = since
@@ -276,6 +283,10 @@ func (o *Outbox) spillOnce() bool {
 	if err != nil {
 		if !fresh {
 			// The segment ended in the middle of the slab: write all of it to the next one.
+			q.each(cursor{from.slab, s.savedFrom}, cursor{from.slab, s.saved}, func(record, cursor) bool {
+				q.episode.spooled--
+				return true
+			})
 			q.unsave(s)
 			q.written = cursor{from.slab, 0}
 			return true
@@ -339,8 +350,8 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	return nil, chunk, false
 }
 
-// waitsForRoom reports whether a full spool drops nothing yet: while Redis soon takes another
-// segment, the app waits.
+// waitsForRoom reports whether a full spool drops nothing yet. With block that is always so; else,
+// while Redis takes entries, for up to patience.
 func (q *queue) waitsForRoom() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -121,16 +121,6 @@ func (s *Server) apiCrash(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, b, err)
 		return
 	}
-	text := ""
-	for _, l := range one.Head {
-		text += l.Text + "\n"
-	}
-	for _, p := range one.Parts {
-		text += "--- " + p.Title + " ---\n"
-		for _, l := range p.Lines {
-			text += l.Text + "\n"
-		}
-	}
 	fields := make(map[string]string)
 	for _, f := range one.Fields {
 		fields[f[0]] = f[1]
@@ -139,5 +129,5 @@ func (s *Server) apiCrash(w http.ResponseWriter, r *http.Request) {
 		Crash
 		Fields  map[string]string `json:"fields"`
 		Message string            `json:"message"`
-	}{one.Crash, fields, text})
+	}{one.Crash, fields, one.text})
 }

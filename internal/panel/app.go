@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,22 +28,22 @@ const (
 
 // An app is the panel's state of one app of one board. Its board's lock guards it.
 type app struct {
-	name    string
-	pools   map[string]*pool
-	runs    []fleet.Run  // runs: one for each instance
-	newest  fleet.Newest // newest: the newest run
-	leased  bool         // leased: a lease was seen since the newest run marker
-	mark    mark
-	values  []string // values: names, sorted
-	crashes []Crash  // crashes: oldest first
-	events  []Event  // events: oldest first
+	name      string
+	pools     map[string]*pool
+	instances []fleet.Instance
+	newest    fleet.Newest // newest: the newest run
+	leased    bool         // leased: a lease was seen since the newest run marker
+	mark      mark
+	values    []string // values: names, sorted
+	crashes   []Crash  // crashes: oldest first
+	events    []Event  // events: oldest first
 
 	seen   [logstream.Count]entry.ID // seen: last entry read of each stream
 	behind bool                      // behind: the older reports are still to be read
 	counts int                       // counts: entries of :info to ask for at once
 
 	tallies     map[string]*tally // tallies: by instance
-	counted     bool              // counted: all runs count, so the rates come from the tallies
+	counted     bool              // counted: all instances count, so the rates come from the tallies
 	rate, wrong float32           // rate, wrong: lines and errors a second
 	estimated   bool              // estimated: the rates are estimates of tip
 	lines       ring
@@ -98,9 +99,8 @@ type Crash struct {
 }
 
 var (
-	runMarker = regexp.MustCompile(`^\{\{__(NEW|END)_RUN_(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)(?:_exit_(\d+))?\}\}$`)
-	firstOf   = regexp.MustCompile(`(?m)^#0 .*$`)
-	volatile  = regexp.MustCompile(`0x[0-9a-fA-F]+|\([^)]*\)|\d+`)
+	firstOf  = regexp.MustCompile(`(?m)^#0 .*$`)
+	volatile = regexp.MustCompile(`0x[0-9a-fA-F]+|\([^)]*\)|\d+`)
 )
 
 // addEntries updates the app from new entries of a stream.
@@ -127,14 +127,14 @@ func fieldsOf(e *journal.Entry) map[string]string {
 }
 
 func (a *app) marker(e *journal.Entry) {
-	m := runMarker.FindSubmatch(e.Message)
-	if m == nil {
+	m, ok := journal.ParseRunMarker(e.Message)
+	if !ok {
 		return
 	}
-	a.mark = mark{known: true, run: string(m[2]), at: e.Time()}
+	a.mark = mark{known: true, run: m.Stamp, at: e.Time()}
 	event := Event{Time: e.Time(), Kind: "start", Text: "run began", run: a.mark.run}
-	if string(m[1]) == "END" {
-		event = Event{Time: e.Time(), Kind: "end", Text: "run ended, exit " + string(m[3])}
+	if !m.Begins {
+		event = Event{Time: e.Time(), Kind: "end", Text: "run ended, exit " + strconv.Itoa(m.Exit)}
 	}
 	a.leased = false
 	a.event(event)
@@ -163,21 +163,13 @@ func compareIDs(x, y entry.ID) int { return cmp.Or(cmp.Compare(x.Ms, y.Ms), cmp.
 
 // crashOf returns the Crash that an entry reports.
 func crashOf(e *journal.Entry) Crash {
-	c := Crash{ID: e.ID.String(), Time: e.Time(), id: e.ID}
-	for i := 0; i+1 < len(e.Fields); i += 2 {
-		v := short(e.Fields[i+1])
-		switch e.Fields[i] {
-		case "kind":
-			c.Kind = v
-		case "signal":
-			c.Signal = v
-		case "run":
-			c.Run = v
-		case "pid":
-			c.PID = v
-		case "signature":
-			c.Signature = v
-		}
+	c := Crash{
+		ID: e.ID.String(), Time: e.Time(), id: e.ID,
+		Signature: short(e.Field("signature")),
+		Kind:      short(e.Field("kind")),
+		Signal:    short(e.Field("signal")),
+		Run:       short(e.Field("run")),
+		PID:       short(e.Field("pid")),
 	}
 	text := string(e.Message[:min(len(e.Message), 64<<10)])
 	head, _, _ := strings.Cut(strings.TrimLeft(text, "\n"), "\n")

@@ -12,9 +12,9 @@ import (
 // viewers never burden Redis with more than one request.
 type asker struct {
 	cfg  *config.Redis
-	free chan struct{} // free: full while a request uses the connections
+	free chan struct{} // free: full while a request uses conns
 
-	logs, values *redisconn.Client
+	conns redisconn.Pair
 }
 
 // errBusy says that other requests use the connections.
@@ -33,25 +33,11 @@ func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values
 	}
 	defer func() {
 		if err != nil && redisconn.Reply(err) == "" {
-			a.close()
+			a.conns.Close()
 		}
 	}()
-	if a.logs == nil {
-		if a.logs, err = redisconn.Dial(ctx, a.cfg, a.cfg.LogsDB); err != nil {
-			return err
-		}
-		if a.values, err = redisconn.Dial(ctx, a.cfg, a.cfg.ValuesDB); err != nil {
-			return err
-		}
+	if err := a.conns.Dial(ctx, a.cfg); err != nil {
+		return err
 	}
-	return f(ctx, a.logs, a.values)
-}
-
-func (a *asker) close() {
-	for _, c := range []**redisconn.Client{&a.logs, &a.values} {
-		if *c != nil {
-			(*c).Close()
-			*c = nil
-		}
-	}
+	return f(ctx, a.conns.Logs, a.conns.Values)
 }

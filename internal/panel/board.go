@@ -90,17 +90,12 @@ func (b *board) run(ctx context.Context) {
 
 // pollUntilFailure polls over one pair of connections until that fails.
 func (b *board) pollUntilFailure(ctx context.Context) error {
-	values, err := redisconn.Dial(ctx, b.cfg, b.cfg.ValuesDB)
-	if err != nil {
+	var conns redisconn.Pair
+	if err := conns.Dial(ctx, b.cfg); err != nil {
 		return err
 	}
-	defer values.Close()
-	logs, err := redisconn.Dial(ctx, b.cfg, b.cfg.LogsDB)
-	if err != nil {
-		return err
-	}
-	defer logs.Close()
-	v := &visit{board: b, values: values, logs: logs}
+	defer conns.Close()
+	v := &visit{board: b, values: conns.Values, logs: conns.Logs}
 	next := time.NewTicker(pollEvery)
 	defer next.Stop()
 	for {
@@ -157,17 +152,17 @@ func (v *visit) poll(ctx context.Context) error {
 	for i, key := range keys {
 		reads[i] = v.values.B().Hgetall().Key(key).Build()
 	}
-	var runs []fleet.Run
+	var instances []fleet.Instance
 	for i, answer := range v.values.DoMulti(ctx, reads...) {
 		fields, err := answer.AsStrMap()
 		if err != nil && redisconn.Reply(err) == "" {
 			return fmt.Errorf("read runs: %w", err)
 		}
-		if r, ok := fleet.ParseRun(keys[i], fields); ok {
-			runs = append(runs, r)
+		if in, ok := fleet.ParseInstance(keys[i], fields); ok {
+			instances = append(instances, in)
 		}
 	}
-	v.store(readings, runs)
+	v.store(readings, instances)
 	return nil
 }
 
@@ -226,7 +221,7 @@ func (v *visit) find(ctx context.Context) error {
 		v.app(name)
 	}
 	for name, a := range v.apps {
-		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.runs) == 0 {
+		if a.values = sortedKeys(values[name]); !slices.Contains(names, name) && len(a.values)+len(a.pools)+len(a.instances) == 0 {
 			delete(v.apps, name) // Redis holds nothing of it any more
 		}
 	}
@@ -255,17 +250,17 @@ func (b *board) app(name string) *app {
 	return a
 }
 
-// store sets the apps' pools and runs.
-func (v *visit) store(readings []health.Reading, runs []fleet.Run) {
+// store sets the apps' pools and instances.
+func (v *visit) store(readings []health.Reading, instances []fleet.Instance) {
 	now := time.Now().Unix()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, a := range v.apps {
-		a.runs = nil
+		a.instances = nil
 	}
-	for _, r := range runs {
-		if a := v.app(r.Name); a != nil {
-			a.runs, a.leased = append(a.runs, r), true
+	for _, in := range instances {
+		if a := v.app(in.Name); a != nil {
+			a.instances, a.leased = append(a.instances, in), true
 		}
 	}
 	for _, a := range v.apps {

@@ -37,9 +37,9 @@ func Command(std run.Streams) *cobra.Command {
 	fs.StringArrayVar(&files, "config", nil, "`FILE` with boards (TOML or JSON); may be repeated")
 	fs.StringVar(&o.Listen, "listen", "127.0.0.1:8420", "`HOST:PORT` to serve on; beyond this machine only with --token-file")
 	fs.StringArrayVar(&o.Hosts, "host", nil, "`NAME` that browsers know this machine by, besides its own and IP addresses; may be repeated")
-	fs.StringVar(&o.TokenFile, "token-file", "", "`FILE` whose first line is the token that is asked for")
-	fs.StringVar(&o.CertFile, "cert", "", "`FILE` with the certificate for TLS, PEM")
-	fs.StringVar(&o.KeyFile, "key", "", "`FILE` with its key, PEM")
+	fs.Var(command.File(func(name string) { o.TokenFile = name }), "token-file", "`FILE` whose first line is the token that is asked for")
+	fs.Var(command.File(func(name string) { o.CertFile = name }), "cert", "`FILE` with the certificate for TLS, PEM")
+	fs.Var(command.File(func(name string) { o.KeyFile = name }), "key", "`FILE` with its key, PEM")
 	fs.BoolVar(&showVersion, "version", false, "say which build this is")
 	c.RunE = func(_ *cobra.Command, args []string) (err error) {
 		if showVersion {

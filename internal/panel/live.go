@@ -53,17 +53,13 @@ func (s *Server) stream(w http.ResponseWriter) (e *events, done func(), ok bool)
 	return e, func() { <-s.viewers }, true
 }
 
-// send sends an event with data as JSON, which has no line ends. A browser that reconnects
-// sends the last id in Last-Event-ID.
-func (e *events) send(name, id string, data any) error {
+// send sends an event with data as JSON, which has no line ends.
+func (e *events) send(name string, data any) error {
 	body, err := json.Marshal(data)
 	if err != nil {
 		return err
 	}
 	e.buf.Reset()
-	if id != "" {
-		e.buf.WriteString("id: " + id + "\n")
-	}
 	e.buf.WriteString("event: " + name + "\ndata: ")
 	e.buf.Write(body)
 	e.buf.WriteString("\n\n")
@@ -179,7 +175,7 @@ func (s *Server) overviewLive(w http.ResponseWriter, r *http.Request) {
 				changed[id] = row
 			}
 		}
-		if e.send("table", "", map[string]any{"top": o.Top, "order": o.Order, "rows": changed}) != nil {
+		if e.send("table", map[string]any{"top": o.Top, "order": o.Order, "rows": changed}) != nil {
 			return
 		}
 		sent = o
@@ -286,17 +282,11 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.ending, cancel)()
-	after := q.after
-	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		if c, err := journal.ParseCursor(last); err == nil {
-			after = c
-		}
-	}
 	l := &liveLog{events: e, q: q}
 	var lines <-chan []journal.Line // nil: without the log
 	var slow <-chan struct{}
 	if r.URL.Query().Get("log") != "" {
-		v, err := l.begin(ctx, b, view.Name, after)
+		v, err := l.begin(ctx, b, view.Name)
 		if err != nil {
 			return // the browser reconnects
 		}
@@ -335,7 +325,7 @@ func (s *Server) appLive(w http.ResponseWriter, r *http.Request) {
 			}
 			heads++
 			if html != sent {
-				if e.send("head", "", html) != nil {
+				if e.send("head", html) != nil {
 					return
 				}
 				sent = html

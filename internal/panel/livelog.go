@@ -3,6 +3,7 @@ package panel
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
@@ -18,21 +19,20 @@ type liveLog struct {
 
 	seen    [logstream.Count]entry.ID // seen: last line of each stream that add has read
 	waiting []LineView
-	id      string // id: cursor of the last line that add has read
 	skipped int
 	last    time.Time // last: when lines were sent
 }
 
-// begin sends the lines behind after, and returns a viewer that gets the later ones.
-func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal.Cursor) (*viewer, error) {
+// begin sends the lines behind the request's after, and returns a viewer that gets the later ones.
+func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, error) {
 	// The viewer begins before the lines are read, so that no line is lost in between. add
 	// drops the lines that come both ways.
 	var v *viewer
 	var lines []journal.Line
 	more := false
 	err := b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
-		from := after.ID // a line ends there
-		if l.q.streams != nil && !l.q.wantsStream(logstream.Info) {
+		from := l.q.after.ID // a line ends there
+		if !l.q.wantsStream(logstream.Info) {
 			var err error
 			if from, err = journal.NewReader(app).Newest(ctx, logs); err != nil {
 				return err
@@ -40,7 +40,7 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal
 		}
 		v = b.tail.add(app, from)
 		reader := l.q.reader(app)
-		reader.After = after
+		reader.After = l.q.after
 		entries, err := reader.First(ctx, logs, catchUp)
 		if err != nil {
 			return err
@@ -50,7 +50,7 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string, after journal
 		return nil
 	})
 	if err == nil && more {
-		l.send("reset", "", true)
+		l.send("reset", true)
 		err = errReset
 	}
 	if err == nil {
@@ -76,8 +76,7 @@ func (l *liveLog) add(lines []journal.Line) {
 			continue
 		}
 		l.seen[line.Stream] = line.ID
-		l.id = line.Cursor().String()
-		if l.q.streams != nil && !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
+		if !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
 			continue
 		}
 		if len(l.waiting) == linesAtOnce { // the newest lines matter most
@@ -90,12 +89,7 @@ func (l *liveLog) add(lines []journal.Line) {
 }
 
 func (q *logQuery) wantsStream(s logstream.Stream) bool {
-	for _, wanted := range q.streams {
-		if s == wanted {
-			return true
-		}
-	}
-	return false
+	return q.streams == nil || slices.Contains(q.streams, s)
 }
 
 // flush sends the waiting lines.
@@ -103,7 +97,7 @@ func (l *liveLog) flush() error {
 	if len(l.waiting) == 0 && l.skipped == 0 {
 		return nil
 	}
-	err := l.send("lines", l.id, map[string]any{"lines": l.waiting, "skipped": l.skipped})
+	err := l.send("lines", map[string]any{"lines": l.waiting, "skipped": l.skipped})
 	l.waiting, l.skipped, l.last = l.waiting[:0], 0, time.Now()
 	return err
 }

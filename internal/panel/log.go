@@ -59,9 +59,9 @@ type logQuery struct {
 	run     string
 	since   time.Time
 	until   time.Time
-	before  journal.Cursor
-	after   journal.Cursor
-	at      journal.Cursor
+	before  journal.EntryName
+	after   journal.EntryName
+	at      journal.EntryName
 	n       int
 	text    int // text: most bytes of a line
 }
@@ -114,9 +114,9 @@ func parseLogQuery(p url.Values) (*logQuery, error) {
 			}
 		}
 	}
-	for name, to := range map[string]*journal.Cursor{"before": &q.before, "after": &q.after, "at": &q.at} {
+	for name, to := range map[string]*journal.EntryName{"before": &q.before, "after": &q.after, "at": &q.at} {
 		if v := p.Get(name); v != "" {
-			if *to, err = journal.ParseCursor(v); err != nil {
+			if *to, err = journal.ParseEntryName(v); err != nil {
 				return fail(name, errors.New("must be the id of a line"))
 			}
 		}
@@ -156,30 +156,19 @@ func (q *logQuery) bound(ctx context.Context, logs *redisconn.Client, app string
 	if err != nil {
 		return err
 	}
-	// wrapp writes the marker to :info at about the same time as to :status.
-	const apart = 20 * time.Millisecond
-	var from, to time.Time // to: zero if no run follows
-	found := false
-	for i := range entries {
-		m := runMarker.FindSubmatch(entries[i].Message)
-		if m == nil || string(m[1]) != "NEW" {
-			continue
-		}
-		switch begin := entries[i].Time().Add(-apart); {
-		case q.run == journal.LastRun || !found && string(m[2]) == q.run:
-			from, found = begin, true
-		case found && to.IsZero():
-			to = begin.Add(-time.Millisecond)
-		}
-	}
-	if !found {
+	span, ok := journal.FindRun(entries, q.run)[app]
+	if !ok {
 		return errNoRun
 	}
-	if q.since.Before(from) {
+	// wrapp writes the marker to :info at about the same time as to :status.
+	const apart = 20 * time.Millisecond
+	if from := span.From.Time().Add(-apart); q.since.Before(from) {
 		q.since = from
 	}
-	if !to.IsZero() && (q.until.IsZero() || to.Before(q.until)) {
-		q.until = to
+	if span.To != (entry.ID{}) {
+		if to := span.To.Time().Add(-apart - time.Millisecond); q.until.IsZero() || to.Before(q.until) {
+			q.until = to
+		}
 	}
 	return nil
 }
@@ -196,7 +185,7 @@ func (q *logQuery) page(ctx context.Context, logs *redisconn.Client, app string)
 		if err != nil {
 			return nil, err
 		}
-		q.after = journal.Cursor{ID: q.at.ID.Previous()} // includes the line itself
+		q.after = journal.EntryName{ID: q.at.ID.Previous()} // includes the line itself
 		newer, err := q.newer(ctx, logs, app, q.n/2+1)
 		if err != nil {
 			return nil, err
@@ -217,7 +206,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	r.Before = q.before
 	var chunks [][]journal.Entry
 	page := &Page{Lines: []LineView{}}
-	if q.before == (journal.Cursor{}) {
+	if q.before == (journal.EntryName{}) {
 		newest, err := r.Newest(ctx, logs)
 		if err != nil {
 			return nil, err
@@ -247,7 +236,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		if start = len(entries) < chunk; start {
 			break
 		}
-		r.Before = cursorOf(&entries[0])
+		r.Before = nameOf(&entries[0])
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	var joiner journal.Joiner
@@ -256,7 +245,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		lines = append(lines, joiner.Add(entries)...)
 	}
 	if len(lines) > 0 {
-		page.After = lines[len(lines)-1].Cursor().String()
+		page.After = lines[len(lines)-1].EntryName().String()
 	}
 	lines = q.filter.Select(lines)
 	if !start {
@@ -265,7 +254,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 	if len(lines) > n {
 		page.Before = q.before.String()
 		if lines = lines[len(lines)-n:]; n > 0 {
-			page.Before = lines[0].Cursor().String()
+			page.Before = lines[0].EntryName().String()
 		}
 	}
 	for i := range lines {
@@ -279,7 +268,7 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 	r := q.reader(app)
 	r.After = q.after
 	if ms := q.since.UnixMilli(); ms > 0 && q.after.ID.Ms < uint64(ms) {
-		r.After = journal.Cursor{ID: entry.ID{Ms: uint64(ms)}.Previous()}
+		r.After = journal.EntryName{ID: entry.ID{Ms: uint64(ms)}.Previous()}
 	}
 	var joiner journal.Joiner
 	page := &Page{Lines: []LineView{}, After: q.after.String()}
@@ -302,7 +291,7 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 			if len(page.Lines) == n {
 				break
 			}
-			page.After = l.Cursor().String()
+			page.After = l.EntryName().String()
 			if q.filter.Wants(&l) {
 				page.Lines = append(page.Lines, q.view(&l))
 			}
@@ -310,19 +299,19 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 		if len(entries) < chunk {
 			break
 		}
-		r.After = cursorOf(&entries[len(entries)-1])
+		r.After = nameOf(&entries[len(entries)-1])
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	return page, nil
 }
 
-func cursorOf(e *journal.Entry) journal.Cursor {
-	return journal.Cursor{ID: e.ID, App: e.App, Stream: e.Stream}
+func nameOf(e *journal.Entry) journal.EntryName {
+	return journal.EntryName{ID: e.ID, App: e.App, Stream: e.Stream}
 }
 
 // view returns a LineView.
 func (q *logQuery) view(l *journal.Line) LineView {
-	v := LineView{ID: l.Cursor().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
+	v := LineView{ID: l.EntryName().String(), Time: l.Time.UnixMilli(), Stream: l.Stream.String(), Level: l.Level.String()}
 	if l.Stream == logstream.Info {
 		v.Stream = "out"
 		if l.Stderr {

@@ -1,18 +1,17 @@
 package panel
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/config"
 )
 
 const (
@@ -39,21 +38,15 @@ func newLogin(file string, secure bool) (*login, error) {
 	if file == "" {
 		return l, nil
 	}
-	f, err := os.Open(file)
+	line, err := config.FirstLine("--token-file", file)
 	if err != nil {
-		return nil, fmt.Errorf("--token-file: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return nil, fmt.Errorf("--token-file: %w", err)
-	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	line = bytes.TrimSpace(line)
-	if len(line) < leastToken {
+	token := strings.TrimSpace(line)
+	if len(token) < leastToken {
 		return nil, fmt.Errorf("--token-file: the first line of %s must have %d characters or more; this makes one: openssl rand -hex 16", file, leastToken)
 	}
-	sum := sha256.Sum256(line)
+	sum := sha256.Sum256([]byte(token))
 	l.token = sum[:]
 	return l, nil
 }

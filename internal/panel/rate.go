@@ -19,33 +19,33 @@ type tally struct {
 	rate, wrong   float32 // rate, wrong: lines and errors a second
 }
 
-func (t *tally) update(r *fleet.Run) {
-	apart := r.Updated.Sub(t.at)
+func (t *tally) update(in *fleet.Instance) {
+	apart := in.Updated.Sub(t.at)
 	if apart == 0 {
 		return // the hash was not updated
 	}
-	t.known = !t.at.IsZero() && apart > 0 && r.PID == t.pid && r.Lines >= t.lines && r.Errors >= t.errors
+	t.known = !t.at.IsZero() && apart > 0 && in.PID == t.pid && in.Lines >= t.lines && in.Errors >= t.errors
 	if t.known {
-		t.rate = float32(float64(r.Lines-t.lines) / apart.Seconds())
-		t.wrong = float32(float64(r.Errors-t.errors) / apart.Seconds())
+		t.rate = float32(float64(in.Lines-t.lines) / apart.Seconds())
+		t.wrong = float32(float64(in.Errors-t.errors) / apart.Seconds())
 	}
-	t.pid, t.at, t.lines, t.errors = r.PID, r.Updated, r.Lines, r.Errors
+	t.pid, t.at, t.lines, t.errors = in.PID, in.Updated, in.Lines, in.Errors
 }
 
-// count updates the rates from the counts of the app's runs. If all runs count, streams need
+// count updates the rates from the counts of the app's instances. If all count, streams need
 // not read :info.
 func (a *app) count(now int64) {
 	before := a.tallies
-	a.tallies, a.counted = make(map[string]*tally, len(a.runs)), len(a.runs) > 0
+	a.tallies, a.counted = make(map[string]*tally, len(a.instances)), len(a.instances) > 0
 	lines, wrong := float32(0), float32(0)
-	for i := range a.runs {
-		r := &a.runs[i]
-		t := before[r.Instance]
+	for i := range a.instances {
+		in := &a.instances[i]
+		t := before[in.ID]
 		if t == nil {
 			t = new(tally)
 		}
-		t.update(r)
-		a.tallies[r.Instance] = t
+		t.update(in)
+		a.tallies[in.ID] = t
 		a.counted = a.counted && t.known
 		lines, wrong = lines+t.rate, wrong+t.wrong
 	}

@@ -28,7 +28,7 @@ func TestTally(t *testing.T) {
 		{8, 5500, 5, 1, false, 100, 0}, // another writer
 		{8, 5000, 9, 2, false, 100, 0}, // the clock went back
 	} {
-		got.update(&fleet.Run{PID: row.pid, Updated: noon.Add(time.Duration(row.after) * time.Millisecond), Lines: row.lines, Errors: row.errors})
+		got.update(&fleet.Instance{PID: row.pid, Updated: noon.Add(time.Duration(row.after) * time.Millisecond), Lines: row.lines, Errors: row.errors})
 		if got.known != row.known || row.known && (got.rate != row.rate || got.wrong != row.wrong) {
 			t.Errorf("%d: %+v, want %+v", i, got, row)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
-	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
 
@@ -20,7 +19,9 @@ type report struct {
 	Fields     [][2]string
 	Head       []diffLine
 	Parts      []part
-	Cut        bool
+	Cut        bool // Cut: text lacks the end
+
+	text string // text: the whole report, visible
 }
 
 // A part is the text of a report below one "--- title ---".
@@ -42,28 +43,25 @@ func (b *board) readReport(ctx context.Context, app, id string) (*report, error)
 	if err != nil {
 		return nil, errNoReport
 	}
-	var entries []journal.Entry
-	err = b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
-		key := logstream.Keys(app)[logstream.Crash]
-		entries, err = journal.Parse(app, logstream.Crash,
-			logs.Do(ctx, logs.B().Xrange().Key(key).Start(at.String()).End(at.String()).Build()))
+	var e *journal.Entry
+	err = b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) (err error) {
+		e, err = journal.Report(ctx, logs, app, at)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) == 0 {
+	if e == nil {
 		return nil, errNoReport
 	}
-	e := &entries[0]
 	r := &report{Crash: crashOf(e), Board: b.name, App: app}
 	for i := 0; i+1 < len(e.Fields); i += 2 {
 		r.Fields = append(r.Fields, [2]string{visible(e.Fields[i]), visible(cut(e.Fields[i+1], shownText))})
 	}
 	const most = 300 << 10 // wrapp writes 256 KiB at most
-	text := visible(string(e.Message[:min(len(e.Message), most)]))
+	r.text = visible(string(e.Message[:min(len(e.Message), most)]))
 	r.Cut = len(e.Message) > most
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(r.text) {
 		line = strings.TrimSuffix(line, "\n")
 		title, isTitle := strings.CutPrefix(line, "--- ")
 		title, closed := strings.CutSuffix(title, " ---")
@@ -88,12 +86,12 @@ func (r *report) opens(title string) bool {
 
 var errNoReport = errors.New("there is no such report any more: the stream keeps the newest only")
 
-// address matches addresses, which differ from run to run.
-var address = regexp.MustCompile(`0x[0-9a-fA-F]+`)
+// pointer matches addresses, which differ from run to run.
+var pointer = regexp.MustCompile(`0x[0-9a-fA-F]+`)
 
 // compare marks the lines that only one of two reports has, apart from addresses.
 func compare(x, y *report) {
-	bare := func(text string) string { return address.ReplaceAllString(text, "0x") }
+	bare := func(text string) string { return pointer.ReplaceAllString(text, "0x") }
 	lines := func(r *report) map[string]bool {
 		set := make(map[string]bool)
 		r.each(func(l *diffLine) { set[bare(l.Text)] = true })

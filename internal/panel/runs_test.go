@@ -34,8 +34,9 @@ func TestRuns(t *testing.T) {
 	do("XADD", "logs:app:a:status", "*", "message", "{{__NEW_RUN_2026-11-29_01-02-03}}")
 	do("HSET", "wrapp-run:a:1", "state", "running", "host", "orin", "restarts", 2, "spooled", 7, "lines", 5)
 	do("HSET", "wrapp-run:a:2", "state", "running", "restarts", 1)
+	const text = "a crashed: SIGSEGV (segmentation fault)\n\n--- backtrace ---\n#0 main\n"
 	for _, signature := range []string{"0123456789ab", "ba9876543210", "0123456789ab"} {
-		do("XADD", "logs:app:a:crash", "*", "message", "a crashed: SIGSEGV (segmentation fault)", "kind", "signal", "signature", signature)
+		do("XADD", "logs:app:a:crash", "*", "message", text, "kind", "signal", "signature", signature)
 	}
 	p := start(t, nil, s)
 	p.await("a", "running")
@@ -51,6 +52,15 @@ func TestRuns(t *testing.T) {
 	})
 	if g := crashes.Groups[0]; g.Signature != "0123456789ab" || g.Count != 2 || len(g.Days) != 1 || g.Days[0].Count != 2 {
 		t.Errorf("%+v", g)
+	}
+	var report struct {
+		Crash
+		Fields  map[string]string
+		Message string
+	}
+	p.read("/apps/a/crashes/"+crashes.Groups[1].Reports[0].ID, &report)
+	if report.Message != text || report.Signature != "ba9876543210" || report.Where != "main" || report.Fields["kind"] != "signal" {
+		t.Errorf("%+v", report)
 	}
 	do("HSET", "wrapp-run:a:1", "state", "restarting")
 	do("DEL", "wrapp-run:a:2")

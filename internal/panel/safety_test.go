@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		"can be reached from other machines":             {Boards: board, Listen: ":8420"},
 		"must be host:port":                              {Boards: board, Listen: "8420"},
 		"must have 16 characters or more":                {Boards: board, Listen: "127.0.0.1:0", TokenFile: tokenFile(t, "short")},
-		"--token-file: open /none":                       {Boards: board, Listen: "127.0.0.1:0", TokenFile: "/none"},
+		"--token-file: cannot read /none: no such file":  {Boards: board, Listen: "127.0.0.1:0", TokenFile: "/none"},
 		"the one needs the other":                        {Boards: board, Listen: "127.0.0.1:0", CertFile: "/x"},
 		"no board: give --redis URL":                     {Listen: "127.0.0.1:0"},
 	} {
@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 // TestLogin: without the token the panel shows nothing; with it a session begins and ends.
 func TestLogin(t *testing.T) {
 	t.Parallel()
-	p := start(t, func(o *Options) { o.TokenFile = tokenFile(t, token) }, redistest.Start(t))
+	p := start(t, func(o *Options) { o.TokenFile = tokenFile(t, "\uFEFF"+token+"\r") }, redistest.Start(t))
 	for _, path := range []string{"/", "/live", "/crashes", "/app/x", "/metrics", "/api/v1/apps", "/app/x/live"} {
 		if status, body := p.get(path); status != http.StatusUnauthorized || strings.Contains(body, "left") {
 			t.Errorf("%s: %d %s", path, status, body)
@@ -489,6 +489,11 @@ func TestCommand(t *testing.T) {
 		"--redis: must be redis://host:port":                                         {"--redis", "h:secret"},
 		"--listen 0.0.0.0:1 can be reached from other machines":                      {"--redis", s.URL(), "--listen", "0.0.0.0:1"},
 		"jettison_panel: error: /none.toml: cannot be read: no such file or directo": {"--config", "/none.toml"},
+		"a configuration is a file, not a URL":                                       {"--config", "redis://:secret@h"},
+		"--token-file: must be a file, not a URL":                                    {"--redis", s.URL(), "--token-file", "redis://:secret@h"},
+		"--cert: must be a file, not a URL":                                          {"--redis", s.URL(), "--cert", "redis://:secret@h", "--key", "/none"},
+		"--key: must be a file, not a URL":                                           {"--redis", s.URL(), "--cert", "/none", "--key", "redis://:secret@h"},
+		"--listen: must be host:port, not a URL":                                     {"--redis", s.URL(), "--listen", "redis://:secret@h"},
 	} {
 		said, status := run(args...)
 		if status != 125 || !strings.Contains(said, want) || strings.Contains(said, "secret") {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/config"
 )
 
@@ -60,6 +61,9 @@ func isLoopback(host string) bool {
 
 // New checks the options. Its errors say which option to change.
 func New(o Options) (*Server, error) {
+	if address.IsURL(o.Listen) {
+		return nil, errors.New("--listen: must be host:port, not a URL")
+	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("--listen: must be host:port: %w", err)

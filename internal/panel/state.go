@@ -46,13 +46,13 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 const lowBelow = 1. / 3
 
 // state returns the app's state, by its pools and by what its runs say.
-func (a *app) state(byRuns *fleet.App) State {
+func (a *app) state(byInstances *fleet.App) State {
 	state := Unknown
-	switch byRuns.State {
+	switch byInstances.State {
 	case fleet.IsKilled:
 		return Gone
 	case fleet.IsEnded:
-		if state = Ended; byRuns.Exit != 0 {
+		if state = Ended; byInstances.Exit != 0 {
 			state = Failed
 		}
 	case fleet.IsRunning:
@@ -62,7 +62,7 @@ func (a *app) state(byRuns *fleet.App) State {
 	case fleet.IsEnding:
 		state = Ending
 	}
-	leased := len(byRuns.Runs) > 0 // something of this app has a lease
+	leased := len(byInstances.Instances) > 0 // something of this app has a lease
 	low := Running
 	for _, p := range a.pools {
 		health, kept := p.Get("health")

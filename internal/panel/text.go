@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/lpportorino/jettison-base-images/internal/journal"
 )
 
 // visible makes untrusted text safe to show: it removes colour sequences (ECMA-48 SGR),
@@ -18,8 +20,8 @@ func visible(s string) string {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case r == 0x1b && colour(s[i:]) > 0:
-			i += colour(s[i:])
+		case r == 0x1b && journal.SGR(s[i:]) > 0:
+			i += journal.SGR(s[i:])
 			continue
 		case r == utf8.RuneError && size == 1:
 			b.WriteRune(utf8.RuneError)
@@ -47,16 +49,4 @@ func suspicious(s string) bool {
 		}
 	}
 	return false
-}
-
-// colour returns the length of the colour sequence that s begins with, or 0.
-func colour(s string) int {
-	if !strings.HasPrefix(s, "\x1b[") {
-		return 0
-	}
-	end := strings.IndexFunc(s[2:], func(r rune) bool { return (r < '0' || r > '9') && r != ';' && r != ':' })
-	if end < 0 || s[2+end] != 'm' {
-		return 0
-	}
-	return 2 + end + 1
 }

@@ -101,7 +101,7 @@ func (s *Server) appView(b *board, name string, points int) (view AppView, ok bo
 // view returns a view of an app. The caller holds the board's lock.
 func (b *board) view(a *app, points int) AppView {
 	now := time.Now()
-	stands := a.newest.Assess(a.name, a.runs, now)
+	stands := a.newest.Assess(a.name, a.instances, now)
 	v := AppView{
 		Board: b.name, Name: a.name, State: a.state(&stands), Run: a.mark.run, Lines: a.rate, Errors: a.wrong, Estimated: a.estimated, Crashes: len(a.crashes),
 		Pools: []PoolView{}, Instances: []map[string]string{}, events: slices.Clone(a.events), now: now,
@@ -125,17 +125,17 @@ func (b *board) view(a *app, points int) AppView {
 		v.State, v.Lines, v.Errors, v.Estimated = Unknown, 0, 0, false
 		v.Note = "board away"
 	}
-	for i := range a.runs {
-		r := &a.runs[i]
-		fields := map[string]string{"instance": r.Instance}
-		for f := r.Fields(); len(f) > 0; f = f[2:] {
+	for i := range a.instances {
+		in := &a.instances[i]
+		fields := map[string]string{"instance": in.ID}
+		for f := in.Fields(); len(f) > 0; f = f[2:] {
 			fields[f[0]] = f[1]
 		}
 		v.Instances = append(v.Instances, fields)
-		add(&v.Restarts, r.Restarts)
-		add(&v.Spooled, r.Spooled)
-		add(&v.Dropped, int(min(r.Dropped, math.MaxInt)))
-		add(&v.Dead, r.DeadLetters)
+		add(&v.Restarts, in.Restarts)
+		add(&v.Spooled, in.Spooled)
+		add(&v.Dropped, int(min(in.Dropped, math.MaxInt)))
+		add(&v.Dead, in.DeadLetters)
 	}
 	for _, category := range slices.Sorted(maps.Keys(a.pools)) {
 		v.Pools = append(v.Pools, a.pools[category].view(category, now, points, b.state == there))

@@ -249,7 +249,7 @@ func TestNobodyContinues(t *testing.T) {
 			cmd.Env = append(os.Environ(), "TEST_ROLE=wrap")
 			cmd.SysProcAttr = attr
 			if attr.Cloneflags != 0 {
-				cmd.Env = append(cmd.Env, "TEST_PROC=1")
+				cmd.Env = append(cmd.Env, "TEST_PROC=proc")
 			}
 			x := onTerminal(t, cmd)
 			x.until("started")

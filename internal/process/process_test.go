@@ -60,9 +60,9 @@ func TestMain(m *testing.M) {
 // killTimeout has passed since the deadline.
 func wrap(args []string) int {
 	os.Unsetenv("TEST_ROLE")
-	if os.Getenv("TEST_PROC") != "" { // mount the /proc of our PID namespace
+	if kind := os.Getenv("TEST_PROC"); kind != "" { // mount that over /proc: "proc" is the one of our PID namespace
 		err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		if err = errors.Join(err, unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+		if err = errors.Join(err, unix.Mount(kind, "/proc", kind, 0, "")); err != nil {
 			panic(err)
 		}
 	}
@@ -433,6 +433,35 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestOneStopSignal: what the app leaves behind gets the stop signal once, also without /proc.
+func TestOneStopSignal(t *testing.T) {
+	t.Parallel()
+	for name, proc := range map[string]string{"with /proc": "proc", "without /proc": "tmpfs"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if os.Geteuid() != 0 {
+				t.Skip("only root mounts something over /proc")
+			}
+			cmd := command(t, []string{"TEST_TIMEOUT=500ms", "TEST_PROC=" + proc}, "sh", "-c",
+				`sh -c 'trap "echo stop" TERM; (trap "" TERM; echo ready; exec sleep 1000) & while :; do wait; done' & read x; exit 5`)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := started(t, cmd)
+			if got := line(t, out); got != "ready" {
+				t.Fatal(got)
+			}
+			in.Close()
+			rest, _ := io.ReadAll(out)
+			if code := exitCode(t, cmd.Wait()); string(rest) != "stop\n" || code != 5 {
+				t.Errorf("%q, exit status %d", rest, code)
+			}
+		})
+	}
+}
+
 // TestLateEnd has an app end long after its deadline, as one whose large core is written. What it
 // leaves behind is ended all the same.
 func TestLateEnd(t *testing.T) {
@@ -674,6 +703,10 @@ func TestParseStat(t *testing.T) {
 		if got, err := parseStat([]byte(text)); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
+	}
+	const years = 50 * 365 * 24 * time.Hour
+	if got := (procStat{started: uint64(years.Seconds()) * ticksPerSecond}).afterBoot(); got != years {
+		t.Errorf("%v after boot, want %v", got, years)
 	}
 }
 

@@ -75,8 +75,8 @@ func readStat(pid int) (procStat, error) {
 	return parseStat(text)
 }
 
-// ticksPerSecond is USER_HZ, the unit of the times in /proc on every architecture of Linux's
-// that Go has.
+// ticksPerSecond is USER_HZ, the unit of the times in /proc. It is 100 on every Linux architecture
+// that Go supports.
 const ticksPerSecond = 100
 
 // Started returns when a process started, by the present setting of the clock.
@@ -89,8 +89,12 @@ func Started(pid int) (time.Time, error) {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil {
 		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
 	}
-	age := time.Duration(sinceBoot.Nano()) - time.Duration(stat.started)*time.Second/ticksPerSecond
-	return time.Now().Add(-age), nil
+	return time.Now().Add(stat.afterBoot() - time.Duration(sinceBoot.Nano())), nil
+}
+
+// afterBoot returns the time from boot to the start of the process.
+func (s procStat) afterBoot() time.Duration {
+	return time.Duration(s.started) * (time.Second / ticksPerSecond)
 }
 
 func parseStat(text []byte) (procStat, error) {
@@ -114,7 +118,8 @@ func (t *procTable) below(pid int, skip func(int) bool) (pids []int) {
 	return pids
 }
 
-// signal sends sig to pid if that is still the same process as in the table.
+// signal sends sig to pid if that is still the same process as in the table. A kernel without pidfds
+// leaves that unchecked.
 func (t *procTable) signal(pid int, sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -138,15 +143,15 @@ const (
 )
 
 // endTree ends the rest of an ended app's tree: it sends each process the stop signal at once,
-// and SIGKILL at the deadline. All of them are below us in any session and group, because
-// orphans are re-parented to us. endTree returns when none is left, or killTimeout after its
-// first SIGKILL. The app's own end may have outlasted the deadline, as by a large core.
+// and SIGKILL at the deadline. All of them are our descendants, whatever their session and group,
+// because orphans are re-parented to us. endTree returns when none is left, or killTimeout after
+// its first SIGKILL. The app's own end may have outlasted the deadline, as by a large core.
 func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 	began := time.Now()
 	if p.cmd.StopTimeout == 0 || deadline.Before(began) {
 		deadline = began
 	}
-	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal
+	stopped := make(map[int]uint64) // start time of each pid that was sent the stop signal; without /proc: the group
 	for {
 		reaped := s.nextReap()
 		now := time.Now()
@@ -166,9 +171,9 @@ func (s *Supervisor) endTree(p *Process, deadline time.Time) {
 // signalTree sends each process of the tree SIGKILL, or the stop signal unless it is in stopped,
 // and reports whether any may be left.
 //
-// It may miss a process that starts while /proc is read, but not our child that this process
-// descends from: if that has ended meanwhile, it is a zombie, because we hold the lock and it
-// cannot be reaped. So the tree is gone only when there is no zombie either.
+// It may miss a process that starts while /proc is read. But that process descends from a child of
+// ours, and the table has this child: alive, or as a zombie, since we hold the lock and nothing
+// reaps it. So the tree is gone only when there is no zombie either.
 func (s *Supervisor) signalTree(p *Process, kill bool, stopped map[int]uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +182,7 @@ func (s *Supervisor) signalTree(p *Process, kill bool, stopped map[int]uint64) b
 	}
 	table, err := readProcs()
 	if err != nil {
-		return s.signalGroup(p, kill)
+		return s.signalTreeByGroup(p, kill, stopped)
 	}
 	skip := func(pid int) bool {
 		return s.foreign[pid] || s.procs[pid] != nil && s.procs[pid] != p
@@ -198,7 +203,8 @@ func (s *Supervisor) signalTree(p *Process, kill bool, stopped map[int]uint64) b
 
 // Kill sends SIGKILL to the process and its descendants in any session and group. It misses
 // orphans, which are no descendants any more; the end of a Tool kills those of its group. Kill
-// does not wait; Gone of a Tool waits for the killed processes.
+// takes up to suspendTimeout, with the lock held, and does not wait for their end; Gone of a Tool
+// does.
 func (p *Process) Kill() {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
@@ -209,7 +215,7 @@ func (p *Process) Kill() {
 	// Stop them all first: a stopped process starts none that the next pass would miss. A
 	// process that is just forking stops when its child exists.
 	syscall.Kill(p.pid, syscall.SIGSTOP)
-	until := time.Now().Add(stopTimeout)
+	until := time.Now().Add(suspendTimeout)
 	for more := true; more; {
 		table, err := readProcs()
 		if err != nil {
@@ -232,8 +238,8 @@ func (p *Process) Kill() {
 	syscall.Kill(p.pid, syscall.SIGKILL)
 }
 
-// stopTimeout is how long Kill waits for its SIGSTOPs to take effect.
-const stopTimeout = 200 * time.Millisecond
+// suspendTimeout is how long Kill waits for its SIGSTOPs to take effect.
+const suspendTimeout = 200 * time.Millisecond
 
 // endTool waits until an ended tool's process group, which reap has killed, and the processes
 // that Kill has killed are gone.
@@ -267,18 +273,19 @@ func childless() bool {
 	return errors.Is(err, unix.ECHILD)
 }
 
-// signalGroup is signalTree without /proc: it reaches only the app's process group, which is
-// gone when no signal can be sent to it.
-func (s *Supervisor) signalGroup(p *Process, kill bool) bool {
-	sig := p.cmd.StopSignal
-	if kill {
-		sig = syscall.SIGKILL
+// signalTreeByGroup is signalTree without /proc: it reaches only the app's process group, which is
+// gone when no signal can be sent to it. The caller holds the lock.
+func (s *Supervisor) signalTreeByGroup(p *Process, kill bool, stopped map[int]uint64) bool {
+	group := -p.pid
+	switch _, sent := stopped[group]; {
+	case kill:
+		return syscall.Kill(group, syscall.SIGKILL) == nil
+	case sent:
+		return syscall.Kill(group, 0) == nil
 	}
-	if syscall.Kill(-p.pid, sig) != nil {
-		return false
-	}
-	syscall.Kill(-p.pid, syscall.SIGCONT)
-	return true
+	stopped[group] = 0
+	syscall.Kill(group, p.cmd.StopSignal)
+	return syscall.Kill(group, syscall.SIGCONT) == nil
 }
 
 // dumpingCore reports whether the kernel is writing the core of a process.
@@ -287,7 +294,7 @@ func dumpingCore(pid int) bool {
 	return err == nil && bytes.Contains(text, []byte("\nCoreDumping:\t1\n"))
 }
 
-// Has reports whether pid is the app or a living process of its tree.
+// Has reports whether pid is the app or a process of its tree that was not reaped.
 func (p *Process) Has(pid int) bool {
 	for pid > 1 {
 		if pid == p.pid {

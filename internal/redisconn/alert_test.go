@@ -77,8 +77,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestHas asks a server for databases that it has and that it lacks.
-func TestHas(t *testing.T) {
+// TestVisit asks a server for databases that it has and that it lacks.
+func TestVisit(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--databases", "3")
 	c, err := Dial(t.Context(), &s.Config().Redis, 1)
@@ -87,8 +87,8 @@ func TestHas(t *testing.T) {
 	}
 	defer c.Close()
 	for db, want := range map[int]bool{0: true, 1: true, 2: true, 3: false, 99: false} {
-		if got := c.Has(t.Context(), db, 1); got != want {
-			t.Errorf("database %d: %v", db, got)
+		if _, _, has := c.Visit(t.Context(), db, 1, nil, nil); has != want {
+			t.Errorf("database %d: %v", db, has)
 		}
 	}
 	// The connection is back on its own database.

@@ -2,7 +2,6 @@ package redisconn
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 		if Denied(Reply(err)) {
 			return nil, denied
 		}
-		if err != nil && !rueidis.IsRedisNil(err) && !isWrongType(err) {
+		if err != nil && !rueidis.IsRedisNil(err) && !IsWrongType(err) {
 			return nil, err
 		}
 		values[i] = text(value, err)
@@ -46,7 +45,8 @@ func (c *Client) Values(ctx context.Context, keys []string) ([]*string, error) {
 // Singly reports whether Values had to read keys one by one because the user may not MGET.
 func (c *Client) Singly() bool { return c.singly.Load() }
 
-func isWrongType(err error) bool { return strings.HasPrefix(Reply(err), "WRONGTYPE ") }
+// IsWrongType reports whether err is the reply to a command on a key of another type.
+func IsWrongType(err error) bool { return strings.HasPrefix(Reply(err), "WRONGTYPE ") }
 
 // text returns a pointer to value, or nil on an error.
 func text(value string, err error) *string {
@@ -79,22 +79,13 @@ func (c *Client) Scan(ctx context.Context, pattern string, found func(key string
 	return nil
 }
 
-// Has reports whether the server has the database db. The connection is on the database back
-// before and afterwards. Any other failure counts as yes: the next command returns it.
-func (c *Client) Has(ctx context.Context, db, back int) bool {
-	_, _, has := c.Visit(ctx, db, back, nil, nil)
-	return has
-}
-
 // Visit sends the commands there to the database db and the commands here to back, in one
-// round trip. The connection is on back before and afterwards. has is as in Has.
+// round trip. The connection is on back before and afterwards. has says whether the server has
+// db; any other failure counts as yes, and the next command returns it. Not for a cluster, which
+// has one database only.
 func (c *Client) Visit(ctx context.Context, db, back int, there, here []rueidis.Completed) (of, ofBack []rueidis.RedisResult, has bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if c.cluster || db == back {
-		answers := c.DoMulti(ctx, append(slices.Clip(there), here...)...)
-		return answers[:len(there)], answers[len(there):], true
-	}
 	selectDB := func(db int) rueidis.Completed {
 		return c.B().Arbitrary("SELECT", strconv.Itoa(db)).Build()
 	}

@@ -172,6 +172,33 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 	return nil, fmt.Errorf("%s: %w", what, explain(err, r))
 }
 
+// A Pair has a connection to each of wrapp's databases. The zero Pair is not connected.
+type Pair struct{ Logs, Values *Client }
+
+// Dial connects to both, unless the Pair is connected.
+func (p *Pair) Dial(ctx context.Context, r *config.Redis) (err error) {
+	if p.Values != nil {
+		return nil
+	}
+	if p.Logs, err = Dial(ctx, r, r.LogsDB); err != nil {
+		return err
+	}
+	if p.Values, err = Dial(ctx, r, r.ValuesDB); err != nil {
+		p.Close()
+	}
+	return err
+}
+
+// Close closes both connections. The Pair can be dialled again.
+func (p *Pair) Close() {
+	for _, c := range []*Client{p.Logs, p.Values} {
+		if c != nil {
+			c.Close()
+		}
+	}
+	*p = Pair{}
+}
+
 // A dialer makes the connections of one client.
 type dialer struct {
 	client  *Client

@@ -164,29 +164,12 @@ func (c *Cluster) tryOwner(slot int) *Server {
 	return nil
 }
 
-// tryText returns the text that a command answers, empty if the server is away.
-func (s *Server) tryText(command string, args ...any) string {
-	c, err := redis.Dial("tcp", s.Addr(), s.options()...)
-	if err != nil {
-		return ""
-	}
-	defer c.Close()
-	text, _ := redis.String(c.Do(command, args...))
-	return text
-}
-
-// Migrate announces to two masters that a slot moves from one to the other.
-func (c *Cluster) Migrate(slot int, from, to *Server) {
-	c.t.Helper()
-	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
-	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to])
-}
-
 // Move moves a slot with its keys from one master to another, as resharding does. It calls
 // between, unless that is nil, when both know of the move and no key has moved.
 func (c *Cluster) Move(slot int, from, to *Server, between func()) {
 	c.t.Helper()
-	c.Migrate(slot, from, to)
+	to.do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
+	from.do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.ids[to])
 	if between != nil {
 		between()
 	}

@@ -33,17 +33,20 @@ func (s *Server) Wait(what string, done func() bool) {
 	Eventually(s.t, s.Addr()+": "+what, done)
 }
 
-// answer is how long Info waits for a reply. A stopped server never replies.
+// Info returns a section of INFO, or "" if the server does not answer.
+func (s *Server) Info(section string) string { return s.tryText("INFO", section) }
+
+// answer is how long tryText waits for a reply. A stopped server never replies.
 const answer = 10 * time.Second
 
-// Info returns a section of INFO, or "" if the server does not answer.
-func (s *Server) Info(section string) string {
+// tryText returns the text that a command answers, or "" if the server does not answer.
+func (s *Server) tryText(command string, args ...any) string {
 	c, err := redis.Dial("tcp", s.Addr(), append(s.options(), redis.DialConnectTimeout(answer), redis.DialReadTimeout(answer))...)
 	if err != nil {
 		return ""
 	}
 	defer c.Close()
-	text, _ := redis.String(c.Do("INFO", section))
+	text, _ := redis.String(c.Do(command, args...))
 	return text
 }
 

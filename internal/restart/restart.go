@@ -38,9 +38,6 @@ const (
 	Ended
 )
 
-// String returns the state's name, as users see it.
-func (s State) String() string { return [...]string{"running", "restarting", "ended"}[s] }
-
 // An End is how a run ended.
 type End struct {
 	Exit int // the run's exit status; 125 to 127 if the app could not be started
@@ -81,11 +78,8 @@ type Summary struct {
 	LastExit int // exit status of the last run that has ended; 0: none has
 }
 
-// mostRemembered bounds the restarts that count for Limit and Verdict.Times.
-const mostRemembered = 1000
-
-// MostLimit is the highest Limit that a Machine can obey.
-const MostLimit = mostRemembered
+// MostLimit bounds the restarts that a Machine remembers, and so Limit and Verdict.Times.
+const MostLimit = 1000
 
 // A Machine follows one app through its runs. One goroutine calls Started, Ended and Stop;
 // any may call Summary.
@@ -139,7 +133,7 @@ func (m *Machine) decide(now time.Time, end End) (v Verdict) {
 	if m.opts.Limit > 0 && len(m.recent) >= m.opts.Limit {
 		return Verdict{GaveUp: true, Times: len(m.recent), Span: now.Sub(m.recent[0])}
 	}
-	if len(m.recent) == mostRemembered {
+	if len(m.recent) == MostLimit {
 		m.recent = m.recent[1:]
 	}
 	m.recent = append(m.recent, now)

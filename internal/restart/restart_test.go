@@ -166,13 +166,13 @@ func TestStorm(t *testing.T) {
 			v = lives(m, 0, End{})
 			time.Sleep(v.Delay)
 		}
-		if v.Times != mostRemembered || v.Span != (mostRemembered-1)*10*time.Millisecond {
+		if v.Times != MostLimit || v.Span != (MostLimit-1)*10*time.Millisecond {
 			t.Errorf("%+v", v)
 		}
 		if got := m.Summary().Restarts; got != 4999 {
 			t.Errorf("%d restarts", got)
 		}
-		if c := cap(m.recent); c > 4*mostRemembered {
+		if c := cap(m.recent); c > 4*MostLimit {
 			t.Errorf("room for %d restarts", c)
 		}
 	})

@@ -3,7 +3,6 @@ package run
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
@@ -17,18 +16,13 @@ import (
 func watchForCrashes(cfg *config.Config, cmd *process.Command, began string, supervisor *process.Supervisor, to sinks, hooks *hook.Hooks) *crash.Watch {
 	cmd.Core = cfg.Crash.Core
 	return crash.New(crash.Options{
-		Name:         cfg.Name(),
-		Run:          began,
-		Core:         cfg.Crash.Core,
-		Backtrace:    cfg.Crash.Backtrace,
-		Timeout:      time.Duration(cfg.Crash.Timeout),
-		KeepCore:     cfg.Crash.KeepCore,
-		ContextLines: cfg.Crash.ContextLines,
+		Crash: cfg.Crash,
+		Name:  cfg.Name(),
+		Run:   began,
 		// Keep most of the stream for deaths.
 		MostTracebacks: max(2, cfg.Logs.MaxEntries/4),
 		Secrets:        secrets(cfg, cmd.Env),
 		Supervisor:     supervisor,
-		Builtin:        crash.ReadCore,
 		Deliver: func(r *crash.Report) {
 			to.record.crashed()
 			id := to.out.Say(logstream.Crash, r.Message, r.Fields()...)

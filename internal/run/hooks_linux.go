@@ -31,9 +31,14 @@ func newHooks(s *session) *hook.Hooks {
 		},
 		Timeout: time.Duration(c.Timeout),
 		Exec: func(ctx context.Context, words []string, stdin []byte) error {
+			select {
+			case <-s.prepared: // what an earlier run dropped is told before the first start
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			app := s.latest.Load()
 			if app == nil {
-				return errors.New("the app, whose user runs the command, has not been started yet")
+				return errors.New("the app, whose user runs the command, could not be started")
 			}
 			f, err := fileOf(stdin)
 			if err != nil {

@@ -44,7 +44,7 @@ type intake struct {
 	reads    atomic.Int64  // finished reads
 	adder    outbox.Adder  // adds the lines being delivered
 	wrong    []string      // errors of markers in these lines, to be reported
-	patience time.Duration // how long a block may stay open; 0: for ever
+	patience time.Duration // how long a block may stay open
 	toldCut  bool          // the user was told that blocks are delivered before their end
 	pipes    [2]*inlet
 	pause    func(now time.Time) time.Duration // see switching
@@ -82,20 +82,22 @@ func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr)
 
 // intakeOptions describe an intake's pipes.
 type intakeOptions struct {
-	maxLine int    // bytes
-	tty     string // as app.tty
+	logs   *config.Logs
+	tty    string // as app.tty
+	copies copies
 }
 
 // newIntake makes the pipes. stdout and stderr are the app's ends, which the
 // caller closes once the app has them.
 func newIntake(opts intakeOptions, to sinks) (in *intake, stdout, stderr *os.File, err error) {
 	in = &intake{
-		bell:  -1,
-		asks:  make(chan chan struct{}, 1),
-		to:    to,
-		pause: new(switching).pause,
-		ended: make(chan struct{}),
-		done:  make(chan struct{}),
+		bell:     -1,
+		asks:     make(chan chan struct{}, 1),
+		to:       to,
+		patience: time.Duration(opts.logs.BlockTimeout),
+		pause:    new(switching).pause,
+		ended:    make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -130,31 +132,19 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 	if err != nil {
 		return nil, err
 	}
-	in.pipes[i] = &inlet{
+	p := &inlet{
 		fd:    fd,
 		tty:   tty,
 		flags: flags,
-		split: lines.NewSplitter(opts.maxLine, markers.Unfinished),
+		split: lines.NewSplitter(int(opts.logs.MaxLine), markers.Unfinished),
+		tee:   opts.copies[i],
 	}
-	in.pipes[i].read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(in.pipes[i], text, partial) })
+	p.read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(p, text, partial) })
+	p.read.NoMarkers, p.read.NoBlocks = !opts.logs.Markers, !opts.logs.Blocks
+	in.pipes[i] = p
 	// The app may open /dev/stdout anew. The mode lets every user do so that the app becomes.
 	unix.Fchmod(int(w.Fd()), 0o666)
 	return w, in.poll.add(fd)
-}
-
-// copyTo makes the intake copy the app's output, too.
-func (in *intake) copyTo(to copies) {
-	for i, p := range in.pipes {
-		p.tee = to[i]
-	}
-}
-
-// configure sets whether markers and blocks count, and how long a block may stay open.
-func (in *intake) configure(logs *config.Logs) {
-	in.patience = time.Duration(logs.BlockTimeout)
-	for _, p := range in.pipes {
-		p.read.NoMarkers, p.read.NoBlocks = !logs.Markers, !logs.Blocks
-	}
 }
 
 // run reads until both pipes have no writer any more, or until finish.
@@ -192,7 +182,7 @@ func (in *intake) run() {
 func (in *intake) closeBlocks() (next time.Duration) {
 	for _, p := range in.pipes {
 		since := p.read.OpenSince()
-		if since.IsZero() || in.patience == 0 {
+		if since.IsZero() {
 			continue
 		}
 		now := time.Now()

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
@@ -35,7 +36,7 @@ func TestIntakeOrder(t *testing.T) {
 	}
 	out := outbox.New(outbox.Options{Keys: logstream.Keys("order"), Writer: outbox.NewWriter(), MaxEntries: 1_000_000, Limit: memoryLimit, Dial: dial}, nil)
 	vals := values.New(values.Options{Name: "order", Dial: dial})
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &config.Default().Logs}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestIntakeWaits(t *testing.T) {
 	defer out.Close(patience)
 	vals := values.New(values.Options{Name: "waits", Dial: dial})
 	defer vals.Close(patience)
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &config.Default().Logs}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestIntakeLetsGo(t *testing.T) {
 	out := outbox.New(outbox.Options{Keys: logstream.Keys("huge"), MaxEntries: 10_000, Limit: memoryLimit, Dial: dial}, nil)
 	vals := values.New(values.Options{Name: "huge", Dial: dial})
 	defer vals.Close(patience)
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &config.Default().Logs}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func BenchmarkIntake(b *testing.B) {
 			}
 			out := outbox.New(outbox.Options{Keys: logstream.Keys("bench"), MaxEntries: 1000, Limit: memoryLimit, Dial: dial}, conn)
 			vals := values.New(values.Options{Name: "bench", Dial: dial})
-			in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{ContextLines: 50}), new(record)})
+			in, stdout, stderr, err := newIntake(intakeOptions{logs: &config.Default().Logs}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{Crash: config.Crash{ContextLines: 50}}), new(record)})
 			if err != nil {
 				b.Fatal(err)
 			}

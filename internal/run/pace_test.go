@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
@@ -113,7 +114,7 @@ func unread(t *testing.T, tty string) (in *intake, stdout, stderr *os.File) {
 	t.Cleanup(func() { out.Close(time.Millisecond) })
 	vals := values.New(values.Options{Name: "unread", Dial: dial})
 	t.Cleanup(func() { vals.Close(time.Millisecond) })
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: 64 << 10, tty: tty}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &config.Default().Logs, tty: tty}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (r *record) readPast(client *redisconn.Client, cfg *config.Redis) (p *fleet
 	if client.InCluster() {
 		return nil, true
 	}
-	values, logs := fleet.AskPast(client, r.Name, r.Instance)
+	values, logs := fleet.AskPast(client, r.Name, r.ID)
 	valueAnswers, logAnswers, has := client.Visit(context.Background(), cfg.ValuesDB, cfg.LogsDB, values, logs)
 	past := fleet.ReadPast(valueAnswers, logAnswers)
 	return &past, has
@@ -58,7 +58,7 @@ func (r *record) reportPast(asked *fleet.Past, first string, left bool, cfg *con
 	if asked != nil && asked.Unknown() {
 		asked = nil
 	}
-	if asked != nil && !asked.Open() || asked != nil && !left && asked.Elsewhere(&r.Run) == "" {
+	if asked != nil && !asked.Open() || asked != nil && !left && asked.Elsewhere(&r.Instance) == "" {
 		r.reportLost(asked)
 		close(p.done)
 		return p
@@ -70,7 +70,7 @@ func (r *record) reportPast(asked *fleet.Past, first string, left bool, cfg *con
 }
 
 func (r *record) reportLost(p *fleet.Past) {
-	how, text := p.Lost(&r.Run, thisHost)
+	how, text := p.Lost(&r.Instance, thisHost)
 	if how == "" {
 		return
 	}
@@ -119,14 +119,14 @@ func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, e
 			return false, err
 		}
 		defer logs.Close()
-		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Run, p.first)
+		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Instance, p.first)
 		if err != nil || !ok {
 			p.vain++
 			return p.vain == pastTries, err
 		}
 		*asked = &found
 	}
-	if key := (*asked).Elsewhere(&r.Run); key != "" {
+	if key := (*asked).Elsewhere(&r.Instance); key != "" {
 		values, err := redisconn.Dial(ctx, p.cfg, p.cfg.ValuesDB)
 		if err != nil {
 			return false, err

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -92,9 +91,4 @@ func (d depletions) text(category string, now time.Time) string {
 		text += fmt.Sprintf("; so it was %d times more since %s", last.more, last.reported.Format(time.TimeOnly))
 	}
 	return text
-}
-
-// prober returns a function that runs a probe's command beside the app.
-func prober(supervisor *process.Supervisor, app *process.Command) func(context.Context, []string) error {
-	return func(ctx context.Context, words []string) error { return runBeside(ctx, supervisor, app, words, nil) }
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/restart"
 )
 
-// A record collects what this wrapp publishes about itself and its app (fleet.Run). Any
+// A record collects what this wrapp publishes about itself and its app (fleet.Instance). Any
 // goroutine may use it.
 type record struct {
 	out      *outbox.Outbox   // set before the app is started
@@ -26,13 +26,13 @@ type record struct {
 	errors atomic.Uint64 // lines with level ERROR
 
 	mu sync.Mutex
-	fleet.Run
+	fleet.Instance
 }
 
 // newRecord returns the record of a wrapp before the start of its app.
 func newRecord(name, version string, log *slog.Logger) *record {
-	return &record{log: log, Run: fleet.Run{
-		Name: name, Instance: fleet.InstanceOf(fleet.HostName()), Host: fleet.HostName(), PID: os.Getpid(), Wrapp: version, Boot: fleet.BootID(),
+	return &record{log: log, Instance: fleet.Instance{
+		Name: name, ID: fleet.InstanceID(fleet.HostName()), Host: fleet.HostName(), PID: os.Getpid(), Wrapp: version, Boot: fleet.BootID(),
 	}}
 }
 
@@ -58,7 +58,7 @@ func (r *record) crashed() {
 
 // published returns the record for health.Keeper, which writes it to Redis.
 func (r *record) published() *health.Record {
-	return &health.Record{Key: fleet.RunKey(r.Name, r.Instance), Fields: r.fields, Refused: r.refused}
+	return &health.Record{Key: fleet.RunKey(r.Name, r.ID), Fields: r.fields, Refused: r.refused}
 }
 
 func (r *record) fields(running bool) []string {
@@ -83,7 +83,7 @@ func (r *record) fields(running bool) []string {
 // refused reports that Redis refused the hash, without which readers cannot see whether this
 // wrapp lives.
 func (r *record) refused(reply string) {
-	text := "redis does not take " + fleet.RunKey(r.Name, r.Instance) + ", so wrapp ls cannot tell whether this run lives: " + reply
+	text := "redis does not take " + fleet.RunKey(r.Name, r.ID) + ", so wrapp ls cannot tell whether this run lives: " + reply
 	if redisconn.Denied(reply) {
 		text += "; wrapp acl " + r.Name + " prints the rights that are needed"
 	}

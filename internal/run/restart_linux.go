@@ -32,6 +32,7 @@ type session struct {
 	hooks      *hook.Hooks
 	copies     copies
 	latest     atomic.Pointer[process.Command] // the app's last start
+	prepared   chan struct{}                   // closed when latest is set, or never will be
 	terminal   bool                            // standard input was a terminal at the start
 	stopped    atomic.Bool                     // wrapp was asked to end: no run follows
 
@@ -58,7 +59,7 @@ type appRun struct {
 func newSession(cfg *config.Config, std Streams, log *slog.Logger, signals <-chan os.Signal) *session {
 	c := &cfg.Restart
 	s := &session{
-		cfg: cfg, std: std, log: log, signals: signals, connected: make(chan struct{}),
+		cfg: cfg, std: std, log: log, signals: signals, connected: make(chan struct{}), prepared: make(chan struct{}),
 		terminal: IsTerminal(std.Stdin),
 		restarts: restart.New(restart.Options{
 			Policy:     c.Policy,
@@ -155,24 +156,17 @@ func (s *session) pause(delay time.Duration) bool {
 	defer s.to.pools.Linger()()
 	over := time.NewTimer(delay)
 	defer over.Stop()
-	for {
-		select {
-		case sig := <-s.signals:
-			if s.stop(sig) {
-				return false
-			}
-			continue
-		default: // handle waiting signals first
-		}
+	for waiting := true; waiting || len(s.signals) > 0; {
 		select {
 		case sig := <-s.signals:
 			if s.stop(sig) {
 				return false
 			}
 		case <-over.C:
-			return len(s.signals) == 0 || s.pause(0)
+			waiting = false
 		}
 	}
+	return true
 }
 
 // stop forbids another run if a signal between two runs asks for the end.

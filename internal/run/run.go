@@ -146,6 +146,9 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 			out.Say(logstream.Status, "no spool; entries wait in memory only: "+noSpool.Error())
 		}
 	})
+	if s.latest.Load() == nil {
+		close(s.prepared)
+	}
 	past.close()
 	ended := time.Now()
 	patience := time.Duration(cfg.Spool.DrainTimeout)
@@ -202,7 +205,7 @@ func (r *appRun) run() (exit int, err error) {
 
 	crashes := watchForCrashes(cfg, cmd, r.marker, supervisor, to, r.hooks)
 	r.crashes, to.crashes = crashes, crashes
-	in, stdout, stderr, err := newIntake(intakeOptions{maxLine: int(cfg.Logs.MaxLine), tty: cfg.App.TTY}, to)
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &cfg.Logs, tty: cfg.App.TTY, copies: r.copies}, to)
 	if err != nil {
 		return failed(err)
 	}
@@ -211,7 +214,9 @@ func (r *appRun) run() (exit int, err error) {
 	notifier := listen(cfg, cmd, out, log)
 	defer notifier.Close()
 
-	r.latest.Store(cmd) // cmd does not change any more
+	if r.latest.Swap(cmd) == nil { // cmd does not change any more
+		close(r.prepared)
+	}
 	began := time.Now()
 	app, debugger, err := start(cfg, supervisor, *cmd, pools, out, log)
 	stdout.Close()
@@ -229,8 +234,6 @@ func (r *appRun) run() (exit int, err error) {
 		in.json = entry.NewJSON(entry.Context{Service: cfg.Name(), Run: r.marker, PID: app.PID()})
 	}
 	crashes.Start(app, *cmd, began)
-	in.configure(&cfg.Logs)
-	in.copyTo(r.copies)
 	go in.run()
 	notifier.Listen(pools, health.NotifyOptions{
 		Member: app.Has,
@@ -246,7 +249,9 @@ func (r *appRun) run() (exit int, err error) {
 			return going
 		},
 		Depleted: r.depleted,
-		Exec:     prober(supervisor, cmd),
+		Exec: func(ctx context.Context, words []string) error {
+			return runBeside(ctx, supervisor, cmd, words, nil)
+		},
 	})
 	cores := useOneCore()
 	r.forward()
@@ -265,7 +270,7 @@ func (r *appRun) run() (exit int, err error) {
 		out.Say(logstream.Error, ended)
 	}
 	log.Debug(ended)
-	r.await(func() { crashes.Finish(nil) })
+	r.await(func() { crashes.Finish() })
 	return status.ExitCode(), nil
 }
 

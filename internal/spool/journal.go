@@ -160,9 +160,9 @@ func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
 		return nil
 	}
 	err := s.journal.Sync()
-	if s.journalNew {
-		s.journalNew = false
-		err = errors.Join(err, syncDir(s.dir))
+	if err == nil && s.journalNew {
+		err = syncDir(s.dir)
+		s.journalNew = err != nil
 	}
 	return err
 }

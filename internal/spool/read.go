@@ -14,24 +14,22 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 		buf = make([]byte, 0, max(n, ExtentSize))
 	}
 	buf = buf[:n]
-	var seed uint32
-	for {
-		var file *os.File
-		var err error
-		if file, seed, err = s.openToRead(p.Segment); err != nil {
-			return nil, fmt.Errorf("read from the spool: %w", err)
-		}
-		_, err = file.ReadAt(buf, p.Offset)
-		if errors.Is(err, os.ErrClosed) {
-			continue // another reader opened another segment meanwhile
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read from the spool: %w", err)
-		}
-		break
+	s.mu.Lock()
+	g := s.segments[p.Segment]
+	s.mu.Unlock()
+	if g == nil {
+		return nil, errors.New("read from the spool: the segment is gone")
+	}
+	file, err := os.Open(s.segmentFile(p.Segment))
+	if err != nil {
+		return nil, fmt.Errorf("read from the spool: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.ReadAt(buf, p.Offset); err != nil {
+		return nil, fmt.Errorf("read from the spool: %w", err)
 	}
 	for at := 0; at < n; {
-		r := parse(buf[at:], seed)
+		r := parse(buf[at:], g.seed)
 		if r == nil || r.Ordinal() < ordinal {
 			return nil, fmt.Errorf("read from the spool: %s is damaged at byte %d", s.segmentFile(p.Segment), p.Offset+int64(at))
 		}
@@ -39,28 +37,4 @@ func (s *Spool) Read(p Place, n int, ordinal uint64, space []byte) ([]byte, erro
 		at += len(r)
 	}
 	return buf, nil
-}
-
-// openToRead returns a segment's file and seed. The file stays open until another segment is
-// read or this one is removed.
-func (s *Spool) openToRead(number uint64) (*os.File, uint32, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g := s.segments[number]
-	if g == nil || g.gone {
-		return nil, 0, errors.New("the segment is gone")
-	}
-	if g.file == nil {
-		f, err := os.Open(s.segmentFile(number))
-		if err != nil {
-			return nil, 0, err
-		}
-		g.file = f
-	}
-	if r := s.reading; r != nil && r != g && r != s.last && !s.isDirty(r) && r.file != nil {
-		r.file.Close()
-		r.file = nil
-	}
-	s.reading = g
-	return g.file, g.seed, nil
 }

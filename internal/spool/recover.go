@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,11 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 	}
 	extents, end := len(s.left.Extents), fileHeaderSize
 	damaged, tail := scan(data, seed, func(at int, r Record) {
-		s.recoverRecord(number, at, r, writer, s.hole || at != end)
+		most := uint64(at-end) / HeaderSize
+		if s.hole { // the end of a segment may have been cut off
+			most = math.MaxUint64
+		}
+		s.recoverRecord(number, at, r, writer, most)
 		s.hole, end = false, at+len(r)
 	})
 	size := int64(len(data))
@@ -84,7 +89,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 			return err // the next process would take it for damage
 		}
 	}
-	s.segments[number] = &segment{number: number, seed: seed, size: size}
+	s.segments[number] = &segment{number: number, seed: seed, size: size, synced: size}
 	s.size += size
 	return nil
 }
@@ -106,9 +111,9 @@ func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// recoverRecord adds a record to s.left. hole: the bytes between this record and the one
-// before are damaged.
-func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, hole bool) {
+// recoverRecord adds a record to s.left. most: how many records at most the damaged bytes between
+// this record and the one before have had.
+func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, most uint64) {
 	l := s.left
 	ordinal, id := r.Ordinal(), r.ID()
 	if l.Last.Less(id) {
@@ -118,8 +123,8 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, ho
 		return // a copy of an earlier record, or no record of ours
 	}
 	// Ordinals leap without damage, too: over dropped records, and where another process began.
-	if n := len(l.Extents); hole && n > 0 && l.Extents[n-1].Writer == writer {
-		l.Missing += ordinal - max(l.Next, min(ordinal, s.notes.Done))
+	if n := len(l.Extents); n > 0 && l.Extents[n-1].Writer == writer {
+		l.Missing += min(most, ordinal-max(l.Next, min(ordinal, s.notes.Done)))
 	}
 	l.Next = ordinal + 1
 	if ordinal < s.notes.Done || slices.ContainsFunc(s.done, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {

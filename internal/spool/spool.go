@@ -26,12 +26,12 @@ import (
 )
 
 // ExtentSize is the largest size of an extent of several records, in bytes; a larger record is
-// an extent of its own. A message of 64 KiB, the longest by default, fits.
+// an extent of its own. The longest line by default, 64 KiB, fits; a block may not.
 const ExtentSize = 72 << 10
 
 // A Place is where an extent begins on disk.
 type Place struct {
-	Segment uint64 // number, from 1; 0 means no place
+	Segment uint64 // Segment: number, from 1; 0 means no place
 	Offset  int64
 }
 
@@ -41,8 +41,8 @@ type Extent struct {
 	Bytes   int
 	Class   Class
 	Counts  Counts
-	Ordinal uint64 // of the first record
-	Writer  uint64 // the process that numbered them; 0 if not known, in version 1
+	Ordinal uint64 // Ordinal: of the first record
+	Writer  uint64 // Writer: the process that numbered them; 0 if not known, in version 1
 }
 
 // Counts are numbers of records by stream.
@@ -58,12 +58,12 @@ func (c *Counts) Sum() (n int) {
 
 // Left is what an earlier process left.
 type Left struct {
-	Extents []Extent // oldest first
+	Extents []Extent // Extents: oldest first
 	Notes   Notes
-	Last    entry.ID // the largest ID among the records
-	Next    uint64   // above every ordinal
-	Missing uint64   // records lost to damage
-	Found   []string // problems found, a sentence each
+	Last    entry.ID // Last: the largest ID among the records
+	Next    uint64   // Next: above every ordinal
+	Missing uint64   // Missing: how many records at most are lost to damage
+	Found   []string // Found: problems, a sentence each
 }
 
 // A Spool is an open spool. One goroutine may append while others read, sync, remove and
@@ -71,28 +71,26 @@ type Left struct {
 type Spool struct {
 	dir         string
 	writer      uint64
-	segmentSize int64 // a segment this large takes no further extent
+	segmentSize int64 // segmentSize: a segment this large takes no further extent
 	lock        *os.File
 
 	// Only while the spool is being opened:
 	left *Left
-	done []span // ordinals of records that are done, by a journal of version 1
-	hole bool   // the bytes behind the last whole record are damaged
+	done []span // done: ordinals of records that are done, by a journal of version 1
+	hole bool   // hole: the bytes behind the last whole record are damaged
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
-	last     *segment   // the one to append to; nil: the next extent begins one
-	next     uint64     // number of the next segment
-	dirty    []*segment // written to since the last Sync
-	newNames bool       // the directory has entries that no Sync has covered
-	size     int64      // bytes of all segments
-	reading  *segment   // read last; its file stays open
+	last     *segment // last: the one to append to; nil: the next extent begins one
+	next     uint64   // next: number of the next segment
+	newNames bool     // newNames: the directory has entries that no Sync has covered
+	size     int64    // size: bytes of all segments
 
-	journalMu   sync.Mutex // guards the journal, so that reading need not wait for its disk
+	journalMu   sync.Mutex // journalMu: guards the journal, so that reading need not wait for its disk
 	journal     *os.File
 	journalSeed uint32
 	journalSize int64
-	journalNew  bool // its name is not durable yet
+	journalNew  bool // journalNew: its name is not durable yet
 	notes       Notes
 
 	dead deadLetters
@@ -101,10 +99,10 @@ type Spool struct {
 type segment struct {
 	number uint64
 	seed   uint32
-	class  Class // of its records; only set while it is appended to
+	class  Class // class: of its records; set only in segments that this process made
 	size   int64
-	file   *os.File // nil while it is not open
-	gone   bool
+	synced int64    // synced: a Sync has covered the file up to here
+	file   *os.File // file: to write to; nil in segments of an earlier process
 }
 
 // Open opens the spool in dir, which must exist, and reads what an earlier process left.
@@ -172,8 +170,9 @@ func (s *Spool) found(format string, args ...any) {
 
 // Append writes records of one class and returns their place. If fresh, they begin an extent.
 // Else they continue the last one: they go right behind it, or Append fails. A segment has
-// records of one class, so that dropping them removes whole segments. On an error none of
-// the records is in the spool. Append changes the bytes of extent, in place.
+// records of one class, so that dropping them removes whole segments. Append changes the bytes of
+// extent, in place. On an error the caller still owns the records. If the file cannot be cut then,
+// some may be in it, too; recovery ignores copies.
 func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	last := s.last
@@ -189,7 +188,7 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
-	if last == nil || last.gone {
+	if last == nil {
 		return Place{}, errors.New("write to the spool: the segment is gone")
 	}
 	sealAll(extent, last.seed)
@@ -206,15 +205,7 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	place := Place{last.number, last.size}
 	last.size += int64(len(extent))
 	s.size += int64(len(extent))
-	s.markDirty(last)
 	return place, nil
-}
-
-// markDirty makes the next Sync cover a segment. The caller holds mu.
-func (s *Spool) markDirty(g *segment) {
-	if n := len(s.dirty); n == 0 || s.dirty[n-1] != g {
-		s.dirty = append(s.dirty, g)
-	}
 }
 
 // newSegment makes a segment; it becomes the last one.
@@ -242,66 +233,65 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	defer s.mu.Unlock()
 	s.next++
 	s.segments[number] = g
-	if old := s.last; old != nil && old != s.reading && !s.isDirty(old) && old.file != nil {
-		old.file.Close()
-		old.file = nil
-	}
+	old := s.last
 	s.last = g
+	s.closeIdle(old)
 	s.size += g.size
 	s.newNames = true
-	s.markDirty(g)
 	return g, nil
 }
 
-// Sync makes everything durable that was written before the call.
+// Sync makes everything durable that was written before the call. After an error the next Sync
+// tries again.
 func (s *Spool) Sync() error {
+	type written struct {
+		*segment
+		upto int64
+		file *os.File
+	}
+	var dirty []written
 	s.mu.Lock()
-	dirty, newNames := s.dirty, s.newNames
-	s.dirty, s.newNames = nil, false
-	var files []*os.File
-	var err error
-	for _, g := range dirty {
-		if g.gone || g.file == nil {
-			continue
-		}
-		// A descriptor of our own: the segment may be removed meanwhile.
-		fd, dupErr := unix.FcntlInt(g.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if dupErr != nil {
-			err = dupErr
-			continue
-		}
-		files = append(files, os.NewFile(uintptr(fd), g.file.Name()))
-		if g != s.last && g != s.reading {
-			g.file.Close() // Read opens it again
-			g.file = nil
+	newNames := s.newNames
+	s.newNames = false
+	for _, g := range s.segments {
+		if g.synced < g.size {
+			dirty = append(dirty, written{g, g.size, g.file})
 		}
 	}
 	s.mu.Unlock()
-	if err == nil {
-		err = s.Present()
-	}
-	for _, f := range files {
-		if syncErr := unix.Fdatasync(int(f.Fd())); syncErr != nil {
-			err = syncErr
+	err := s.Present()
+	for _, w := range dirty {
+		syncErr := w.file.Sync()
+		s.mu.Lock()
+		switch {
+		case s.segments[w.number] != w.segment || w.synced >= w.upto:
+			// Remove or another Sync has closed the file.
+		case syncErr != nil:
+			err = errors.Join(err, syncErr)
+		default:
+			w.synced = w.upto
+			s.closeIdle(w.segment)
 		}
-		f.Close()
+		s.mu.Unlock()
 	}
 	if newNames {
 		err = errors.Join(err, syncDir(s.dir))
 	}
 	if err != nil {
+		s.mu.Lock()
+		s.newNames = s.newNames || newNames
+		s.mu.Unlock()
 		return fmt.Errorf("sync the spool: %w", err)
 	}
 	return nil
 }
 
-func (s *Spool) isDirty(g *segment) bool {
-	for _, d := range s.dirty {
-		if d == g {
-			return true
-		}
+// closeIdle closes the file of a segment that is not the last one and has been synced. The
+// caller holds mu.
+func (s *Spool) closeIdle(g *segment) {
+	if g != nil && g != s.last && g.synced == g.size {
+		g.file.Close()
 	}
-	return false
 }
 
 // Remove removes a segment. Removing it again does nothing.
@@ -312,17 +302,11 @@ func (s *Spool) Remove(number uint64) error {
 	if g == nil {
 		return nil
 	}
-	g.gone = true
-	if g.file != nil {
-		g.file.Close()
-	}
+	g.file.Close()
 	delete(s.segments, number)
 	s.size -= g.size
 	if s.last == g {
 		s.last = nil
-	}
-	if s.reading == g {
-		s.reading = nil
 	}
 	if err := os.Remove(s.segmentFile(number)); err != nil {
 		return fmt.Errorf("remove a segment of the spool: %w", err)
@@ -364,9 +348,7 @@ func (s *Spool) Close() error {
 	defer s.mu.Unlock()
 	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
-		if g.file != nil {
-			g.file.Close()
-		}
+		g.file.Close()
 	}
 	if s.journal != nil {
 		err = errors.Join(err, s.journal.Sync(), s.journal.Close())

@@ -431,7 +431,7 @@ func TestPrepareSays(t *testing.T) {
 	}
 }
 
-// TestReaders reads different segments at once; only one file stays open.
+// TestReaders reads different segments at once.
 func TestReaders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -531,6 +531,35 @@ func TestVersionBefore(t *testing.T) {
 	}
 }
 
+// TestDamageAfterDrops damages the first record behind dropped ones: those do not count as
+// missing.
+func TestDamageAfterDrops(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	at := s.Bytes()
+	fill(t, s, 5000, 5100) // 100 to 4999 were dropped
+	s.Close()
+	file := s.segmentFile(1)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[at+HeaderSize] ^= 0x10
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	if got := ordinals(t, s, left); len(got) != 99+99 {
+		t.Errorf("%d records", len(got))
+	}
+	if most := uint64(len(make1(5000)) / HeaderSize); left.Missing < 1 || left.Missing > most {
+		t.Errorf("%d missing, want 1 to %d", left.Missing, most)
+	}
+}
+
 // TestLeap has a second process begin with much higher ordinals: none between counts as missing.
 func TestLeap(t *testing.T) {
 	t.Parallel()
@@ -548,6 +577,27 @@ func TestLeap(t *testing.T) {
 	defer s.Close()
 	if got := ordinals(t, s, left); len(got) != 99+100 || left.Missing != 0 || left.Extents[0].Writer != writer || left.Extents[len(left.Extents)-1].Writer != writer+1 {
 		t.Errorf("%d records, %d missing, %+v", len(got), left.Missing, left.Extents)
+	}
+}
+
+// TestFailedSync has a Sync that cannot reach a segment: it fails until it has synced that.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t, t.TempDir())
+	fill(t, s, 1, 100)
+	name := s.last.file.Name()
+	s.last.file.Close()
+	for range 2 {
+		if s.Sync() == nil {
+			t.Error("a Sync without the file succeeds")
+		}
+	}
+	var err error
+	if s.last.file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Sync(), s.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

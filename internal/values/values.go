@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Options struct {
 	Dial func(context.Context) (*redisconn.Client, error)
 	Log  *slog.Logger // nil: no log
 	// Refused gets, once for each key, the reason why Redis refuses it, and the reason why
-	// markers are not counted.
+	// markers are not counted. It must not call Values back.
 	Refused func(reason string)
 	MaxKeys int // how many keys the app may use; 0: mostKeys
 }
@@ -43,24 +44,24 @@ const (
 type Values struct {
 	w writer
 
-	mu       sync.Mutex
-	waiting  map[string]*change
-	order    []string            // of the keys in waiting
-	dropped  int                 // counts and settings that found no room
-	keys     map[string]struct{} // keys seen so far, up to MaxKeys
-	more     bool                // the app named a key beyond MaxKeys
-	moreTold bool                // that was reported
-	news     chan struct{}
-	quit     chan struct{}
-	done     chan struct{}
+	mu      sync.Mutex
+	waiting map[string]*change  // waiting: by name
+	order   []*change           // order: those in waiting, the oldest first
+	dropped int                 // dropped: counts and settings that found no room
+	keys    map[string]struct{} // keys: seen so far, up to MaxKeys
+	more    bool                // more: a key beyond MaxKeys was reported
+	news    chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
 }
 
 // A change sets one key, if it has a value, and then increments it.
 type change struct {
-	set     string // "" does not set the key
+	name    string // name: the key without the prefix wrapp:<name>:
+	set     string // set: "" does not set the key
 	add     int64
-	decimal bool // plain commands: the value in Redis has a fraction
-	single  bool // plain commands: the user may only increment by 1
+	decimal bool // decimal: with plain commands, the value in Redis has a fraction
+	single  bool // single: with plain commands, the user may only increment by 1
 }
 
 // New returns Values; Close ends them.
@@ -84,7 +85,7 @@ func New(opts Options) *Values {
 // Count increments a value by 1.
 func (v *Values) Count(key []byte) {
 	v.mu.Lock()
-	defer v.unlock()
+	defer v.mu.Unlock()
 	if c := v.waitingChange(key); c != nil {
 		c.add++
 	}
@@ -93,11 +94,11 @@ func (v *Values) Count(key []byte) {
 // Set sets a value, as the app wrote it.
 func (v *Values) Set(key, value []byte) {
 	v.mu.Lock()
-	defer v.unlock()
+	defer v.mu.Unlock()
 	if len(value) > longestValue {
 		v.dropped++
 	} else if c := v.waitingChange(key); c != nil {
-		*c = change{set: string(value)}
+		c.set, c.add = string(value), 0
 	}
 }
 
@@ -112,52 +113,38 @@ func (v *Values) waitingChange(key []byte) *change {
 		return nil
 	}
 	if _, known := v.keys[string(key)]; !known {
-		if len(v.keys) >= v.w.opts.MaxKeys {
-			v.more = true
+		if most := v.w.opts.MaxKeys; len(v.keys) >= most {
+			if !v.more { // reported here: the streams may be closed before run gets there
+				v.more = true
+				v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, the limit of logs.max_keys; further ones are not counted", most))
+			}
 			return nil
 		}
 		v.keys[string(key)] = struct{}{}
 	}
-	c := new(change)
-	name := string(key)
-	v.waiting[name] = c
-	v.order = append(v.order, name)
-	v.signal()
-	return c
-}
-
-// signal wakes run.
-func (v *Values) signal() {
+	c := &change{name: string(key)}
+	v.waiting[c.name] = c
+	v.order = append(v.order, c)
 	select {
 	case v.news <- struct{}{}:
 	default:
 	}
+	return c
 }
 
 // nextBatch removes and returns the oldest changes, and the number of changes dropped since
 // the last call.
-func (v *Values) nextBatch() (batch []named, dropped int) {
+func (v *Values) nextBatch() (batch []change, dropped int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := min(len(v.order), mostInBatch)
-	for _, name := range v.order[:n] {
-		batch = append(batch, named{name, *v.waiting[name]})
-		delete(v.waiting, name)
+	for _, c := range v.order[:n] {
+		batch = append(batch, *c)
+		delete(v.waiting, c.name)
 	}
-	v.order = append(v.order[:0], v.order[n:]...)
+	v.order = slices.Delete(v.order, 0, n)
 	dropped, v.dropped = v.dropped, 0
 	return batch, dropped
-}
-
-// unlock releases mu and reports, once, that markers name more keys than MaxKeys. run cannot
-// report it: the streams may be closed before run gets there.
-func (v *Values) unlock() {
-	news := v.more && !v.moreTold
-	v.moreTold = v.more
-	v.mu.Unlock()
-	if news {
-		v.w.opts.Refused(fmt.Sprintf("the app's markers have named %d keys, the limit of logs.max_keys; further ones are not counted", v.w.opts.MaxKeys))
-	}
 }
 
 // run writes waiting changes until quit is closed.

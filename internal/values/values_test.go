@@ -108,7 +108,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestWrittenInTime waits for a value to be written without an end.
+// TestWrittenInTime waits for a value to be written without an end, also when Redis has forgotten
+// its scripts.
 func TestWrittenInTime(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -120,6 +121,7 @@ func TestWrittenInTime(t *testing.T) {
 			n, _ := redis.Int(c.Do("GET", "wrapp:a:n"))
 			return n == i+1
 		})
+		c.Do("SCRIPT", "FLUSH")
 	}
 	closed(t, v)
 }
@@ -204,13 +206,13 @@ func TestOldConnection(t *testing.T) {
 	w := newWriter(s, "w")
 	defer w.hangUp()
 	for number := 1; number <= 3; number++ {
-		w.begin([]named{{"n", change{add: 1}}})
+		w.begin([]change{{name: "n", add: 1}})
 		if err := w.write(); err != nil || len(w.batch) > 0 {
 			t.Fatal(err)
 		}
 		late := newWriter(s, "w")
 		for again := 1; again <= number; again++ {
-			late.number, late.batch = again, []named{{"n", change{add: 1}}}
+			late.number, late.batch = again, []change{{name: "n", add: 1}}
 			if err := late.write(); err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +233,7 @@ func TestTwoWriters(t *testing.T) {
 		for id := range writers {
 			for range 2 {
 				w := newWriter(s, fmt.Sprint(id))
-				w.number, w.batch = 1, []named{{fmt.Sprint("n", id), change{add: 1}}, {"n", change{add: 1}}}
+				w.number, w.batch = 1, []change{{name: fmt.Sprint("n", id), add: 1}, {name: "n", add: 1}}
 				if err := w.write(); err != nil {
 					t.Fatal(err)
 				}

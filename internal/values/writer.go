@@ -29,16 +29,10 @@ const (
 )
 
 // script carries out a batch; values.lua documents its arguments and its answer.
-var script = redisconn.NewScript(scriptText)
+var script = rueidis.NewLuaScript(scriptText)
 
 //go:embed values.lua
 var scriptText string
-
-// A named is a change and its key, without the prefix wrapp:<name>:.
-type named struct {
-	name string
-	change
-}
 
 // A writer writes one batch after another, each exactly once: the script stores the number
 // of the newest batch that it has carried out, the position, and skips a batch that is sent
@@ -51,11 +45,10 @@ type writer struct {
 	id     string // of this run
 	client *redisconn.Client
 
-	batch  []named // being written
-	rest   []named // written after batch
-	number int     // of the batch, from 1
+	batch  []change // being written
+	rest   []change // written after batch
+	number int      // of the batch, from 1
 
-	known         bool            // the server knows the script by its SHA
 	plain         bool            // the user may not run scripts; until the connection ends
 	plainReported bool            // a warning about plain was logged
 	ending        bool            // no further changes will come
@@ -66,7 +59,7 @@ type writer struct {
 }
 
 // begin makes batch the one to write.
-func (w *writer) begin(batch []named) {
+func (w *writer) begin(batch []change) {
 	w.number++
 	w.batch = batch
 }
@@ -91,18 +84,12 @@ func (w *writer) next() {
 	}
 }
 
-// Back-off between attempts: doubled from the first to the last, and each multiplied by a
-// random factor from 0.5 to 1.5.
-const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
-)
-
-// wait returns how long to wait before the next attempt.
+// wait returns how long to wait before the next attempt: about 0.1 s after one failure, mostly of a
+// connection that was lost while idle, else about 1 s, at random so that apps do not come at once.
 func (w *writer) wait() time.Duration {
-	d := lastBackoff
-	if w.failed < 7 {
-		d = min(lastBackoff, firstBackoff<<w.failed)
+	d := time.Second
+	if w.failed == 1 {
+		d = 100 * time.Millisecond
 	}
 	return d/2 + rand.N(d)
 }
@@ -141,7 +128,7 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 			return err
 		}
 		w.ever = true
-		w.known, w.plain = false, false
+		w.plain = false
 	}
 	if w.client.InCluster() && len(w.batch) > 1 {
 		// None of the batch was ever sent.
@@ -152,22 +139,18 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 		return w.writePlain(ctx)
 	}
 	refused, err := w.call(ctx)
-	reply := redisconn.Reply(err)
-	switch {
-	case err == nil:
-		for i, reply := range refused {
-			w.refuse(w.batch[i].name, reply)
-		}
-		w.next()
-		return nil
-	case redisconn.Unknown(reply) && w.known:
-		w.known = false
-		return w.attempt(ctx)
-	case redisconn.MayNotRun(reply) || redisconn.Denied(reply):
+	if reply := redisconn.Reply(err); redisconn.MayNotRun(reply) || redisconn.Denied(reply) {
 		w.becomePlain(reply)
-		return w.attempt(ctx)
+		return w.writePlain(ctx)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for i, reply := range refused {
+		w.refuse(w.batch[i].name, reply)
+	}
+	w.next()
+	return nil
 }
 
 // call calls the script. refused has the error replies, by the change's index in the batch.
@@ -182,11 +165,10 @@ func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 		keys = append(keys, w.key(c.name))
 		args = append(args, c.set, strconv.FormatInt(c.add, 10))
 	}
-	answer, err := w.client.Do(ctx, script.Call(w.client, !w.known, keys, args)).ToArray()
+	answer, err := script.Exec(ctx, w.client, keys, args).ToArray()
 	if err != nil {
 		return nil, err
 	}
-	w.known = true
 	refused = make(map[int]string)
 	for i := 0; i+1 < len(answer); i += 2 {
 		place, err := answer[i].ToInt64()
@@ -224,21 +206,21 @@ func (w *writer) becomePlain(reply string) {
 func (w *writer) writePlain(ctx context.Context) error {
 	b := w.client.B
 	var commands []rueidis.Completed
-	var changes []named // of each command
-	add := func(c named, command rueidis.Completed) {
+	var changes []change // of each command
+	add := func(c change, command rueidis.Completed) {
 		commands, changes = append(commands, command), append(changes, c)
 	}
 	for _, c := range w.batch {
 		key := w.key(c.name)
 		if c.set != "" {
-			add(named{c.name, change{set: c.set}}, b().Set().Key(key).Value(c.set).Build())
+			add(change{name: c.name, set: c.set}, b().Set().Key(key).Value(c.set).Build())
 			c.set = ""
 		}
 		switch {
 		case c.add > 0 && c.decimal:
 			add(c, b().Incrbyfloat().Key(key).Increment(float64(c.add)).Build())
 		case c.add > 0 && c.single:
-			one := named{c.name, change{add: 1, single: true}}
+			one := change{name: c.name, add: 1, single: true}
 			for range c.add {
 				add(one, b().Incr().Key(key).Build())
 			}
@@ -246,7 +228,7 @@ func (w *writer) writePlain(ctx context.Context) error {
 			add(c, b().Incrby().Key(key).Increment(c.add).Build())
 		}
 	}
-	var again []named
+	var again []change
 	var first error // first refusal that goes away by itself
 	for i, result := range w.client.DoMulti(ctx, commands...) {
 		c := changes[i]

@@ -11,7 +11,6 @@ type Frame struct {
 	PC       uint64
 	Module   string // path of the file; empty if the address is in none
 	Offset   uint64 // the address in the file, as addr2line wants it
-	BuildID  string
 	Function string // empty if it is not known
 	FuncOff  uint64 // from the function's beginning to PC
 	File     string
@@ -231,7 +230,7 @@ func (c *Core) frames(pc, lookup uint64) []Frame {
 	f := Frame{PC: pc}
 	var inlined []Frame
 	if m := c.moduleAt(lookup); m != nil {
-		f.Module, f.Offset, f.BuildID = m.name(), pc-m.Bias, m.BuildID
+		f.Module, f.Offset = m.name(), pc-m.Bias
 		if m.Path == "" {
 			f.Module = ""
 		}

@@ -16,7 +16,7 @@ func BenchmarkReport(b *testing.B) {
 		path := crash(b, exe, row.args...)
 		b.Run(row.name+"/builtin", func(b *testing.B) {
 			for b.Loop() {
-				c, err := Open(path)
+				c, err := Open(path, Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -21,7 +21,8 @@ import (
 // Limits for one core. They are far above what real programs need, and low enough that a
 // forged core costs seconds and megabytes at most.
 const (
-	maxSegments   = 1 << 17 // program headers of the core
+	maxHeaders    = 1 << 20 // program headers of the core
+	maxSegments   = 1 << 17 // segments of memory
 	maxNotes      = 1 << 17
 	maxThreads    = 1 << 14
 	maxMappings   = 1 << 16
@@ -50,53 +51,28 @@ type Options struct {
 	// Root is a directory that is searched for the mapped files first, such as the root
 	// of a container or a sysroot.
 	Root string
-	// Timeout, counted from the opening, ends all reading but that of the core's own
-	// headers. A backtrace then stays incomplete. 0: none.
-	Timeout time.Duration
-}
-
-// A Signal is the signal that killed the program, from NT_SIGINFO and NT_PRSTATUS.
-type Signal struct {
-	Number int
-	Code   int    // si_code, if HasCode
-	Addr   uint64 // the faulting address, if HasAddr
-	// HasCode says that the core has NT_SIGINFO; an emulator's core lacks it.
-	HasCode bool
-	// HasAddr says that the signal came from the processor, not from a process.
-	HasAddr bool
-}
-
-// A Process describes the program that died, from NT_PRPSINFO.
-type Process struct {
-	PID  int
-	PPID int
-	UID  int
-	Name string // the first 15 bytes of the executable's name
-	Args string // the first 79 bytes of the command line
+	// Deadline, if not zero, ends all reading but that of the core's own headers. A
+	// backtrace then stays incomplete.
+	Deadline time.Time
 }
 
 // A Thread is one thread as it was when the core was written.
 type Thread struct {
-	TID    int
-	Signal int
-	Regs   Registers
+	TID  int
+	Regs Registers
 }
 
 // A Core is an open core file. It is not safe for concurrent use: reading fills
 // caches.
 type Core struct {
-	Arch    Arch
-	Signal  Signal
-	Process Process
+	Arch Arch
 	// Threads are in the order of the core: the crashed one comes first.
 	Threads []Thread
 	Modules []*Module // mapped executables and libraries, by address
-	// Truncated says that the file is shorter than its headers say: the disk was full, a
-	// limit was reached, or the file is still being written.
-	Truncated bool
-	// SkippedThreads and Skipped count threads and mappings left out because of a limit.
-	SkippedThreads, Skipped int
+	// Skipped counts mappings left out because of a limit.
+	Skipped int
 
+	origin     Origin
 	opt        Options
 	f          *os.File
 	size       int64
@@ -119,13 +95,8 @@ type Core struct {
 	deadline  time.Time
 }
 
-// Open opens the core at path. The caller must close it.
-func Open(path string) (*Core, error) {
-	return OpenWith(path, Options{})
-}
-
-// OpenWith is Open with options. The file must be a regular one.
-func OpenWith(path string, opt Options) (*Core, error) {
+// Open opens the core at path, which must be a regular file. The caller must close it.
+func Open(path string, opt Options) (*Core, error) {
 	f, size, err := openRegular(path, unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, fmt.Errorf("open core: %w", err)
@@ -133,14 +104,19 @@ func OpenWith(path string, opt Options) (*Core, error) {
 	c := &Core{opt: opt, f: f, size: size, budget: defaultBudget, inflatable: maxInflated}
 	c.room.symbols, c.room.units, c.room.ranges = maxSymbols, maxUnits, maxUnitRanges
 	c.room.fdes, c.room.cies = maxFDEs, maxCIEs
-	start := time.Now()
-	if err := c.parse(); err != nil {
+	err = c.parse()
+	switch {
+	case err != nil:
+	case c.Arch != AMD64 && c.Arch != ARM64:
+		err = fmt.Errorf("machine %d is neither amd64 nor arm64", c.Arch)
+	case len(c.Threads) == 0:
+		err = errors.New("no threads in it")
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("read core: %w", err)
 	}
-	if opt.Timeout > 0 {
-		c.deadline = start.Add(opt.Timeout)
-	}
+	c.deadline = opt.Deadline
 	c.findModules()
 	return c, nil
 }
@@ -229,35 +205,30 @@ func (c *Core) parse() error {
 		return errors.New("an ELF file, but not a core")
 	}
 	c.Arch = Arch(h.machine)
-	switch c.Arch {
-	case AMD64:
-	case ARM64:
+	if c.Arch == ARM64 {
 		c.pacMask = 0xffff << 48
-	default:
-		return fmt.Errorf("machine %d is neither amd64 nor arm64", h.machine)
 	}
 	count := uint64(h.phnum)
 	if h.phnum == pnXnum {
 		// The count does not fit into the field; the first section header has it.
 		var sh [shdrSize]byte
-		if _, err := c.f.ReadAt(sh[:], int64(h.shoff)); err == nil {
-			count = uint64(le.Uint32(sh[44:]))
+		if _, err := c.f.ReadAt(sh[:], int64(h.shoff)); err != nil {
+			return fmt.Errorf("read the section header: %w", err)
 		}
+		count = uint64(le.Uint32(sh[44:]))
 	}
-	if count > maxSegments {
-		c.Skipped += int(count - maxSegments)
-		count = maxSegments
+	if count > maxHeaders {
+		return fmt.Errorf("%d program headers", count)
 	}
-	var notes []segment
 	headers := at(&fileSource{c, c.f, c.size}, h.phoff, uint64(c.size)-h.phoff)
+	notes := maxNotes
 	for range count {
 		var p phdr
 		if !headers.phdr(&p) {
-			c.Truncated = true
-			break
+			return errors.New("the program headers are cut off")
 		}
-		if p.fileSize > 0 && (p.offset > uint64(c.size) || p.fileSize > uint64(c.size)-p.offset) {
-			c.Truncated = true
+		if end := p.offset + p.fileSize; end >= p.offset {
+			c.origin.Size = max(c.origin.Size, end)
 		}
 		switch p.kind {
 		case elf.PT_LOAD:
@@ -267,21 +238,15 @@ func (c *Core) parse() error {
 			if p.memSize == 0 || p.addr+p.memSize < p.addr {
 				continue
 			}
+			if len(c.segments) == maxSegments {
+				c.Skipped++
+				continue
+			}
 			c.segments = append(c.segments, segment{addr: p.addr, memSize: p.memSize, offset: p.offset, fileSize: p.fileSize, flags: p.flags})
 		case elf.PT_NOTE:
-			notes = append(notes, segment{offset: p.offset, fileSize: p.fileSize})
+			notes = c.readNotes(p.offset, p.fileSize, notes)
 		}
 	}
 	sort.Slice(c.segments, func(i, j int) bool { return c.segments[i].addr < c.segments[j].addr })
-	left := maxNotes
-	for _, n := range notes {
-		left = c.readNotes(n.offset, n.fileSize, left)
-	}
-	if len(c.Threads) == 0 {
-		return errors.New("no threads in it")
-	}
-	if c.Signal.Number == 0 {
-		c.Signal.Number = c.Threads[0].Signal
-	}
 	return nil
 }

@@ -87,20 +87,24 @@ func TestBacktrace(t *testing.T) {
 			exe := compile(t, row.compiler, row.source, args...)
 			path := crash(t, exe)
 			c := openCore(t, path, Options{})
-			if c.Truncated || c.SkippedThreads+c.Skipped != 0 {
-				t.Errorf("truncated %v, skipped %d", c.Truncated, c.SkippedThreads+c.Skipped)
+			if c.Skipped != 0 {
+				t.Errorf("skipped %d", c.Skipped)
 			}
-			if c.Signal.Number != row.signal || !c.Signal.HasCode {
-				t.Errorf("signal %+v, want %d", c.Signal, row.signal)
+			o := origin(t, path)
+			if o.Signal != row.signal || len(o.Siginfo) != 32 || o.Siginfo[0] != byte(row.signal) {
+				t.Errorf("signal %d, siginfo %x, want %d", o.Signal, o.Siginfo, row.signal)
 			}
-			if row.signal == segv && (!c.Signal.HasAddr || c.Signal.Addr != 0 || c.Signal.Code != 1) {
-				t.Errorf("signal %+v, want the address 0 and code 1", c.Signal)
+			if row.signal == segv && (le.Uint64(o.Siginfo[16:]) != 0 || o.Siginfo[8] != 1) {
+				t.Errorf("siginfo %x, want the address 0 and code 1", o.Siginfo)
 			}
-			if c.Process.Name != "program" || !strings.HasPrefix(c.Process.Args, exe[:30]) || c.Process.PID <= 0 {
-				t.Errorf("process %+v, want %s", c.Process, exe)
+			if o.Executable != exe || o.PID <= 0 || o.PPID <= 0 || o.Group <= 0 {
+				t.Errorf("%+v, want %s", o, exe)
 			}
-			if len(c.Threads) < row.threads {
-				t.Errorf("%d threads, want at least %d", len(c.Threads), row.threads)
+			if info, err := os.Stat(path); err != nil || o.Size != uint64(info.Size()) {
+				t.Errorf("%d bytes, want %v, %v", o.Size, info, err)
+			}
+			if len(c.Threads) < row.threads || len(c.Threads) != o.Threads {
+				t.Errorf("%d threads, and %d, want at least %d", len(c.Threads), o.Threads, row.threads)
 			}
 			frames := c.Backtrace(&c.Threads[0], 100)
 			all := functions(frames)
@@ -130,12 +134,14 @@ func TestBacktrace(t *testing.T) {
 // TestThreads wants every thread of a crash, walked to its outermost frame.
 func TestThreads(t *testing.T) {
 	t.Parallel()
-	c := openCore(t, crash(t, compile(t, "gcc", "threads.c", "-O2", "-g", "-pthread"), "many"), Options{})
-	if len(c.Threads) != 201 {
-		t.Fatalf("%d threads, want 201", len(c.Threads))
+	path := crash(t, compile(t, "gcc", "threads.c", "-O2", "-g", "-pthread"), "many")
+	c := openCore(t, path, Options{})
+	o := origin(t, path)
+	if len(c.Threads) != 201 || o.Threads != 201 {
+		t.Fatalf("%d threads, and %d, want 201", len(c.Threads), o.Threads)
 	}
-	if c.Threads[0].TID != c.Process.PID {
-		t.Errorf("thread %d is first, want %d, which crashed", c.Threads[0].TID, c.Process.PID)
+	if c.Threads[0].TID != o.PID {
+		t.Errorf("thread %d is first, want %d, which crashed", c.Threads[0].TID, o.PID)
 	}
 	for i := range c.Threads[1:] {
 		names := functions(c.Backtrace(&c.Threads[i+1], 100))
@@ -160,7 +166,7 @@ func TestStripped(t *testing.T) {
 		t.Fatal(report(t, c))
 	}
 	for _, f := range frames[:4] {
-		if f.Function != "" || f.Module != exe || f.BuildID != "0123456789abcdef" || f.Offset == 0 || f.Offset > 1<<16 {
+		if f.Function != "" || f.Module != exe || c.moduleAt(f.PC).BuildID != "0123456789abcdef" || f.Offset == 0 || f.Offset > 1<<16 {
 			t.Errorf("frame %+v", f)
 		}
 	}
@@ -208,12 +214,13 @@ func TestSmashedStack(t *testing.T) {
 func TestGDBCore(t *testing.T) {
 	t.Parallel()
 	exe := compile(t, "gcc", "threads.c", "-O1", "-g", "-pthread")
-	c := openCore(t, crashUnderGDB(t, exe), Options{})
+	path := crashUnderGDB(t, exe)
+	c := openCore(t, path, Options{})
 	if got := only(functions(c.Backtrace(&c.Threads[0], 100)), calls); !slices.Equal(got, calls) {
 		t.Error(report(t, c))
 	}
-	if c.Signal.Number != segv || !c.Signal.HasAddr {
-		t.Errorf("signal %+v", c.Signal)
+	if o := origin(t, path); o.Signal != segv || len(o.Siginfo) != 32 || o.Siginfo[0] != segv || o.Siginfo[8] != 1 {
+		t.Errorf("%+v", o)
 	}
 }
 
@@ -248,8 +255,8 @@ func TestOtherFile(t *testing.T) {
 		if f.Function != "" || f.File != "" || f.Module != exe {
 			t.Errorf("%s: frame %+v", state.name, f)
 		}
-		if f.BuildID == "" || f.BuildID != before.Modules[0].BuildID {
-			t.Errorf("%s: build ID %q, want %q", state.name, f.BuildID, before.Modules[0].BuildID)
+		if id := c.moduleAt(f.PC).BuildID; id == "" || id != before.Modules[0].BuildID {
+			t.Errorf("%s: build ID %q, want %q", state.name, id, before.Modules[0].BuildID)
 		}
 	}
 }
@@ -284,23 +291,16 @@ func TestTruncated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := openCore(t, path, Options{})
-	if c.Truncated {
-		t.Error("a whole core is called truncated")
-	}
-	whole := len(c.Modules)
+	whole := len(openCore(t, path, Options{}).Modules)
 	for _, size := range []int64{info.Size() - 1, info.Size() / 2, 1 << 16} {
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
 		c := openCore(t, path, Options{})
-		if !c.Truncated {
-			t.Errorf("cut at %d: not called truncated", size)
+		if o := origin(t, path); len(c.Threads) != 4 || o.Signal != segv || o.Size != uint64(info.Size()) {
+			t.Errorf("cut at %d: %d threads, %+v", size, len(c.Threads), o)
 		}
-		if len(c.Threads) != 4 || c.Signal.Number != segv {
-			t.Errorf("cut at %d: %d threads, signal %+v", size, len(c.Threads), c.Signal)
-		}
-		if !strings.Contains(report(t, c), "truncated") || len(c.Modules) > whole {
+		if len(c.Modules) > whole {
 			t.Errorf("cut at %d: %s", size, report(t, c))
 		}
 	}
@@ -308,7 +308,7 @@ func TestTruncated(t *testing.T) {
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path); err == nil {
+		if _, err := Open(path, Options{}); err == nil {
 			t.Errorf("cut at %d: opened", size)
 		}
 	}

@@ -172,18 +172,9 @@ func (c *cursor) offset(wide bool) uint64 {
 	return uint64(c.u32())
 }
 
-// textAt reads the string at off.
+// textAt reads the string at off, or its first limit bytes.
 func textAt(src source, off uint64, limit int) string {
-	c := at(src, off, uint64(limit)+1)
-	var b []byte
-	for len(b) < limit {
-		ch := c.u8()
-		if ch == 0 {
-			break
-		}
-		b = append(b, ch)
-	}
-	return string(b)
+	return at(src, off, uint64(limit)+1).text(limit)
 }
 
 // bytesSource is a source of bytes in memory. Reads cost budget, too: the budget bounds the

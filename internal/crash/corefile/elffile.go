@@ -4,7 +4,6 @@ import (
 	"compress/zlib"
 	"debug/elf"
 	"io"
-	"math"
 	"os"
 )
 
@@ -180,21 +179,18 @@ func (e *elfFile) notes() (notes []span) {
 }
 
 // ReadBuildID returns the build ID of an executable or library, and Go's own build ID. Each
-// is empty if the file does not have it or is no ELF file.
-func ReadBuildID(f *os.File) (id []byte, golang string) {
-	e := parseELF(&plainFile{f}, f)
+// is empty if the file does not have it or is no regular ELF file.
+func ReadBuildID(path string) (id []byte, golang string) {
+	f, size, err := openRegular(path, 0)
+	if err != nil {
+		return nil, ""
+	}
+	defer f.Close()
+	e := parseELF(&fileSource{&Core{budget: 16 << 20}, f, size}, f)
 	if e == nil {
 		return nil, ""
 	}
 	return e.buildID(), string(findNote(e.notes(), noteGo, ntGoBuildID, 256))
-}
-
-// A plainFile is a source without a core's budget.
-type plainFile struct{ f *os.File }
-
-func (s *plainFile) readAt(p []byte, off uint64) int {
-	n, _ := s.f.ReadAt(p, int64(min(off, math.MaxInt64)))
-	return n
 }
 
 // Notes' names of four bytes, as numbers, and the kinds that are read.

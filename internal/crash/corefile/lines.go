@@ -44,7 +44,6 @@ type lineHeader struct {
 	version     uint16
 	wide        bool
 	minInst     uint64
-	maxOps      uint64
 	lineBase    int64
 	lineRange   uint8
 	opcodeBase  uint8
@@ -78,9 +77,8 @@ func (t *lineTable) lineHeader(u *unit) *lineHeader {
 	}
 	h.program = cur.pos + size
 	h.minInst = uint64(cur.u8())
-	h.maxOps = 1
-	if h.version >= 4 {
-		h.maxOps = max(1, uint64(cur.u8()))
+	if h.version >= 4 && cur.u8() > 1 {
+		return nil // several operations in an instruction, which no supported architecture has
 	}
 	cur.u8() // default_is_stmt
 	h.lineBase = int64(int8(cur.u8()))
@@ -108,9 +106,9 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 	}
 	cur := at(t.line.src, h.program, h.end-h.program)
 	type state struct {
-		addr, op, file uint64
-		line           int64
-		valid          bool
+		addr, file uint64
+		line       int64
+		valid      bool
 	}
 	start := state{file: 1, line: 1}
 	now, before := start, start
@@ -126,21 +124,13 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 		}
 		return false
 	}
-	advance := func(n uint64) {
-		if h.maxOps == 1 {
-			now.addr += n * h.minInst
-			return
-		}
-		now.addr += h.minInst * ((now.op + n) / h.maxOps)
-		now.op = (now.op + n) % h.maxOps
-	}
 	for cur.left() > 0 {
 		op := cur.u8()
 		hit := false
 		switch {
 		case op >= h.opcodeBase:
 			n := op - h.opcodeBase
-			advance(uint64(n / h.lineRange))
+			now.addr += uint64(n/h.lineRange) * h.minInst
 			now.line += h.lineBase + int64(n%h.lineRange)
 			hit = emit(false)
 		case op == lineExtended:
@@ -153,21 +143,21 @@ func (t *lineTable) lookup(u *unit, pc uint64) (file uint64, line int) {
 			case lineEndSequence:
 				hit = emit(true)
 			case lineSetAddress:
-				now.addr, now.op = cur.u64(), 0
+				now.addr = cur.u64()
 			}
 			cur.seek(next)
 		case op == lineCopy:
 			hit = emit(false)
 		case op == lineAdvancePC:
-			advance(cur.uleb())
+			now.addr += cur.uleb() * h.minInst
 		case op == lineAdvanceLine:
 			now.line += cur.sleb()
 		case op == lineSetFile:
 			now.file = cur.uleb()
 		case op == lineConstAddPC:
-			advance(uint64((255 - h.opcodeBase) / h.lineRange))
+			now.addr += uint64((255-h.opcodeBase)/h.lineRange) * h.minInst
 		case op == lineFixedAdvancePC:
-			now.addr, now.op = now.addr+uint64(cur.u16()), 0
+			now.addr += uint64(cur.u16())
 		default:
 			for range h.lengths[op] {
 				cur.uleb()

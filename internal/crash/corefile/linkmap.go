@@ -10,9 +10,10 @@ import (
 
 // Kinds of entries in the auxiliary vector.
 const (
-	atEntry = 9
-	atVDSO  = 33
-	atExec  = 31
+	atHeaders = 3 // AT_PHDR
+	atEntry   = 9
+	atExec    = 31
+	atVDSO    = 33
 )
 
 // findLoaded finds modules through the executable, if that is known.

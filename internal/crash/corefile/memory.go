@@ -25,12 +25,8 @@ type memorySource Core
 
 func (s *memorySource) readAt(p []byte, addr uint64) int { return (*Core)(s).readMemory(p, addr) }
 
-// ReadMemory fills p with the memory from addr on and returns how many bytes are known: from
+// readMemory fills p with the memory from addr on and returns how many bytes are known: from
 // the core, or from a mapped file. The kernel leaves unchanged pages of files out of a core.
-func (c *Core) ReadMemory(p []byte, addr uint64) int {
-	return c.readMemory(p, addr)
-}
-
 func (c *Core) readMemory(p []byte, addr uint64) int {
 	if c.Arch == ARM64 {
 		addr &= 1<<56 - 1 // the top byte of a pointer may be a tag

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"sort"
-	"strings"
-	"syscall"
 )
 
 // Kinds of notes in a core.
@@ -69,19 +67,23 @@ const (
 	statusFlags = -2
 )
 
-// prstatus adds a thread.
+// prstatus adds a thread. It can read the registers of the supported architectures only.
 func (c *Core) prstatus(d *cursor) {
+	c.origin.Threads++
 	if len(c.Threads) >= maxThreads {
-		c.SkippedThreads++
 		return
 	}
 	var t Thread
 	d.skip(12)
-	t.Signal = int(d.u16())
+	signal := int(d.u16())
+	if c.origin.Threads == 1 {
+		c.origin.Signal = signal
+	}
 	d.skip(18)
 	t.TID = int(int32(d.u32()))
 	d.skip(76)
-	if c.Arch == AMD64 {
+	switch c.Arch {
+	case AMD64:
 		for _, n := range amd64Status {
 			v := d.u64()
 			switch n {
@@ -92,11 +94,13 @@ func (c *Core) prstatus(d *cursor) {
 				t.Regs.set(n, v)
 			}
 		}
-	} else {
+	case ARM64:
 		for n := range 33 { // x0 to x30, sp, pc
 			t.Regs.set(n, d.u64())
 		}
 		t.Regs.flags = d.u64()
+	default:
+		return
 	}
 	if d.bad {
 		return
@@ -106,47 +110,19 @@ func (c *Core) prstatus(d *cursor) {
 }
 
 func (c *Core) prpsinfo(d *cursor) {
-	var p Process
-	d.skip(16)
-	p.UID = int(d.u32())
-	d.skip(4)
-	p.PID, p.PPID = int(int32(d.u32())), int(int32(d.u32()))
-	d.skip(8)
-	var text [96]byte
-	for i := 0; i < len(text); i += 16 {
-		copy(text[i:], d.next(16))
+	d.skip(24)
+	pid, ppid, group := int(int32(d.u32())), int(int32(d.u32())), int(int32(d.u32()))
+	if !d.bad {
+		c.origin.PID, c.origin.PPID, c.origin.Group = pid, ppid, group
 	}
-	if d.bad || c.Process.PID != 0 {
-		return
-	}
-	p.Name = cString(text[:16])
-	p.Args = strings.TrimRight(cString(text[16:]), " ")
-	c.Process = p
 }
 
 // siginfo uses only the first NT_SIGINFO: a debugger's core has one for each thread, and the
 // first belongs to the crashed thread.
 func (c *Core) siginfo(d *cursor) {
-	if c.Signal.Number != 0 {
-		return
+	if c.origin.Siginfo == nil && d.left() >= 32 {
+		c.origin.Siginfo = append(bytes.Clone(d.next(16)), d.next(16)...)
 	}
-	number := int(int32(d.u32()))
-	d.skip(4)
-	code := int(int32(d.u32()))
-	d.skip(4)
-	value := d.u64()
-	if d.bad {
-		return
-	}
-	s := Signal{Number: number, Code: code, HasCode: true}
-	switch syscall.Signal(number) {
-	case syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS:
-		s.HasAddr = code > 0 && code != 0x80 // SI_KERNEL carries no address
-	}
-	if s.HasAddr {
-		s.Addr = value
-	}
-	c.Signal = s
 }
 
 func (c *Core) auxiliary(d *cursor) {
@@ -194,12 +170,4 @@ func (c *Core) mappedFiles(d *cursor, size uint64) {
 		}
 	}
 	sort.Slice(c.mappings, func(i, j int) bool { return c.mappings[i].start < c.mappings[j].start })
-}
-
-// cString returns the text before the first zero byte.
-func cString(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
 }

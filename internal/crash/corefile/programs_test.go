@@ -184,7 +184,7 @@ func only(names, wanted []string) []string {
 
 func openCore(t testing.TB, path string, opt Options) *Core {
 	t.Helper()
-	c, err := OpenWith(path, opt)
+	c, err := Open(path, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +194,20 @@ func openCore(t testing.TB, path string, opt Options) *Core {
 		}
 	})
 	return c
+}
+
+func origin(t testing.TB, path string) *Origin {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	o, err := ReadOrigin(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 func report(t testing.TB, c *Core) string {

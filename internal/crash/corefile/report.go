@@ -3,10 +3,7 @@ package corefile
 import (
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode"
-
-	"golang.org/x/sys/unix"
 )
 
 // Bounds of a report.
@@ -17,10 +14,9 @@ const (
 	reportBytes   = 192 << 10
 )
 
-// Report returns a summary for people. The first paragraph names the process. Then come the
-// backtrace and the registers of the crashed thread, the other threads, grouped by equal
-// stacks, and the files that the addresses belong to. Control characters in names are
-// replaced.
+// Report returns a summary for people: the backtrace and the registers of the crashed thread,
+// the other threads, grouped by equal stacks, and the files that the addresses belong to.
+// Control characters in names are replaced.
 func (c *Core) Report() string {
 	var p paper
 	c.report(&p)
@@ -31,14 +27,9 @@ func (c *Core) Report() string {
 }
 
 func (c *Core) report(w *paper) {
-	w.print("Process " + strconv.Itoa(c.Process.PID) + " got signal " + strconv.Itoa(c.Signal.Number) +
-		" " + unix.SignalName(syscall.Signal(c.Signal.Number)) + "\n")
-	if c.Truncated {
-		w.print("The core is truncated: the stacks of some threads may be missing.\n")
-	}
 	used := make(map[*Module]bool)
 	crashed := &c.Threads[0]
-	w.print("\nThread " + strconv.Itoa(crashed.TID) + ", which crashed:\n")
+	w.print("Thread " + strconv.Itoa(crashed.TID) + ", which crashed:\n")
 	c.writeFrames(w, c.Backtrace(crashed, reportFrames), reportFrames, used)
 	w.print("\nIts registers:\n")
 	crashed.Regs.write(w)
@@ -159,7 +150,7 @@ func (c *Core) writeOthers(w *paper, used map[*Module]bool) {
 		}
 		c.writeFrames(w, g.frames, reportOthers, used)
 	}
-	if left += c.SkippedThreads; left > 0 {
+	if left += c.origin.Threads - len(c.Threads); left > 0 {
 		w.print("\nThreads left out: " + strconv.Itoa(left) + ".\n")
 	}
 	if c.Skipped > 0 {

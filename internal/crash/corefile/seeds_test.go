@@ -152,17 +152,15 @@ func TestSeeds(t *testing.T) {
 				t.Errorf("%s: frame %d is at %s:%d, want line %d", s.name, i, frames[i].File, frames[i].Line, line)
 			}
 		}
-		if f := frames[0]; f.Module != "[vdso]" || f.BuildID != "0123456789abcdef" {
+		if f := frames[0]; f.Module != "[vdso]" || c.moduleAt(f.PC).BuildID != "0123456789abcdef" {
 			t.Errorf("%s: %+v", s.name, f)
 		}
-		if c.Process != (Process{PID: 4242, Name: "seed", Args: "./seed one two"}) {
-			t.Errorf("%s: %+v", s.name, c.Process)
+		o := origin(t, seedPath(s.name))
+		if o.PID != 4242 || o.Signal != segv || o.Threads != 1 {
+			t.Errorf("%s: %+v", s.name, o)
 		}
-		if want := (Signal{Number: segv, Code: 1, HasCode: true, HasAddr: true, Addr: 8}); c.Signal != want {
-			t.Errorf("%s: %+v", s.name, c.Signal)
-		}
-		if c.Truncated {
-			t.Errorf("%s: truncated", s.name)
+		if len(o.Siginfo) != 32 || o.Siginfo[0] != segv || o.Siginfo[8] != 1 || o.Siginfo[16] != 8 {
+			t.Errorf("%s: %x", s.name, o.Siginfo)
 		}
 	}
 }

@@ -47,13 +47,12 @@ func casts(symbol string) int {
 type symbolTable struct {
 	c     *Core
 	all   []symbol
-	names []span // of the tables that the symbols are from
+	names span // the string table
 }
 
 type symbol struct {
 	start, end uint64 // addresses in the file; end is start if no size is known
 	name       uint32 // offset in the string table
-	table      uint8  // index in symbolTable.names
 	rank       uint8  // preference among several names of one address
 }
 
@@ -90,7 +89,7 @@ func (t *symbolTable) bestName(all []symbol) string {
 		if s.start != last.start || s.end != last.end {
 			break
 		}
-		name := t.names[s.table].text(uint64(s.name), maxName)
+		name := t.names.text(uint64(s.name), maxName)
 		this := int(s.rank)
 		if name != "" && (name[0] != '_' || strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R")) {
 			this += 8
@@ -102,8 +101,8 @@ func (t *symbolTable) bestName(all []symbol) string {
 	return best
 }
 
-// loadSymbols reads the first existing table: the full one of the file or of its debug file,
-// or else the one for dynamic linking.
+// loadSymbols reads the first table that has functions: the full one of the file or of its
+// debug file, or else the one for dynamic linking. A file has one of each kind.
 func (m *Module) loadSymbols() *symbolTable {
 	t := &symbolTable{c: m.core}
 	file := m.open()
@@ -116,12 +115,9 @@ func (m *Module) loadSymbols() *symbolTable {
 			continue
 		}
 		for _, s := range from.e.sections {
-			if s.kind == from.kind && s.flags&elf.SHF_COMPRESSED == 0 && int(s.link) < len(from.e.sections) {
+			if len(t.all) == 0 && s.kind == from.kind && s.flags&elf.SHF_COMPRESSED == 0 && int(s.link) < len(from.e.sections) {
 				t.read(from.e.src, s, from.e.sections[s.link], file)
 			}
-		}
-		if len(t.all) > 0 {
-			break
 		}
 	}
 	sort.Slice(t.all, func(i, j int) bool {
@@ -135,11 +131,7 @@ func (m *Module) loadSymbols() *symbolTable {
 }
 
 func (t *symbolTable) read(src source, table, names section, code *elfFile) {
-	if len(t.names) > 255 {
-		return
-	}
-	text := span{src, names.offset, names.size}
-	t.names = append(t.names, text)
+	t.names = span{src, names.offset, names.size}
 	cur := at(src, table.offset, table.size)
 	for cur.left() >= symSize && t.c.room.symbols > 0 {
 		name, info := cur.u32(), cur.u8()
@@ -156,7 +148,7 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 		switch kind {
 		case elf.STT_FUNC, elf.STT_GNU_IFUNC:
 		case elf.STT_NOTYPE: // labels in assembly
-			if index >= elf.SHN_LORESERVE || strings.HasPrefix(text.text(uint64(name), 1), "$") {
+			if index >= elf.SHN_LORESERVE || strings.HasPrefix(t.names.text(uint64(name), 1), "$") {
 				continue // $x and $d mark code and data on arm64
 			}
 			if code != nil && int(index) < len(code.sections) && code.sections[index].flags&elf.SHF_EXECINSTR == 0 {
@@ -165,7 +157,7 @@ func (t *symbolTable) read(src source, table, names section, code *elfFile) {
 		default:
 			continue
 		}
-		s := symbol{start: value, end: value + size, name: name, table: uint8(len(t.names) - 1)}
+		s := symbol{start: value, end: value + size, name: name}
 		if s.end < s.start {
 			s.end = s.start
 		}

@@ -60,7 +60,7 @@ func TestGap(t *testing.T) {
 			if test.want == 0 {
 				text, end = text+"\n"+goPlace, now
 			}
-			if len(reports) != 1 || string(reports[0].Text) != text {
+			if len(reports) != 1 || reports[0].Text != text {
 				t.Fatalf("%+v", reports)
 			}
 			if r := reports[0]; !r.Begin.Equal(begin) || !r.End.Equal(end) {
@@ -101,12 +101,12 @@ func TestAside(t *testing.T) {
 		if kept {
 			want = strings.Join(append(all, goPlace), "\n")
 		}
-		if string(reports[0].Text) != want {
+		if reports[0].Text != want {
 			t.Errorf("%d lines aside:\n%s", n, reports[0].Text)
 		}
 	}
 	reports := feed(goStart, strings.Repeat("x", asideBytes), goPlace)
-	if len(reports) != 1 || string(reports[0].Text) != goStart {
+	if len(reports) != 1 || reports[0].Text != goStart {
 		t.Errorf("a long line aside: %d reports", len(reports))
 	}
 }
@@ -172,7 +172,7 @@ func TestEndless(t *testing.T) {
 		t.Errorf("%d bytes are held", held)
 	}
 	r.Close()
-	if len(reports) != 1 || len(reports[0].Text) > headSize+tailSize+100 || !strings.HasPrefix(string(reports[0].Text), goStart) {
+	if len(reports) != 1 || len(reports[0].Text) > headSize+tailSize+100 || !strings.HasPrefix(reports[0].Text, goStart) {
 		t.Errorf("%d reports", len(reports))
 	}
 	// The same Recognizer again.
@@ -180,7 +180,7 @@ func TestEndless(t *testing.T) {
 		r.Line([]byte(line), now)
 	}
 	r.Close()
-	if len(reports) != 2 || string(reports[1].Text) != goStart {
+	if len(reports) != 2 || reports[1].Text != goStart {
 		t.Errorf("%d reports", len(reports))
 	}
 }
@@ -203,7 +203,7 @@ func TestTwoDeaths(t *testing.T) {
 	assertion := "app: a.c:3: main: Assertion `0' failed."
 	python := []string{"Fatal Python error: Aborted", "", "Current thread 0x1 (most recent call first):", `  File "a.py", line 3 in f`}
 	reports := feed(append([]string{assertion}, python...)...)
-	if len(reports) != 1 || reports[0].Title != assertion || !strings.HasSuffix(string(reports[0].Text), python[3]) {
+	if len(reports) != 1 || reports[0].Title != assertion || !strings.HasSuffix(reports[0].Text, python[3]) {
 		t.Errorf("%+v", reports)
 	}
 	var found []Report

@@ -72,13 +72,13 @@ func checkAny(t *testing.T, output []byte) {
 		came = append(append(came, line[bytes.LastIndexByte(line, '\r')+1:]...), '\n')
 	}
 	for _, r := range reports {
-		if kind, own := Stack(r.Language, r.Title, string(r.Text)); !strings.HasPrefix(kind, r.Language+" ") || slices.ContainsFunc(own, func(f signature.Frame) bool { return f.Function == "" }) {
+		if kind, own := r.Stack(); !strings.HasPrefix(kind, r.Language+" ") || slices.ContainsFunc(own, func(f signature.Frame) bool { return f.Function == "" }) {
 			t.Errorf("%q, %+v", kind, own)
 		}
 		switch {
 		case len(r.Text) == 0 || len(r.Text) > headSize+tailSize+100:
 			t.Errorf("a text of %d bytes", len(r.Text))
-		case len(came) < headSize && !bytes.Contains(came, r.Text):
+		case len(came) < headSize && !strings.Contains(string(came), r.Text):
 			t.Errorf("%q is not in the output", r.Text)
 		case r.Language == "" || len(r.Title) > maxTitle || !utf8.ValidString(r.Title) || strings.ContainsAny(r.Title, "\n\r\t\x00"):
 			t.Errorf("%s: %q", r.Language, r.Title)

@@ -103,7 +103,7 @@ func TestAmong(t *testing.T) {
 				t.Fatalf("%d reports, %d alone", len(among), len(alone))
 			}
 			for i, r := range among {
-				if !bytes.Equal(r.Text, alone[i].Text) || r.Title != alone[i].Title {
+				if r.Text != alone[i].Text || r.Title != alone[i].Title {
 					t.Errorf("%s\n%s\nalone %s\n%s", r.Title, r.Text, alone[i].Title, alone[i].Text)
 				}
 			}

@@ -30,15 +30,15 @@ var stacks = map[string]func(title string, lines []string) stack{
 	native:    nativeStack,
 }
 
-// Stack returns the parts of a report's signature: its type, such as "Python ValueError", and
+// Stack returns the parts of the report's signature: its type, such as "Python ValueError", and
 // the app's own frames, topmost first, without messages and lines. If no frame is the app's
 // own, it returns all frames.
-func Stack(language, title, text string) (kind string, own []signature.Frame) {
-	read := stacks[language]
+func (r *Report) Stack() (kind string, own []signature.Frame) {
+	read := stacks[r.Language]
 	if read == nil {
-		return strings.TrimSpace(language + " traceback"), nil
+		return strings.TrimSpace(r.Language + " traceback"), nil
 	}
-	s := read(title, strings.Split(text, "\n"))
+	s := read(r.Title, strings.Split(r.Text, "\n"))
 	for _, foreign := range []bool{false, true} {
 		for _, f := range s.frames {
 			if f.function != "" && f.foreign == foreign {
@@ -49,7 +49,7 @@ func Stack(language, title, text string) (kind string, own []signature.Frame) {
 			break
 		}
 	}
-	return language + " " + s.kind, own
+	return r.Language + " " + s.kind, own
 }
 
 // inFile names a script's function together with its file.

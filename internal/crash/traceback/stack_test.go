@@ -40,7 +40,7 @@ func printed(t *testing.T, name string) string {
 func sign(t *testing.T, text string) signature.Signature {
 	t.Helper()
 	r := recognised(t, text)
-	kind, own := Stack(r.Language, r.Title, string(r.Text))
+	kind, own := r.Stack()
 	return signature.Of(kind, own)
 }
 
@@ -86,7 +86,7 @@ func TestStack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := recognised(t, printed(t, name))
-			kind, own := Stack(r.Language, r.Title, string(r.Text))
+			kind, own := r.Stack()
 			var frames []string
 			for _, f := range own[:min(3, len(own))] {
 				if f.Place != "" {

@@ -17,13 +17,16 @@ type Report struct {
 	Title string
 	// Text has the lines as they came, joined by "\n": the first 64 KiB and the last
 	// 192 KiB, and between them a line with the number of bytes left out.
-	Text []byte
+	Text string
 	// Begin and End are the times of the first and the last line.
 	Begin, End time.Time
 	// Fatal says that according to the text the process ends. The process may end without
 	// it, too, as after a traceback of Python's main thread.
 	Fatal bool
 }
+
+// Headline returns the title with the language before it.
+func (r *Report) Headline() string { return r.Language + ": " + r.Title }
 
 const (
 	// gap is how long a block waits for its next line. Most runtimes print everything
@@ -261,7 +264,7 @@ func (r *Recognizer) finish() {
 		r.found(Report{
 			Language: r.block.language,
 			Title:    title(r.block.title),
-			Text:     r.text.bytes(),
+			Text:     string(r.text.bytes()),
 			Begin:    r.begin,
 			End:      r.end,
 			Fatal:    r.block.fatal,

@@ -70,10 +70,10 @@ func check(t *testing.T, d deathCase, output []byte, reports []Report) {
 		if r.Begin.IsZero() || r.End.Before(r.Begin) {
 			t.Errorf("from %v to %v", r.Begin, r.End)
 		}
-		if !bytes.Contains(output, r.Text) {
+		if !strings.Contains(string(output), r.Text) {
 			t.Errorf("not in the output:\n%s", r.Text)
 		}
-		got = append(got, filled(r.Text)...)
+		got = append(got, filled([]byte(r.Text))...)
 	}
 	want := filled(output)
 	want = want[:len(want)-d.beyond]

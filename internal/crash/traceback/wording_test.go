@@ -204,7 +204,7 @@ func TestWordings(t *testing.T) {
 			if r.Language != w.lang || r.Title != title || r.Fatal != w.fatal {
 				t.Errorf("%s, %q, %v; want %s, %q, %v", r.Language, r.Title, r.Fatal, w.lang, title, w.fatal)
 			}
-			if got, want := string(r.Text), strings.Trim(text, "\n"); got != want {
+			if got, want := r.Text, strings.Trim(text, "\n"); got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
 		})

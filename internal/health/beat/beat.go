@@ -88,29 +88,19 @@ func Words() (words []string) {
 	return words
 }
 
-// Forms lists the forms of the sources: "a, b or c".
-func Forms() string {
-	text := ""
-	for i, source := range sources {
-		switch {
-		case i == len(sources)-1:
-			text += " or "
-		case i > 0:
-			text += ", "
-		}
-		text += source.form
+// Forms returns the forms of the sources, as users write them.
+func Forms() (forms []string) {
+	for _, source := range sources {
+		forms = append(forms, source.form)
 	}
-	return text
+	return forms
 }
 
 // Reference lists the sources for the reference of the configuration.
 func Reference() string {
-	text := ""
-	for i, source := range sources {
-		if i > 0 {
-			text += ", "
-		}
-		text += "`" + source.form + "` (" + source.meaning + ")"
+	var rows []string
+	for _, source := range sources {
+		rows = append(rows, "`"+source.form+"` ("+source.meaning+")")
 	}
-	return text
+	return strings.Join(rows, ", ")
 }

@@ -2,6 +2,7 @@ package beat
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,7 +37,7 @@ func TestTable(t *testing.T) {
 		if (s.valid == nil) != (s.probe == nil) || s.meaning == "" || !strings.HasPrefix(s.form, s.name) {
 			t.Errorf("%s: the row is incomplete", s.name)
 		}
-		if !strings.Contains(Forms(), s.form) || !strings.Contains(Reference(), "`"+s.form+"` ("+s.meaning+")") {
+		if !slices.Contains(Forms(), s.form) || !strings.Contains(Reference(), "`"+s.form+"` ("+s.meaning+")") {
 			t.Errorf("Forms or Reference lacks %s", s.form)
 		}
 		if !strings.Contains(string(page), "`\""+s.name) {

@@ -11,9 +11,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// TestCursor begins anew behind each entry of two apps, several of which have the same ID:
+// TestEntryName begins anew behind each entry of two apps, several of which have the same ID:
 // each entry comes exactly once.
-func TestCursor(t *testing.T) {
+func TestEntryName(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	w := s.Dial(1)
@@ -43,7 +43,7 @@ func TestCursor(t *testing.T) {
 		r.Until = until
 		if cursor != "" {
 			var err error
-			if r.After, err = ParseCursor(cursor); err != nil {
+			if r.After, err = ParseEntryName(cursor); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			got = append(got, Cursor{e.ID, e.App, e.Stream}.String())
+			got = append(got, EntryName{e.ID, e.App, e.Stream}.String())
 		}
 		return got
 	}
@@ -73,7 +73,7 @@ func TestCursor(t *testing.T) {
 		for _, until := range []time.Time{{}, time.UnixMilli(999), time.UnixMilli(1000), time.UnixMilli(1999), time.UnixMilli(2000)} {
 			r := NewReader(names...)
 			r.Until = until
-			if r.Before, err = ParseCursor(cursor); err != nil {
+			if r.Before, err = ParseEntryName(cursor); err != nil {
 				t.Fatal(err)
 			}
 			entries, err := r.Last(t.Context(), conn, -1, time.Time{})
@@ -90,7 +90,7 @@ func TestCursor(t *testing.T) {
 			}
 			var got []string
 			for _, e := range entries {
-				got = append(got, Cursor{e.ID, e.App, e.Stream}.String())
+				got = append(got, EntryName{e.ID, e.App, e.Stream}.String())
 			}
 			if !slices.Equal(got, all[:want]) {
 				t.Errorf("before %s and until %v: %q, want %q", cursor, until, got, all[:want])
@@ -98,13 +98,14 @@ func TestCursor(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "x", "1", "1-0/", "1-0/a", "1-0/a/", "1-0/a/out", "1-0//info", "-1-0"} {
-		if c, err := ParseCursor(text); err == nil {
+		if c, err := ParseEntryName(text); err == nil {
 			t.Errorf("%q is %v", text, c)
 		}
 	}
 }
 
-// TestRun picks a run of each app.
+// TestRun picks a run of each app: the first one of c has lost the beginning of its output, and
+// the app of b prints markers.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	var entries []Entry
@@ -113,20 +114,28 @@ func TestRun(t *testing.T) {
 		e.ID.Ms = ms
 		entries = append(entries, e)
 	}
+	const first, second = "{{__NEW_RUN_2026-11-23_20-15-01}}", "{{__NEW_RUN_2026-11-23_20-15-03}}"
 	add("a", 1, logstream.Info, "cut off")
-	add("a", 2, logstream.Info, "{{__NEW_RUN_2026-11-23_20-15-01}}")
-	add("b", 2, logstream.Info, "{{__NEW_RUN_2026-11-23_20-15-01}}")
-	add("a", 3, logstream.Crash, "first of a")
-	add("b", 3, logstream.Info, "first of b")
-	add("a", 4, logstream.Info, "{{__END_RUN_2026-11-23_20-15-02_exit_0}}")
-	add("a", 4, logstream.Status, "after the end")
-	add("a", 5, logstream.Info, "{{__NEW_RUN_2026-11-23_20-15-03}}")
-	add("a", 6, logstream.Info, "second of a")
+	add("a", 2, logstream.Info, first)
+	add("b", 2, logstream.Info, first)
+	add("a", 3, logstream.Status, first)
+	add("b", 3, logstream.Status, first)
+	add("c", 3, logstream.Status, first)
+	add("a", 4, logstream.Crash, "first of a")
+	add("b", 4, logstream.Info, "first of b")
+	add("b", 5, logstream.Info, second)
+	add("c", 5, logstream.Info, "first of c")
+	add("a", 6, logstream.Info, "{{__END_RUN_2026-11-23_20-15-02_exit_0}}")
+	add("a", 6, logstream.Status, "after the end")
+	add("a", 7, logstream.Info, second)
+	add("a", 7, logstream.Status, second)
+	add("a", 8, logstream.Info, "second of a")
 	for run, want := range map[string]string{
-		LastRun:               "b {{__NEW_RUN_2026-11-23_20-15-01}};b first of b;a {{__NEW_RUN_2026-11-23_20-15-03}};a second of a",
-		"2026-11-23_20-15-03": "a {{__NEW_RUN_2026-11-23_20-15-03}};a second of a",
-		"2026-11-23_20-15-01": "a {{__NEW_RUN_2026-11-23_20-15-01}};b {{__NEW_RUN_2026-11-23_20-15-01}};a first of a;b first of b;" +
-			"a {{__END_RUN_2026-11-23_20-15-02_exit_0}};a after the end",
+		LastRun: "b " + first + ";b " + first + ";c " + first + ";b first of b;b " + second + ";c first of c;" +
+			"a " + second + ";a " + second + ";a second of a",
+		"2026-11-23_20-15-03": "a " + second + ";a " + second + ";a second of a",
+		"2026-11-23_20-15-01": "a " + first + ";b " + first + ";a " + first + ";b " + first + ";c " + first + ";a first of a;b first of b;" +
+			"b " + second + ";c first of c;a {{__END_RUN_2026-11-23_20-15-02_exit_0}};a after the end",
 		"2026": "",
 	} {
 		var got []string
@@ -134,7 +143,7 @@ func TestRun(t *testing.T) {
 			got = append(got, e.App+" "+string(e.Message))
 		}
 		if strings.Join(got, ";") != want {
-			t.Errorf("%s: %q", run, got)
+			t.Errorf("%s: %q, want %q", run, got, want)
 		}
 	}
 }

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// States of a Run.
+// States of an Instance.
 const (
 	Running    = "running"
 	Restarting = "restarting" // between two runs of the app
 	Ending     = "ending"     // the app has ended, and wrapp is about to
 )
 
-// A Run describes one living wrapp and its app, over all runs of the app: the fields of the hash
+// An Instance is one living wrapp and its app, over all runs of the app: the fields of the hash
 // wrapp-run:<name>:<instance> in the values' database. The hash has a lease, so it exists
 // only while its wrapp lives.
-type Run struct {
-	Name, Instance string // from the key; not among the fields
+type Instance struct {
+	Name, ID string // from the key, not among the fields: the app, and which of its instances this is
 
 	Host        string
 	PID         int // of wrapp, in its own namespace
@@ -46,13 +46,13 @@ const NoLease = "no_lease"
 
 const runPrefix = "wrapp-run:"
 
-// InstanceOf returns the instance name of a wrapp on a host of that name.
-func InstanceOf(host string) string { return strings.ReplaceAll(host, ":", "_") }
+// InstanceID returns the ID of the Instance of a wrapp on a host of that name.
+func InstanceID(host string) string { return strings.ReplaceAll(host, ":", "_") }
 
-// RunKey returns the key of a Run's hash.
+// RunKey returns the key of an Instance's hash.
 func RunKey(name, instance string) string { return runPrefix + name + ":" + instance }
 
-// cutRunKey splits a Run's key; an instance has no colon.
+// cutRunKey splits an Instance's key; an instance has no colon.
 func cutRunKey(key string) (name, instance string, ok bool) {
 	rest, ok := strings.CutPrefix(key, runPrefix)
 	i := strings.LastIndexByte(rest, ':')
@@ -66,45 +66,45 @@ func cutRunKey(key string) (name, instance string, ok bool) {
 const stampLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // Fields returns the names and values, in turn, of the hash's fields.
-func (r *Run) Fields() []string {
+func (in *Instance) Fields() []string {
 	return []string{
-		"version", r.Wrapp,
-		"host", r.Host,
-		"pid", strconv.Itoa(r.PID),
-		"app_pid", strconv.Itoa(r.AppPID),
-		"started", r.Started.UTC().Format(stampLayout),
-		"run", r.Stamp,
-		"state", r.State,
-		"restarts", strconv.Itoa(r.Restarts),
-		"exit", r.LastExit,
-		"updated", r.Updated.UTC().Format(stampLayout),
-		"lines", strconv.FormatUint(r.Lines, 10),
-		"errors", strconv.FormatUint(r.Errors, 10),
-		"dropped", strconv.FormatUint(r.Dropped, 10),
-		"spooled", strconv.Itoa(r.Spooled),
-		"dead", strconv.Itoa(r.DeadLetters),
-		"crashes", strconv.Itoa(r.Crashes),
-		"boot", r.Boot,
-		"run_before", r.Before,
+		"version", in.Wrapp,
+		"host", in.Host,
+		"pid", strconv.Itoa(in.PID),
+		"app_pid", strconv.Itoa(in.AppPID),
+		"started", in.Started.UTC().Format(stampLayout),
+		"run", in.Stamp,
+		"state", in.State,
+		"restarts", strconv.Itoa(in.Restarts),
+		"exit", in.LastExit,
+		"updated", in.Updated.UTC().Format(stampLayout),
+		"lines", strconv.FormatUint(in.Lines, 10),
+		"errors", strconv.FormatUint(in.Errors, 10),
+		"dropped", strconv.FormatUint(in.Dropped, 10),
+		"spooled", strconv.Itoa(in.Spooled),
+		"dead", strconv.Itoa(in.DeadLetters),
+		"crashes", strconv.Itoa(in.Crashes),
+		"boot", in.Boot,
+		"run_before", in.Before,
 	}
 }
 
-// IsRunKey reports whether a key is of a Run's hash.
+// IsRunKey reports whether a key is of an Instance's hash.
 func IsRunKey(key string) bool { return strings.HasPrefix(key, runPrefix) }
 
-// ParseRun parses the hash at a key; ok is false if the hash is empty or the key is not of a
-// Run.
-func ParseRun(key string, fields map[string]string) (r Run, ok bool) {
-	name, instance, ok := cutRunKey(key)
+// ParseInstance parses the hash at a key; ok is false if the hash is empty or the key is not
+// of an Instance.
+func ParseInstance(key string, fields map[string]string) (in Instance, ok bool) {
+	name, id, ok := cutRunKey(key)
 	if !ok || len(fields) == 0 {
-		return r, false
+		return in, false
 	}
-	return parseRun(name, instance, fields), true
+	return parseInstance(name, id, fields), true
 }
 
-// parseRun parses a hash. Other programs and other versions may have written it: values that are
+// parseInstance parses a hash. Other programs and other versions may have written it: values that are
 // invalid or missing become zero.
-func parseRun(name, instance string, fields map[string]string) Run {
+func parseInstance(name, id string, fields map[string]string) Instance {
 	number := func(field string) int {
 		n, _ := strconv.Atoi(fields[field])
 		return max(0, n)
@@ -115,8 +115,8 @@ func parseRun(name, instance string, fields map[string]string) Run {
 	}
 	started, _ := time.Parse(stampLayout, fields["started"])
 	updated, _ := time.Parse(stampLayout, fields["updated"])
-	return Run{
-		Name: name, Instance: instance,
+	return Instance{
+		Name: name, ID: id,
 		Host: fields["host"], PID: number("pid"), AppPID: number("app_pid"), Started: started,
 		Stamp: fields["run"], State: fields["state"], Restarts: number("restarts"), LastExit: fields["exit"],
 		Updated: updated, Lines: count("lines"), Errors: count("errors"), Dropped: count("dropped"), Spooled: number("spooled"),

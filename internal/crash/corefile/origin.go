@@ -1,0 +1,45 @@
+package corefile
+
+import (
+	"errors"
+	"os"
+	"strings"
+)
+
+// An Origin is what a core's headers and notes say about the process. The process may have
+// forged it.
+type Origin struct {
+	PID, PPID  int
+	Group      int // the process group
+	Signal     int
+	Siginfo    []byte // the first 32 bytes of NT_SIGINFO; nil: none
+	Threads    int
+	Executable string // the file that was mapped at the program headers
+	Size       uint64 // of the complete core, in bytes
+}
+
+// originBudget suffices for maxHeaders, and for the notes of maxThreads.
+const originBudget = 128 << 20
+
+// ReadOrigin reads the headers and notes of a core, of any 64-bit little-endian machine. The
+// core may still be growing.
+func ReadOrigin(f *os.File) (*Origin, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{f: f, size: info.Size(), budget: originBudget}
+	if err := c.parse(); err != nil {
+		return nil, err
+	}
+	if c.origin.PID == 0 {
+		return nil, errors.New("the core does not say whose it is")
+	}
+	headers := c.auxv[atHeaders]
+	for _, m := range c.mappings {
+		if m.start <= headers && headers < m.end {
+			c.origin.Executable = strings.ToValidUTF8(m.path, "?")
+		}
+	}
+	return &c.origin, nil
+}

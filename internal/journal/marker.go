@@ -1,0 +1,94 @@
+package journal
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/entry"
+	"github.com/lpportorino/jettison-base-images/internal/logstream"
+)
+
+// A RunMarker is the message that wrapp writes to :info and :status where a run begins or ends.
+type RunMarker struct {
+	Begins bool
+	Stamp  string // local time of the beginning or the end, in the layout entry.RunMarkerLayout
+	Exit   int    // exit status of the app in the marker of an end
+}
+
+// ParseRunMarker reads a message. The app can write such a message to :info, but not to :status.
+func ParseRunMarker(message []byte) (m RunMarker, ok bool) {
+	text, ok := bytes.CutSuffix(message, []byte("}}"))
+	if !ok {
+		return m, false
+	}
+	stamp, begins := bytes.CutPrefix(text, []byte("{{__NEW_RUN_"))
+	if !begins {
+		if stamp, ok = bytes.CutPrefix(text, []byte("{{__END_RUN_")); !ok {
+			return m, false
+		}
+		var exit []byte
+		stamp, exit, _ = bytes.Cut(stamp, []byte("_exit_"))
+		var err error
+		if m.Exit, err = strconv.Atoi(string(exit)); err != nil {
+			return m, false
+		}
+	}
+	m.Begins, m.Stamp = begins, string(stamp)
+	_, err := time.Parse(entry.RunMarkerLayout, m.Stamp)
+	return m, err == nil
+}
+
+// A Span is the place of one run in the streams of an app.
+type Span struct {
+	From entry.ID // ID of the run's first entry
+	To   entry.ID // ID of the next run's first entry; zero: no run follows
+}
+
+// LastRun, as an argument of FindRun and Run, is the newest run.
+const LastRun = "last"
+
+// FindRun returns the Span of one run of each app that has it: the run whose first marker has the
+// stamp run, or the newest one (LastRun). It finds runs by :status, since :info may have lost the
+// marker and the app can forge it there. The entries are in the order of their IDs. If they
+// include those of :info, the Span begins at the marker there, which comes first.
+func FindRun(entries []Entry, run string) map[string]Span {
+	spans := make(map[string]Span)
+	info := make(map[string]*Entry) // the newest marker of a beginning on :info, by app
+	for i := range entries {
+		e := &entries[i]
+		m, ok := ParseRunMarker(e.Message)
+		if !ok || !m.Begins {
+			continue
+		}
+		if e.Stream == logstream.Info {
+			info[e.App] = e
+		}
+		if e.Stream != logstream.Status {
+			continue
+		}
+		begin := e.ID
+		if first := info[e.App]; first != nil && bytes.Equal(first.Message, e.Message) {
+			begin = first.ID
+		}
+		span, found := spans[e.App]
+		switch {
+		case run == LastRun || !found && m.Stamp == run:
+			spans[e.App] = Span{From: begin}
+		case found && span.To == (entry.ID{}):
+			span.To = begin
+			spans[e.App] = span
+		}
+	}
+	return spans
+}
+
+// Run returns those of the entries that belong to one run of each app; see FindRun.
+func Run(entries []Entry, run string) []Entry {
+	spans := FindRun(entries, run)
+	return slices.DeleteFunc(entries, func(e Entry) bool {
+		span, ok := spans[e.App]
+		return !ok || e.ID.Less(span.From) || span.To != entry.ID{} && !e.ID.Less(span.To)
+	})
+}
