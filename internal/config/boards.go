@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// A Board is a Redis with a name for people.
+// A Board is a Redis with a name for people. Without one it goes by its address.
 type Board struct {
 	Name  string
 	Redis Redis
 }
 
 // LoadBoards reads a file, TOML or JSON, with a table [boards.NAME] for each board, whose keys
-// are those of [redis]. A configuration of wrapp is one board named after its address. The
-// boards are sorted by name. The error is an Errors with all mistakes. LoadBoards opens no
-// files that the configuration names.
+// are those of [redis]. A configuration of wrapp is one board without a name. The boards are
+// sorted by name. The error is an Errors with all mistakes. LoadBoards opens no files that the
+// configuration names.
 func LoadBoards(path string) ([]Board, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -27,7 +27,7 @@ func LoadBoards(path string) ([]Board, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []Board{{c.Redis.Where(), c.Redis}}, nil
+		return []Board{{Redis: c.Redis}}, nil
 	}
 	errs := doc.errs
 	tables, ok := doc.root["boards"].(map[string]any)

@@ -25,7 +25,7 @@ func TestLoadBoards(t *testing.T) {
 		t.Errorf("%+v", boards[0])
 	}
 	boards, err = load("wrapp.json", `{"redis": {"url": "redis://u:secret@h:1"}, "app": {"executable": "/x"}}`)
-	if err != nil || len(boards) != 1 || boards[0].Name != "h:1" {
+	if err != nil || len(boards) != 1 || boards[0].Name != "" || boards[0].Redis.Where() != "h:1" {
 		t.Errorf("%+v, %v", boards, err)
 	}
 	boards, err = load("cluster.toml", "[boards.c]\ncluster.addrs = [\"h:1\"]\n")

@@ -36,14 +36,14 @@ var reference = []struct{ key, meaning, byDefault string }{
 
 	{"app", "What wrapp runs.", ""},
 	{"app.executable", "The program: an absolute or relative path, or a name that is on `PATH`. Not needed by `jettison_health`.", "must be said to run an app"},
-	{"app.args", "Its arguments, without the program's own name. Shown as they are by `wrapp check`: no place for a password.", ""},
+	{"app.args", "The program's arguments, without its own name. Shown as they are by `wrapp check`: no place for a password.", ""},
 	{"app.stream_name", "The name under which the app's streams, values and pools stand in Redis. No spaces, control characters, braces, `/` or any of `* ? [ ] \\`.", "the base name of `executable`"},
 	{"app.user", "The user to run the app as, if wrapp is root; else the app runs as wrapp does, which is told. Empty: as root, `archer` if there is such a user; else the user wrapp runs as.", ""},
 	{"app.dir", "The app's working directory. Empty: that of wrapp.", ""},
 	{"app.env", "Environment variables to add, by name; all values are strings. Shown as they are by `wrapp check`.", "none"},
 	{"app.tty", "Whether the app gets a pseudo-terminal for its output, so that it writes each line at once: `no`, `stdout` or `both`. See [logs.md](logs.md#apps-that-hold-lines-back).", ""},
 	{"app.stop_signal", "The signal that asks the app to stop: a name with or without `SIG`, `SIGRTMIN+N`, or a number from 1 to 64. SIGRTMIN is 34.", ""},
-	{"app.stop_timeout", "How long after that the app and its children are killed. 0 or more.", ""},
+	{"app.stop_timeout", "How long after `stop_signal` the app and its children are killed. 0 or more.", ""},
 
 	{"logs", "How lines become entries.", ""},
 	{"logs.format", "What shape entries have: `text` or `json`.", ""},
@@ -53,7 +53,7 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"logs.markers", "Whether `{{key}}` and `{{key:42}}` in the output are markers. `false`: they are text.", ""},
 	{"logs.blocks", "Whether `>>|` … `|<<` makes one entry of several lines. `false`: they are text.", ""},
 	{"logs.block_timeout", "A block that is open for longer is delivered as it stands; what follows are ordinary lines. More than 0.", ""},
-	{"logs.max_keys", "How many values the app's markers may name in a run; further ones are not counted, which `:error` tells once. 1 or more.", ""},
+	{"logs.max_keys", "How many values the app's markers may name while `wrapp` lives, over all runs; further ones are not counted, which `:error` tells once. 1 or more.", ""},
 
 	{"spool", "What becomes of lines that cannot be delivered yet.", ""},
 	{"spool.dir", "Directory that has the spools, each in a directory named after its app; see [delivery.md](delivery.md).", "`$WRAPP_SPOOL_DIR`, else `/var/lib/wrapp`, else `wrapp` in the user's state directory; if it cannot be written: memory only"},
@@ -76,7 +76,7 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"restart", "Whether the app is started again when it has ended. See [restarts.md](restarts.md).", ""},
 	{"restart.policy", "`no`: `wrapp` ends with the app. `on-failure`: the app is started again after an exit status other than 0 or a signal. `always`: whatever its end. Never after a stop.", ""},
 	{"restart.delay", "How long after the end the app is started again. Each further restart waits twice as long, up to `max_delay`; up to a quarter less, at random. 10ms or more.", ""},
-	{"restart.max_delay", "The longest of these delays. Not below `delay`.", ""},
+	{"restart.max_delay", "The longest delay before a restart. Not below `delay`.", ""},
 	{"restart.reset_after", "After a run that lasted so long the delays begin anew. More than 0.", ""},
 	{"restart.limit", "How many restarts there may be within `window`. Instead of one more `wrapp` ends with the app's last exit status. 0 to 1000; 0: no limit.", ""},
 	{"restart.window", "The time for `limit`. More than 0.", ""},
@@ -89,14 +89,14 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"hooks.timeout", "How long a call may take. More than 0.", ""},
 
 	{"crash", "What is done about the app's death.", ""},
-	{"crash.core", "Whether a core is looked for.", ""},
+	{"crash.core", "Whether the app's limit for cores is raised to its hard limit, and its core looked for.", ""},
 	{"crash.backtrace", "What makes the backtrace: `auto` (gdb if there is one), `gdb`, `builtin` or `off`.", ""},
 	{"crash.timeout", "How long the report may take. More than 0.", ""},
 	{"crash.keep_core", "Whether the core stays after the report.", ""},
-	{"crash.context_lines", "How many of the app's last lines stand in the report. 0 to 10000.", ""},
+	{"crash.context_lines", "How many of the app's last lines stand in the report, at most: there is room for 512 bytes of each, and for 192 KiB in all. 0 to 10000.", ""},
 
 	{"debug", "Starting the app paused, under gdbserver.", ""},
-	{"debug.enabled", "Whether to do so.", ""},
+	{"debug.enabled", "Whether the app is started paused, under gdbserver.", ""},
 	{"debug.host", "Where gdbserver listens: a host name or an IP address. Anyone who reaches it commands the app.", ""},
 	{"debug.port", "1 to 65535.", ""},
 }

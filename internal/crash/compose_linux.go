@@ -294,7 +294,7 @@ func (w *Watch) memory(peak int64) string {
 	if m := seen.group.memory(); m.now >= 0 {
 		text += "cgroup: " + size(m.now) + " now"
 		if m.peak >= 0 {
-			text += ", " + size(m.peak) + " at most"
+			text += ", peak " + size(m.peak)
 		}
 		if m.limit >= 0 {
 			text += ", limit " + size(m.limit)

@@ -407,3 +407,29 @@ func needCores(t *testing.T) {
 		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
 	}
 }
+
+// TestManyThreads crashes an app with 3001 threads: the report counts them all.
+func TestManyThreads(t *testing.T) {
+	t.Parallel()
+	needCores(t)
+	app := compile(t, `
+#include <pthread.h>
+#include <semaphore.h>
+#include <unistd.h>
+static sem_t begun;
+static void *idle(void *unused) { sem_post(&begun); for (;;) pause(); }
+int main(void) {
+	pthread_t t;
+	pthread_attr_t a;
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 16384);
+	sem_init(&begun, 0, 0);
+	for (int i = 0; i < 3000; i++) if (pthread_create(&t, &a, idle, 0) == 0) sem_wait(&begun);
+	*(volatile int *)0 = 1;
+}
+`)
+	got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=off"}, app)
+	if len(got) != 1 || !strings.Contains(got[0].Message, ", 3001 threads\n") {
+		t.Errorf("%.500v; %s", got, rest)
+	}
+}

@@ -106,7 +106,7 @@ func (p *pattern) without() string {
 	const gives, set = "the kernel gives cores to ", " (kernel.core_pattern); to have a backtrace here set, " + setting
 	switch {
 	case path.Base(p.handler) == "apport":
-		return gives + p.handler + " (kernel.core_pattern), which leaves out programs in containers and programs that are in no package; to have a backtrace here set, " +
+		return gives + p.handler + " (kernel.core_pattern), which leaves out programs in containers; to have a backtrace here set, " +
 			setting + ", after systemctl disable --now apport, which would set it again at boot"
 	case p.handler != "":
 		return gives + p.handler + set

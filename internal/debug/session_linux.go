@@ -44,7 +44,8 @@ func newSession(client net.Conn) *session {
 	}
 }
 
-// leaveWith asks the session to end, and to call f just before gdbserver detaches.
+// leaveWith asks the session to end, and to call f just before gdbserver detaches. f is not
+// called if gdbserver is already gone.
 func (s *session) leaveWith(f func()) {
 	s.mu.Lock()
 	s.last = f
@@ -87,13 +88,13 @@ const (
 	leaveTimeout  = 200 * time.Millisecond // for gdbserver to detach as its client told it
 	stopTimeout   = time.Second            // for the app to stop
 	quitTimeout   = 2 * time.Second        // for gdbserver to detach
-	secondTimeout = time.Second            // for a session to end before the next client; gdb waits for 2 s
+	secondTimeout = time.Second            // for a session to begin to end; gdb, the next client, waits for 2 s
 )
 
 // begin starts gdbserver as the app's user and waits until it has attached. The app is then
 // held, and s.conn in the state that a new client expects.
 func (d *Debugger) begin(s *session) error {
-	err := d.hold(s)
+	err := d.startServer(s)
 	if err != nil && s.conn != nil {
 		s.kill()
 		s.conn.Close()
@@ -101,7 +102,7 @@ func (d *Debugger) begin(s *session) error {
 	return err
 }
 
-func (d *Debugger) hold(s *session) error {
+func (d *Debugger) startServer(s *session) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("make a socket pair: %w", err)
@@ -180,7 +181,8 @@ func refusal(stderr string) string {
 	return ""
 }
 
-// run runs one client's session, and returns the reason of its end for the log, or "".
+// run runs one client's session. If it could not be set up, run returns ": " and the error, for
+// the log; else "".
 func (d *Debugger) run(s *session) (end string) {
 	defer s.client.Close()
 	attached := false
@@ -227,7 +229,7 @@ func (d *Debugger) copy(s *session) {
 	}()
 	select {
 	case <-fromClient: // the client has left, or gdbserver has detached
-	case <-fromServer: // a client that no longer reads may block the other direction
+	case <-fromServer: // writing to the client has failed; copying from it may hang in a write to gdbserver
 	case <-s.server.Exited():
 	case <-s.ending:
 	}
@@ -317,8 +319,8 @@ func (d *Debugger) part(s *session) {
 	if last != nil {
 		last()
 	}
-	// Without D, gdbserver would kill an app that has executed another program: at the end
-	// of its input it takes that for a process of its own.
+	// At the end of its input gdbserver kills what it started itself. After an exec it takes
+	// the app for that. D prevents it.
 	(&remote{s.conn}).send("D;" + strconv.FormatInt(int64(d.app.PID()), 16))
 	s.conn.CloseWrite()
 	select {

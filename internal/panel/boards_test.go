@@ -49,6 +49,48 @@ func boardsFile(t *testing.T, text string) *testPanel {
 	return start(t, func(o *Options) { o.Boards = boards })
 }
 
+// TestBoardsOf: REDIS_URL is the address of a board that neither a file nor a flag gives one.
+func TestBoardsOf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	app := file("app.toml", "[app]\nexecutable = \"/x\"\n")
+	there := file("there.toml", "[redis]\nhost = \"there\"\n")
+	boards := file("boards.toml", "[boards.a]\nusername = \"u\"\n[boards.b]\nhost = \"b\"\n")
+	const env = "redis://env:1"
+	for _, tt := range []struct {
+		urls, files []string
+		env         string
+		want        string // name=address
+	}{
+		{nil, nil, "", ""},
+		{nil, nil, env, "env:1=env:1"},
+		{[]string{"redis://flag"}, nil, env, "flag:6379=flag:6379"},
+		{nil, []string{app}, "", "localhost:6379=localhost:6379"},
+		{nil, []string{app}, env, "env:1=env:1"},
+		{[]string{"redis://flag"}, []string{there}, env, "there:6379=there:6379 flag:6379=flag:6379"},
+		{nil, []string{boards}, env, "a=env:1 b=b:6379"},
+	} {
+		boards, err := boardsOf(tt.urls, tt.files, func(string) string { return tt.env })
+		var got []string
+		for i := range boards {
+			got = append(got, boards[i].Name+"="+boards[i].Redis.Where())
+		}
+		if strings.Join(got, " ") != tt.want || err != nil {
+			t.Errorf("%q, %q, %q: %q, %v, want %q", tt.urls, tt.files, tt.env, got, err, tt.want)
+		}
+	}
+	if _, err := boardsOf(nil, []string{app}, func(string) string { return "redis://h/3" }); err == nil || !strings.HasPrefix(err.Error(), "REDIS_URL: ") {
+		t.Error(err)
+	}
+}
+
 // shows checks that the panel shows the camera's state, live log and values of a board.
 func (p *testPanel) shows(board string) {
 	p.t.Helper()

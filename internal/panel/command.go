@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -64,7 +65,8 @@ func Command(std run.Streams) *cobra.Command {
 	return c
 }
 
-// boardsOf returns the boards that flags or the environment name.
+// boardsOf returns the boards that files and flags name. REDIS_URL is one if there is no other,
+// and the address of those that state none.
 func boardsOf(urls, files []string, getenv func(string) string) (boards []config.Board, err error) {
 	for _, file := range files {
 		some, err := config.LoadBoards(file)
@@ -73,17 +75,22 @@ func boardsOf(urls, files []string, getenv func(string) string) (boards []config
 		}
 		boards = append(boards, some...)
 	}
-	if len(urls) == 0 && len(files) == 0 {
-		if url := getenv("REDIS_URL"); url != "" {
-			urls = []string{url}
-		}
-	}
 	for _, url := range urls {
 		c := config.Default()
 		if err := c.Redis.SetURL(url); err != nil {
 			return nil, err
 		}
-		boards = append(boards, config.Board{Name: c.Redis.Where(), Redis: c.Redis})
+		boards = append(boards, config.Board{Redis: c.Redis})
+	}
+	if len(boards) == 0 && getenv("REDIS_URL") != "" {
+		boards = []config.Board{{Redis: config.Default().Redis}}
+	}
+	for i := range boards {
+		b := &boards[i]
+		if err := b.Redis.UseEnvironment(getenv); err != nil {
+			return nil, err
+		}
+		b.Name = cmp.Or(b.Name, b.Redis.Where())
 	}
 	return boards, nil
 }

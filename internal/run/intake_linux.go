@@ -20,7 +20,6 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
-	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
@@ -41,12 +40,12 @@ type intake struct {
 	json     *entry.JSON   // nil: entries are text
 	seq      uint64        // number of the last JSON object
 	text     []byte        // scratch buffer for that object
-	at       time.Time     // when those lines were read
+	at       time.Time     // when the lines being delivered were read
 	reads    atomic.Int64  // finished reads
 	adder    outbox.Adder  // adds the lines being delivered
 	wrong    []string      // errors of markers in these lines, to be reported
 	patience time.Duration // how long a block may stay open
-	cut      bool          // reported: a block was delivered before its end
+	toldCut  bool          // the user was told that blocks are delivered before their end
 	pipes    [2]*inlet
 	pause    func(now time.Time) time.Duration // see switching
 	rested   []int                             // result of rest
@@ -84,8 +83,7 @@ func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr)
 // intakeOptions describe an intake's pipes.
 type intakeOptions struct {
 	logs   *config.Logs
-	tty    string        // as app.tty
-	user   *process.User // that the app runs as; nil: our own
+	tty    string // as app.tty
 	copies copies
 }
 
@@ -144,11 +142,7 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 	p.read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(p, text, partial) })
 	p.read.NoMarkers, p.read.NoBlocks = !opts.logs.Markers, !opts.logs.Blocks
 	in.pipes[i] = p
-	// An app may open its output again, as /dev/stdout: as its first user, or as any user that
-	// it becomes later.
-	if opts.user != nil {
-		unix.Fchown(int(w.Fd()), int(opts.user.UID), int(opts.user.GID))
-	}
+	// The app may open /dev/stdout anew. The mode lets every user do so that the app becomes.
 	unix.Fchmod(int(w.Fd()), 0o666)
 	return w, in.poll.add(fd)
 }
@@ -202,8 +196,8 @@ func (in *intake) closeBlocks() (next time.Duration) {
 		in.adder = in.to.out.Begin(now)
 		p.read.End()
 		in.adder.End()
-		if !in.cut {
-			in.cut = true
+		if !in.toldCut {
+			in.toldCut = true
 			in.to.out.Say(logstream.Status, fmt.Sprintf("a block that >>| opened had no |<< within %v: it is delivered as it stands, as further ones will be (logs.block_timeout; logs.blocks = false leaves >>| as text)", in.patience))
 		}
 	}
@@ -263,8 +257,8 @@ func (in *intake) catchUp(limit time.Duration) (going bool) {
 
 func (in *intake) ring() { sysio.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
-// read reads once, up to limit bytes. It returns the number of bytes, 0 at the end of the
-// pipe, or less than 0 if the pipe is empty.
+// read reads once, up to limit bytes. It returns the number of bytes, 0 at the end of the pipe
+// or after an error, or less than 0 if the pipe is empty.
 func (in *intake) read(p *inlet, limit int) int {
 	space := p.split.Space()
 	space = space[:min(limit, len(space))]

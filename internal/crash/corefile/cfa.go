@@ -29,7 +29,7 @@ const maxSteps = 1 << 16 // of any one list or program in a file
 // rules runs the instructions of f up to pc. It returns nil if they are invalid.
 func (t *frameTable) rules(f fde, pc uint64) *row {
 	var r row
-	if !t.run(f, at(t.data.src, f.code, f.cie.end-f.code), &r, nil, pc) {
+	if !t.run(f, at(t.data.src, f.code, f.codeEnd-f.code), &r, nil, pc) {
 		return nil
 	}
 	initial := r

@@ -20,9 +20,10 @@ type frameTable struct {
 	data  span
 	debug bool   // .debug_frame, not .eh_frame
 	addr  uint64 // address of the first byte, for relative pointers
-	bias  uint64 // added to the addresses in it
+	bias  uint64 // the module's; added to absolute addresses
 
-	// The search table of .eh_frame_hdr: pairs of signed 32-bit numbers, relative to hdr.
+	// The search table of .eh_frame_hdr: count pairs of 32-bit offsets from hdr, a function's
+	// start and its FDE. table is the address of the first pair.
 	hdr, table uint64
 	count      uint64
 
@@ -41,11 +42,11 @@ type cie struct {
 	codeAlign uint64
 	dataAlign int64
 	raColumn  int
-	encoding  uint8 // of the addresses in its FDEs
-	augmented bool  // FDEs have augmentation data
-	signal    bool  // a signal frame: the caller was interrupted, it made no call
-	end       uint64
+	encoding  uint8  // of the addresses in its FDEs
+	augmented bool   // FDEs have augmentation data
+	signal    bool   // a signal frame: the caller was interrupted, it made no call
 	code      uint64 // start of the initial instructions
+	codeEnd   uint64
 }
 
 type fde struct {
@@ -71,8 +72,8 @@ func (t *frameTable) find(pc uint64) (fde, bool) {
 	return fde{}, false
 }
 
-// search uses the search table. A wrong table does no harm: the FDE itself states the range
-// that it covers.
+// search uses the search table. A wrong table can hide an FDE. It cannot give a wrong one:
+// search checks the range that the FDE states.
 func (t *frameTable) search(pc uint64) (fde, bool) {
 	mem := (*memorySource)(t.c)
 	lo, hi := uint64(0), t.count
@@ -242,7 +243,7 @@ func (t *frameTable) readCIE(off uint64) *cie {
 		}
 		cur.seek(after)
 	}
-	ci.code, ci.end = cur.pos, cur.end
+	ci.code, ci.codeEnd = cur.pos, cur.end
 	if cur.bad {
 		return nil
 	}

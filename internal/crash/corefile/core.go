@@ -69,7 +69,7 @@ type Core struct {
 	// Threads are in the order of the core: the crashed one comes first.
 	Threads []Thread
 	Modules []*Module // mapped executables and libraries, by address
-	// Skipped counts threads and mappings left out because of a limit.
+	// Skipped counts mappings left out because of a limit.
 	Skipped int
 
 	origin     Origin

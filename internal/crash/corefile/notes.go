@@ -71,7 +71,6 @@ const (
 func (c *Core) prstatus(d *cursor) {
 	c.origin.Threads++
 	if len(c.Threads) >= maxThreads {
-		c.Skipped++
 		return
 	}
 	var t Thread

@@ -150,8 +150,11 @@ func (c *Core) writeOthers(w *paper, used map[*Module]bool) {
 		}
 		c.writeFrames(w, g.frames, reportOthers, used)
 	}
-	if left += c.Skipped; left > 0 {
-		w.print("\n" + strconv.Itoa(left) + " more threads or mappings are left out.\n")
+	if left += c.origin.Threads - len(c.Threads); left > 0 {
+		w.print("\nThreads left out: " + strconv.Itoa(left) + ".\n")
+	}
+	if c.Skipped > 0 {
+		w.print("\nMappings left out: " + strconv.Itoa(c.Skipped) + ".\n")
 	}
 }
 
