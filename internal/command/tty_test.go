@@ -161,13 +161,14 @@ func TestOpensItsOutput(t *testing.T) {
 	}
 	s := redistest.Start(t)
 	const script = `echo one >/dev/stdout && echo two >/dev/stderr && echo three >/proc/self/fd/1`
+	const owned = `[ -O /dev/stdout ] && [ -O /dev/stderr ] && ` + script
 	for name, args := range map[string][]string{
-		"starts":  {"--user", "nobody", "--", "sh", "-c", script},
+		"starts":  {"--user", "nobody", "--", "sh", "-c", owned},
 		"becomes": {"--user", "root", "--", "setpriv", "--reuid", "65534", "--clear-groups", "sh", "-c", script},
 		"drops": {"--user", "root", "--", "python3", "-c", `import os
 os.setgid(65534); os.setuid(65534)
 for p in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1"): open(p, "w").write(p + "\n")`},
-		"tty": {"--user", "nobody", "--tty", "both", "--", "sh", "-c", script},
+		"tty": {"--user", "nobody", "--tty", "both", "--", "sh", "-c", owned},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

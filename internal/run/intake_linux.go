@@ -20,6 +20,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/markers"
 	"github.com/lpportorino/jettison-base-images/internal/outbox"
+	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 	"github.com/lpportorino/jettison-base-images/internal/values"
 )
@@ -83,7 +84,8 @@ func (p *inlet) number() int { return int(p.flags & entry.Stderr / entry.Stderr)
 // intakeOptions describe an intake's pipes.
 type intakeOptions struct {
 	logs   *config.Logs
-	tty    string // as app.tty
+	tty    string        // as app.tty
+	user   *process.User // that the app runs as; nil: our own
 	copies copies
 }
 
@@ -142,7 +144,11 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 	p.read = markers.NewReader(in.mark, func(text []byte, partial bool) { in.add(p, text, partial) })
 	p.read.NoMarkers, p.read.NoBlocks = !opts.logs.Markers, !opts.logs.Blocks
 	in.pipes[i] = p
-	// The app may open /dev/stdout anew. The mode lets every user do so that the app becomes.
+	// The app's user owns its output, since a program may look at the owner of its terminal, or
+	// change the mode. The mode lets every other user that the app becomes open /dev/stdout anew.
+	if opts.user != nil {
+		unix.Fchown(int(w.Fd()), int(opts.user.UID), int(opts.user.GID))
+	}
 	unix.Fchmod(int(w.Fd()), 0o666)
 	return w, in.poll.add(fd)
 }

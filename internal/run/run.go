@@ -205,7 +205,7 @@ func (r *appRun) run() (exit int, err error) {
 
 	crashes := watchForCrashes(cfg, cmd, r.marker, supervisor, to, r.hooks)
 	r.crashes, to.crashes = crashes, crashes
-	in, stdout, stderr, err := newIntake(intakeOptions{logs: &cfg.Logs, tty: cfg.App.TTY, copies: r.copies}, to)
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &cfg.Logs, tty: cfg.App.TTY, user: cmd.User, copies: r.copies}, to)
 	if err != nil {
 		return failed(err)
 	}
