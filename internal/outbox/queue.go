@@ -38,6 +38,7 @@ type slab struct {
 	place     spool.Place // place: where the spool has the byte at savedFrom
 	savedFrom int         // savedFrom: the spool has the bytes [savedFrom, saved)
 	saved     int
+	spooled   int  // spooled: how many of its records this process wrote to the spool
 	writing   bool // writing: spillOnce is writing it to the spool
 }
 

@@ -140,14 +140,14 @@ func (q *queue) unsave(s *slab) {
 	s.place, s.savedFrom, s.saved = spool.Place{}, 0, 0
 }
 
-// undelivered takes a slab that was dropped or lost out of what the spool delivers.
+// undelivered takes a slab's records out of the number that the spool will have delivered. The
+// caller holds mu.
 func (q *queue) undelivered(s *slab) {
-	switch {
-	case s.left:
+	if s.left {
 		q.left -= s.counts.Sum()
-	case s.saved > 0:
-		q.episode.spooled -= s.counts.Sum()
 	}
+	q.episode.spooled -= s.spooled
+	s.spooled = 0
 }
 
 // load reads a slab from the spool, for the sender.
@@ -283,10 +283,7 @@ func (o *Outbox) spillOnce() bool {
 	if err != nil {
 		if !fresh {
 			// The segment ended in the middle of the slab: write all of it to the next one.
-			q.each(cursor{from.slab, s.savedFrom}, cursor{from.slab, s.saved}, func(record, cursor) bool {
-				q.episode.spooled--
-				return true
-			})
+			q.undelivered(s)
 			q.unsave(s)
 			q.written = cursor{from.slab, 0}
 			return true
@@ -308,6 +305,7 @@ func (o *Outbox) spillOnce() bool {
 	}
 	for at := 0; at < len(chunk); at += len(spool.At(chunk, at)) {
 		q.episode.spooled++
+		s.spooled++
 	}
 	q.written = cursor{from.slab, from.offset + len(chunk)}
 	poke(q.sync)
