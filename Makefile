@@ -52,12 +52,10 @@ images: ## all six images: built, entered, published to a registry on loopback
 	@./.ci/install-tools buildah:buildah mmdebstrap:mmdebstrap zstd:zstd /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring shellcheck:shellcheck jq:jq redis-server:redis-server unshare:util-linux aarch64-linux-gnu-objdump:binutils-aarch64-linux-gnu /usr/lib/binfmt.d/qemu-aarch64.conf:qemu-user-static,qemu-user-binfmt
 	shellcheck images/*.sh .ci/run .ci/install-tools .ci/other-servers .ci/as-user
 	$(TOOL) actionlint
-	go vet -tags images ./images
 	$(SUDO) go test -tags images -count=1 -timeout 40m ./images
 
 docker: ## the images in this machine's Docker engine
 	@./.ci/install-tools mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring redis-server:redis-server gcc:gcc gdb:gdb script:bsdutils
-	go vet -tags docker ./images
 	$(SUDO) go test -tags docker -count=1 -timeout 30m ./images
 
 otelcol: tools ## examples/ship through the OpenTelemetry Collector, which takes minutes to build
@@ -66,13 +64,13 @@ otelcol: tools ## examples/ship through the OpenTelemetry Collector, which takes
 
 cosign: ## the signing of the images, by the real cosign, which takes minutes to build
 	cd tools/cosign && go build -o $(CURDIR)/bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
-	go vet -tags cosign ./images
 	COSIGN=$(CURDIR)/bin/cosign go test -tags cosign -count=1 -v -run Cosign ./images
 
 lint:
 	@files=$$($(TOOL) gofumpt -l .) || exit 1; test -z "$$files" || { echo "gofumpt would change: $$files"; exit 1; }
 	go vet ./...
 	GOARCH=arm64 go vet ./...
+	go vet -tags images,docker,cosign ./images
 	$(TOOL) staticcheck ./...
 
 vulncheck: ## known vulnerabilities of our dependencies; needs the internet

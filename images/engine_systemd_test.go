@@ -83,7 +83,7 @@ systemctl daemon-reload`)
 	}
 
 	// An app that is stopped says no WATCHDOG=1, and no pool acts within WatchdogSec.
-	run := fleet.RunKey("camera", fleet.InstanceOf(inside("cat /proc/sys/kernel/hostname")))
+	run := fleet.RunKey("camera", fleet.InstanceID(inside("cat /proc/sys/kernel/hostname")))
 	app, err := redis.Int(server.Dial(2).Do("HGET", run, "app_pid"))
 	if err != nil {
 		t.Fatal(err)
