@@ -36,6 +36,9 @@ type Entry struct {
 // Time returns when wrapp read the entry's line.
 func (e *Entry) Time() time.Time { return e.ID.Time() }
 
+// EntryName returns the entry's name.
+func (e *Entry) EntryName() EntryName { return EntryName{e.ID, e.App, e.Stream} }
+
 // A Reader reads the streams of apps. Each call returns its entries in the order of their IDs, then
 // of the app's name, then of the stream. Last and Next return each entry once; while Next reads a
 // backlog, later calls may return older entries of another stream.

@@ -236,7 +236,7 @@ func (q *logQuery) older(ctx context.Context, logs *redisconn.Client, app string
 		if start = len(entries) < chunk; start {
 			break
 		}
-		r.Before = nameOf(&entries[0])
+		r.Before = entries[0].EntryName()
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	var joiner journal.Joiner
@@ -299,14 +299,10 @@ func (q *logQuery) newer(ctx context.Context, logs *redisconn.Client, app string
 		if len(entries) < chunk {
 			break
 		}
-		r.After = nameOf(&entries[len(entries)-1])
+		r.After = entries[len(entries)-1].EntryName()
 		chunk = min(max(chunkBytes*len(entries)/(size+1), 4), 4*chunk, chunkMost)
 	}
 	return page, nil
-}
-
-func nameOf(e *journal.Entry) journal.EntryName {
-	return journal.EntryName{ID: e.ID, App: e.App, Stream: e.Stream}
 }
 
 // view returns a LineView.

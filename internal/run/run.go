@@ -270,7 +270,7 @@ func (r *appRun) run() (exit int, err error) {
 		out.Say(logstream.Error, ended)
 	}
 	log.Debug(ended)
-	r.await(func() { crashes.Finish() })
+	r.await(crashes.Finish)
 	return status.ExitCode(), nil
 }
 
