@@ -222,14 +222,6 @@ func File(set func(name string)) pflag.Value {
 	}}
 }
 
-// refuseURLs refuses a URL among the names of apps, because messages show names.
-func refuseURLs(names []string) error {
-	if slices.ContainsFunc(names, address.IsURL) {
-		return &usageError{"an app has a name, not a URL", "--redis takes a URL"}
-	}
-	return nil
-}
-
 // choice adds a flag that accepts one of a few words.
 func choice(c *cobra.Command, to *string, name, usage string, words ...string) {
 	chosen := func(s string) error {
@@ -261,8 +253,11 @@ func (w *whereabouts) flags(c *cobra.Command) {
 }
 
 // load returns the configuration of the file or else the default, with the address of flag
-// or environment.
-func (w *whereabouts) load() (*config.Config, error) {
+// or environment. It refuses a URL among the names of apps, because messages show names.
+func (w *whereabouts) load(names ...string) (*config.Config, error) {
+	if slices.ContainsFunc(names, address.IsURL) {
+		return nil, &usageError{"an app has a name, not a URL", "--redis takes a URL"}
+	}
 	cfg := config.Default()
 	if w.file != "" {
 		var err error

@@ -48,10 +48,7 @@ A name may be left out where --config says it.`,
 
 // print prints the groups or a report.
 func (q *crashesQuery) print(args []string, std run.Streams) error {
-	if err := refuseURLs(args); err != nil {
-		return err
-	}
-	cfg, err := q.where.load()
+	cfg, err := q.where.load(args...)
 	if err != nil {
 		return err
 	}

@@ -135,10 +135,7 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	if q.follow && !q.until.IsZero() {
 		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
 	}
-	if err := refuseURLs(names); err != nil {
-		return err
-	}
-	cfg, err := q.where.load()
+	cfg, err := q.where.load(names...)
 	if err != nil {
 		return err
 	}

@@ -35,10 +35,7 @@ func lsCommand(std run.Streams) *cobra.Command {
 :error of the last ten minutes. LAG are the entries that a cursor of wrapp logs has not reached. A
 name shows one app only: wrapp ls NAME...`,
 		RunE: func(_ *cobra.Command, names []string) error {
-			if err := refuseURLs(names); err != nil {
-				return err
-			}
-			cfg, err := where.load()
+			cfg, err := where.load(names...)
 			if err != nil {
 				return err
 			}
