@@ -82,7 +82,7 @@ type queue struct {
 	away     bool // away: Redis is not taking entries
 	closed   bool // closed: nothing is added any more
 
-	lines           uint64                       // lines: how many of the app were added
+	lines           uint64                       // lines: number of the app's lines that were added
 	drops           spool.Counts                 // drops: entries dropped for want of room, not reported yet
 	droppedReported uint64                       // droppedReported: dropped entries in all reports
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report

@@ -17,7 +17,7 @@ import (
 const (
 	cookieName   = "jettison_panel"
 	sessionLasts = 7 * 24 * time.Hour
-	maxSessions  = 1000            // maxSessions: and as many addresses that gave a wrong token
+	maxSessions  = 1000            // maxSessions: bound of the sessions, and of the addresses that gave a wrong token
 	leastToken   = 16              // leastToken: characters
 	afterWrong   = 2 * time.Second // afterWrong: how long an address's tokens are refused after a wrong one
 )
