@@ -85,6 +85,3 @@ func ParseID(s string) (ID, error) {
 	}
 	return ID{m, n}, nil
 }
-
-// RunMarkerLayout is the layout of the local time in run markers.
-const RunMarkerLayout = "2006-01-02_15-04-05"

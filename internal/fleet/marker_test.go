@@ -14,7 +14,7 @@ func TestMarkerIn(t *testing.T) {
 		entries = append(entries, rueidis.XRangeEntry{ID: "1-0", FieldValues: map[string]string{"message": message, "host": "h"}})
 	}
 	m := markerIn(entries)
-	if m == nil || m.begins || m.host != "" || m.exit != 3 || m.stamp != "2026-11-29_10-00-00" {
+	if m == nil || m.Begins || m.host != "" || m.Exit != 3 || m.Stamp != "2026-11-29_10-00-00" {
 		t.Errorf("%+v, want the end", m)
 	}
 	if m := markerIn(entries[:3]); m != nil {

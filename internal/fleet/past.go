@@ -58,7 +58,7 @@ func markerIn(entries []rueidis.XRangeEntry) *marker {
 func (p *Past) Unknown() bool { return p.more }
 
 // Open reports whether the newest run has no end marker.
-func (p *Past) Open() bool { return p.marker != nil && p.marker.begins }
+func (p *Past) Open() bool { return p.marker != nil && p.marker.Begins }
 
 // A Host tells what this machine knows of processes that were on it.
 type Host struct {
@@ -96,7 +96,7 @@ func (p *Past) Lost(own *Instance, host Host) (how, text string) {
 		LostPower:   "the machine lost its power, or was restarted without stopping wrapp: its boot ID is another one",
 		LostUnknown: "wrapp was killed, or the machine went down",
 	}[how]
-	return how, fmt.Sprintf("the run before, of %s, has no end: %s", p.marker.stamp, why)
+	return how, fmt.Sprintf("the run before, of %s, has no end: %s", p.marker.Stamp, why)
 }
 
 func (p *Past) how(own *Instance, host Host) string {
@@ -150,7 +150,7 @@ func ReadPastAgain(ctx context.Context, logs *redisconn.Client, own *Instance, f
 	}
 	for i, e := range entries {
 		m := new(marker)
-		if m.read(e) && m.begins && m.stamp == first && m.pid == own.PID && m.host == own.Host {
+		if m.read(e) && m.Begins && m.Stamp == first && m.pid == own.PID && m.host == own.Host {
 			return Past{marker: markerIn(entries[i+1:])}, true, nil
 		}
 	}

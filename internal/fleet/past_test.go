@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
@@ -16,7 +17,7 @@ func TestLost(t *testing.T) {
 	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
 	before, after := at.Add(-10*time.Millisecond), at.Add(time.Hour)
 	begun := func(host string, pid int, boot string) *marker {
-		return &marker{begins: true, stamp: "2026-11-29_10-00-00", at: at, host: host, pid: pid, boot: boot}
+		return &marker{RunMarker: entry.RunMarker{Begins: true, Stamp: "2026-11-29_10-00-00"}, at: at, host: host, pid: pid, boot: boot}
 	}
 	stopped := begun("h", 7, "a")
 	stopped.stopping = true

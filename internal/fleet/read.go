@@ -281,7 +281,7 @@ func (n *Newest) Add(e rueidis.XRangeEntry) {
 // Key returns the key of the newest run's hash; empty if that run has ended or belongs to an
 // older wrapp.
 func (n *Newest) Key(name string) string {
-	if n.marker == nil || !n.marker.begins || n.marker.host == "" {
+	if n.marker == nil || !n.marker.Begins || n.marker.host == "" {
 		return ""
 	}
 	return RunKey(name, InstanceID(n.marker.host))
@@ -297,7 +297,7 @@ func (n *Newest) Assess(name string, instances []Instance, now time.Time) App {
 func assess(name string, instances []Instance, m *marker, pool *health.Reading, here Instance, now time.Time) App {
 	a := App{Name: name, Pool: pool}
 	for _, in := range instances {
-		if in.State == Ending && m != nil && !m.begins && !m.at.Before(in.Started) {
+		if in.State == Ending && m != nil && !m.Begins && !m.at.Before(in.Started) {
 			continue // the run has ended; its lease has not run out yet
 		}
 		a.Instances = append(a.Instances, in)
@@ -320,8 +320,8 @@ func assess(name string, instances []Instance, m *marker, pool *health.Reading, 
 	}
 	a.Since = m.at
 	switch {
-	case !m.begins:
-		a.State, a.Exit = IsEnded, m.exit
+	case !m.Begins:
+		a.State, a.Exit = IsEnded, m.Exit
 	case now.Sub(m.at).Abs() < leaseGrace:
 		a.State = IsRunning
 	case m.noLease:

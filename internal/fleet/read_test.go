@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/health"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
@@ -23,9 +24,11 @@ var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 func TestAssess(t *testing.T) {
 	t.Parallel()
 	begun := func(ago time.Duration) *marker {
-		return &marker{begins: true, stamp: "2026-11-29_11-00-00", at: noon.Add(-ago), boot: "b", host: "h"}
+		return &marker{RunMarker: entry.RunMarker{Begins: true, Stamp: "2026-11-29_11-00-00"}, at: noon.Add(-ago), boot: "b", host: "h"}
 	}
-	ended := func(ago time.Duration, exit int) *marker { return &marker{exit: exit, at: noon.Add(-ago)} }
+	ended := func(ago time.Duration, exit int) *marker {
+		return &marker{RunMarker: entry.RunMarker{Exit: exit}, at: noon.Add(-ago)}
+	}
 	run := func(state string, ago time.Duration) Instance {
 		return Instance{State: state, Started: noon.Add(-ago), Restarts: 2, Spooled: 5}
 	}

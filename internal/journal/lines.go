@@ -113,7 +113,7 @@ func (l *Line) pipe() int {
 // isRunMarker reports whether the entry of :info is a run marker. Only wrapp should have written
 // it, but the app can write one, too.
 func isRunMarker(e *Entry) bool {
-	_, ok := ParseRunMarker(e.Message)
+	_, ok := entry.ParseRunMarker(e.Message)
 	return ok && !e.Stderr && !e.Partial
 }
 

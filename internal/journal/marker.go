@@ -3,42 +3,10 @@ package journal
 import (
 	"bytes"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 )
-
-// A RunMarker is the message that wrapp writes to :info and :status where a run begins or ends.
-type RunMarker struct {
-	Begins bool
-	Stamp  string // local time of the beginning or the end, in the layout entry.RunMarkerLayout
-	Exit   int    // exit status of the app in the marker of an end
-}
-
-// ParseRunMarker reads a message. The app can write such a message to :info, but not to :status.
-func ParseRunMarker(message []byte) (m RunMarker, ok bool) {
-	text, ok := bytes.CutSuffix(message, []byte("}}"))
-	if !ok {
-		return m, false
-	}
-	stamp, begins := bytes.CutPrefix(text, []byte("{{__NEW_RUN_"))
-	if !begins {
-		if stamp, ok = bytes.CutPrefix(text, []byte("{{__END_RUN_")); !ok {
-			return m, false
-		}
-		var exit []byte
-		stamp, exit, _ = bytes.Cut(stamp, []byte("_exit_"))
-		var err error
-		if m.Exit, err = strconv.Atoi(string(exit)); err != nil {
-			return m, false
-		}
-	}
-	m.Begins, m.Stamp = begins, string(stamp)
-	_, err := time.Parse(entry.RunMarkerLayout, m.Stamp)
-	return m, err == nil
-}
 
 // A Span is the place of one run in the streams of an app.
 type Span struct {
@@ -58,7 +26,7 @@ func FindRun(entries []Entry, run string) map[string]Span {
 	info := make(map[string]*Entry) // the newest marker of a beginning on :info, by app
 	for i := range entries {
 		e := &entries[i]
-		m, ok := ParseRunMarker(e.Message)
+		m, ok := entry.ParseRunMarker(e.Message)
 		if !ok || !m.Begins {
 			continue
 		}

@@ -127,7 +127,7 @@ func fieldsOf(e *journal.Entry) map[string]string {
 }
 
 func (a *app) marker(e *journal.Entry) {
-	m, ok := journal.ParseRunMarker(e.Message)
+	m, ok := entry.ParseRunMarker(e.Message)
 	if !ok {
 		return
 	}

@@ -5,13 +5,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/crash"
+	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/hook"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/process"
@@ -97,7 +97,7 @@ func (s *session) runs(announce func(marker string)) (exit int, err error) {
 	defer s.copies.close()
 	out := s.to.out
 	for first := true; ; first = false {
-		r := &appRun{session: s, first: first, marker: mark(out, "{{__NEW_RUN_%s}}", s.to.record.markerFields()...), reports: make(depletions)}
+		r := &appRun{session: s, first: first, marker: mark(out, entry.RunMarker{Begins: true}, s.to.record.markerFields()...), reports: make(depletions)}
 		if first {
 			announce(r.marker)
 		} else {
@@ -120,7 +120,7 @@ func (s *session) runs(announce func(marker string)) (exit int, err error) {
 			s.restarts.Stop()
 		}
 		r.reportVerdict(err)
-		mark(out, "{{__END_RUN_%s_exit_"+strconv.Itoa(exit)+"}}")
+		mark(out, entry.RunMarker{Exit: exit})
 		if !r.verdict.Again || !s.pause(r.verdict.Delay) {
 			return exit, err
 		}

@@ -178,14 +178,13 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	return exit, err
 }
 
-// mark writes a run marker to :info and :status; fields go to :status only. It returns the time
-// in the marker.
-func mark(out *outbox.Outbox, format string, fields ...string) string {
-	now := time.Now().Format(entry.RunMarkerLayout)
-	text := fmt.Sprintf(format, now)
-	out.Say(logstream.Info, text)
-	out.Say(logstream.Status, text, fields...)
-	return now
+// mark writes a run marker with the present time to :info and :status; fields go to :status only.
+// It returns that time.
+func mark(out *outbox.Outbox, m entry.RunMarker, fields ...string) string {
+	m.Stamp = time.Now().Format(entry.RunMarkerLayout)
+	out.Say(logstream.Info, m.String())
+	out.Say(logstream.Status, m.String(), fields...)
+	return m.Stamp
 }
 
 // run starts the app, waits for its end and delivers its output. An error says that the app
