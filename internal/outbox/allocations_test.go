@@ -14,19 +14,17 @@ import (
 // exist: from then on nothing is allocated. The race detector itself allocates.
 func TestNoAllocations(t *testing.T) {
 	o := &Outbox{q: newQueue(4<<20, true, 1)}
-	o.buffers.New = func() any { return new(buffer) }
 	line := []byte(strings.Repeat("x", 92))
 	var b batch
 	at := time.Now()
 	round := func() {
-		add := o.Begin(at)
 		for i := range 1000 {
-			add.Add(logstream.Info, 0, line)
+			o.Add(at, logstream.Info, 0, line)
 			if i%100 == 0 {
-				add.Add(logstream.Status, 0, line)
+				o.Add(at, logstream.Status, 0, line)
 			}
 		}
-		add.End()
+		o.Send()
 		for {
 			b.reset()
 			if o.q.nextBatch(&b, 0); b.records == 0 {

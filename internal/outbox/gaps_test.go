@@ -29,9 +29,8 @@ func TestGaps(t *testing.T) {
 			pad := strings.Repeat(".", 1000)
 			most := 0
 			for i := range n {
-				b := o.Begin(time.Now())
-				b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d %s", i, pad))
-				b.End()
+				o.Add(time.Now(), logstream.Info, 0, fmt.Appendf(nil, "line %d %s", i, pad))
+				o.Send()
 				o.q.mu.Lock()
 				most = max(most, len(o.q.slabs))
 				o.q.mu.Unlock()

@@ -30,7 +30,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,11 +70,10 @@ func NewWriter() uint64 { return rand.Uint64() }
 
 // An Outbox takes entries from any goroutine and delivers them.
 type Outbox struct {
-	opts    Options
-	q       *queue
-	ctx     context.Context // until Close gives up
-	cancel  context.CancelFunc
-	buffers sync.Pool // of *buffer
+	opts   Options
+	q      *queue
+	ctx    context.Context // until Close gives up
+	cancel context.CancelFunc
 
 	done    chan struct{} // closed when the sender has returned
 	why     error         // error of the last connection or dial; read it after done
@@ -102,7 +100,6 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 		closing: make(chan struct{}),
 		stop:    make(chan struct{}),
 	}
-	o.buffers.New = func() any { return new(buffer) }
 	o.q.away = client == nil
 	o.q.dropped = opts.Dropped
 	if opts.Spool != nil {
@@ -168,66 +165,17 @@ func (o *Outbox) openSpool(stop <-chan struct{}) {
 	}
 }
 
-// An Adder adds entries that were read at one instant.
-type Adder struct {
-	o   *Outbox
-	at  uint64 // milliseconds
-	buf *buffer
+// Add copies a line that was read at the given time. While the memory is full it waits if the disk
+// or Redis is about to make room, or Options.Block is set; else the oldest entries are dropped.
+// Call Send after the last line of a read.
+func (o *Outbox) Add(at time.Time, stream logstream.Stream, flags entry.Flags, message []byte) {
+	o.q.mu.Lock()
+	o.q.add(stream, flags, milliseconds(at), message, nil, 0)
+	o.q.mu.Unlock()
 }
 
-// A buffer gathers entries, as records without numbers, to add them together.
-type buffer struct{ records []byte }
-
-const (
-	// An Adder adds its entries early when they reach bufferBytes. An entry of directBytes
-	// or more skips the buffer, which saves a copy.
-	bufferBytes = 64 << 10
-	directBytes = 16 << 10
-)
-
-// Begin returns an Adder.
-func (o *Outbox) Begin(at time.Time) Adder {
-	return Adder{o, milliseconds(at), o.buffers.Get().(*buffer)}
-}
-
-// Add copies one entry. While the memory is full it waits if the disk or Redis is about to make
-// room, or Options.Block is set; else the oldest entries are dropped.
-func (a Adder) Add(stream logstream.Stream, flags entry.Flags, message []byte) {
-	size := spool.Size(message, nil)
-	if size >= directBytes || len(a.buf.records)+size > bufferBytes {
-		a.flush()
-	}
-	if size >= directBytes {
-		a.o.q.mu.Lock()
-		a.o.q.add(stream, flags, a.at, message, nil, 0)
-		a.o.q.mu.Unlock()
-		return
-	}
-	at := len(a.buf.records)
-	a.buf.records = slices.Grow(a.buf.records, size)[:at+size]
-	record(a.buf.records[at:]).Fill(0, entry.ID{}, stream, flags, 0, message, nil)
-}
-
-// flush moves the gathered entries into the queue.
-func (a Adder) flush() {
-	q := a.o.q
-	q.mu.Lock()
-	for at := 0; at < len(a.buf.records); {
-		r := spool.At(a.buf.records, at)
-		at += len(r)
-		q.addRecord(r, a.at)
-	}
-	q.mu.Unlock()
-	a.buf.records = a.buf.records[:0]
-}
-
-// End adds the gathered entries and wakes the sender. The Adder must not be used
-// afterwards.
-func (a Adder) End() {
-	a.flush()
-	a.o.buffers.Put(a.buf)
-	a.o.q.signal()
-}
+// Send wakes the sender.
+func (o *Outbox) Send() { o.q.signal() }
 
 // Say adds an entry of wrapp's own, which is dropped after all lines; see spool.Class. fields
 // are names and values, in turn, besides `message`. It returns the ID that Redis gives the entry, unless the

@@ -41,21 +41,19 @@ func open(t *testing.T, s *redistest.Server, change func(*Options)) *Outbox {
 }
 
 func add(o *Outbox, lines ...string) {
-	b := o.Begin(time.Now())
 	for _, l := range lines {
-		b.Add(logstream.Info, 0, []byte(l))
+		o.Add(time.Now(), logstream.Info, 0, []byte(l))
 	}
-	b.End()
+	o.Send()
 }
 
 // number adds the lines "from" to "to"-1.
 func number(o *Outbox, from, to int) {
 	for at := from; at < to; at += 100 {
-		b := o.Begin(time.Now())
 		for i := at; i < min(at+100, to); i++ {
-			b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
+			o.Add(time.Now(), logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
 		}
-		b.End()
+		o.Send()
 	}
 }
 
@@ -130,13 +128,12 @@ func closeAll(t *testing.T, o *Outbox) {
 func TestFields(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	o := open(t, s, nil)
-	b := o.Begin(time.UnixMilli(1_700_000_000_000))
-	b.Add(logstream.Info, 0, []byte("plain"))
-	b.Add(logstream.Info, entry.Stderr, []byte(""))
-	b.Add(logstream.Info, entry.Partial, []byte("\x00\r\n\xff"))
-	b.Add(logstream.Info, entry.Stderr|entry.Partial, []byte("both"))
-	b.End()
+	o, at := open(t, s, nil), time.UnixMilli(1_700_000_000_000)
+	o.Add(at, logstream.Info, 0, []byte("plain"))
+	o.Add(at, logstream.Info, entry.Stderr, []byte(""))
+	o.Add(at, logstream.Info, entry.Partial, []byte("\x00\r\n\xff"))
+	o.Add(at, logstream.Info, entry.Stderr|entry.Partial, []byte("both"))
+	o.Send()
 	o.Say(logstream.Crash, "report", "kind", "signal", "pid", "7")
 	closeAll(t, o)
 

@@ -103,9 +103,8 @@ func TestSameSaid(t *testing.T) {
 	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)
 	do(t, s.Dial(1), "XADD", key, entry.ID{Ms: milliseconds(at)}, "message", "line 1")
-	b := o.Begin(at)
-	b.Add(logstream.Info, 0, []byte("line 1"))
-	b.End()
+	o.Add(at, logstream.Info, 0, []byte("line 1"))
+	o.Send()
 	closeAll(t, o)
 	if got := fmt.Sprint(s.Messages(key)); got != "[line 0 line 1 line 1]" {
 		t.Error(got)
@@ -233,9 +232,8 @@ func TestClockGoesBackBetweenRuns(t *testing.T) {
 			clock := time.Now().Add(time.Hour)
 			numberAt := func(o *Outbox, from, to int) {
 				for i := from; i < to; i++ {
-					b := o.Begin(clock.Add(time.Duration(i) * time.Millisecond))
-					b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
-					b.End()
+					o.Add(clock.Add(time.Duration(i)*time.Millisecond), logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
+					o.Send()
 				}
 			}
 			o := openSpooled(t, s, dir, 64<<20, nil)
@@ -440,9 +438,8 @@ func TestClockGoesBack(t *testing.T) {
 		if i == 1000 {
 			at = at.Add(-time.Hour)
 		}
-		b := o.Begin(at.Add(time.Duration(i) * time.Millisecond))
-		b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
-		b.End()
+		o.Add(at.Add(time.Duration(i)*time.Millisecond), logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
+		o.Send()
 	}
 	closeAll(t, o)
 	checkNumbered(t, s, 3000)

@@ -136,27 +136,11 @@ func poke(c chan<- struct{}) {
 // clockStep is the smallest backward step of the clock that is reported, in milliseconds.
 const clockStep = 1000
 
-// add appends one entry that was read at ms. The caller holds mu; add releases mu while it
-// waits for room.
+// add appends one entry that was read at ms, unless the queue is closed. Its ID is <ms>-0, or the
+// ID after last if last is not below <ms>-0. The caller holds mu; add releases mu while it waits for
+// room.
 func (q *queue) add(stream logstream.Stream, flags entry.Flags, ms uint64, message []byte, fields []string, state byte) {
-	if r := q.appendRecord(stream, ms, spool.Size(message, fields), state); r != nil {
-		ordinal, id := r.Ordinal(), r.ID()
-		r.Fill(ordinal, id, stream, flags, state, message, fields)
-	}
-}
-
-// addRecord is add for a line's record without numbers, which it copies.
-func (q *queue) addRecord(line record, ms uint64) {
-	if r := q.appendRecord(line.Stream(), ms, len(line), 0); r != nil {
-		ordinal, id := r.Ordinal(), r.ID()
-		copy(r, line)
-		r.Number(ordinal, id)
-	}
-}
-
-// appendRecord appends a record of the given size and returns it with nothing but its numbers, or
-// nil if the queue is closed. Its ID is <ms>-0, or the ID after last if last is not below <ms>-0.
-func (q *queue) appendRecord(stream logstream.Stream, ms uint64, size int, state byte) record {
+	size := spool.Size(message, fields)
 	if state&spool.Own == 0 {
 		q.lines++
 		q.makeRoom(size)
@@ -167,7 +151,7 @@ func (q *queue) appendRecord(stream logstream.Stream, ms uint64, size int, state
 		if state&spool.Own == 0 {
 			q.drops[stream]++
 		}
-		return nil
+		return
 	}
 	if state&spool.Own == 0 {
 		if back := time.Duration(q.clock-ms) * time.Millisecond; ms+clockStep < q.clock {
@@ -189,13 +173,11 @@ func (q *queue) appendRecord(stream logstream.Stream, ms uint64, size int, state
 	}
 	s.buf = s.buf[:at+size]
 	s.size = len(s.buf)
-	r := record(s.buf[at:])
-	r.Number(q.ordinal, id)
+	record(s.buf[at:]).Fill(q.ordinal, id, stream, flags, state, message, fields)
 	q.ordinal++
 	s.counts[stream]++
 	q.held += size
 	q.watched()
-	return r
 }
 
 // say adds an entry of wrapp's own to the status stream. The caller holds mu.

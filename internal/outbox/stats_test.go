@@ -24,11 +24,10 @@ func TestStats(t *testing.T) {
 	}
 	o := New(Options{Keys: logstream.Keys("a"), Writer: NewWriter(), MaxEntries: 1000, Limit: 1 << 20, Dial: dial}, client)
 	add := func(from, to int) {
-		b := o.Begin(time.Now())
 		for i := from; i < to; i++ {
-			b.Add(logstream.Info, 0, []byte(fmt.Sprint("line ", i)))
+			o.Add(time.Now(), logstream.Info, 0, []byte(fmt.Sprint("line ", i)))
 		}
-		b.End()
+		o.Send()
 	}
 	add(0, 100)
 	o.Say(logstream.Status, "a word of our own")

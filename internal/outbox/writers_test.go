@@ -37,11 +37,10 @@ func by(s *redistest.Server, addr string) func(*Options) {
 
 // addAt adds the lines [from, upto), as read at one instant.
 func addAt(o *Outbox, at time.Time, from, upto int) {
-	b := o.Begin(at)
 	for i := from; i < upto; i++ {
-		b.Add(logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
+		o.Add(at, logstream.Info, 0, fmt.Appendf(nil, "line %d", i))
 	}
-	b.End()
+	o.Send()
 }
 
 // checkOurs fails unless the lines 0 to n-1 are there once, in order, among those of others.

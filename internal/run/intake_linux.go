@@ -43,7 +43,6 @@ type intake struct {
 	text     []byte        // scratch buffer for that object
 	at       time.Time     // when the lines being delivered were read
 	reads    atomic.Int64  // finished reads
-	adder    outbox.Adder  // adds the lines being delivered
 	wrong    []string      // errors of markers in these lines, to be reported
 	patience time.Duration // how long a block may stay open
 	toldCut  bool          // the user was told that blocks are delivered before their end
@@ -199,9 +198,8 @@ func (in *intake) closeBlocks() (next time.Duration) {
 			continue
 		}
 		in.at = now
-		in.adder = in.to.out.Begin(now)
 		p.read.End()
-		in.adder.End()
+		in.to.out.Send()
 		if !in.toldCut {
 			in.toldCut = true
 			in.to.out.Say(logstream.Status, fmt.Sprintf("a block that >>| opened had no |<< within %v: it is delivered as it stands, as further ones will be (logs.block_timeout; logs.blocks = false leaves >>| as text)", in.patience))
@@ -315,9 +313,9 @@ func (in *intake) drain(p *inlet) {
 func (in *intake) end(p *inlet) {
 	in.deliverLines(p, p.split.Last)
 	in.to.crashes.Ended(p.number())
-	in.adder = in.to.out.Begin(time.Now())
+	in.at = time.Now()
 	p.read.End()
-	in.adder.End()
+	in.to.out.Send()
 	unix.Close(p.fd)
 	p.fd = -1
 }
@@ -331,7 +329,6 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 	}
 	in.at = time.Now()
 	p.read.Now = in.at
-	in.adder = in.to.out.Begin(in.at)
 	for ; ok; line, ok = next() {
 		if line.Overwritten {
 			p.read.Overwritten(line.Text)
@@ -343,7 +340,7 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 			ended++
 		}
 	}
-	in.adder.End()
+	in.to.out.Send()
 	in.to.pools.Heard(beat.Output, ended, in.at)
 	for _, wrong := range in.wrong {
 		in.to.out.Say(logstream.Error, wrong)
@@ -374,7 +371,7 @@ func (in *intake) add(p *inlet, text []byte, partial bool) {
 		}
 	}
 	p.begun = partial
-	in.adder.Add(logstream.Info, flags, text)
+	in.to.out.Add(in.at, logstream.Info, flags, text)
 	if cap(in.text) > textKept {
 		in.text = nil
 	}

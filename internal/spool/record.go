@@ -50,13 +50,16 @@ func Size(message []byte, fields []string) int {
 	return size
 }
 
-// Fill writes an entry into r, whose length must be Size(message, fields).
+// Fill writes an entry into r, whose length must be Size(message, fields). The ID's sequence number
+// must fit in 32 bits.
 func (r Record) Fill(ordinal uint64, id entry.ID, stream logstream.Stream, flags entry.Flags, state byte, message []byte, fields []string) {
 	binary.LittleEndian.PutUint32(r, 0)
 	binary.LittleEndian.PutUint32(r[4:], uint32(len(r)))
 	binary.LittleEndian.PutUint32(r[8:], uint32(len(message)))
 	r[12], r[13], r[14], r[15] = byte(stream), byte(flags), state, byte(len(fields)/2)
-	r.Number(ordinal, id)
+	binary.LittleEndian.PutUint32(r[16:], uint32(id.Seq))
+	binary.LittleEndian.PutUint64(r[20:], id.Ms)
+	binary.LittleEndian.PutUint64(r[28:], ordinal)
 	n := HeaderSize + copy(r[HeaderSize:], message)
 	for _, f := range fields {
 		binary.LittleEndian.PutUint32(r[n:], uint32(len(f)))
@@ -115,13 +118,6 @@ func (r Record) Set(state byte) { r[14] |= state }
 // ID is the ID that the entry has, or will have, in its stream.
 func (r Record) ID() entry.ID {
 	return entry.ID{Ms: binary.LittleEndian.Uint64(r[20:]), Seq: uint64(binary.LittleEndian.Uint32(r[16:]))}
-}
-
-// Number sets the record's ordinal and its ID. The ID's sequence number must fit in 32 bits.
-func (r Record) Number(ordinal uint64, id entry.ID) {
-	binary.LittleEndian.PutUint32(r[16:], uint32(id.Seq))
-	binary.LittleEndian.PutUint64(r[20:], id.Ms)
-	binary.LittleEndian.PutUint64(r[28:], ordinal)
 }
 
 // Extra is the number of further fields.
