@@ -416,11 +416,12 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.next = q.head
 }
 
-// landedFrom returns the end of the records that begin at from and have landed or are skipped.
+// landedFrom returns the end of the records that begin at from and have landed or are skipped. It
+// stops at those of another writer.
 func (q *queue) landedFrom(from cursor) cursor {
 	end := from
 	q.each(from, q.doubt, func(r record, after cursor) bool {
-		if !q.progress.has(r) {
+		if q.slabs[after.slab-q.first].writer != q.progress.writer || !q.progress.has(r) {
 			return false
 		}
 		end = after

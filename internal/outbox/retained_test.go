@@ -78,3 +78,26 @@ func TestOwnRoomLanded(t *testing.T) {
 		t.Errorf("%d entries were dropped, of %d bytes", n, limit/2)
 	}
 }
+
+// TestRewindStopsAtWriter: what another process has numbered lower, behind our records that have
+// landed, has not landed by that.
+func TestRewindStopsAtWriter(t *testing.T) {
+	t.Parallel()
+	left := newQueue(1<<20, false, 2)
+	left.mu.Lock()
+	left.add(logstream.Info, 0, 1, []byte("a line that another process left"), nil, 0)
+	left.mu.Unlock()
+
+	q := newQueue(1<<20, false, 1)
+	q.mu.Lock()
+	q.ordinal = 1000
+	q.add(logstream.Info, 0, 1, []byte("a line of ours"), nil, 0)
+	q.slabs = append(q.slabs, left.slabs[0])
+	q.held += left.held
+	q.next, q.doubt = q.end(), q.end()
+	q.mu.Unlock()
+	q.rewind([logstream.Count]uint64{logstream.Info: 1000})
+	if at := q.headOrdinal(); at != 1 {
+		t.Errorf("the queue goes on at the ordinal %d", at)
+	}
+}
