@@ -39,8 +39,8 @@ type Options struct {
 // Depleted from one goroutine only.
 type App struct {
 	// Drain reads what the app has written until now, for no longer than limit; the Keeper
-	// judges the app's silence afterwards. Drain returns true if it has read, all or until
-	// limit was over, and false if it cannot read now: then the silence does not count.
+	// judges the app's silence afterwards. Drain returns false if reading is blocked: then
+	// the silence does not count.
 	Drain func(limit time.Duration) bool
 	// Depleted is called when a pool has reached 0.
 	Depleted func(category string)
@@ -66,7 +66,7 @@ type Keeper struct {
 	running bool
 	lingers bool      // lingers: another run will follow
 	paused  int       // paused: calls of Pause without their Resume
-	deaf    bool      // deaf: Drain cannot read
+	deaf    bool      // deaf: Drain returned false
 	due     time.Time // due: when watch judges next; zero: only on rearm
 
 	rearm chan struct{} // rearm: watch is to judge at once
@@ -312,8 +312,8 @@ func (k *Keeper) declared(category []byte, now time.Time) *kept {
 	return p
 }
 
-// Pause stops the pools' time, for instance while a debugger holds the app. It goes on
-// after as many calls of Resume.
+// Pause stops the pools' time, while a debugger holds the app (package debug) or gdb does for a
+// hang report (package crash). Only as many calls of Resume let it go on, not the end of the run.
 func (k *Keeper) Pause()  { k.pause(1) }
 func (k *Keeper) Resume() { k.pause(-1) }
 
@@ -327,7 +327,7 @@ func (k *Keeper) pause(more int) {
 	ring(k.rearm)
 }
 
-// setDeaf records whether Drain cannot read. A change also excludes the time since the last
+// setDeaf records whether reading is blocked. A change also excludes the time since the last
 // judgement from depletion.
 func (k *Keeper) setDeaf(deaf bool) {
 	k.mu.Lock()
@@ -512,8 +512,8 @@ func (k *Keeper) Linger() (stop func()) {
 	}
 }
 
-// Close publishes the end of the run and waits for that, for patience at most, or until a
-// publication under way has ended (publishTimeout). If Redis was never reached it tries only once.
+// Close publishes the end of the run. It waits for patience at most, or longer for a publication
+// that is under way: up to publishTimeout. If Redis was never reached it tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
 	k.startPublisher()

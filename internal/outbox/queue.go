@@ -24,8 +24,8 @@ const (
 // loses them.
 const retainBytes = 1 << 20
 
-// A slab holds records of one class, one after the other. From the first time that a
-// record is sent, its bytes stay in place and may be read without the queue's lock.
+// A slab holds records of one class, one after the other. From the first time that a record
+// is sent until it has landed, its bytes stay in place and may be read without the queue's lock.
 type slab struct {
 	buf     []byte // buf: nil while only the spool has it
 	size    int    // size: length of the records in bytes, also while buf is nil
@@ -82,7 +82,7 @@ type queue struct {
 	away     bool // away: Redis is not taking entries
 	closed   bool // closed: nothing is added any more
 
-	lines           uint64                       // lines: number of the app's lines that were added
+	lines           uint64                       // lines: number of the app's lines so far, also of those that were dropped
 	drops           spool.Counts                 // drops: entries dropped for want of room, not reported yet
 	droppedReported uint64                       // droppedReported: dropped entries in all reports
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
@@ -90,7 +90,7 @@ type queue struct {
 	refusals        [logstream.Count]refusal     // refusals: not reported yet
 	refused, aside  int                          // refused: for good, since New; aside: how many of them are among the dead letters
 
-	ordinal uint64   // ordinal: of the next record
+	ordinal uint64   // ordinal: of the next record; adopt lifts it above those of an earlier process
 	last    entry.ID // last: of the newest record
 	clock   uint64   // clock: time of the newest line, in milliseconds; set back after a reported step of the clock
 
@@ -205,7 +205,8 @@ func (q *queue) makeRoom(size int) {
 			if q.mode == spooling && q.evict() {
 				continue
 			}
-			// While Redis takes entries, wait for Redis, however slow the disk is.
+			// While Redis takes entries, wait for Redis, however slow the disk is; spillOnce drops
+			// from a spool that stays full.
 			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
 				if q.dropOldest(spool.Lines, spool.Words) {
 					continue
@@ -215,12 +216,12 @@ func (q *queue) makeRoom(size int) {
 				}
 			}
 			if q.mode == spooling && q.written == q.end() {
-				return // everything is on disk, and evict has nothing left: it was sent, or is the last slab
+				return // everything is on disk; evict leaves what was sent, and the last slab
 			}
 			poke(q.spill)
 		case q.away && !q.block:
 			if !q.dropOldest(spool.Lines, spool.Words) {
-				return // the rest was sent, or is wrapp's own
+				return // the rest was sent, or is Words
 			}
 			continue
 		}
@@ -253,12 +254,14 @@ func (q *queue) makeOwnRoom(size int) {
 	}
 }
 
-// ownHeld returns the bytes of wrapp's own entries in memory that have not landed.
+// ownHeld returns the bytes of wrapp's own entries, crash reports too, in memory that have not landed.
 func (q *queue) ownHeld() (n int) {
+	landed := q.head.offset // landed: bytes of the slab at head; of the others 0
 	for _, s := range q.slabs[q.head.slab-q.first:] {
-		if s.class != spool.Lines {
-			n += len(s.buf)
+		if s.class != spool.Lines && s.buf != nil {
+			n += len(s.buf) - landed
 		}
+		landed = 0
 	}
 	return n
 }
@@ -386,7 +389,7 @@ func (q *queue) advance(landed [logstream.Count]uint64, end cursor) {
 	q.release(end)
 }
 
-// rewind releases the records that have landed; the rest will be sent again.
+// rewind releases the records that Redis has acknowledged; the rest will be sent again.
 func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -395,11 +398,12 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.next = q.head
 }
 
-// landedFrom returns the end of the records that begin at from and have landed or are skipped.
+// landedFrom returns the end of the records that begin at from and have landed or are skipped. It
+// stops at those of another writer.
 func (q *queue) landedFrom(from cursor) cursor {
 	end := from
 	q.each(from, q.doubt, func(r record, after cursor) bool {
-		if !q.progress.has(r) {
+		if q.slabs[after.slab-q.first].writer != q.progress.writer || !q.progress.has(r) {
 			return false
 		}
 		end = after
@@ -408,8 +412,8 @@ func (q *queue) landedFrom(from cursor) cursor {
 	return end
 }
 
-// release moves head to end. Released records leave the spool; the last retainBytes stay in
-// memory. The caller holds mu.
+// release moves head to end. Released records leave the spool; the last slabs of them stay in
+// memory, retainBytes at most. The caller holds mu.
 func (q *queue) release(end cursor) {
 	for q.head.slab < end.slab {
 		s := q.slabs[q.head.slab-q.first]
@@ -449,11 +453,11 @@ func (q *queue) release(end cursor) {
 func (q *queue) requeueLost(stream logstream.Stream, position uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// head may have been moved back for another stream already. Entries after head that had
-	// landed count, too.
+	// head may have been moved back for another stream already. Landed entries of this stream
+	// may then come after head; they count, too.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
 	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
-		// position is one writer's; ordinals of another do not compare with it.
+		// position says nothing about the records of other writers.
 		if s := q.slabs[after.slab-q.first]; s.writer != q.progress.writer {
 			return true
 		}
@@ -522,12 +526,13 @@ func (q *queue) headNow() cursor {
 	return q.head
 }
 
-// setAway records whether Redis is away.
+// setAway records whether Redis is away. sender.run calls it when a connection has ended or
+// failed, endOutage when Redis takes entries again.
 func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
 	q.watched()
-	poke(q.spill) // without block, a full spool waits for room only while Redis takes entries
+	poke(q.spill) // away decides whether a full spool drops at once; see waitsForRoom
 	q.mu.Unlock()
 	q.room.Broadcast()
 }

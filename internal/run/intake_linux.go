@@ -47,7 +47,7 @@ type intake struct {
 	patience time.Duration // how long a block may stay open
 	toldCut  bool          // the user was told that blocks are delivered before their end
 	pipes    [2]*inlet
-	pause    func(now time.Time) time.Duration // see switching
+	pause    func(now time.Time) time.Duration // how long an inlet rests; see switching
 	rested   []int                             // result of rest
 	ended    chan struct{}                     // closed by finish
 	done     chan struct{}                     // closed when run has returned
@@ -158,7 +158,7 @@ func (in *intake) run() {
 	for open := len(in.pipes); open > 0; {
 		limit := in.closeBlocks()
 		if in.to.crashes.Idle(time.Now()) && (limit == 0 || limit > time.Second) {
-			limit = time.Second // a traceback ends when no further line comes
+			limit = time.Second // a traceback is open; it ends when no further line comes
 		}
 		ready, err := in.wait(limit)
 		if err != nil {
@@ -239,8 +239,8 @@ func (in *intake) answer() (last bool) {
 }
 
 // catchUp waits until run has read the present content of the pipes, but no longer than limit.
-// It returns false if no read has ended meanwhile: then run waits for room in the outbox or
-// for the reader of a copy, and the app for run. Only one goroutine may call it.
+// It returns false if no read has ended meanwhile: run is blocked, by a full outbox or the reader
+// of a copy, and may block the app. Only one goroutine may call it.
 func (in *intake) catchUp(limit time.Duration) (going bool) {
 	before := in.reads.Load()
 	ask := make(chan struct{})
