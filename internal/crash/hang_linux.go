@@ -2,14 +2,18 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
 // Dump reports the backtraces of all threads of the living app; why goes into the report's
@@ -133,20 +137,28 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 // maxStates bounds the threads that are listed.
 const maxStates = 512
 
-// threadStates returns a line for each thread: its name, its state, and the kernel function
-// that it waits in, if we may read it.
+// threadStates returns a line for each thread, the main thread first: its name, its state, and the
+// kernel function that it waits in, if we may read it.
 func threadStates(proc string) string {
-	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
+	tasks, err := sysio.Names(filepath.Join(proc, "task"))
 	if err != nil {
 		return ""
 	}
+	rank := func(task string) int {
+		if task == filepath.Base(proc) {
+			return 0 // the main thread, which has the number of the process
+		}
+		n, _ := strconv.Atoi(task)
+		return n
+	}
+	slices.SortFunc(tasks, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	var b strings.Builder
 	for i, task := range tasks {
 		if i == maxStates {
 			b.WriteString("… and " + strconv.Itoa(len(tasks)-i) + " more\n")
 			break
 		}
-		dir := filepath.Join(proc, "task", task.Name())
+		dir := filepath.Join(proc, "task", task)
 		read := func(name string) string {
 			text, _ := os.ReadFile(filepath.Join(dir, name))
 			return string(text)
@@ -155,7 +167,7 @@ func threadStates(proc string) string {
 		if words, ok := states[state]; ok {
 			state = words
 		}
-		b.WriteString(task.Name() + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
+		b.WriteString(task + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
 		if number, _, ok := strings.Cut(read("syscall"), " "); ok {
 			if _, err := strconv.Atoi(number); err == nil {
 				b.WriteString(", in system call " + number)
