@@ -16,9 +16,10 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// Dump reports the backtraces of all threads of the living app; why goes into the report's
-// title. The app is paused meanwhile. Dump returns when the report has been delivered, within
-// the timeout, even if no backtrace could be taken.
+// Dump delivers a report with the backtraces of all threads of the living app, or, if none could be
+// taken, without them. why goes into its title. Dump returns within the timeout. Meanwhile gdb
+// pauses the app. An error says that there is no report: the app has ended, is being stopped, or
+// the last call in this run was less than hangPause ago.
 func (w *Watch) Dump(why string) error {
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
@@ -70,7 +71,8 @@ func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// Hang runs Dump in the background and calls then afterwards, with or without a report.
+// Hang runs Dump in the background and calls then afterwards, with or without a report. Once Finish
+// was called it does nothing, because the app is gone.
 func (w *Watch) Hang(why string, then func()) {
 	w.mu.Lock()
 	if !w.finishing {
