@@ -180,7 +180,7 @@ func (p *Pool) check(e *Errors, prefix string) {
 		name  string
 		value int64
 	}{
-		{"init", p.Init},
+		{"init", p.Init}, // may be above cap
 		{"depletion_rate", p.DepletionRate},
 		{"replenish_rate", p.ReplenishRate},
 	} {
@@ -189,7 +189,7 @@ func (p *Pool) check(e *Errors, prefix string) {
 		}
 	}
 	if p.Cap < 1 {
-		e.add(prefix+"cap", "must be set, and at least 1: it is the most health that the pool can have", "")
+		e.add(prefix+"cap", "must be set, and at least 1: heartbeats raise the health up to it", "")
 	}
 	if len(p.Beat) == 0 {
 		e.add(prefix+"beat", "must name at least one source of heartbeats", "")

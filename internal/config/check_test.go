@@ -125,7 +125,7 @@ var badFiles = []struct{ name, data, want string }{
 	{"x.toml", "[health]\ninterval = '99ms'\n", "x.toml:2: health.interval: must be at least 100ms"},
 	{"x.toml", "[health.pools.a-b]\ncap = 1\n", "x.toml:1: health.pools.a-b: the name of a pool must be of letters, digits and _ only"},
 	{"x.toml", "[health.pools.\"\"]\ncap = 1\n", `x.toml:1: health.pools."": the name of a pool must be of letters, digits and _ only`},
-	{"x.toml", "[health.pools.a]\ninit = 0\n", "x.toml:1: health.pools.a.cap: must be set, and at least 1: it is the most health that the pool can have"},
+	{"x.toml", "[health.pools.a]\ninit = 0\n", "x.toml:1: health.pools.a.cap: must be set, and at least 1: heartbeats raise the health up to it"},
 	{"x.toml", "[health.pools]\na = { cap = 1, init = -1, depletion_rate = -1, replenish_rate = -1 }\n", "x.toml:2: health.pools.a.init: must be at least 0\n" +
 		"x.toml:2: health.pools.a.depletion_rate: must be at least 0\nx.toml:2: health.pools.a.replenish_rate: must be at least 0"},
 	{"x.toml", "[health.pools.a]\ncap = 1\nbeat = [\"exec:sh -c 'x\"]\n", "x.toml:3: health.pools.a.beat[0]: must be marker, notify, output, http://…, https://…, tcp://host:port or exec:COMMAND"},

@@ -275,6 +275,29 @@ func TestHangWithoutGDB(t *testing.T) {
 	}
 }
 
+// TestThreadStates wants the main thread, whose number is the process's, before all others.
+func TestThreadStates(t *testing.T) {
+	t.Parallel()
+	proc := filepath.Join(t.TempDir(), "999")
+	for n := 990; n < 990+maxStates+5; n++ {
+		if err := os.MkdirAll(filepath.Join(proc, "task", strconv.Itoa(n)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := strings.Split(threadStates(proc), "\n")
+	var begins []string
+	for _, line := range list[:min(3, len(list))] {
+		number, _, _ := strings.Cut(line, " ")
+		begins = append(begins, number)
+	}
+	if want := []string{"999", "990", "991"}; !slices.Equal(begins, want) {
+		t.Errorf("it begins with %q, want %q", begins, want)
+	}
+	if len(list) != maxStates+2 || list[maxStates] != "… and 5 more" {
+		t.Errorf("%d lines, the last but one %q", len(list), list[len(list)-2])
+	}
+}
+
 // TestHangingGDB has gdb itself hang while it holds the app: the app runs on all the same.
 func TestHangingGDB(t *testing.T) {
 	t.Parallel()

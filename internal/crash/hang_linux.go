@@ -2,19 +2,24 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
-// Dump reports the backtraces of all threads of the living app; why goes into the report's
-// title. The app is paused meanwhile. Dump returns when the report has been delivered, within
-// the timeout, even if no backtrace could be taken.
+// Dump delivers a report with the backtraces of all threads of the living app, or, if none could be
+// taken, without them. why goes into its title. Dump returns within the timeout. Meanwhile gdb
+// pauses the app. An error says that there is no report: the app has ended, is being stopped, or
+// the last call in this run was less than hangPause ago.
 func (w *Watch) Dump(why string) error {
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
@@ -66,7 +71,8 @@ func (w *Watch) yieldToStop(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// Hang runs Dump in the background and calls then afterwards, with or without a report.
+// Hang runs Dump in the background and calls then afterwards, with or without a report. Once Finish
+// was called it does nothing, because the app is gone.
 func (w *Watch) Hang(why string, then func()) {
 	w.mu.Lock()
 	if !w.finishing {
@@ -133,20 +139,28 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 // maxStates bounds the threads that are listed.
 const maxStates = 512
 
-// threadStates returns a line for each thread: its name, its state, and the kernel function
-// that it waits in, if we may read it.
+// threadStates returns a line for each thread, the main thread first: its name, its state, and the
+// kernel function that it waits in, if we may read it.
 func threadStates(proc string) string {
-	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
+	tasks, err := sysio.Names(filepath.Join(proc, "task"))
 	if err != nil {
 		return ""
 	}
+	rank := func(task string) int {
+		if task == filepath.Base(proc) {
+			return 0 // the main thread, which has the number of the process
+		}
+		n, _ := strconv.Atoi(task)
+		return n
+	}
+	slices.SortFunc(tasks, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	var b strings.Builder
 	for i, task := range tasks {
 		if i == maxStates {
 			b.WriteString("… and " + strconv.Itoa(len(tasks)-i) + " more\n")
 			break
 		}
-		dir := filepath.Join(proc, "task", task.Name())
+		dir := filepath.Join(proc, "task", task)
 		read := func(name string) string {
 			text, _ := os.ReadFile(filepath.Join(dir, name))
 			return string(text)
@@ -155,7 +169,7 @@ func threadStates(proc string) string {
 		if words, ok := states[state]; ok {
 			state = words
 		}
-		b.WriteString(task.Name() + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
+		b.WriteString(task + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
 		if number, _, ok := strings.Cut(read("syscall"), " "); ok {
 			if _, err := strconv.Atoi(number); err == nil {
 				b.WriteString(", in system call " + number)

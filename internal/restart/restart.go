@@ -1,5 +1,5 @@
 // Package restart decides whether an app that has ended is started again, and when. The
-// caller starts it and waits.
+// caller, package run, starts it and waits.
 package restart
 
 import (
@@ -11,7 +11,7 @@ import (
 // The policies: after which ends the app is started again.
 const (
 	Never     = "no"
-	OnFailure = "on-failure" // an exit status other than 0, a signal, or an app that could not be started
+	OnFailure = "on-failure" // an exit status other than 0, a signal, or a start that failed
 	Always    = "always"
 )
 
@@ -41,7 +41,7 @@ const (
 // An End is how a run ended.
 type End struct {
 	Exit int // the run's exit status; 125 to 127 if the app could not be started
-	// Stopped says that the end was requested: no run follows.
+	// Stopped says that no run follows: the end was requested, or the first start failed.
 	Stopped bool
 	// Wanted overrides the policy: a run is to follow, as with on_depleted = "restart".
 	Wanted bool
@@ -75,7 +75,7 @@ func (v Verdict) String() string {
 type Summary struct {
 	State    State
 	Restarts int // starts after the first
-	LastExit int // exit status of the last run that has ended; 0: none has
+	LastExit int // exit status of the last run that has ended; 0 also while the first runs
 }
 
 // MostLimit bounds the restarts that a Machine remembers, and so Limit and Verdict.Times.
@@ -98,7 +98,8 @@ type Machine struct {
 // New returns a Machine whose app is about to be started.
 func New(opts Options) *Machine { return &Machine{opts: opts, delay: opts.Delay} }
 
-// Started records that a run begins at the instant now.
+// Started records that a run begins at the instant now. Call it before each attempt to start the
+// app: one that fails is a run, too.
 func (m *Machine) Started(now time.Time) {
 	m.began = now
 	m.mu.Lock()
