@@ -83,7 +83,7 @@ func Default() *Config {
 func (c *Config) complete(said func(key string) bool) {
 	r := &c.Redis
 	elsewhere := r.URL != "" || r.Socket != "" || r.Sentinel != nil || r.Cluster != nil
-	r.addressed = elsewhere || said("redis.host") || said("redis.port")
+	r.addressed = elsewhere || said("redis.host") && r.Host != "" || said("redis.port")
 	if elsewhere && !said("redis.host") {
 		r.Host = ""
 	}

@@ -78,6 +78,7 @@ func TestEnvironment(t *testing.T) {
 		"":                                "elsewhere:1",
 		"[redis]\nlogs_db = 3":            "elsewhere:1",
 		"[redis]\nhost = 'localhost'":     "localhost:6379",
+		"[redis]\nhost = ''":              "elsewhere:1",
 		"[redis]\nport = 6379":            "localhost:6379",
 		"[redis]\nurl = 'redis://h'":      "h:6379",
 		"[redis]\nsocket = '/x'":          "/x",
