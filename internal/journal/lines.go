@@ -164,7 +164,6 @@ func read(e *Entry) Line {
 	if m, ok := entry.ReadJSON(e.Message); ok {
 		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields
 		line.Level = max(line.Level, m.Level)
-		line.Stderr = e.Stderr || m.Stderr
 		return line
 	}
 	if line.Level == loglevel.None {
