@@ -27,7 +27,7 @@ type App struct {
 	Since     time.Time  // beginning of the run, or its end; of State IsKilled its beginning; zero: not known
 	Instances []Instance // one for each living wrapp
 	Restarts  int
-	Pool      *health.Reading // the pool with the least health as a share of its cap; of an app that runs, one that is kept; nil: none
+	Pool      *health.Reading // the pool with the least health as a share of its cap; nil: no pool, or none is kept although the app runs
 	Errors    int             // entries on :error in the last ErrorSpan, mostErrors at most
 	Crash     *Crash          // the last one; nil: not known
 	Waiting   int             // entries that wait for Redis
@@ -53,8 +53,9 @@ type Crash struct {
 type State int
 
 // The states of an app. Of several instances' states, the app has the first of this order that is
-// not IsUnknown. An app is unknown if it has no run marker among the last statusMost entries of
-// :status, if its wrapp is too old to publish a state, or if Redis refuses the hash.
+// not IsUnknown. An app without an instance is unknown if it has no run marker among the last
+// statusMost entries of :status, if Redis refuses the hash, or if an older wrapp, which writes
+// none, runs it without a pool.
 const (
 	IsUnknown State = iota
 	IsRunning
@@ -157,9 +158,8 @@ func readInstances(ctx context.Context, client *redisconn.Client) (map[string][]
 	return instances, nil
 }
 
-// worstPools returns of each service the pool with the least health as a share of its cap, and
-// one that is not kept only if none is kept: the keys of a pool stay when it is taken out of the
-// configuration.
+// worstPools returns the pool of each service with the least health as a share of its cap. It prefers
+// pools that are kept, since the keys of a pool stay when it is taken out of the configuration.
 func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*health.Reading, error) {
 	pairs, err := health.All(ctx, client)
 	if err != nil {
@@ -292,8 +292,8 @@ func (n *Newest) Assess(name string, instances []Instance, now time.Time) App {
 	return assess(name, instances, n.marker, nil, here(), now)
 }
 
-// assess returns the state of an app. m is nil without a marker. here has the host and boot
-// ID of this machine.
+// assess returns the state of an app. m is nil without a marker; m.at is from its entry's ID. here has
+// the host and boot ID of this machine.
 func assess(name string, instances []Instance, m *marker, pool *health.Reading, here Instance, now time.Time) App {
 	a := App{Name: name, Pool: pool}
 	for _, in := range instances {

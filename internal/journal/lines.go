@@ -17,7 +17,7 @@ type Line struct {
 	Stream logstream.Stream
 	Stderr bool
 	Time   time.Time
-	Level  loglevel.Level // loglevel.None if the line states none
+	Level  loglevel.Level // loglevel.None if it states none; in the JSON format loglevel.Info
 	Text   []byte
 	JSON   bool          // the entry is in the JSON format
 	Fields []entry.Field // the app's fields in the JSON format
@@ -79,8 +79,8 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 	return lines
 }
 
-// Whole reports whether lines has n lines and the last n are complete. Older entries were
-// not read: so the first line of each pipe of an app may lack pieces.
+// Whole reports whether lines has n lines and the last n are complete. The first line of each
+// pipe of an app may not be: its first pieces may be older than the entries that were read.
 func Whole(lines []Line, n int) bool {
 	type pipe struct {
 		app    string
@@ -164,7 +164,6 @@ func read(e *Entry) Line {
 	if m, ok := entry.ReadJSON(e.Message); ok {
 		line.JSON, line.Time, line.Text, line.Fields = true, m.Time.Local(), bytes.Clone(m.Text), m.Fields
 		line.Level = max(line.Level, m.Level)
-		line.Stderr = e.Stderr || m.Stderr
 		return line
 	}
 	if line.Level == loglevel.None {

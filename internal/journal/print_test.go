@@ -35,19 +35,22 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestSource: run markers are wrapp's, not the app's.
+// TestSource: run markers are wrapp's, not the app's. The app may print on stdout what another
+// wrapp says of its stderr.
 func TestSource(t *testing.T) {
 	t.Parallel()
+	copied, _ := entry.NewJSON(entry.Context{}).Append(nil, []byte("copied"), entry.Meta{Stderr: true})
 	var j Joiner
 	lines := j.Add([]Entry{
 		{Message: []byte("{{__NEW_RUN_2026-11-23_20-15-01}}")},
 		{Message: []byte("{{__NEW_RUN_ is"), Partial: true},
 		{Message: []byte(" of the app")},
 		{Message: []byte("bad"), Stderr: true},
+		{Message: copied},
 		{Stream: logstream.Status, Message: []byte("started")},
 		{Message: []byte("{{__END_RUN_2026-11-23_20-15-02_exit_0}}")},
 	})
-	for source, want := range map[string][]string{"stdout": {"{{__NEW_RUN_ is of the app"}, "stderr": {"bad"}} {
+	for source, want := range map[string][]string{"stdout": {"{{__NEW_RUN_ is of the app", "copied"}, "stderr": {"bad"}} {
 		var got []string
 		filter := Filter{Source: source}
 		for _, l := range filter.Select(slices.Clone(lines)) {

@@ -17,7 +17,7 @@ type liveLog struct {
 	*events
 	q *logQuery
 
-	seen    [logstream.Count]entry.ID // seen: last line of each stream that add has read
+	seen    [logstream.Count + 1]entry.ID // seen: last line that add has read, by stream; of stderr, behind them
 	waiting []LineView
 	skipped int
 	last    time.Time // last: when lines were sent
@@ -31,7 +31,9 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, err
 	var lines []journal.Line
 	more := false
 	err := b.asks.do(ctx, func(ctx context.Context, logs, _ *redisconn.Client) error {
-		from := l.q.after.ID // a line ends there
+		from := l.q.after.ID
+		// The viewer reads all streams. With :info it begins where a line ends, or it would miss
+		// pieces. Without, it begins at the newest entry, which spares it all those behind after.
 		if !l.q.wantsStream(logstream.Info) {
 			var err error
 			if from, err = journal.NewReader(app).Newest(ctx, logs); err != nil {
@@ -55,7 +57,6 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, err
 	}
 	if err == nil {
 		l.add(lines)
-		l.skipped, l.last = 0, time.Time{}
 		err = l.flush()
 	}
 	if err != nil && v != nil {
@@ -64,18 +65,23 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, err
 	return v, err
 }
 
-// errReset says that the browser has missed more than catchUp lines and must load the page
+// errReset says that the browser has missed catchUp entries or more and must load the page
 // anew.
 var errReset = errors.New("too much has come since")
 
-// add queues the wanted lines that were not sent yet.
+// add queues the wanted lines that it has not read yet. A Joiner returns the lines of each pipe in
+// the order of their IDs; the end of a run can return one of stdout behind a later one of stderr.
 func (l *liveLog) add(lines []journal.Line) {
 	for i := range lines {
 		line := &lines[i]
-		if !l.seen[line.Stream].Less(line.ID) {
+		seen := &l.seen[line.Stream]
+		if line.Stderr {
+			seen = &l.seen[logstream.Count]
+		}
+		if !seen.Less(line.ID) {
 			continue
 		}
-		l.seen[line.Stream] = line.ID
+		*seen = line.ID
 		if !l.q.wantsStream(line.Stream) || !l.q.filter.Wants(line) {
 			continue
 		}
