@@ -66,7 +66,7 @@ func newBoard(b config.Board, log *slog.Logger) *board {
 		name: b.Name, cfg: &cfg, log: log.With("board", b.Name), since: time.Now(),
 		apps: make(map[string]*app), asks: &asker{cfg: &cfg, free: make(chan struct{}, 1)},
 	}
-	one.tail = newTail(&cfg, one.log)
+	one.tail = newTail(&cfg)
 	return one
 }
 

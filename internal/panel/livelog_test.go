@@ -2,12 +2,15 @@ package panel
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
@@ -85,4 +88,45 @@ func TestMissedLinesAreCounted(t *testing.T) {
 		return
 	}
 	t.Errorf("no lines came: %v", scan.Err())
+}
+
+// TestPiecesOutliveConnection: the first piece of a line that a lost connection has brought is
+// part of the line that the next connection completes.
+func TestPiecesOutliveConnection(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	logs := s.Dial(1)
+	do := func(args ...any) {
+		t.Helper()
+		if _, err := logs.Do(args[0].(string), args[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tail := newTail(&s.Config().Redis)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { tail.run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	v := tail.add("a", entry.ID{})
+	defer tail.drop(v)
+	next := func() string {
+		select {
+		case lines := <-v.lines:
+			return string(lines[0].Text)
+		case <-time.After(time.Minute):
+			t.Fatal("no line came")
+			return ""
+		}
+	}
+	do("XADD", "logs:app:a:info", "1-0", "message", "begun ", "partial", "1")
+	do("XADD", "logs:app:a:status", "2-0", "message", "behind it")
+	if got := next(); got != "behind it" {
+		t.Fatalf("%q came first", got)
+	}
+	do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	do("XADD", "logs:app:a:info", "3-0", "message", "and ended")
+	if got := next(); got != "begun and ended" {
+		t.Errorf("%q came", got)
+	}
 }

@@ -147,11 +147,11 @@ func TestRunAndTimes(t *testing.T) {
 // TestSlowViewer: a viewer that does not receive is dropped, and no other waits for it.
 func TestSlowViewer(t *testing.T) {
 	t.Parallel()
-	tail := newTail(nil, nil)
+	tail := newTail(nil)
 	slow, quick := tail.add("a", entry.ID{}), tail.add("a", entry.ID{})
 	line := []journal.Line{{App: "a"}}
 	for range backlog + 1 {
-		tail.distribute(line, map[string]entry.ID{})
+		tail.distribute(line)
 		<-quick.lines
 	}
 	select {

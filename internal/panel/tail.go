@@ -2,7 +2,6 @@ package panel
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 // A tail reads the streams that have viewers, each once for all its viewers.
 type tail struct {
 	cfg *config.Redis
-	log *slog.Logger
 
 	mu      sync.Mutex
 	viewers map[*viewer]bool
@@ -33,8 +31,8 @@ type viewer struct {
 // backlog is how many batches wait for a slow viewer.
 const backlog = 64
 
-func newTail(cfg *config.Redis, log *slog.Logger) *tail {
-	return &tail{cfg: cfg, log: log, viewers: make(map[*viewer]bool), wake: make(chan struct{}, 1)}
+func newTail(cfg *config.Redis) *tail {
+	return &tail{cfg: cfg, viewers: make(map[*viewer]bool), wake: make(chan struct{}, 1)}
 }
 
 // add returns a new viewer that gets the lines of an app. The caller must call drop.
@@ -76,62 +74,70 @@ func (t *tail) wanted() map[string]entry.ID {
 
 // run reads until ctx ends. Without viewers it has no connection.
 func (t *tail) run(ctx context.Context) {
-	at := make(map[string]entry.ID) // last whole line of each app that was distributed
 	for ctx.Err() == nil {
-		if len(t.wanted()) == 0 {
-			clear(at)
-			select {
-			case <-ctx.Done():
-			case <-t.wake:
-			}
+		if len(t.wanted()) > 0 {
+			t.follow(ctx)
 			continue
 		}
-		if err := t.read(ctx, at); err != nil && ctx.Err() == nil {
-			sleep(ctx, retryAfter)
+		select {
+		case <-ctx.Done():
+		case <-t.wake:
 		}
 	}
 }
 
-// read is run over one connection, until it fails or no viewer is left.
-func (t *tail) read(ctx context.Context, at map[string]entry.ID) error {
-	client, err := redisconn.Dial(ctx, t.cfg, t.cfg.LogsDB)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	stop := context.AfterFunc(ctx, client.Abort)
-	defer stop()
+// follow reads until no viewer is left. When a connection fails it goes on over another one: the
+// reader and the joiner know what came before.
+func (t *tail) follow(ctx context.Context) {
 	reader := journal.NewReader()
 	reader.Wait = blockFor
 	var joiner journal.Joiner
 	following := make(map[string]bool)
-	for {
+	next := func(client *redisconn.Client) error {
+		defer context.AfterFunc(ctx, client.Abort)()
+		entries, err := reader.Next(ctx, client)
+		t.distribute(joiner.Add(entries))
+		return err
+	}
+	var client *redisconn.Client
+	defer func() {
+		if client != nil {
+			client.Close()
+		}
+	}()
+	for ctx.Err() == nil {
 		wanted := t.wanted()
 		if len(wanted) == 0 {
-			return nil
+			return
 		}
 		for app := range following {
 			if _, still := wanted[app]; !still {
 				reader.Forget(app)
 				joiner.Forget(app)
 				delete(following, app)
-				delete(at, app)
 			}
 		}
 		for app, from := range wanted {
 			if !following[app] {
-				if last, known := at[app]; known {
-					from = last
-				}
 				reader.Follow(app, from)
 				following[app] = true
 			}
 		}
-		entries, err := reader.Next(ctx, client)
-		if err != nil {
-			return err
+		var err error
+		if client == nil {
+			client, err = redisconn.Dial(ctx, t.cfg, t.cfg.LogsDB)
 		}
-		t.distribute(joiner.Add(entries), at)
+		if err == nil {
+			err = next(client)
+		}
+		if err == nil {
+			continue
+		}
+		if client != nil {
+			client.Close()
+			client = nil
+		}
+		sleep(ctx, retryAfter)
 	}
 }
 
@@ -139,14 +145,13 @@ func (t *tail) read(ctx context.Context, at map[string]entry.ID) error {
 const blockFor = 200 * time.Millisecond
 
 // distribute sends lines to the viewers of their apps; it drops slow viewers.
-func (t *tail) distribute(lines []journal.Line, at map[string]entry.ID) {
+func (t *tail) distribute(lines []journal.Line) {
 	if len(lines) == 0 {
 		return
 	}
 	byApp := make(map[string][]journal.Line)
 	for _, l := range lines {
 		byApp[l.App] = append(byApp[l.App], l)
-		at[l.App] = l.ID
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
