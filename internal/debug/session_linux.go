@@ -191,8 +191,8 @@ func (d *Debugger) run(s *session) (end string) {
 		d.freed = d.freed || attached
 		freed := d.freed
 		d.mu.Unlock()
-		// A gdbserver that detaches from a stopped app, or ends while it attaches, leaves
-		// the app stopped, or about to be. A paused app stays so until one has attached.
+		// A gdbserver that detaches from a stopped app, or ends while it attaches, leaves the app
+		// stopped, or about to be. An app that has not run yet stays paused if none has attached.
 		if freed {
 			d.app.Forward(syscall.SIGCONT)
 		}
