@@ -54,12 +54,12 @@ func acl(file string, panel bool, args []string, std run.Streams) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	more := ""
+	more, position := "", "{wrapp:"+name+"}" // position: how the keys of the values' positions begin
 	switch {
 	case cfg.Redis.Sentinel != nil:
 		more = " +role"
 	case cfg.Redis.Cluster != nil:
-		more = " +cluster|slots +asking"
+		more, position = " +cluster|slots +asking", "{wrapp:"+name+":*}"
 	}
 	if panel {
 		_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER jettison-panel on >PASSWORD resetkeys -@all +hello +select +scan +get +mget +hgetall +xrange +xrevrange +xread%s"+
@@ -67,6 +67,6 @@ func acl(file string, panel bool, args []string, std run.Streams) error {
 		return err
 	}
 	_, err := fmt.Fprintf(std.Stdout, "ACL SETUSER wrapp-%[1]s on >PASSWORD resetkeys -@all +hello +select +eval +evalsha +xadd +xinfo|stream +set +get +incrby +incrbyfloat +hset +pexpire +hget +pttl +xrevrange%[2]s"+
-		" ~logs:app:%[1]s:* ~{logs:app:%[1]s:*}:wrapp:* ~wrapp:%[1]s:* ~{wrapp:%[1]s*}:wrapp:* ~%[1]s:__healthpool__* ~wrapp-run:%[1]s:*\n", name, more)
+		" ~logs:app:%[1]s:* ~{logs:app:%[1]s:*}:wrapp:* ~wrapp:%[1]s:* ~%[3]s:wrapp:* ~%[1]s:__healthpool__* ~wrapp-run:%[1]s:*\n", name, more, position)
 	return err
 }

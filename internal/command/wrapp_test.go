@@ -539,6 +539,13 @@ func TestACL(t *testing.T) {
 	if got := output(t, s, "limited"); len(got) != 1 || got[0] != "hello" {
 		t.Errorf("%q", got)
 	}
+	c := s.Dial(0)
+	if _, err := c.Do("AUTH", rules[2], "pw"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Do("SET", "{wrapp:limited2}:wrapp:0", ""); err == nil || !strings.HasPrefix(err.Error(), "NOPERM ") {
+		t.Errorf("it may write another app's position: %v", err)
+	}
 	for i, r := range rules[3:] {
 		if strings.HasPrefix(r, "+") || strings.HasPrefix(r, "~") {
 			t.Run(r, func(t *testing.T) {

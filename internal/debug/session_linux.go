@@ -53,8 +53,8 @@ func (s *session) leaveWith(f func()) {
 	s.quit()
 }
 
-// awaitEnd waits for a session that is ending, or may be about to: a debugger that reconnects
-// at once is no second one.
+// awaitEnd waits until the session is over, if it begins to end within secondTimeout. So a debugger
+// that reconnects at once is not turned away as a second one.
 func (s *session) awaitEnd() {
 	select {
 	case <-s.left:
@@ -88,7 +88,7 @@ const (
 	leaveTimeout  = 200 * time.Millisecond // for gdbserver to detach as its client told it
 	stopTimeout   = time.Second            // for the app to stop
 	quitTimeout   = 2 * time.Second        // for gdbserver to detach
-	secondTimeout = time.Second            // for a session to begin to end; gdb, the next client, waits for 2 s
+	secondTimeout = time.Second            // for a session to begin to end, while the next client waits; gdb does so for 2 s
 )
 
 // begin starts gdbserver as the app's user and waits until it has attached. The app is then
@@ -191,8 +191,8 @@ func (d *Debugger) run(s *session) (end string) {
 		d.freed = d.freed || attached
 		freed := d.freed
 		d.mu.Unlock()
-		// A gdbserver that detaches from a stopped app, or ends while it attaches, leaves
-		// the app stopped, or about to be. A paused app stays so until one has attached.
+		// A gdbserver that detaches from a stopped app, or ends while it attaches, leaves the app
+		// stopped, or about to be. An app that has not run yet stays paused if none has attached.
 		if freed {
 			d.app.Forward(syscall.SIGCONT)
 		}
@@ -244,18 +244,20 @@ func (d *Debugger) copy(s *session) {
 	case <-time.After(leaveTimeout):
 	}
 	s.client.Close()
-	s.conn.SetDeadline(time.Now()) // from here on, only part talks to gdbserver
+	s.conn.SetDeadline(time.Now()) // ends both copies, so that only part uses conn
 	<-fromClient
 	<-fromServer
 	d.part(s)
 }
 
-// clear removes the traces of the paused start in the kernel before the first client. Attaching
+// clear removes the traces of the paused start in the kernel, before the first client. Attaching
 // has queued a SIGSTOP, and the app still counts as stopped, so new threads would stop at once.
-// SIGCONT ends both, but is queued itself, because the app is traced. Another SIGSTOP removes
-// the SIGCONT, and stops the app on "continue", before it runs an instruction. A client would
-// pass that SIGSTOP on to the app, but not a SIGTRAP; gdbserver also reports a SIGTRAP for an
-// app that it has just started.
+//
+//  1. SIGCONT ends both. But it stays queued itself, because the app is traced.
+//  2. Another SIGSTOP removes the SIGCONT. At "continue" it stops the app before it runs an
+//     instruction. A client would pass this SIGSTOP on to the app.
+//  3. So "continue" again, to a SIGTRAP, which clients do not pass on. It is also what gdbserver
+//     reports for an app that it has just started.
 func (d *Debugger) clear(s *session) error {
 	d.mu.Lock()
 	freed := d.freed
@@ -319,8 +321,8 @@ func (d *Debugger) part(s *session) {
 	if last != nil {
 		last()
 	}
-	// At the end of its input gdbserver kills what it started itself. After an exec it takes
-	// the app for that. D prevents it.
+	// D detaches. Without it gdbserver would kill, at the end of its input, an app that has called
+	// exec: it takes that for a program that it has started itself.
 	(&remote{s.conn}).send("D;" + strconv.FormatInt(int64(d.app.PID()), 16))
 	s.conn.CloseWrite()
 	select {

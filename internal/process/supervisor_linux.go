@@ -15,8 +15,8 @@ import (
 // that are re-parented to it, and records how each Process ended. Nothing else may wait for
 // children meanwhile: os/exec's Wait would find its child gone.
 type Supervisor struct {
-	// mu is held while children are reaped and while they are signalled, so that a living
-	// child keeps its pid until it has its signal.
+	// mu is held while children are reaped or signalled. So no child is reaped just before it is
+	// signalled, and no signal reaches another process that has got its pid.
 	mu      sync.Mutex
 	procs   map[int]*Process // started and not reaped
 	foreign map[int]bool     // children that existed before New
@@ -131,7 +131,8 @@ func changed() int {
 	return int(info.pid)
 }
 
-// ended records how an app ended that has just been reaped. The caller holds the lock.
+// ended records how a process ended that has just been reaped, and kills the rest of a tool's
+// group. The caller holds the lock.
 func (p *Process) ended(raw syscall.WaitStatus, usage *syscall.Rusage, limits []byte) {
 	delete(p.s.procs, p.pid)
 	p.status = Status{raw, usage.Maxrss << 10, string(limits)}

@@ -23,8 +23,8 @@ import (
 // A note whose CRC is wrong ends the journal.
 const (
 	noteDone = 1 // ordinal: every record below it is done
-	// 2 is about IDs, in version 1; skipped
-	noteSpan    = 3 // from, upto: records with these ordinals are done; in version 1
+	// 2 is about IDs: only version 1 has such notes, and we skip them.
+	noteSpan    = 3 // from, upto: records with these ordinals are done. We only copy those of a journal of version 1
 	noteDropped = 4 // a count for each stream: records dropped and not reported yet
 )
 
@@ -180,6 +180,9 @@ func (s *Spool) rewriteJournal() error {
 		return err
 	}
 	data := s.notes.append(header, seed)
+	for _, d := range s.done {
+		data = appendNote(data, seed, noteSpan, d.from, d.upto)
+	}
 	_, err = f.Write(data)
 	if err == nil && s.journalSize > 0 {
 		err = f.Sync() // the journal that it replaces may be durable

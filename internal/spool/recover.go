@@ -28,7 +28,7 @@ func (s *Spool) recover() error {
 			numbers = append(numbers, n)
 			s.next = max(s.next, n+1)
 		}
-		if strings.HasSuffix(name.Name(), ".new") { // an unfinished journal, or segment of an older wrapp
+		if strings.HasSuffix(name.Name(), ".new") { // a file whose writing was not finished: a journal or, by older versions, a segment
 			os.Remove(filepath.Join(s.dir, name.Name()))
 		}
 	}
@@ -111,8 +111,8 @@ func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// recoverRecord adds a record to s.left. most: how many records at most the damaged bytes between
-// this record and the one before have had.
+// recoverRecord adds a record to s.left, unless it is done. most bounds how many records damage has
+// cost between this record and the one before; 0 without damage.
 func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, most uint64) {
 	l := s.left
 	ordinal, id := r.Ordinal(), r.ID()
@@ -120,7 +120,7 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, mo
 		l.Last = id
 	}
 	if ordinal < l.Next {
-		return // a copy of an earlier record, or no record of ours
+		return // a copy of an earlier record, or bytes that only look like a record
 	}
 	// Ordinals leap without damage, too: over dropped records, and where another process began.
 	if n := len(l.Extents); n > 0 && l.Extents[n-1].Writer == writer {

@@ -2,9 +2,9 @@
 // of checksummed records, with a journal that says which are done. It survives its
 // process's death at any instant. Records written before a Sync survive a power cut.
 //
-// A spool is a directory of its own:
+// A spool is a directory of its own, which Prepare finds (dir_linux.go):
 //
-//	lock                   held by the process that uses it
+//	lock                   held by the process that uses it; see lock_linux.go
 //	0000000000000001.seg…  records, oldest first; see Record and segment.go
 //	journal                which records are done; see journal.go
 //	damaged-….seg          damaged segments, kept for inspection
@@ -76,8 +76,9 @@ type Spool struct {
 
 	// Only while the spool is being opened:
 	left *Left
-	done []span // done: ordinals of records that are done, by a journal of version 1
-	hole bool   // hole: the bytes behind the last whole record are damaged
+	hole bool // hole: the bytes behind the last whole record are damaged
+
+	done []span // done: ordinals of records that are done, by a journal of version 1; set by Open
 
 	mu       sync.Mutex
 	segments map[uint64]*segment
@@ -138,7 +139,7 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	for _, n := range s.done {
 		left.Next = max(left.Next, n.upto)
 	}
-	s.left, s.done = nil, nil
+	s.left = nil
 	return s, left, nil
 }
 

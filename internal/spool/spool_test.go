@@ -522,13 +522,23 @@ func TestVersionBefore(t *testing.T) {
 		}
 	}
 	s, left := open(t, dir)
-	defer s.Close()
 	got := ordinals(t, s, left)
 	check(t, got[:17], 23, 40)
 	check(t, got[17:], 41, 100)
 	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != 0 {
 		t.Errorf("%+v", left)
 	}
+	// A process that is killed after it has replaced the journal leaves the notes about spans.
+	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 30 }); err != nil {
+		t.Fatal(err)
+	}
+	s.journal.Close()
+	s.lock.Close()
+	again, left := open(t, dir)
+	defer again.Close()
+	got = ordinals(t, again, left)
+	check(t, got[:10], 30, 40)
+	check(t, got[10:], 41, 100)
 }
 
 // TestDamageAfterDrops damages the first record behind dropped ones: those do not count as
