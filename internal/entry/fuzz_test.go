@@ -38,7 +38,7 @@ func FuzzJSON(f *testing.F) {
 		if e["level"] != want {
 			t.Fatalf("%q: level %v, and %v is written", line, level, e["level"])
 		}
-		if back, ok := ReadJSON(first); !ok || string(back.Text) != e["msg"] || back.Stderr != m.Stderr {
+		if back, ok := ReadJSON(first); !ok || string(back.Text) != e["msg"] || e["source"] != map[bool]string{true: "stderr", false: "stdout"}[m.Stderr] {
 			t.Fatalf("%q: %q is read back as %+v, %v", line, first, back, ok)
 		}
 		if !utf8.Valid(first) {

@@ -12,7 +12,6 @@ import (
 type Message struct {
 	Time   time.Time
 	Level  loglevel.Level
-	Stderr bool
 	Text   []byte // msg
 	Fields []Field
 }
@@ -49,7 +48,6 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 		return m, false
 	}
 	m.Text = jsontext.Unquote(members[2].value(message))
-	m.Stderr = string(members[4].value(message)) == `"stderr"`
 	for _, mem := range members[len(made):] {
 		m.Fields = append(m.Fields, Field{mem.plain(message), mem.value(message)})
 	}

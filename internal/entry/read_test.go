@@ -10,9 +10,9 @@ import (
 func TestReadJSON(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 21, 0, 0, 7, time.UTC)
-	message, _ := messages().Append(nil, []byte(`{"level":"error","msg":"a \"b\"","k":"v","s\u0065q":[1,`+"\n"+` 2],"e":"","u":"x y"}`), Meta{Received: at, Stderr: true})
+	message, _ := messages().Append(nil, []byte(`{"level":"error","msg":"a \"b\"","k":"v","s\u0065q":[1,`+"\n"+` 2],"e":"","u":"x y"}`), Meta{Received: at})
 	m, ok := ReadJSON(message)
-	if !ok || !m.Time.Equal(at) || m.Level != loglevel.Error || string(m.Text) != `a "b"` || !m.Stderr {
+	if !ok || !m.Time.Equal(at) || m.Level != loglevel.Error || string(m.Text) != `a "b"` {
 		t.Fatalf("%s is read as %+v, %v", message, m, ok)
 	}
 	var text []byte
