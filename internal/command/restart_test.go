@@ -420,6 +420,39 @@ backtrace = 'off'
 	}
 }
 
+// TestHungAppEndsInTheDump has an app end while gdb takes its backtrace: its pool has it restarted
+// all the same.
+func TestHungAppEndsInTheDump(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	bin := t.TempDir()
+	os.Chmod(bin, 0o755)
+	os.Chmod(filepath.Dir(bin), 0o755)
+	const fake = "#!/bin/sh\nfor pid; do :; done\nkill -9 $pid\nsleep 1\n"
+	if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte(fake)); err != nil {
+		t.Fatal(err)
+	}
+	count := filepath.Join(t.TempDir(), "count")
+	cmd := wrapp(t, configure(t, s, shell("dumped", "[ -e "+count+" ] && exit 0; : >"+count+"; echo '{{__healthpool__api_beats}}'; while :; do sleep 1; done")+`
+[health.pools.api]
+init = 0
+cap = 1000
+depletion_rate = 1000
+replenish_rate = 1
+on_depleted = 'dump,restart'
+[restart]
+delay = '10ms'
+`))
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if got := code(t, err); got != 0 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	if runs := runsOf(t, s, "logs:app:dumped:info"); len(runs) != 2 || runs[0].exit != "137" || runs[1].exit != "0" {
+		t.Errorf("%v; %q", runs, s.Messages("logs:app:dumped:status"))
+	}
+}
+
 // TestPoolsAcrossRestarts checks the pools of an app in a run, in the delay and in the next
 // run.
 func TestPoolsAcrossRestarts(t *testing.T) {
