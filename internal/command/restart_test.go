@@ -781,6 +781,28 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
+// TestCtrlCBetweenFailures types Ctrl-C after starts that failed: wrapp has the terminal back.
+func TestCtrlCBetweenFailures(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	app := filepath.Join(t.TempDir(), "app")
+	if err := redistest.WriteProgram(app, []byte("#!/bin/sh\nsed -i 1d $0\nexit 3\n")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := wrapp(t, configure(t, s, fmt.Sprintf("[app]\nexecutable = %q\nstream_name = 'again'\n", app)+at("always")))
+	terminal := onTerminal(t, cmd)
+	eventually(t, "it waits for long", func() bool { return matching(s, "logs:app:again:info", "_exit_126}}$") >= 5 })
+	if _, err := terminal.Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := code(t, cmd.Wait()); got != 126 {
+		t.Errorf("exit status %d", got)
+	}
+	if n := matching(s, "logs:app:again:status", "^not restarted: wrapp received SIGINT$"); n != 1 {
+		t.Errorf("%q", s.Messages("logs:app:again:status"))
+	}
+}
+
 // onTerminal starts a command in a session of its own, and returns the session's terminal.
 func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 	t.Helper()

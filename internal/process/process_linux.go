@@ -144,6 +144,9 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
+		if p.tty != nil {
+			regainTerminal(p.tty) // the child had it before it failed to execute the file
+		}
 		if errors.Is(err, errTracing) {
 			return nil, NoTracing("")
 		}
