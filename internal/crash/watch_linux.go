@@ -200,6 +200,7 @@ func (w *Watch) run() {
 				w.survived(began.Add(-w.survivalTime))
 				w.deliverSums(false)
 				w.findCores(w.ctx, false)
+				w.life.forget()
 			}
 			pause = min(2*pause, lastPause)
 			timer.Reset(max(pause, checkShare*time.Since(began)))
