@@ -16,6 +16,8 @@ import (
 // title. The app is paused meanwhile. Dump returns when the report has been delivered, within
 // the timeout, even if no backtrace could be taken.
 func (w *Watch) Dump(why string) error {
+	w.dumping.Lock() // what comes after a second Dump, as a stop, must not cut short the first
+	defer w.dumping.Unlock()
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
 		w.mu.Unlock()

@@ -57,6 +57,7 @@ type Watch struct {
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
 	turn     sync.Mutex     // held by the one child that takes a backtrace
+	dumping  sync.Mutex     // held by the one Dump under way
 
 	repeats repeats // used by survived and deliverSums
 
