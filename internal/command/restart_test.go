@@ -420,6 +420,39 @@ backtrace = 'off'
 	}
 }
 
+// TestHungAppEndsInTheDump has an app end while gdb takes its backtrace: its pool has it restarted
+// all the same.
+func TestHungAppEndsInTheDump(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	bin := t.TempDir()
+	os.Chmod(bin, 0o755)
+	os.Chmod(filepath.Dir(bin), 0o755)
+	const fake = "#!/bin/sh\nfor pid; do :; done\nkill -9 $pid\nsleep 1\n"
+	if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte(fake)); err != nil {
+		t.Fatal(err)
+	}
+	count := filepath.Join(t.TempDir(), "count")
+	cmd := wrapp(t, configure(t, s, shell("dumped", "[ -e "+count+" ] && exit 0; : >"+count+"; echo '{{__healthpool__api_beats}}'; while :; do sleep 1; done")+`
+[health.pools.api]
+init = 0
+cap = 1000
+depletion_rate = 1000
+replenish_rate = 1
+on_depleted = 'dump,restart'
+[restart]
+delay = '10ms'
+`))
+	cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if got := code(t, err); got != 0 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	if runs := runsOf(t, s, "logs:app:dumped:info"); len(runs) != 2 || runs[0].exit != "137" || runs[1].exit != "0" {
+		t.Errorf("%v; %q", runs, s.Messages("logs:app:dumped:status"))
+	}
+}
+
 // TestPoolsAcrossRestarts checks the pools of an app in a run, in the delay and in the next
 // run.
 func TestPoolsAcrossRestarts(t *testing.T) {
@@ -745,6 +778,28 @@ func TestCtrlC(t *testing.T) {
 	}
 	if runs := runsOf(t, s, "logs:app:ctrlc:info"); len(runs) != 2 {
 		t.Errorf("%v", runs)
+	}
+}
+
+// TestCtrlCBetweenFailures types Ctrl-C after starts that failed: wrapp has the terminal back.
+func TestCtrlCBetweenFailures(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	app := filepath.Join(t.TempDir(), "app")
+	if err := redistest.WriteProgram(app, []byte("#!/bin/sh\nsed -i 1d $0\nexit 3\n")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := wrapp(t, configure(t, s, fmt.Sprintf("[app]\nexecutable = %q\nstream_name = 'again'\n", app)+at("always")))
+	terminal := onTerminal(t, cmd)
+	eventually(t, "it waits for long", func() bool { return matching(s, "logs:app:again:info", "_exit_126}}$") >= 5 })
+	if _, err := terminal.Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := code(t, cmd.Wait()); got != 126 {
+		t.Errorf("exit status %d", got)
+	}
+	if n := matching(s, "logs:app:again:status", "^not restarted: wrapp received SIGINT$"); n != 1 {
+		t.Errorf("%q", s.Messages("logs:app:again:status"))
 	}
 }
 

@@ -101,7 +101,7 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	c := e.core
 	r := w.appReport(Core)
 	r.PID, r.Signal = c.PID, syscall.Signal(c.Signal)
-	name := filepath.Base(c.Executable)
+	name := filepath.Base(signature.Present(c.Executable))
 	if c.Executable == "" {
 		name = "a process"
 	}

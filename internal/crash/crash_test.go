@@ -30,7 +30,7 @@ import (
 // a process of its own: this test binary, in the role that $TEST_ROLE names.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-	roles := map[string]func(*watched){"hang": hang, "stopped": stopped, "tracebacks": tracebacks, "signed": signed}
+	roles := map[string]func(*watched){"hang": hang, "two hangs": twoHangs, "stopped": stopped, "tracebacks": tracebacks, "signed": signed}
 	if role := roles[os.Getenv("TEST_ROLE")]; role != nil {
 		os.Unsetenv("TEST_ROLE")
 		watch(role, os.Args[1:])
@@ -216,6 +216,24 @@ func TestHang(t *testing.T) {
 	const tooSoon = "the last dump was less than a minute ago\n"
 	if want := tooSoon + tooSoon + "the app has ended\n"; rest != want {
 		t.Errorf("%q, want %q", rest, want)
+	}
+}
+
+// twoHangs has two pools depleted at once, which both want a dump and then a stop.
+func twoHangs(w *watched) {
+	w.start()
+	w.line("ready")
+	w.Hang("one pool is depleted", w.app.Stop)
+	w.Hang("another pool is depleted", w.app.Stop)
+	w.finish()
+}
+
+// TestTwoHangs: the stop for the pool that gets no dump waits for the other's.
+func TestTwoHangs(t *testing.T) {
+	t.Parallel()
+	got, rest := reports(t, "two hangs", nil, compile(t, sleeper))
+	if len(got) != 1 || got[0].Kind != Hang || strings.Count(got[0].Message, "waits_for_ever (") != 4 {
+		t.Errorf("%v; %s", got, rest)
 	}
 }
 

@@ -196,8 +196,18 @@ const stuck = 300 * time.Millisecond
 
 func (f *finder) plausible(stat *unix.Stat_t) bool {
 	return stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Nlink == 1 &&
-		!time.Unix(stat.Mtim.Unix()).Before(f.began.Add(-clockSlack)) &&
+		!time.Unix(stat.Mtim.Unix()).Before(f.oldest()) &&
 		!f.seen[version{identify(stat), stat.Mtim}]
+}
+
+// oldest returns the earliest time stamp of a core of this app. If the clock was set back
+// meanwhile, that is the app's start by its present setting.
+func (f *finder) oldest() time.Time {
+	began, now := f.began.Round(0), time.Now().Add(-time.Since(f.began)).Round(0)
+	if now.Before(began) {
+		began = now
+	}
+	return began.Add(-clockSlack)
 }
 
 // rename gives a core a name of its own.
@@ -275,7 +285,7 @@ func (f *finder) packed(pid int) string {
 			if packing(e.Name()) == "" || fields[0] != "core" || len(fields) < 6 || fields[len(fields)-2] != strconv.Itoa(pid) {
 				continue
 			}
-			if info, err := e.Info(); err == nil && !info.ModTime().Before(f.began.Add(-clockSlack)) {
+			if info, err := e.Info(); err == nil && !info.ModTime().Before(f.oldest()) {
 				return filepath.Join(dir, e.Name())
 			}
 		}

@@ -21,6 +21,8 @@ import (
 // pauses the app. An error says that there is no report: the app has ended, is being stopped, or
 // the last call in this run was less than hangPause ago.
 func (w *Watch) Dump(why string) error {
+	w.dumping.Lock() // what comes after a second Dump, as a stop, must not cut short the first
+	defer w.dumping.Unlock()
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
 		w.mu.Unlock()

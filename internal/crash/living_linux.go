@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,6 +141,20 @@ func (l *life) visit(pid, depth int) {
 			l.visit(child, depth+1)
 		}
 	}
+}
+
+// forget makes room for further pids if there is none left: it drops those of ended processes.
+// Call it after a search for their cores.
+func (l *life) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.tree) < maxTree {
+		return
+	}
+	maps.DeleteFunc(l.tree, func(pid int, _ bool) bool {
+		_, err := os.Stat("/proc/" + strconv.Itoa(pid))
+		return err != nil
+	})
 }
 
 // owns says whether a core is from this app's tree: from the app, its process group, a

@@ -3,6 +3,7 @@ package crash
 import (
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -127,6 +128,9 @@ const mask = "[secret]"
 // shownByGDB is how many characters of a string gdb shows: its `set print elements`.
 const shownByGDB = 64
 
+// literal escapes a text as a C literal does. Private keys have several lines.
+var literal = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
 // redact replaces the secrets. A backtrace may show a string as a C literal, or cut it within
 // a secret.
 func redact(text string, secrets []string) string {
@@ -135,8 +139,7 @@ func redact(text string, secrets []string) string {
 		if len(s) < leastSecret {
 			continue
 		}
-		escaped := strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`)
-		for _, f := range []string{s, escaped} {
+		for _, f := range []string{s, literal.Replace(s)} {
 			forms = append(forms, f)
 			if len(f) > shownByGDB {
 				forms = append(forms, f[:shownByGDB])
@@ -177,11 +180,9 @@ const leastSecret = 4
 func Secrets(env []string) (secrets []string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
-		if u, err := url.Parse(value); err == nil && u.User != nil {
-			if password, _ := u.User.Password(); password != "" {
-				_, escaped, _ := strings.Cut(u.User.String(), ":")
-				secrets = append(secrets, password, escaped)
-			}
+		value = strings.TrimSpace(value) // a line end may have come from a file
+		for _, address := range strings.Split(":"+value, "://")[1:] {
+			secrets = append(secrets, passwords(address)...)
 		}
 		name = strings.ToUpper(name)
 		for _, word := range []string{"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"} {
@@ -192,6 +193,21 @@ func Secrets(env []string) (secrets []string) {
 		}
 	}
 	return secrets
+}
+
+// passwords returns the password in a URL without its scheme: as it stands there, decoded, and
+// as Go encodes it. Many clients accept characters in it that url.Parse does not.
+func passwords(address string) []string {
+	u, err := url.Parse("//" + address)
+	if err != nil {
+		u = new(url.URL)
+	} else if end := strings.IndexAny(address, "/?#"); end >= 0 {
+		address = address[:end]
+	}
+	_, plain, _ := strings.Cut(address[:max(0, strings.LastIndexByte(address, '@'))], ":")
+	decoded, _ := u.User.Password()
+	_, encoded, _ := strings.Cut(u.User.String(), ":")
+	return slices.DeleteFunc([]string{plain, decoded, encoded}, func(s string) bool { return s == "" })
 }
 
 // leastValue is the length in bytes of the shortest value that Secrets returns:

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,8 @@ func TestRedact(t *testing.T) {
 		{`pw = "s3same"`, `pw = "[secret]"`, []string{"s3same"}},
 		{"a short one: abc", "a short one: abc", []string{"abc", ""}},
 		{`pw = "a\"b\\c"`, `pw = "[secret]"`, []string{`a"b\c`}},
+		{`key = "first line\n\tsecond\r\n"`, `key = "[secret]\r\n"`, []string{"first line\n\tsecond"}},
+		{`key = "` + long[:9] + `\n` + long[:54] + `"...`, `key = "[secret]"...`, []string{long[:9] + "\n" + long}},
 		{`pw = "` + long[:64] + `"...`, `pw = "[secret]"...`, []string{long}},
 		{long + " " + long[:70], "[secret] [secret]" + long[64:70], []string{long}},
 		{"secret secret-longer", "[secret] [secret]", []string{"secret", "secret-longer"}},
@@ -53,9 +56,28 @@ func TestRedact(t *testing.T) {
 
 func TestSecrets(t *testing.T) {
 	t.Parallel()
-	got := Secrets([]string{"PATH=/bin", "DB_PASSWORD=hunter2", "my_token=abcdef123", "PASSWORD_FILE=/run/secrets/x", "SECRET=short", "USE_TOKEN=true", "X=password", "EMPTY_SECRET=", "REDIS=redis://me:pw%5Bword@h:1/", "PLAIN=http://h/"})
-	if strings.Join(got, " ") != "hunter2 abcdef123 pw[word pw%5Bword" {
+	got := Secrets([]string{"PATH=/bin", "DB_PASSWORD=hunter2", "my_token=abcdef123", "PASSWORD_FILE=/run/secrets/x", "SECRET=short", "USE_TOKEN=true", "X=password", "EMPTY_SECRET=", "PRIVATE_KEY= two\nlines\n", "END_TOKEN=short\n", "REDIS=redis://me:pw%5Bword@h:1/", "PLAIN=http://h/"})
+	if strings.Join(got, " ") != "hunter2 abcdef123 two\nlines pw%5Bword pw[word pw%5Bword" {
 		t.Errorf("%q", got)
+	}
+	for address, want := range map[string]string{
+		"redis://me:pw-1@h/\n":                    "pw-1",
+		"mongodb://me:pw-1@h:1,h:2/db":            "pw-1",
+		"redis://me:pw-1@h,redis://me:pw-2@h:1/0": "pw-1 pw-2",
+		"postgres://me:p%24w@h/":                  "p%24w p$w",
+		"postgres://me:p%5bw@h/":                  "p%5bw p[w p%5Bw",
+		"postgres://me:50%off@h/":                 "50%off",
+		"postgres://me:p^w #/?@h/":                "p^w #/?",
+		"postgres://me:a@b@h/a@b":                 "a@b a%40b",
+		"//me:pw-1@h":                             "pw-1",
+		"http://me@h:80/a:b":                      "",
+		"http://h:80/a@b":                         "",
+		"me:pw-1@h":                               "",
+		"://":                                     "",
+	} {
+		if got := strings.Join(slices.Compact(Secrets([]string{"X=" + address})), " "); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ type Watch struct {
 	ended    chan struct{}  // closed when run has returned
 	children sync.WaitGroup // reports of other processes of the tree, and Hangs
 	turn     sync.Mutex     // held by the one child that takes a backtrace
+	dumping  sync.Mutex     // held by the one Dump under way
 
 	repeats repeats // used by survived and deliverSums
 
@@ -200,6 +201,7 @@ func (w *Watch) run() {
 				w.survived(began.Add(-w.survivalTime))
 				w.deliverSums(false)
 				w.findCores(w.ctx, false)
+				w.life.forget()
 			}
 			pause = min(2*pause, lastPause)
 			timer.Reset(max(pause, checkShare*time.Since(began)))

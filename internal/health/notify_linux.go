@@ -76,9 +76,10 @@ func Watchdog(pools map[string]config.Pool) time.Duration {
 // NewNotifier makes the socket, which the user uid can write to. Listen begins to receive.
 func NewNotifier(uid, gid int) (*Notifier, error) {
 	var errs []error
+	ours := os.Getenv("XDG_RUNTIME_DIR")
 	// The directory keeps other users out. A path of a socket ends at 107 bytes.
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run", os.TempDir(), "/dev/shm"} {
-		if base == "" {
+	for _, base := range []string{ours, "/run", os.TempDir(), "/dev/shm"} {
+		if base == "" || base == ours && uid != os.Geteuid() { // only its owner may enter $XDG_RUNTIME_DIR
 			continue
 		}
 		n, err := newNotifier(base, uid, gid)

@@ -64,3 +64,22 @@ func TestLinkForDirectory(t *testing.T) {
 		t.Errorf("%v are left, %v", left, err)
 	}
 }
+
+// TestSocketOfAnotherUser has an app of another user, who may not enter our own runtime directory.
+func TestSocketOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give the socket to another user")
+	}
+	ours := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", ours)
+	for uid, want := range map[int]bool{0: true, 65534: false} {
+		n, err := NewNotifier(uid, uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.HasPrefix(n.Socket(), ours+"/"); got != want {
+			t.Errorf("user %d: %s", uid, n.Socket())
+		}
+		n.Close()
+	}
+}

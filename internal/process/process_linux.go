@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -77,7 +78,11 @@ type Process struct {
 // Its errors are *StartErrors.
 func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	if cmd.Dir != "" {
-		if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() {
+		info, err := os.Stat(cmd.Dir)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, closedDir(cmd.Dir)
+		}
+		if err != nil || !info.IsDir() {
 			return nil, &StartError{ExitFailed, fmt.Sprintf("the directory %s to start in does not exist", cmd.Dir), "see app.dir"}
 		}
 	}
@@ -136,6 +141,8 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 			}
 		} else if cmd.Paused && tracingRefused() {
 			err = errTracing
+		} else if cmd.Dir != "" && errors.Is(err, fs.ErrPermission) && dirRefused(attr) {
+			err = closedDir(cmd.Dir)
 		}
 		s.mu.Unlock()
 		started <- err
@@ -144,8 +151,15 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
+		if p.tty != nil {
+			regainTerminal(p.tty) // the child had it before it failed to execute the file
+		}
 		if errors.Is(err, errTracing) {
 			return nil, NoTracing("")
+		}
+		var closed *StartError
+		if errors.As(err, &closed) {
+			return nil, closed
 		}
 		if errors.Is(err, syscall.EPERM) && cmd.User != nil {
 			return nil, &StartError{ExitFailed, fmt.Sprintf("cannot become user %s: %v", cmd.User.Name, err), "run as root (with CAP_SETUID and CAP_SETGID), or leave app.user out"}
@@ -157,6 +171,18 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 	}
 	go p.supervise()
 	return p, nil
+}
+
+// closedDir returns the error for an app.dir that the app's user may not enter.
+func closedDir(dir string) *StartError {
+	return &StartError{ExitFailed, fmt.Sprintf("the directory %s to start in may not be entered", dir), "see app.dir; chmod +x it and those above it, for the app's user too"}
+}
+
+// dirRefused reports whether a process may not begin in attr.Dir. It tries with a file that does
+// not exist: the kernel is asked for the directory before the file.
+func dirRefused(attr *syscall.ProcAttr) bool {
+	_, _, err := syscall.StartProcess("/proc/self/no such file", []string{""}, attr)
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // PID returns the app's process ID, which is also its process group's.

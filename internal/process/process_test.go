@@ -573,6 +573,7 @@ func TestStartErrors(t *testing.T) {
 		{dir + "/interpreter", nil, 126, dir + "/interpreter cannot be executed: the interpreter or loader it names does not exist"},
 		{dir + "/private", unprivileged, 126, dir + "/private may not be executed"},
 		{"/bin/true", []string{"TEST_DIR=" + dir + "/none"}, 125, "the directory " + dir + "/none to start in does not exist"},
+		{"/bin/true", append(unprivileged, "TEST_DIR="+dir+"/closed"), 125, "the directory " + dir + "/closed to start in may not be entered"},
 	} {
 		t.Run(filepath.Base(tt.path), func(t *testing.T) {
 			if tt.env != nil && tt.env[0] == unprivileged[0] && os.Geteuid() != 0 {

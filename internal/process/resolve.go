@@ -128,7 +128,7 @@ func describe(file string, err error) *StartError {
 	case errors.Is(err, syscall.ENOEXEC):
 		return &StartError{ExitNotExecutable, file + " is no program for this machine", "a script needs a first line like #!/bin/sh; a binary must be of this CPU's kind"}
 	case errors.Is(err, fs.ErrPermission):
-		return &StartError{ExitNotExecutable, file + " may not be executed", "chmod +x it, for the app's user too, and see that its file system is not mounted noexec"}
+		return &StartError{ExitNotExecutable, file + " may not be executed", "chmod +x it, and the directories above it, for the app's user too, and see that its file system is not mounted noexec"}
 	}
 	return &StartError{ExitFailed, fmt.Sprintf("start %s: %v", file, err), ""}
 }

@@ -238,10 +238,11 @@ func (in *intake) answer() (last bool) {
 	}
 }
 
-// catchUp waits until run has read the present content of the pipes, but no longer than limit.
-// It returns false if no read has ended meanwhile: run is blocked, by a full outbox or the reader
-// of a copy, and may block the app. Only one goroutine may call it.
-func (in *intake) catchUp(limit time.Duration) (going bool) {
+// catchUp waits until run has read the present content of the pipes, but no longer than limit,
+// nor than the app lives: exited is closed at its end. It returns false if no read has ended
+// meanwhile: run is blocked, by a full outbox or the reader of a copy, and may block the app. Only
+// one goroutine may call it.
+func (in *intake) catchUp(limit time.Duration, exited <-chan struct{}) (going bool) {
 	before := in.reads.Load()
 	ask := make(chan struct{})
 	select {
@@ -254,9 +255,10 @@ func (in *intake) catchUp(limit time.Duration) (going bool) {
 		return true
 	case <-in.done:
 		return true
+	case <-exited:
 	case <-time.After(limit):
-		return in.reads.Load() != before
 	}
+	return in.reads.Load() != before
 }
 
 func (in *intake) ring() { sysio.Write(in.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }

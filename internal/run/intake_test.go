@@ -60,7 +60,7 @@ func TestIntakeOrder(t *testing.T) {
 				time.Sleep(longest / 8) // mostly into the middle of a pause
 				say(stdout, fmt.Sprint("before ", i))
 				say(stderr, fmt.Sprint("after ", i))
-				in.catchUp(time.Minute)
+				in.catchUp(time.Minute, nil)
 				continue
 			}
 			time.Sleep(longest / 8)
@@ -98,17 +98,22 @@ func TestIntakeWaits(t *testing.T) {
 	}
 	defer in.close()
 	go in.run()
-	if !in.catchUp(time.Minute) {
+	if !in.catchUp(time.Minute, nil) {
 		t.Error("catchUp times out while nothing is to be read")
 	}
 	if _, err := unix.Write(int(stdout.Fd()), bytes.Repeat([]byte("a line\n"), 20_000)); err != nil {
 		t.Fatal(err)
 	}
-	for in.catchUp(10 * time.Millisecond) {
+	for in.catchUp(10*time.Millisecond, nil) {
 		// The intake still reads until it has to wait.
 	}
+	ended := make(chan struct{})
+	close(ended)
+	if in.catchUp(time.Hour, ended) { // an hour is more than the test may take
+		t.Error("catchUp has read although the intake waits")
+	}
 	out.Unblock()
-	for !in.catchUp(10 * time.Millisecond) {
+	for !in.catchUp(10*time.Millisecond, nil) {
 		// The intake notices the room after a while.
 	}
 	stdout.Close()
@@ -124,7 +129,7 @@ func TestIntakeFinishes(t *testing.T) {
 		in, stdout, stderr := unread(t, "no")
 		defer stdout.Close()
 		defer stderr.Close()
-		in.catchUp(0)
+		in.catchUp(0, nil)
 		close(in.ended)
 		in.ring()
 		if !in.answer() {

@@ -283,6 +283,7 @@ func (r *appRun) depleted(category string) {
 	case "dump,stop":
 		r.crashes.Hang(text, stop)
 	case "dump,restart":
+		r.wanted.Store(true) // before the dump, in which the app may end
 		r.crashes.Hang(text, again)
 	}
 }

@@ -243,7 +243,7 @@ func (r *appRun) run() (exit int, err error) {
 	})
 	pools.Start(health.App{
 		Drain: func(limit time.Duration) bool {
-			going := in.catchUp(limit)
+			going := in.catchUp(limit, app.Exited())
 			notifier.Drain()
 			return going
 		},

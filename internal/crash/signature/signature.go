@@ -59,12 +59,18 @@ func Of(kind string, own []Frame) Signature {
 	return s
 }
 
+// Present returns the path of a file without what the kernel puts behind it if the file was
+// replaced meanwhile.
+func Present(path string) string { return strings.TrimSuffix(path, " (deleted)") }
+
 // Own returns the app's own frames of a native stack, named by Name. executable is the path
 // of the program. If no own function has a name, as in a stripped program, a frame is named
 // by its file and offset.
 func Own(frames []Frame, executable string) []Frame {
 	var named, nameless []Frame
+	executable = Present(executable)
 	for _, f := range frames[interruptedAt(frames):] {
+		f.Module = Present(f.Module)
 		if f.Signal || f.Module != "" && !ownModule(f.Module, executable) {
 			continue
 		}

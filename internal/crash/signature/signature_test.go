@@ -96,6 +96,7 @@ func TestOwn(t *testing.T) {
 		{"an interpreter", []Frame{{Function: "PyEval_EvalCode", Module: "/usr/bin/python3.11"}, {Function: "run_file", Module: "/usr/bin/python3.11"}, {Function: "string_at", Module: "/opt/python/lib/python3.11/lib-dynload/_ctypes.so"}, {Function: "step", Module: "/srv/app/_step.so"}}, "step"},
 		{"a handler that gives up", []Frame{{Function: "__GI_raise"}, {Function: "give_up"}, {Function: "handler"}, {Signal: true}, {Function: "boom"}, {Function: "main"}}, "boom main"},
 		{"a handler that goes wrong", []Frame{{Function: "copy"}, {Function: "handler"}, {Signal: true}, {Function: "wait"}, {Function: "main"}}, "copy handler wait main"},
+		{"replaced", []Frame{{Module: libc + " (deleted)", Offset: 1}, {Module: exe + " (deleted)", Offset: 0x1234}, {Function: "??", Module: "/usr/bin/python3.11 (deleted)", Offset: 0x99}}, "app+0x1234"},
 		{"stripped", []Frame{{Module: libc, Offset: 1}, {Module: exe, Offset: 0x1234}, {Function: "??", Module: exe, Offset: 0x99}}, "app+0x1234 app+0x99"},
 		{"partly stripped", []Frame{{Module: exe, Offset: 0x1234}, {Function: "entry", Module: exe}}, "entry"},
 		{"names like a library's", []Frame{{Function: "core::panicking::panic_fmt"}, {Function: "core::Engine::run"}, {Function: "PyNode::update"}, {Function: "alloc::vec::Vec<T>::push"}, {Function: "main"}}, "core::Engine::run PyNode::update main"},

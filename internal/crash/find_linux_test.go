@@ -1,0 +1,41 @@
+package crash
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestClockSetBack has the clock set back by an hour after the app's start: a core is newer than
+// the start all the same, and a file from before it is older.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "core")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	const secondsAt = 30 // in the first word of a Time with a monotonic reading
+	*(*uint64)(unsafe.Pointer(&began)) += 3600 << secondsAt
+	if ahead := time.Until(began.Round(0)); ahead < 50*time.Minute || time.Since(began) < 0 {
+		t.Fatalf("the clock was ahead by %v, and the app started %v ago", ahead, time.Since(began))
+	}
+	f := &finder{began: began}
+	for age, want := range map[time.Duration]bool{0: true, time.Minute: false} {
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+		var stat unix.Stat_t
+		if err := unix.Stat(file, &stat); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.plausible(&stat); got != want {
+			t.Errorf("a file %v old: %v, want %v", age, got, want)
+		}
+	}
+}
