@@ -72,7 +72,7 @@ func (p *Printer) line(l *Line) {
 	label, colour := labelOf(l)
 	stamp := l.Time.Format("2006-01-02 15:04:05.000 ")
 	if p.style.Apps {
-		stamp += l.App + " "
+		stamp += string(p.shown([]byte(l.App))) + " "
 	}
 	if !p.style.Colour {
 		p.w.WriteString(stamp + label)

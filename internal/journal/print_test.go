@@ -59,6 +59,21 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestPrintName: every writer of this Redis can name an app.
+func TestPrintName(t *testing.T) {
+	t.Parallel()
+	line := Line{App: "a\x1b]0;b\x07", Text: []byte("x")}
+	for harmless, want := range map[bool]string{true: " a^[]0;b^G out    x\n", false: " a\x1b]0;b\x07 out    x\n"} {
+		var text strings.Builder
+		if err := NewPrinter(&text, Style{Apps: true, Harmless: harmless}).Print([]Line{line}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(text.String(), want) {
+			t.Errorf("%q, want ... %q", text.String(), want)
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	at := func(ms uint64) entry.ID { return entry.ID{Ms: ms} }
