@@ -62,7 +62,7 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 	ctx := UntilSignal()
 	log := eventlog.New(std.Stderr, "wrapp", false)
 	clear := watch > 0 && output == "table" && capable(std.Stdout)
-	away := false
+	told := ""
 	watcher := watcher{cursors: cursors}
 	defer watcher.conns.Close()
 	for {
@@ -74,12 +74,16 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 		case err != nil && (watch == 0 || errors.As(err, &wrong)):
 			return err
 		case err != nil:
-			if !away {
-				log.Warn("redis is away; output goes on when it is back", "error", err)
+			text := "redis is away; output goes on when it is back"
+			if errors.Is(err, errNoApp) {
+				text = "output goes on when it is there"
 			}
-			away = true
+			if text != told {
+				log.Warn(text, "error", err)
+			}
+			told = text
 		default:
-			away = false
+			told = ""
 			var out bytes.Buffer
 			if clear {
 				out.WriteString("\x1b[H\x1b[2J")
@@ -101,6 +105,8 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 		}
 	}
 }
+
+var errNoApp = errors.New("there is no app")
 
 // A watcher reads apps repeatedly over the same connections.
 type watcher struct {
@@ -142,7 +148,7 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("there is no app %q in this Redis", name)
+			return nil, fmt.Errorf("%w %q in this Redis", errNoApp, name)
 		}
 	}
 	return apps, nil
