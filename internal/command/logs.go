@@ -34,6 +34,9 @@ const retry = time.Second
 // rescan is how often `wrapp logs --all -f` searches for new apps.
 const rescan = 5 * time.Second
 
+// printAtOnce is how many lines are printed between two looks for Ctrl-C.
+const printAtOnce = 100
+
 const logsUsage = "wrapp logs [FLAGS] NAME..."
 
 // A logsQuery has the flags of `wrapp logs`.
@@ -185,8 +188,19 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", strings.Join(names, ", "), cfg.Redis.LogsDB)
 	}
-	if err := printer.Print(lines); err != nil || !q.follow {
-		return quiet(err)
+	for some := range slices.Chunk(lines, printAtOnce) {
+		if ctx.Err() != nil && !q.follow {
+			return context.Cause(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := printer.Print(some); err != nil {
+			return quiet(err)
+		}
+	}
+	if !q.follow {
+		return nil
 	}
 	scanned := time.Now()
 	err = q.tail(ctx, cfg, client, log, func(client *redisconn.Client) (away, err error) {
