@@ -138,6 +138,9 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	if q.follow && !q.until.IsZero() {
 		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
 	}
+	if q.follow && q.run != "" && q.run != journal.LastRun {
+		return &usageError{"--run names one run, and -f goes on with the next", "leave one of them out, or say --run last"}
+	}
 	cfg, err := q.where.load(names...)
 	if err != nil {
 		return err
