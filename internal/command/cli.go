@@ -13,6 +13,7 @@ import (
 
 	"github.com/lpportorino/jettison-base-images/internal/address"
 	"github.com/lpportorino/jettison-base-images/internal/config"
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
@@ -37,10 +38,10 @@ func complain(w io.Writer, tool string, err error) int {
 		hint = start.Hint
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w, "%s: error: %s\n", tool, strings.TrimSuffix(line, "\n"))
+		fmt.Fprintf(w, "%s: error: %s\n", tool, eventlog.Harmless(strings.TrimSuffix(line, "\n")))
 	}
 	if hint != "" {
-		fmt.Fprintf(w, "%s: hint: %s\n", tool, hint)
+		fmt.Fprintf(w, "%s: hint: %s\n", tool, eventlog.Harmless(hint))
 	}
 	return process.ExitFailed
 }

@@ -28,6 +28,16 @@ func definitions() []*cobra.Command {
 	return tools
 }
 
+// TestComplain: an error and its hint may quote what another writer of this Redis has written.
+func TestComplain(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	complain(&out, "wrapp", &usageError{"read logs:app:\x1b[2J:crash\nand more", "there are \x07"})
+	if want := "wrapp: error: read logs:app:?[2J:crash\nwrapp: error: and more\nwrapp: hint: there are ?\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 // TestCompletion has the shells complete half-typed command lines.
 func TestCompletion(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,9 @@ const retry = time.Second
 // rescan is how often `wrapp logs --all -f` searches for new apps.
 const rescan = 5 * time.Second
 
+// printAtOnce is how many lines are printed between two looks for Ctrl-C.
+const printAtOnce = 100
+
 const logsUsage = "wrapp logs [FLAGS] NAME..."
 
 // A logsQuery has the flags of `wrapp logs`.
@@ -135,6 +138,9 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 	if q.follow && !q.until.IsZero() {
 		return &usageError{"--until has an end, and -f has none", "leave one of them out"}
 	}
+	if q.follow && q.run != "" && q.run != journal.LastRun {
+		return &usageError{"--run names one run, and -f goes on with the next", "leave one of them out, or say --run last"}
+	}
 	cfg, err := q.where.load(names...)
 	if err != nil {
 		return err
@@ -185,8 +191,19 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		}
 		return fmt.Errorf("%s has no entries in database %d of this Redis", strings.Join(names, ", "), cfg.Redis.LogsDB)
 	}
-	if err := printer.Print(lines); err != nil || !q.follow {
-		return quiet(err)
+	for some := range slices.Chunk(lines, printAtOnce) {
+		if ctx.Err() != nil && !q.follow {
+			return context.Cause(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := printer.Print(some); err != nil {
+			return quiet(err)
+		}
+	}
+	if !q.follow {
+		return nil
 	}
 	scanned := time.Now()
 	err = q.tail(ctx, cfg, client, log, func(client *redisconn.Client) (away, err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,11 @@ name shows one app only: wrapp ls NAME...`,
 	}
 	where.flags(c)
 	choice(c, &output, "output", "print `FORMAT`", "table", "json", "prometheus")
-	c.Flags().Var(File(func(name string) { cursors = append(cursors, name) }), "cursor", "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
+	c.Flags().Var(File(func(name string) {
+		if !slices.Contains(cursors, name) {
+			cursors = append(cursors, name)
+		}
+	}), "cursor", "show how far the cursor `FILE` of wrapp logs is behind; may be given again")
 	c.Flags().Var(setting{set: positive(&watch)}, "watch", "print again every `DURATION`, until Ctrl-C")
 	c.Flags().Lookup("watch").NoOptDefVal = "1s"
 	return c
@@ -62,7 +67,7 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 	ctx := UntilSignal()
 	log := eventlog.New(std.Stderr, "wrapp", false)
 	clear := watch > 0 && output == "table" && capable(std.Stdout)
-	away := false
+	told := ""
 	watcher := watcher{cursors: cursors}
 	defer watcher.conns.Close()
 	for {
@@ -74,12 +79,16 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 		case err != nil && (watch == 0 || errors.As(err, &wrong)):
 			return err
 		case err != nil:
-			if !away {
-				log.Warn("redis is away; output goes on when it is back", "error", err)
+			text := "redis is away; output goes on when it is back"
+			if errors.Is(err, errNoApp) {
+				text = "output goes on when it is there"
 			}
-			away = true
+			if text != told {
+				log.Warn(text, "error", err)
+			}
+			told = text
 		default:
-			away = false
+			told = ""
 			var out bytes.Buffer
 			if clear {
 				out.WriteString("\x1b[H\x1b[2J")
@@ -101,6 +110,8 @@ func list(cfg *config.Config, names, cursors []string, output string, watch time
 		}
 	}
 }
+
+var errNoApp = errors.New("there is no app")
 
 // A watcher reads apps repeatedly over the same connections.
 type watcher struct {
@@ -128,13 +139,15 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 		if places, err = journal.ReadPlaces(file); err != nil {
 			return nil, cursorError(file, err)
 		}
-		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-		err = fleet.AddLags(ctx, w.conns.Logs, all, name, places)
+		err = fleet.AddLags(ctx, w.conns.Logs, all, cursorName(file, w.cursors), places)
 	}
 	if err != nil || len(names) == 0 {
 		return all, err
 	}
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
 		found := false
 		for i := range all {
 			if all[i].Name == name {
@@ -142,8 +155,18 @@ func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) 
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("there is no app %q in this Redis", name)
+			return nil, fmt.Errorf("%w %q in this Redis", errNoApp, name)
 		}
 	}
 	return apps, nil
+}
+
+// cursorName returns what the cursor of a file is called: the file's base name without extension,
+// or the whole name if another of the files has the same one.
+func cursorName(file string, files []string) string {
+	base := func(file string) string { return strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)) }
+	if slices.ContainsFunc(files, func(f string) bool { return f != file && base(f) == base(file) }) {
+		return file
+	}
+	return base(file)
 }

@@ -50,3 +50,32 @@ func TestWatchApps(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWatchNoApp: an app that is not there yet is not a Redis that is away.
+func TestWatchNoApp(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	watch := wrapp(t, "ls", "--redis", s.URL(), "--watch=50ms", "later")
+	said, err := watch.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, watch)
+	line, _ := bufio.NewReader(said).ReadString('\n')
+	if want := "wrapp: warning: output goes on when it is there: there is no app \"later\" in this Redis\n"; line != want {
+		t.Errorf("%q, want %q", line, want)
+	}
+	if err := wrapp(t, "--redis", s.URL(), "--name", "later", "--", "true").Run(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "later ") {
+	}
+	if !strings.HasPrefix(lines.Text(), "later ") {
+		t.Error("the app did not come")
+	}
+}

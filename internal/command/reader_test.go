@@ -39,6 +39,41 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestInterrupt ends wrapp logs by Ctrl-C while it prints a long log to a slow reader.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	conn := s.Dial(1)
+	const lines = 20_000
+	text := strings.Repeat("x", 100)
+	for range lines {
+		if err := conn.Send("XADD", "logs:app:long:info", "*", "message", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Do(""); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]int{"--follow": 0, "--follow=false": 125} {
+		logs := wrapp(t, "logs", "--redis", s.URL(), flag, "--output", "raw", "long")
+		out, err := logs.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin(t, logs)
+		n := 0
+		for block := make([]byte, 4<<10); err == nil; {
+			var read int
+			read, err = out.Read(block)
+			n += read
+			logs.Process.Signal(syscall.SIGINT)
+		}
+		if got := code(t, logs.Wait()); got != want || n == 0 || n > lines*len(text)/2 {
+			t.Errorf("%s: %d bytes, exit status %d", flag, n, got)
+		}
+	}
+}
+
 // TestPatience has Redis answer late, but within --timeout.
 func TestPatience(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ type Message struct {
 	Level  loglevel.Level
 	Text   []byte // msg
 	Fields []Field
+	Own    []byte // Own: the object's text before the Fields, which wrapp makes
 }
 
 // A Field is a field that the app wrote; Value is its JSON text.
@@ -48,6 +49,7 @@ func ReadJSON(message []byte) (m Message, ok bool) {
 		return m, false
 	}
 	m.Text = jsontext.Unquote(members[2].value(message))
+	m.Own = message[:members[len(made)-1].end]
 	for _, mem := range members[len(made):] {
 		m.Fields = append(m.Fields, Field{mem.plain(message), mem.value(message)})
 	}

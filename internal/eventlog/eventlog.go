@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // New returns a Logger that writes to w one line an event, each in one Write. A line
@@ -53,8 +54,19 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, err := io.WriteString(h.w, strings.ReplaceAll(line.String(), "\n", "; ")+"\n")
+	_, err := io.WriteString(h.w, Harmless(strings.ReplaceAll(line.String(), "\n", "; "))+"\n")
 	return err
+}
+
+// Harmless returns text with "?" for control characters other than tabs: an error may name a key
+// that another writer of this Redis has chosen, and that could command a terminal.
+func Harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {

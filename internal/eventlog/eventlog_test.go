@@ -29,6 +29,7 @@ func TestLines(t *testing.T) {
 		{l.Error, "lost", []any{"entries", 7, "error", errors.New("EOF")}, "wrapp: error: lost entries=7: EOF\n"},
 		{l.Info, "", nil, "wrapp: \n"},
 		{l.Info, "a\nb\n", []any{"error", errors.Join(io.EOF, io.ErrNoProgress)}, "wrapp: a; b; : EOF; multiple Read calls return no data or error\n"},
+		{l.Warn, "gap", []any{"stream", "logs:app:\x1b[2J\u009bx\ty\x7f:info"}, "wrapp: warning: gap stream=logs:app:?[2J?x\ty?:info\n"},
 		{l.Info, `"=`, []any{"a b", "c d", "e", ""}, "wrapp: \"= a b=c d e=\n"},
 		{l.Info, "x", []any{"at", slog.LevelWarn, "n", uint8(3), "f", 0.5}, "wrapp: x at=WARN n=3 f=0.5\n"},
 		{l.Info, "x", []any{"error", nil, "ok", true, "after", 1500 * time.Millisecond}, "wrapp: x: <nil> ok=true after=1.5s\n"},

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"slices"
 
+	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/jsontext"
 	"github.com/lpportorino/jettison-base-images/internal/loglevel"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
@@ -72,7 +74,7 @@ func (p *Printer) line(l *Line) {
 	label, colour := labelOf(l)
 	stamp := l.Time.Format("2006-01-02 15:04:05.000 ")
 	if p.style.Apps {
-		stamp += l.App + " "
+		stamp += string(p.shown([]byte(l.App))) + " "
 	}
 	if !p.style.Colour {
 		p.w.WriteString(stamp + label)
@@ -102,7 +104,7 @@ func (l *Line) source() string {
 
 // appendJSON appends the line as one JSON object on one line. Its keys are _id (the line's
 // EntryName), _stream, and those of the JSON format of entries (docs/logs.md). Only a whole
-// entry in the JSON format has run, pid and seq.
+// entry in the JSON format has run, pid and seq. Another field of that name gets "app." before it.
 func (l *Line) appendJSON(dst []byte) []byte {
 	member := func(key string, value []byte) {
 		dst = append(dst, ',')
@@ -110,37 +112,63 @@ func (l *Line) appendJSON(dst []byte) []byte {
 		dst = append(dst, ':')
 		dst = jsontext.AppendString(dst, value)
 	}
+	verbatim := func(text []byte) {
+		for _, c := range text {
+			if c != '\n' && c != '\r' { // these stand between values only
+				dst = append(dst, c)
+			}
+		}
+	}
 	dst = append(dst, `{"_id":`...)
 	dst = jsontext.AppendString(dst, []byte(l.EntryName().String()))
 	member("_stream", []byte(l.Stream.String()))
 	if l.JSON && !l.Joined {
 		dst = append(dst, ',')
-		for _, c := range l.Raw[1:] {
-			if c != '\n' && c != '\r' { // these stand between values only
-				dst = append(dst, c)
-			}
+		if !slices.ContainsFunc(l.Fields, func(f entry.Field) bool { return ours(string(f.Key)) }) {
+			verbatim(l.Raw[1:])
+			return dst
 		}
-		return dst
-	}
-	level := l.Level
-	if level == loglevel.None {
-		level = loglevel.Info
-	}
-	member("time", l.Time.AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"))
-	member("level", []byte(level.String()))
-	member("msg", bytes.TrimSuffix(l.Text, []byte("\n")))
-	member("service", []byte(l.App))
-	if l.Stream == logstream.Info {
-		member("source", []byte(l.source()))
-	}
-	for i := 0; i+1 < len(l.More); i += 2 {
-		member(l.More[i], []byte(l.More[i+1]))
+		m, _ := entry.ReadJSON(l.Raw)
+		verbatim(m.Own[1:])
+	} else {
+		level := l.Level
+		if level == loglevel.None {
+			level = loglevel.Info
+		}
+		member("time", l.Time.AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"))
+		member("level", []byte(level.String()))
+		member("msg", bytes.TrimSuffix(l.Text, []byte("\n")))
+		member("service", []byte(l.App))
+		if l.Stream == logstream.Info {
+			member("source", []byte(l.source()))
+		}
+		for i := 0; i+1 < len(l.More); i += 2 {
+			member(theirs(l.More[i]), []byte(l.More[i+1]))
+		}
 	}
 	for _, f := range l.Fields {
-		member(string(f.Key), nil)
-		dst = append(dst[:len(dst)-len(`""`)], f.Value...)
+		member(theirs(string(f.Key)), nil)
+		dst = dst[:len(dst)-len(`""`)]
+		verbatim(f.Value)
 	}
 	return append(dst, '}')
+}
+
+// ours reports whether appendJSON itself writes the key.
+func ours(key string) bool {
+	switch key {
+	case "_id", "_stream", "time", "level", "msg", "service", "source":
+		return true
+	}
+	return false
+}
+
+// theirs returns the key for a field of the app or of another writer.
+func theirs(key string) string {
+	if ours(key) {
+		return "app." + key
+	}
+	return key
 }
 
 // appendBody appends a line's text; in the JSON format its level before and its fields after.

@@ -62,6 +62,55 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestOwnKeys: no field of the app's takes the place of a key that wrapp logs writes.
+func TestOwnKeys(t *testing.T) {
+	t.Parallel()
+	const made = `{"time":"2026-11-23T20:15:01.000000001Z","level":"INFO","msg":"m","service":"s","source":"stdout","run":"r","pid":1,"seq":2`
+	document := func(fields string) []byte { return []byte(made + fields + "}") }
+	for _, tt := range []struct {
+		entries []Entry
+		want    string
+	}{
+		{
+			[]Entry{{App: "a", Message: document(`,"_id":{"x":[1,"_id"]},"b":"c","_stream":null`)}},
+			`{"_id":"0-0/a/info","_stream":"info",` + made[1:] + `,"app._id":{"x":[1,"_id"]},"b":"c","app._stream":null}`,
+		},
+		{[]Entry{{App: "a", Message: document(`,"b":"\u00e4"`)}}, `{"_id":"0-0/a/info","_stream":"info",` + made[1:] + `,"b":"\u00e4"}`},
+		{
+			[]Entry{{App: "a", Message: []byte("m"), Fields: []string{"_id", "x", "time", "y", "z", "1"}}},
+			`{"_id":"0-0/a/info","_stream":"info","time":"1970-01-01T00:00:00.000000000Z","level":"INFO","msg":"m","service":"a","source":"stdout","app._id":"x","app.time":"y","z":"1"}`,
+		},
+	} {
+		var text strings.Builder
+		var j Joiner
+		lines := j.Add(tt.entries)
+		if !lines[0].JSON {
+			lines[0].Time = lines[0].Time.UTC()
+		}
+		if err := NewPrinter(&text, Style{Output: JSON}).Print(lines); err != nil {
+			t.Fatal(err)
+		}
+		if text.String() != tt.want+"\n" {
+			t.Errorf("\n%swant\n%s", text.String(), tt.want)
+		}
+	}
+}
+
+// TestPrintName: every writer of this Redis can name an app.
+func TestPrintName(t *testing.T) {
+	t.Parallel()
+	line := Line{App: "a\x1b]0;b\x07", Text: []byte("x")}
+	for harmless, want := range map[bool]string{true: " a^[]0;b^G out    x\n", false: " a\x1b]0;b\x07 out    x\n"} {
+		var text strings.Builder
+		if err := NewPrinter(&text, Style{Apps: true, Harmless: harmless}).Print([]Line{line}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(text.String(), want) {
+			t.Errorf("%q, want ... %q", text.String(), want)
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	at := func(ms uint64) entry.ID { return entry.ID{Ms: ms} }

@@ -30,6 +30,7 @@ const (
 	findShare    = 100             // searches take at most 1/findShare of the time
 	maxApps      = 1000            // apps of a board
 	statusBehind = 200             // entries of :status that are searched for a run marker
+	statusChunk  = 200             // entries of :status and :error that are read at once; restarts can make some hundred a second
 	crashChunk   = 10              // reports that are read at once, up to 256 KiB each
 )
 
@@ -320,7 +321,11 @@ func (v *visit) streams(ctx context.Context) error {
 			} else if s == logstream.Crash && a.behind {
 				reads = append(reads, v.logs.B().Xrevrange().Key(keys[s]).End("+").Start("-").Count(1).Build())
 			} else {
-				reads = append(reads, v.logs.B().Xrange().Key(keys[s]).Start(after).End("+").Count(crashChunk).Build())
+				chunk := int64(statusChunk)
+				if s == logstream.Crash {
+					chunk = crashChunk
+				}
+				reads = append(reads, v.logs.B().Xrange().Key(keys[s]).Start(after).End("+").Count(chunk).Build())
 			}
 		}
 		if a.behind && fresh == nil {

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,27 @@ func boardsFile(t *testing.T, text string) *testPanel {
 		t.Fatal(err)
 	}
 	return start(t, func(o *Options) { o.Boards = boards })
+}
+
+// TestBoardNames: of two boards with one name, the second gets a name that no other has.
+func TestBoardNames(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	p := start(t, func(o *Options) {
+		for _, name := range []string{"cam", "cam-2", "cam", "cam"} {
+			o.Boards = append(o.Boards, config.Board{Name: name, Redis: s.Config().Redis})
+		}
+	})
+	var names []string
+	for _, b := range p.boardViews() {
+		names = append(names, b.Name)
+	}
+	if got := strings.Join(names, " "); got != "cam cam-2 cam-3 cam-4" {
+		t.Error(got)
+	}
+	if status, body := p.get("/metrics"); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
 }
 
 // TestBoardsOf: REDIS_URL is the address of a board that neither a file nor a flag gives one.

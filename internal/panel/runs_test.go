@@ -75,6 +75,39 @@ func TestRuns(t *testing.T) {
 	p.await("a", "running")
 }
 
+// TestManyRestarts: an app that is restarted many times a second writes more to :status than its
+// state may lag behind.
+func TestManyRestarts(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	logs := s.Dial(1)
+	add := func(message string) {
+		t.Helper()
+		if _, err := logs.Do("XADD", "logs:app:a:status", "*", "message", message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("{{__NEW_RUN_2026-11-29_01-02-03}}")
+	p := start(t, nil, s)
+	p.await("a", "running")
+	for range 90 {
+		add("{{__END_RUN_2026-11-29_01-02-04_exit_1}}")
+		add("{{__NEW_RUN_2026-11-29_01-02-04}}")
+	}
+	add("{{__END_RUN_2026-11-29_01-02-05_exit_0}}")
+	polls := func() uint64 {
+		b := p.boards[0]
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.polls
+	}
+	before := polls()
+	p.await("a", "ended")
+	if n := polls() - before; n > 5 {
+		t.Errorf("the end was seen %d polls later", n)
+	}
+}
+
 // TestRunAndTimes: a run's lines are bounded by since and until, too.
 func TestRunAndTimes(t *testing.T) {
 	t.Parallel()

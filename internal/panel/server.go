@@ -93,11 +93,13 @@ func New(o Options) (*Server, error) {
 			s.hosts[strings.ToLower(name)] = true
 		}
 	}
-	seen := make(map[string]int)
+	taken := make(map[string]bool)
 	for _, b := range o.Boards {
-		if seen[b.Name]++; seen[b.Name] > 1 {
-			b.Name += fmt.Sprintf("-%d", seen[b.Name])
+		name := b.Name
+		for n := 2; taken[b.Name]; n++ {
+			b.Name = fmt.Sprintf("%s-%d", name, n)
 		}
+		taken[b.Name] = true
 		s.boards = append(s.boards, newBoard(b, o.Log))
 	}
 	return s, nil
