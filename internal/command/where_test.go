@@ -148,6 +148,7 @@ func TestEverywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			redistest.Patient(cfg)
 			conn, err := redisconn.Dial(context.Background(), &cfg.Redis, cfg.Redis.ValuesDB)
 			if err != nil {
 				t.Fatal(err)

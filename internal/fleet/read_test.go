@@ -252,6 +252,7 @@ func TestReadInCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, false)
 	r := config.Default().Redis
 	r.Host, r.Port, r.LogsDB, r.ValuesDB = "", 0, 0, 0
+	r.ConnectTimeout = config.Duration(2 * time.Minute)
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(cluster.Masters)}
 	c := inCluster{t, cluster}
 	fill(t, c, c)

@@ -59,6 +59,7 @@ func TestClusterRefuses(t *testing.T) {
 	single := redistest.Start(t)
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
+	r.ConnectTimeout = config.Duration(2 * time.Minute)
 	r.Cluster = &config.Cluster{Addrs: []string{single.Addr()}}
 	var refused *RefusedError
 	if err := try(t, &r); !errors.As(err, &refused) || !strings.Contains(err.Error(), "cluster support is disabled") {
