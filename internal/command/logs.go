@@ -24,8 +24,8 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/run"
 )
 
-// lookBack is how many more entries than n are read, so that the last n lines are whole:
-// entries of other streams and pipes stand between their pieces.
+// lookBack bounds the search for the first pieces of the last n lines: it ends when that many entries
+// more than n have been read. Entries of other streams and pipes stand between the pieces.
 const lookBack = 1000
 
 // retry is how long `wrapp logs -f` waits before it connects again.
@@ -98,7 +98,7 @@ A name may be left out where --config says it.`,
 	}}, "lines", "n", "the last `N` lines only")
 	set("since", "what came at `TIME` or later", at(&q.since))
 	set("until", "what came at `TIME` or before", at(&q.until))
-	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}")
+	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}; with -f also all that comes")
 	set("after", "what comes after `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
 		q.after, err = journal.ParseEntryName(s)
 		return err
@@ -228,7 +228,7 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 }
 
 // tail calls step until ctx ends or step returns err. It connects if client is nil, and again
-// when Redis was away, and closes the client.
+// when Redis was away. It closes each client, also the caller's, who may close it again.
 func (q *logsQuery) tail(ctx context.Context, cfg *config.Config, client *redisconn.Client, log *slog.Logger, step func(*redisconn.Client) (away, err error)) error {
 	defer func() {
 		if client != nil {

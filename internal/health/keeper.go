@@ -358,7 +358,7 @@ func (k *Keeper) excludeLostTime(now time.Time) {
 	}
 	if late := now.Sub(k.due); !k.due.IsZero() && late > k.grace() {
 		for _, p := range k.pools {
-			p.shift(late, now)
+			p.exclude(late, now)
 		}
 		k.due = now
 	}

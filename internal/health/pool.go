@@ -16,7 +16,7 @@ type params struct {
 // caller passes in each instant, and instants never go back.
 type pool struct {
 	params
-	initSaid bool // initSaid: init was set; otherwise it is the first cap
+	initSaid bool // initSaid: init was set; if not, the first cap becomes init
 
 	level level
 	at    time.Time // at: instant at which level is right
@@ -48,12 +48,10 @@ func (p *pool) advance(now time.Time) {
 	}
 }
 
-// shift excludes from depletion a period as long as excess that ends at the instant now.
-func (p *pool) shift(excess time.Duration, now time.Time) {
-	p.at = p.at.Add(excess)
-	if p.at.After(now) {
-		p.at = now
-	}
+// exclude brings the level to the instant now, without depletion in the last d before it.
+func (p *pool) exclude(d time.Duration, now time.Time) {
+	p.advance(now.Add(-d))
+	p.at = now
 }
 
 // beat counts n heartbeats of the instant now.
@@ -65,7 +63,7 @@ func (p *pool) beat(n int64, now time.Time) {
 		p.beats += n
 	}
 	p.begun = p.begun || p.complete()
-	// n times level = max(level, min(cap, level + replenish)), in one step.
+	// In one step the same as level = max(level, min(cap, level + replenish)), done n times.
 	full := units(p.cap)
 	if !p.level.less(full) {
 		return

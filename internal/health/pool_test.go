@@ -182,15 +182,15 @@ func TestProperties(t *testing.T) {
 	}
 }
 
-func TestShiftAndHold(t *testing.T) {
+func TestExcludeAndHold(t *testing.T) {
 	t.Parallel()
 	p := &pool{params: params{100, 100, 10, 1}}
 	p.start(epoch)
-	p.shift(3*time.Second, epoch.Add(5*time.Second))
+	p.exclude(3*time.Second, epoch.Add(5*time.Second))
 	if p.advance(epoch.Add(5 * time.Second)); p.level != units(80) {
 		t.Errorf("3 of 5 s left out: health %d", p.level.roundUp())
 	}
-	p.shift(time.Hour, epoch.Add(6*time.Second))
+	p.exclude(time.Hour, epoch.Add(6*time.Second))
 	if p.advance(epoch.Add(6 * time.Second)); p.level != units(80) {
 		t.Errorf("more left out than there was: health %d", p.level.roundUp())
 	}
@@ -204,5 +204,17 @@ func TestShiftAndHold(t *testing.T) {
 	p.empty(epoch.Add(9 * time.Second))
 	if p.level.roundUp() != 0 {
 		t.Errorf("emptied: health %d", p.level.roundUp())
+	}
+}
+
+// TestExcludeEndOfHold has a hold end within the time that is left out.
+func TestExcludeEndOfHold(t *testing.T) {
+	t.Parallel()
+	p := &pool{params: params{100, 100, 10, 1}}
+	p.start(epoch)
+	p.hold = epoch.Add(5 * time.Second)
+	p.exclude(8*time.Second, epoch.Add(10*time.Second))
+	if p.advance(epoch.Add(10 * time.Second)); p.level != units(100) {
+		t.Errorf("2 s held, 8 s left out: health %d", p.level.roundUp())
 	}
 }

@@ -85,7 +85,7 @@ func (k *Keeper) state() []setting {
 // publishTimeout is how long Redis may take to answer a publication.
 const publishTimeout = 2 * time.Second
 
-// A publisher writes settings to Redis. When that fails it tries again with the next ones.
+// A publisher writes settings to Redis, and repeats a publication that has failed.
 type publisher struct {
 	dial    func(context.Context) (*redisconn.Client, error)
 	log     *slog.Logger
@@ -93,7 +93,7 @@ type publisher struct {
 	running func() (now, again bool) // running: Keeper.isRunning
 	record  recorder
 
-	news chan struct{}      // news: there is something new to publish
+	news chan struct{}      // news: filled every interval, changed or not, and at events, such as the end of a run
 	ctx  context.Context    // ctx: ends when close is called
 	quit context.CancelFunc // quit: ends ctx
 	done chan struct{}      // done: closed when run has returned
@@ -103,13 +103,12 @@ type publisher struct {
 	ever     bool // ever: at least one publication has succeeded
 }
 
-// retryAfter is how long after a failed publication it is repeated, unless there is
-// something new before.
+// retryAfter is how long after a failed publication it is repeated, unless news come before.
 const retryAfter = time.Second
 
-// run publishes the state each time there is something new. It waits for the answers, for
-// publishTimeout at most: Redis might carry out an abandoned publication after a later one from
-// another connection. A record without pools is abandoned at the end, which does not wait for it.
+// run publishes the state at news. The end waits for a publication that is under way, because Redis
+// might carry out an abandoned one after a later one from another connection. A record without
+// pools is abandoned at the end.
 func (p *publisher) run() {
 	defer close(p.done)
 	var settings []setting
@@ -148,8 +147,9 @@ func (p *publisher) recorded() []string {
 	return p.record.fields(now)
 }
 
-// close ends run and publishes the last state. It returns an error if that fails until
-// patience is over.
+// close ends run and publishes the last state. It repeats that until it succeeds or patience is over,
+// but tries once only if no publication has ever succeeded. Without pools it tries the record once,
+// and its failure is no error.
 func (p *publisher) close(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

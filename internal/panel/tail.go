@@ -23,7 +23,7 @@ type tail struct {
 // A viewer is one open log of one app.
 type viewer struct {
 	app   string
-	after entry.ID            // after: reading begins here if the app has no other viewer
+	after entry.ID            // after: reading begins behind it if the app has no other viewer; otherwise older lines may come, too
 	lines chan []journal.Line // lines: read only, since all viewers of the app share them
 	slow  chan struct{}       // slow: closed when lines was full and the viewer was dropped
 }
@@ -141,7 +141,7 @@ func (t *tail) follow(ctx context.Context) {
 	}
 }
 
-// blockFor is how long a read blocks in Redis, and so how long a new viewer waits at most.
+// blockFor is how long a read blocks in Redis. A viewer that comes meanwhile waits for its end.
 const blockFor = 200 * time.Millisecond
 
 // distribute sends lines to the viewers of their apps; it drops slow viewers.
