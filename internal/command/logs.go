@@ -98,7 +98,7 @@ A name may be left out where --config says it.`,
 	}}, "lines", "n", "the last `N` lines only")
 	set("since", "what came at `TIME` or later", at(&q.since))
 	set("until", "what came at `TIME` or before", at(&q.until))
-	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}; with -f also all that comes")
+	fs.StringVar(&q.run, "run", "", "one `RUN` only: last, or the time in its {{__NEW_RUN_...}}; with -f only last, and the runs that follow")
 	set("after", "what comes after `ID`, the _id of a line that --output json has printed", func(s string) (err error) {
 		q.after, err = journal.ParseEntryName(s)
 		return err
