@@ -31,9 +31,12 @@ type Reader struct {
 
 	begun bool      // the next ordinary text continues a text whose pieces were delivered
 	open  bool      // in a block
-	inset bool      // in a block, the next segment continues the same line
-	block []byte    // text of the block so far
 	since time.Time // when the block was opened
+
+	block  []byte // text of the block so far
+	line   int    // where the block's last line begins, with the "\n" before it; -1: it is the first line
+	marked bool   // that line had a marker
+	inset  bool   // the next segment continues that line
 }
 
 // NewReader returns a Reader that calls mark for each marker, and text for each text or piece
@@ -120,7 +123,7 @@ func (r *Reader) End() {
 	}
 }
 
-func (r *Reader) opens() { r.open, r.inset, r.since = true, true, r.Now }
+func (r *Reader) opens() { r.open, r.line, r.inset, r.since = true, -1, true, r.Now }
 
 func (r *Reader) extract(text []byte) (rest []byte, found bool) {
 	if r.NoMarkers {
@@ -153,18 +156,28 @@ func (r *Reader) add(segment []byte, goesOn bool) bool {
 		return false
 	}
 	text, marked := r.extract(segment)
-	if !marked || !blank(text) || r.inset {
-		if !r.inset {
-			r.block = append(r.block, '\n')
-		}
-		r.block = append(r.block, text...)
+	if !r.inset {
+		r.line, r.marked = len(r.block), false
+		r.block = append(r.block, '\n')
 	}
-	r.inset = goesOn
+	r.block = append(r.block, text...)
+	r.marked = r.marked || marked
+	if r.inset = goesOn; !goesOn {
+		r.endLine()
+	}
 	return true
+}
+
+// endLine removes the block's last line if its markers have left only blanks.
+func (r *Reader) endLine() {
+	if r.line >= 0 && r.marked && blank(r.block[r.line:]) {
+		r.block = r.block[:r.line]
+	}
 }
 
 // endBlock delivers the block's text.
 func (r *Reader) endBlock() {
+	r.endLine() // End may come within a line
 	r.open, r.inset = false, false
 	if !blank(r.block) {
 		r.text(r.block, false)
