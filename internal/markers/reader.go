@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// blockLimit is the largest size of a block, in bytes.
-const blockLimit = 10 << 20
+const (
+	blockLimit = 10 << 20 // the largest size of a block, in bytes
+	blockKept  = 2 << 10  // the largest buffer that is kept for the next block, in bytes
+)
 
 var (
 	blockOpens  = []byte(">>|")
@@ -18,11 +20,13 @@ var (
 // same line, is a text of its own.
 //
 // If only blanks remain after markers and block delimiters are removed, there is no text. A
-// block longer than 10 MiB ends there, and ordinary text follows.
+// block ends before the line, or piece of one, with which it would exceed 10 MiB: that is
+// ordinary text.
 type Reader struct {
 	NoMarkers bool // {{…}} is text
 	NoBlocks  bool // >>| and |<< are text
-	// Now is the time at which the next lines were read; see OpenSince.
+	// Now is when the lines were read. The caller sets it before Line and Overwritten, for
+	// OpenSince.
 	Now time.Time
 
 	mark  func(Marker)
@@ -53,7 +57,7 @@ func (r *Reader) Line(line []byte, partial bool) {
 		r.ordinary(line, partial, false)
 		return
 	}
-	cut := false // line is the rest of one with a block's delimiter
+	cut := false // an earlier part of the line belonged to a block
 	for {
 		if r.open {
 			i := bytes.Index(line, blockCloses)
@@ -99,7 +103,7 @@ func (r *Reader) Overwritten(text []byte) {
 		case r.open:
 			r.endBlock()
 		default:
-			r.ordinary(nil, false, true)
+			r.ordinary(nil, false, true) // ends a text whose pieces were delivered
 			r.opens()
 		}
 		text = after
@@ -182,7 +186,7 @@ func (r *Reader) endBlock() {
 	if !blank(r.block) {
 		r.text(r.block, false)
 	}
-	if r.block = r.block[:0]; cap(r.block) > longest {
+	if r.block = r.block[:0]; cap(r.block) > blockKept {
 		r.block = nil
 	}
 }
