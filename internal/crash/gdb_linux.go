@@ -22,12 +22,14 @@ import (
 
 // Bounds of one run of gdb, besides its time.
 const (
-	gdbOutput  = 1 << 20 // bytes; gdb is killed when it writes more
+	gdbOutput  = 1 << 20 // bytes of each stream; gdb is killed when it reaches them
 	gdbTooMuch = "it wrote more than 1024 KiB"
 	gdbMemory  = 2 << 30 // bytes in RAM
 	gdbCPU     = 60      // seconds
 
-	gdbFrames    = "32" // of each thread
+	// gdbFrames bounds the frames of each thread: whole stacks of a deep recursion take half a
+	// minute and gigabytes. gdbLastFrame begins the line of the last one.
+	gdbFrames    = "32"
 	gdbLastFrame = "\n#31 "
 )
 
@@ -42,7 +44,6 @@ var gdbSettings = []string{
 	"set pagination off",
 	"set width 0",
 	"set style enabled off",
-	"set backtrace limit 128", // whole stacks of a deep recursion take half a minute and gigabytes
 	"set print elements 64",
 	"set print repeats unlimited", // so that redact finds a secret
 	"set print frame-arguments scalars",
@@ -69,7 +70,7 @@ const (
 var (
 	// ofCore has the commands for a core, ofProcess those for a living process,
 	// which runs on afterwards. The threads come last, because gdb is killed when they
-	// are too many. The main thread is the first of a process: signHang needs it.
+	// are too many. -ascending puts the main thread first, which signHang needs.
 	ofCore = []string{
 		echo + sectionBacktrace + endEcho, "bt full " + gdbFrames,
 		echo + sectionRegisters + endEcho, "info registers",
@@ -115,8 +116,8 @@ func (g *gdb) attach(ctx context.Context, pid int) (out string, err error) {
 	return g.run(ctx, ofProcess, "-p", strconv.Itoa(pid))
 }
 
-// run runs gdb and returns its output, for section. With an error, the output may be
-// incomplete.
+// run runs gdb and returns its output, in which section finds the sections. With an error,
+// the output may be incomplete.
 func (g *gdb) run(ctx context.Context, commands []string, args ...string) (string, error) {
 	all := []string{"-nx", "-nh", "-q", "-batch"}
 	for _, s := range gdbSettings {

@@ -1,5 +1,10 @@
 // Package crash writes one report for each crash of an app: what happened, where, and what
 // its debugging needs.
+//
+// A Watch follows one run. Its parts: living_linux.go looks at the living app, find_linux.go
+// finds cores, ending_linux.go decides whether the app's end is a crash, trace_linux.go has gdb
+// or corefile take a core's backtrace, hang_linux.go has gdb take those of the living app, and
+// compose_linux.go writes the reports.
 package crash
 
 import (
@@ -23,9 +28,11 @@ type Options struct {
 	// MostTracebacks is how many entries a run may have about tracebacks that the app
 	// survives.
 	MostTracebacks int
-	Secrets        func() []string // texts that no report may show; called for each, from any goroutine
-	Supervisor     *process.Supervisor
-	Deliver        func(*Report) // called from any goroutine
+	// Secrets returns the texts that no report may show. It is called for each report, from
+	// any goroutine.
+	Secrets    func() []string
+	Supervisor *process.Supervisor
+	Deliver    func(*Report) // called from any goroutine
 	// Hold is called before gdb pauses the living app, and Free when the app runs again.
 	Hold, Free func()
 }
@@ -46,8 +53,8 @@ type Watch struct {
 	life    *life
 	counted oomCount // before the app was started
 	finder  *finder  // under looking
-	gdb     *gdb     // nil: not on PATH
-	last    *death   // the app's; set when run has returned
+	gdb     *gdb     // nil: not on PATH, or not wanted
+	last    *death   // the app's; run sets it when the app has ended
 
 	looking  sync.Mutex
 	ctx      context.Context // cancelled when reports have to be ready at once
@@ -96,8 +103,8 @@ const (
 	// handlerGrace is how long a core may take to appear in a handler's store.
 	handlerGrace = 3 * time.Second
 
-	// checkShare times the duration of a check of the living app is the shortest pause
-	// before the next check.
+	// checkShare bounds the cost of checks of the living app: the pause after a check is at
+	// least checkShare times as long as the check took.
 	checkShare = 50
 
 	hangPause    = time.Minute // between two Dumps
@@ -132,8 +139,9 @@ func (w *Watch) Output(pipe int, b []byte) {
 	}
 }
 
-// Traceback queues a traceback from the output. It is reported after survivalTime, or with
-// the app's death if the app ends before.
+// Traceback queues a traceback from the output. It is reported after survivalTime, or earlier
+// if many wait or the app ends. Only the last one may go into the death's report instead; see
+// lastBlock.
 func (w *Watch) Traceback(r traceback.Report) {
 	w.mu.Lock()
 	w.blocks = append(w.blocks, heard{Report: r, at: time.Now()})
@@ -167,8 +175,8 @@ func (w *Watch) Start(app *process.Process, cmd process.Command, began time.Time
 }
 
 // Finish must be called when the app and its tree are gone and no more output comes. It
-// returns when every report has been delivered, within the timeout for each. Hurry shortens
-// that.
+// returns when every report has been delivered. A report's timeout includes its wait for the
+// backtraces of others. Hurry shortens the timeouts.
 func (w *Watch) Finish() {
 	close(w.complete)
 	w.mu.Lock()
@@ -219,7 +227,7 @@ func (w *Watch) run() {
 }
 
 // findCores looks for new cores. It stores the app's own core and starts a report for each
-// other one.
+// other one. last and broken are those of finder.find.
 func (w *Watch) findCores(ctx context.Context, last bool) (broken []string) {
 	w.looking.Lock()
 	cores, broken := w.finder.find(ctx, w.life.places(), last)

@@ -16,8 +16,8 @@ type Marker struct {
 	Value []byte // nil for {{key}}, which counts
 }
 
-// longestKey is how long a pool's key may be, in bytes: an app must not fill our memory with
-// names.
+// longestKey bounds the key of a pool's marker, in bytes, because the names of pools stay in
+// memory. Package values has the same bound for every key.
 const longestKey = 256
 
 var (
@@ -136,8 +136,8 @@ func digits(text []byte) int {
 	return i
 }
 
-// longest bounds an unfinished marker, in bytes. It is more than any marker needs that is
-// counted.
+// longest bounds an unfinished marker, in bytes. Package values drops the keys and values that
+// would need more.
 const longest = 2 << 10
 
 // Unfinished returns how many bytes at the end of piece may be the beginning of a marker or
@@ -146,8 +146,8 @@ const longest = 2 << 10
 func Unfinished(piece []byte) int {
 	tail := piece[max(0, len(piece)-longest):]
 	if bytes.Contains(tail, opening) { // far quicker than LastIndex, and mostly false
-		// Only the last opening may lack its end, because no marker has a brace in it. It does
-		// if one of these ends makes it a whole marker.
+		// Only the last opening can be unfinished, because no marker has a brace in it. It is
+		// the beginning of a marker if one of these ends completes it.
 		at := bytes.LastIndex(tail, opening)
 		for _, end := range [...]string{"0}}", "}"} {
 			whole := append(slices.Clip(tail[at:]), end...)

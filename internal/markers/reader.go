@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// blockLimit is the largest size of a block, in bytes.
-const blockLimit = 10 << 20
+const (
+	blockLimit = 10 << 20 // the largest size of a block, in bytes
+	blockKept  = 2 << 10  // the largest buffer that is kept for the next block, in bytes
+)
 
 var (
 	blockOpens  = []byte(">>|")
@@ -18,11 +20,13 @@ var (
 // same line, is a text of its own.
 //
 // If only blanks remain after markers and block delimiters are removed, there is no text. A
-// block longer than 10 MiB ends there, and ordinary text follows.
+// block ends before the line, or piece of one, with which it would exceed 10 MiB: that is
+// ordinary text.
 type Reader struct {
 	NoMarkers bool // {{…}} is text
 	NoBlocks  bool // >>| and |<< are text
-	// Now is the time at which the next lines were read; see OpenSince.
+	// Now is when the lines were read. The caller sets it before Line and Overwritten, for
+	// OpenSince.
 	Now time.Time
 
 	mark  func(Marker)
@@ -31,9 +35,12 @@ type Reader struct {
 
 	begun bool      // the next ordinary text continues a text whose pieces were delivered
 	open  bool      // in a block
-	inset bool      // in a block, the next segment continues the same line
-	block []byte    // text of the block so far
 	since time.Time // when the block was opened
+
+	block  []byte // text of the block so far
+	line   int    // where the block's last line begins, with the "\n" before it; -1: it is the first line
+	marked bool   // that line had a marker
+	inset  bool   // the next segment continues that line
 }
 
 // NewReader returns a Reader that calls mark for each marker, and text for each text or piece
@@ -50,7 +57,7 @@ func (r *Reader) Line(line []byte, partial bool) {
 		r.ordinary(line, partial, false)
 		return
 	}
-	cut := false // line is the rest of one with a block's delimiter
+	cut := false // an earlier part of the line belonged to a block
 	for {
 		if r.open {
 			i := bytes.Index(line, blockCloses)
@@ -96,7 +103,7 @@ func (r *Reader) Overwritten(text []byte) {
 		case r.open:
 			r.endBlock()
 		default:
-			r.ordinary(nil, false, true)
+			r.ordinary(nil, false, true) // ends a text whose pieces were delivered
 			r.opens()
 		}
 		text = after
@@ -120,7 +127,7 @@ func (r *Reader) End() {
 	}
 }
 
-func (r *Reader) opens() { r.open, r.inset, r.since = true, true, r.Now }
+func (r *Reader) opens() { r.open, r.line, r.inset, r.since = true, -1, true, r.Now }
 
 func (r *Reader) extract(text []byte) (rest []byte, found bool) {
 	if r.NoMarkers {
@@ -153,23 +160,33 @@ func (r *Reader) add(segment []byte, goesOn bool) bool {
 		return false
 	}
 	text, marked := r.extract(segment)
-	if !marked || !blank(text) || r.inset {
-		if !r.inset {
-			r.block = append(r.block, '\n')
-		}
-		r.block = append(r.block, text...)
+	if !r.inset {
+		r.line, r.marked = len(r.block), false
+		r.block = append(r.block, '\n')
 	}
-	r.inset = goesOn
+	r.block = append(r.block, text...)
+	r.marked = r.marked || marked
+	if r.inset = goesOn; !goesOn {
+		r.endLine()
+	}
 	return true
+}
+
+// endLine removes the block's last line if its markers have left only blanks.
+func (r *Reader) endLine() {
+	if r.line >= 0 && r.marked && blank(r.block[r.line:]) {
+		r.block = r.block[:r.line]
+	}
 }
 
 // endBlock delivers the block's text.
 func (r *Reader) endBlock() {
+	r.endLine() // End may come within a line
 	r.open, r.inset = false, false
 	if !blank(r.block) {
 		r.text(r.block, false)
 	}
-	if r.block = r.block[:0]; cap(r.block) > longest {
+	if r.block = r.block[:0]; cap(r.block) > blockKept {
 		r.block = nil
 	}
 }

@@ -82,6 +82,10 @@ func TestReader(t *testing.T) {
 		{">>|a\\;b;c\\;d|<<e\\;f", "ab\ncd;ef", ""},
 		{"a\\;b>>|c\\;d;e|<<f", "ab;cd\ne;f", ""},
 		{"a\\;>>|c|<<", "a;c", ""},
+		{">>|a;{{x}}\\;b;c|<<", "a\nb\nc", "x"},
+		{">>|a;{{x}} \\;{{y}}\\;b\\;c|<<", "a\n bc", "xy"},
+		{">>|a; \\;{{x}}\\;;b|<<", "a\nb", "x"},
+		{">>|a;{{x}}\\", "a", "x"},
 	} {
 		texts, markers := read(blockLimit, strings.Split(strings.ReplaceAll(test.lines, "\r", overwritten), ";")...)
 		if got := strings.Join(texts, ";"); got != test.want || strings.Join(markers, "") != test.markers {
@@ -166,6 +170,7 @@ func FuzzReader(f *testing.F) {
 	} {
 		f.Add(seed, 3)
 	}
+	f.Add(">>|a\n{{x}}b|<<", 4)
 	f.Fuzz(func(t *testing.T, input string, piece int) {
 		want, wantMarkers := slowly(input)
 		lines := strings.Split(strings.TrimSuffix(input, "\n"), "\n")
