@@ -284,7 +284,8 @@ func (o *Outbox) spillOnce() bool {
 	}
 	if err != nil {
 		if !fresh {
-			// The segment ended in the middle of the slab: write all of it to the next one.
+			// The slab cannot go on where its first part is: append all of it anew. If that fails,
+			// too, the disk has failed.
 			q.undelivered(s)
 			q.unsave(s)
 			q.written = cursor{from.slab, 0}
