@@ -13,7 +13,7 @@ var reference = []struct{ key, meaning, byDefault string }{
 	{"redis.secrets_dir", "A directory that gives user and password: the user is its base name, the password the first line of the file `password` in it. Excludes `username`, `password`, `password_file` and a user or password in `url`.", ""},
 	{"redis.username", "User of Redis's access control lists. Empty: the default user.", ""},
 	{"redis.password", "The password itself. `password_file` and `secrets_dir` keep it out of this file.", ""},
-	{"redis.password_file", "A file whose first line is the password. It is read at each connection, so that a renewed password is used without a restart.", ""},
+	{"redis.password_file", "A file whose first line is the password. It is read at each connection, so that a renewed password is used without a restart. A relative path counts from the directory where `wrapp` starts.", ""},
 	{"redis.logs_db", "Database of the log streams. 0 or more; in a cluster only 0.", "`1`; `0` in a cluster"},
 	{"redis.values_db", "Database of values and health pools. 0 or more; in a cluster only 0.", "`2`; `0` in a cluster"},
 	{"redis.connect_timeout", "How long one attempt to connect may take. More than 0.", ""},

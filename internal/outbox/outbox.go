@@ -134,6 +134,7 @@ func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", store.Dir())
 	}
 	q.watched()
+	q.signal()
 }
 
 // Pauses between attempts to open a spool that another process uses: doubled from the

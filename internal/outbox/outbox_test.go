@@ -3,10 +3,12 @@ package outbox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -456,6 +458,54 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	closeAll(t, o)
 	checkNumbered(t, s, 3000)
+}
+
+// TestRefusedAcrossDials makes Redis refuse entries, and every second connection fail: Redis is back
+// only when it takes an entry.
+func TestRefusedAcrossDials(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	back := lineCounter{text: "redis is back"}
+	var dials atomic.Int64
+	o := open(t, s, func(opts *Options) {
+		dial := opts.Dial
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
+			if dials.Add(1)%2 == 0 {
+				return nil, errors.New("no connection")
+			}
+			return dial(ctx)
+		}
+		opts.Log = eventlog.New(&back, "wrapp", false)
+	})
+	add(o, "a")
+	eventually(t, "some connections", func() bool { return dials.Load() >= 6 })
+	if n := back.lines.Load(); n != 0 {
+		t.Errorf("redis is back %d times while it refuses entries", n)
+	}
+	if _, err := c.Do("CONFIG", "SET", "maxmemory", "0"); err != nil {
+		t.Fatal(err)
+	}
+	closeAll(t, o)
+	if n := back.lines.Load(); n != 1 {
+		t.Errorf("redis is back %d times", n)
+	}
+}
+
+// A lineCounter counts the lines of a log that have text in them.
+type lineCounter struct {
+	text  string
+	lines atomic.Int64
+}
+
+func (c *lineCounter) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), c.text) {
+		c.lines.Add(1)
+	}
+	return len(line), nil
 }
 
 // TestRefusedAfterIdle makes Redis refuse the first line after an idle moment, for a passing

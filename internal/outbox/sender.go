@@ -82,8 +82,8 @@ func (s *sender) setWriter(writer uint64) {
 // the outbox is cancelled. It returns nil when the queue is closed and everything has
 // landed.
 //
-// It calls taken when Redis takes entries: at once, or, if the connection before was refused (it
-// ended with a refusedError), when the first entry lands.
+// It calls taken once, when Redis takes entries. If refused, no entry has landed since a
+// refusedError: then serve calls taken when the first one lands, else at once.
 func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) error {
 	o := s.o
 	defer context.AfterFunc(o.ctx, client.Abort)()
@@ -158,7 +158,7 @@ func (s *sender) fill(b *batch) {
 		s.setWriter(b.writer)
 	}
 	if b.records == 0 {
-		s.o.q.rewind(s.landed) // release the records that were skipped: they have landed
+		s.o.q.rewind(s.landed) // nextBatch left out what has landed or is marked Skip: release that
 	}
 	s.finish(b, s.known)
 }
@@ -335,7 +335,7 @@ func (s *sender) run(client *redisconn.Client) {
 		backoff = firstBackoff
 		away    time.Time // when Redis went away; zero while it is not away
 		logged  bool      // the log mentions the outage
-		refused bool      // the last connection ended because Redis refused entries for now
+		refused bool      // no entry has landed since Redis refused entries for now
 	)
 	for {
 		closing := closed(o.closing)
@@ -348,7 +348,7 @@ func (s *sender) run(client *redisconn.Client) {
 				if !closed(o.reached) {
 					close(o.reached)
 				}
-				backoff = firstBackoff
+				backoff, refused = firstBackoff, false
 				o.endOutage(away, logged)
 				away, logged = time.Time{}, false
 			})
@@ -369,7 +369,7 @@ func (s *sender) run(client *redisconn.Client) {
 			away = time.Now()
 		}
 		var refusal *refusedError
-		refused = errors.As(err, &refusal)
+		refused = refused || errors.As(err, &refusal)
 		if strings.Contains(err.Error(), "LOADING ") { // Redis loads its data, and then takes entries
 			o.loading.Add(1)
 		}

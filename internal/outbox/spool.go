@@ -67,15 +67,17 @@ func (q *queue) spool() *spool.Spool {
 	return q.store
 }
 
-// adopt starts to use a spool. The records that an earlier process left in it come after those
-// in the queue, of which there are none at the start. It returns their number. The caller holds mu.
+// adopt starts to use a spool, at the start or when another process releases it (openSpool). It
+// appends the records that an earlier process left there to the queue, and returns their number.
+// The caller holds mu.
 func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records int) {
 	q.store, q.storeSize = store, size
 	first := len(q.slabs) == 0
+	unknown := NewWriter() // of version 1, which names no writer: Redis has no position of it
 	for _, x := range left.Extents {
 		writer := x.Writer
-		if writer == 0 { // version 1: Redis has no position of theirs, and their ordinals are below ours
-			writer = q.writer
+		if writer == 0 {
+			writer = unknown
 		}
 		q.slabs = append(q.slabs, &slab{
 			size: x.Bytes, class: x.Class, counts: x.Counts, left: true, ordinal: x.Ordinal, writer: writer,
@@ -140,8 +142,8 @@ func (q *queue) unsave(s *slab) {
 	s.place, s.savedFrom, s.saved = spool.Place{}, 0, 0
 }
 
-// undelivered takes a slab's records out of the number that the spool will have delivered. The
-// caller holds mu.
+// undelivered subtracts the records of a slab, which the spool will not deliver, from left and from
+// the episode's spooled. The caller holds mu.
 func (q *queue) undelivered(s *slab) {
 	if s.left {
 		q.left -= s.counts.Sum()
@@ -164,7 +166,7 @@ func (o *Outbox) load(s *slab) {
 	buf, err := q.store.Read(place, size, ordinal, space)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s.buf != nil || s.size == 0 || s.place != place {
+	if s.size == 0 {
 		return // the slab was dropped meanwhile
 	}
 	q.unloaded--
@@ -282,7 +284,8 @@ func (o *Outbox) spillOnce() bool {
 	}
 	if err != nil {
 		if !fresh {
-			// The segment ended in the middle of the slab: write all of it to the next one.
+			// The slab cannot go on where its first part is: append all of it anew. If that fails,
+			// too, the disk has failed.
 			q.undelivered(s)
 			q.unsave(s)
 			q.written = cursor{from.slab, 0}
@@ -312,7 +315,7 @@ func (o *Outbox) spillOnce() bool {
 	return true
 }
 
-// diskFailed makes entries wait in memory until retryAt, and reports an error once in
+// diskFailed makes entries wait in memory for retryDisk, and reports an error once in
 // diskReportEvery. The caller holds mu.
 func (o *Outbox) diskFailed(err error) {
 	o.q.diskError = err
@@ -348,8 +351,9 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 	return nil, chunk, false
 }
 
-// waitsForRoom reports whether a full spool drops nothing yet. With block that is always so; else,
-// while Redis takes entries, for up to patience.
+// waitsForRoom reports whether a full spool waits for Redis instead of dropping entries. With block
+// it always waits; else only while Redis takes entries, and until patience has passed since the
+// first call.
 func (q *queue) waitsForRoom() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -412,8 +416,8 @@ func (o *Outbox) writeJournal(durable bool) error {
 	return nil
 }
 
-// tryWriteJournal is writeJournal, but only logs an error: the next change rewrites the whole
-// journal then.
+// tryWriteJournal calls writeJournal and only logs an error. Nothing is lost: after an error the
+// next change writes the whole journal.
 func (o *Outbox) tryWriteJournal() {
 	if err := o.writeJournal(false); err != nil {
 		o.opts.Log.Debug("write the spool's journal", "error", err)

@@ -476,3 +476,62 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("error: %q", got)
 	}
 }
+
+// TestAdoptLate adopts a spool after entries of this process have landed: those in the spool are
+// delivered, although their ordinals are lower and the app writes nothing more.
+func TestAdoptLate(t *testing.T) {
+	t.Parallel()
+	for version := 1; version <= 2; version++ {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			t.Parallel()
+			adoptLate(t, version)
+		})
+	}
+}
+
+func adoptLate(t *testing.T, version int) {
+	s := redistest.Start(t)
+	dir := t.TempDir()
+	writer := NewWriter()
+	store, _, err := spool.Open(dir, 64<<20, writer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := []byte(nil)
+	for i := range 10 {
+		message := fmt.Appendf(nil, "old %d", i)
+		r := make(record, spool.Size(message, nil))
+		r.Fill(uint64(i+1), entry.ID{Ms: uint64(i + 1)}, logstream.Info, 0, 0, message, nil)
+		entries = append(entries, r...)
+	}
+	if _, err := store.Append(entries, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store, left, err := spool.Open(dir, 64<<20, writer)
+	if err != nil || len(left.Extents) != 1 {
+		t.Fatal(left, err)
+	}
+	if version == 1 {
+		left.Extents[0].Writer = 0
+	}
+
+	var free atomic.Bool
+	o := open(t, s, func(opts *Options) {
+		opts.SpoolSize = 64 << 20
+		opts.OpenSpool = func() (*spool.Spool, *spool.Left, error) {
+			if !free.Load() {
+				return nil, nil, spool.ErrInUse
+			}
+			return store, left, nil
+		}
+	})
+	add(o, "new")
+	key := logstream.Keys("t")[logstream.Info]
+	eventually(t, "the new entry", func() bool { return len(s.Messages(key)) == 1 })
+	free.Store(true)
+	eventually(t, "the old entries", func() bool { return len(s.Messages(key)) == 11 })
+	closeAll(t, o)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,20 @@ func TestRefused(t *testing.T) {
 	}
 	if n, err := redis.Int(c.Do("GET", "wrapp:a:fine")); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestRefusedOnce refuses more keys than may wait, twice: each is reported once.
+func TestRefusedOnce(t *testing.T) {
+	t.Parallel()
+	told := 0
+	w := writer{opts: Options{Refused: func(string) { told++ }}, refused: make(map[string]bool)}
+	const keys = mostKeys + 1
+	for i := range 2 * keys {
+		w.refuse(strconv.Itoa(i%keys), "WRONGTYPE")
+	}
+	if told != keys {
+		t.Errorf("%d reports for %d keys", told, keys)
 	}
 }
 

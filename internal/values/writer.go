@@ -18,11 +18,11 @@ import (
 // mostInBatch bounds the keys of one batch: a script blocks Redis for all clients.
 const mostInBatch = 500
 
-// timeout is how long Redis may take to answer a batch.
+// timeout bounds one attempt to write a batch, including the connection if there is none.
 const timeout = 2 * time.Second
 
-// Lives of the position: after a write, and after an end with nothing waiting. They run even
-// while the server is away, so positionLife is longer than an outage.
+// Lives of the position: after a write, and after a write once ending is set. They also run while
+// Redis is away: a batch whose answer was lost is counted twice if Redis is back only later.
 const (
 	positionLife = 24 * time.Hour
 	farewellLife = time.Hour
@@ -66,7 +66,7 @@ func (w *writer) begin(batch []change) {
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
 
-// position returns the key of the position. A marker cannot name such a key.
+// position returns the key of the position. Keys of values begin with wrapp:, so none can be it.
 func (w *writer) position() string {
 	tag := "wrapp:" + w.opts.Name
 	if w.client.InCluster() {
@@ -84,8 +84,9 @@ func (w *writer) next() {
 	}
 }
 
-// wait returns how long to wait before the next attempt: about 0.1 s after one failure, mostly of a
-// connection that was lost while idle, else about 1 s, at random so that apps do not come at once.
+// wait returns how long to wait before the next attempt: about 0.1 s after the first failure, which
+// mostly is an idle connection that was lost; about 1 s after others. It is random, so that apps do
+// not all reconnect together.
 func (w *writer) wait() time.Duration {
 	d := time.Second
 	if w.failed == 1 {
@@ -153,7 +154,8 @@ func (w *writer) attempt(ctx context.Context) (err error) {
 	return nil
 }
 
-// call calls the script. refused has the error replies, by the change's index in the batch.
+// call calls the script. refused has the error replies, by the change's index in the batch; they are
+// for good. If Redis refuses for now, err has the reply, and nothing was changed.
 func (w *writer) call(ctx context.Context) (refused map[int]string, err error) {
 	life := positionLife
 	if w.ending {
@@ -186,9 +188,7 @@ func (w *writer) refuse(name, reply string) {
 	if w.refused[name] {
 		return
 	}
-	if len(w.refused) < mostKeys {
-		w.refused[name] = true
-	}
+	w.refused[name] = true // MaxKeys bounds them
 	w.opts.Refused(fmt.Sprintf("redis does not take the value %s: %s", w.key(name), reply))
 }
 
