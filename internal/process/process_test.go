@@ -115,7 +115,7 @@ func wrap(args []string) int {
 				fmt.Println("threads have gone")
 			}
 			if os.Getenv("TEST_COPY") != "" {
-				fmt.Fprintln(Terminal(os.Stdout), "copied while the app has the terminal")
+				io.WriteString(Terminal(os.Stdout), "copied while the app has the terminal\n") // as a logger does
 			}
 			for {
 				select {

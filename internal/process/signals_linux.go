@@ -178,7 +178,7 @@ func inheritIgnored() {
 // A terminal is a terminal to which a process in its background may write, like a shell's
 // command with &. Even if the terminal stops such processes (stty tostop), a Write fails or
 // succeeds, and stops no process.
-type terminal struct{ *os.File }
+type terminal struct{ file *os.File } // not embedded: its WriteString would not be ours
 
 // Terminal returns a writer to f that never stops this process if f is a terminal.
 func Terminal(f *os.File) io.Writer {
@@ -189,7 +189,7 @@ func Terminal(f *os.File) io.Writer {
 }
 
 func (t terminal) Write(b []byte) (n int, err error) {
-	unstoppable(func() { n, err = t.File.Write(b) })
+	unstoppable(func() { n, err = t.file.Write(b) })
 	return n, err
 }
 
