@@ -316,6 +316,28 @@ func TestThreadStates(t *testing.T) {
 	}
 }
 
+// TestHangOfTraced dumps an app that a debugger is attached to already.
+func TestHangOfTraced(t *testing.T) {
+	t.Parallel()
+	source := "#include <sys/prctl.h>\n#include <sys/ptrace.h>\n#include <sys/wait.h>\n" + strings.Replace(sleeper, "int main(void) {", `int main(void) {
+	int to[2];
+	char byte;
+	pipe(to);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	if (!fork()) {
+		if (ptrace(PTRACE_SEIZE, getppid(), 0, 0)) return 1;
+		write(to[1], "x", 1);
+		for (int s; waitpid(getppid(), &s, 0) > 0 && WIFSTOPPED(s);) ptrace(PTRACE_CONT, getppid(), 0, WSTOPSIG(s));
+		return 0;
+	}
+	read(to[0], &byte, 1);
+`, 1)
+	got, rest := reports(t, "hang", nil, compile(t, source))
+	if len(got) != 1 || !strings.Contains(got[0].Message, "none: a debugger is attached already") {
+		t.Errorf("%v; %s", got, rest)
+	}
+}
+
 // TestHangingGDB has gdb itself hang while it holds the app: the app runs on all the same.
 func TestHangingGDB(t *testing.T) {
 	t.Parallel()

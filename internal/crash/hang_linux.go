@@ -51,6 +51,8 @@ func (w *Watch) Dump(why string) error {
 		e.without = "only gdb can take the backtrace of a living process"
 	case w.gdb == nil:
 		e.without = "gdb is not on PATH, and only gdb can take the backtrace of a living process"
+	case readStatus(w.life.proc).number("TracerPid:") != 0:
+		e.without = "a debugger is attached already, and a process can have only one"
 	default:
 		w.opts.Hold()
 		w.attach(ctx, &e)

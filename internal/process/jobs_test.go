@@ -422,3 +422,41 @@ func TestTostop(t *testing.T) {
 		t.Errorf("stopped: %q", x.seen.String())
 	}
 }
+
+// TestNonBlockingTerminal writes more than a terminal holds after another program has made it
+// non-blocking.
+func TestNonBlockingTerminal(t *testing.T) {
+	t.Parallel()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	master := os.NewFile(uintptr(fd), "master")
+	defer master.Close()
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		fd, err = unix.Open("/dev/pts/"+strconv.Itoa(number), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave := os.NewFile(uintptr(fd), "slave")
+	defer slave.Close()
+	to := Terminal(slave)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 256<<10)
+	go func() {
+		if n, err := io.WriteString(to, text); n != len(text) || err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+			master.Close() // or the reader would wait for more
+		}
+	}()
+	if n, err := io.ReadFull(master, make([]byte, len(text))); err != nil {
+		t.Errorf("%d bytes came: %v", n, err)
+	}
+}

@@ -115,7 +115,7 @@ func wrap(args []string) int {
 				fmt.Println("threads have gone")
 			}
 			if os.Getenv("TEST_COPY") != "" {
-				fmt.Fprintln(Terminal(os.Stdout), "copied while the app has the terminal")
+				io.WriteString(Terminal(os.Stdout), "copied while the app has the terminal\n") // as a logger does
 			}
 			for {
 				select {
@@ -282,7 +282,7 @@ func gone(t *testing.T, pid int) {
 	redistest.Eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		stat, err := readStat(pid)
 		// A zombie is left to its parent, which may be slow.
-		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && stat.state == 'Z'
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && stat.ended()
 	})
 }
 
@@ -404,7 +404,15 @@ func TestTree(t *testing.T) {
 		"child is stopped":         {`sleep 1000 & kill -STOP $!; echo $!; exit 3`, 1, false, "2m", 3},
 		"app ends well on SIGTERM": {`trap 'exit 8' TERM; echo $$; while :; do sleep 0.01; done`, 1, true, "2m", 8},
 		"children of children":     {`sh -c 'sleep 1000 & echo $!; setsid sh -c "sleep 1000 & echo \$!; wait" & echo $!; wait' & wait`, 3, true, "2m", 143},
-		"new ones while stopping":  {`fork() { trap '' TERM; [ $1 -gt 0 ] && { sleep 0.01; fork $(($1-1)) & }; sleep 1000; }; echo $$; fork 50 & wait`, 1, true, "1s", 143},
+		"first thread has ended": {`f=$(mktemp); python3 -c '
+import ctypes, os, threading, time
+def work():
+    while ") Z " not in open("/proc/self/stat").read(): time.sleep(0.01)
+    print(os.getpid(), flush=True)
+    time.sleep(1000)
+threading.Thread(target=work).start()
+ctypes.CDLL(None).pthread_exit(None)' >$f & while [ ! -s $f ]; do sleep 0.01; done; cat $f; rm $f; exit 5`, 1, false, "300ms", 5},
+		"new ones while stopping": {`fork() { trap '' TERM; [ $1 -gt 0 ] && { sleep 0.01; fork $(($1-1)) & }; sleep 1000; }; echo $$; fork 50 & wait`, 1, true, "1s", 143},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -696,7 +704,7 @@ func TestParseStat(t *testing.T) {
 	rest := " S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 9876 0 0"
 	for _, name := range []string{"sh", "a) R 1 (b", ")))", "two words", ""} {
 		got, err := parseStat([]byte("7 (" + name + ")" + rest))
-		if err != nil || got != (procStat{'S', 42, 9876}) {
+		if err != nil || got != (procStat{'S', 42, 1, 9876}) {
 			t.Errorf("%q: %+v, %v", name, got, err)
 		}
 	}

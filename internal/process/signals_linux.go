@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -177,8 +178,9 @@ func inheritIgnored() {
 
 // A terminal is a terminal to which a process in its background may write, like a shell's
 // command with &. Even if the terminal stops such processes (stty tostop), a Write fails or
-// succeeds, and stops no process.
-type terminal struct{ *os.File }
+// succeeds, and stops no process. A Write also succeeds if a program that shares the terminal, such
+// as the app that reads it, has made it non-blocking.
+type terminal struct{ file *os.File } // not embedded: its WriteString would not be ours
 
 // Terminal returns a writer to f that never stops this process if f is a terminal.
 func Terminal(f *os.File) io.Writer {
@@ -189,8 +191,14 @@ func Terminal(f *os.File) io.Writer {
 }
 
 func (t terminal) Write(b []byte) (n int, err error) {
-	unstoppable(func() { n, err = t.File.Write(b) })
-	return n, err
+	for {
+		var some int
+		unstoppable(func() { some, err = t.file.Write(b[n:]) })
+		if n += some; !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		unix.Poll([]unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLOUT}}, -1)
+	}
 }
 
 // unstoppable runs f with SIGTTOU blocked, so that a process in the background can change the

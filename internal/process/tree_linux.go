@@ -45,7 +45,7 @@ func readProcs() (*procTable, error) {
 			continue // the process ended meanwhile
 		}
 		seen = true
-		if stat.state == 'Z' || stat.state == 'X' {
+		if stat.ended() {
 			t.zombies[stat.ppid] = append(t.zombies[stat.ppid], pid)
 			continue
 		}
@@ -60,10 +60,15 @@ func readProcs() (*procTable, error) {
 }
 
 type procStat struct {
-	state   byte
+	state   byte // of the first thread
 	ppid    int
+	threads int // that have not ended, and the first one
 	started uint64
 }
+
+// ended reports whether all threads have ended. The first one may end before others, and is a
+// zombie until they have ended, too.
+func (s procStat) ended() bool { return (s.state == 'Z' || s.state == 'X') && s.threads <= 1 }
 
 // readStat reads /proc/PID/stat, proc_pid_stat(5). The second field is a name in parentheses
 // that may have any bytes in it, also parentheses.
@@ -103,8 +108,9 @@ func parseStat(text []byte) (procStat, error) {
 		return procStat{}, errors.New("parse a process status: too few fields")
 	}
 	ppid, err1 := strconv.Atoi(fields[1])
-	started, err2 := strconv.ParseUint(fields[19], 10, 64)
-	return procStat{fields[0][0], ppid, started}, errors.Join(err1, err2)
+	threads, err2 := strconv.Atoi(fields[17])
+	started, err3 := strconv.ParseUint(fields[19], 10, 64)
+	return procStat{fields[0][0], ppid, threads, started}, errors.Join(err1, err2, err3)
 }
 
 // below returns all descendants of pid but the skipped ones and theirs.
