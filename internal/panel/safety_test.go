@@ -110,6 +110,14 @@ func TestLogin(t *testing.T) {
 	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/" || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") || strings.Contains(cookie, token) {
 		t.Errorf("%d %v", answer.StatusCode, answer.Header)
 	}
+	for _, to := range []string{"https://evil.example/", `/\evil.example/`, "/\t/evil.example/", "/\n/evil.example/", " //evil.example/"} {
+		if where := post("login", token, to).Header.Get("Location"); where != "/" {
+			t.Errorf("%q leads to %q", to, where)
+		}
+	}
+	if where := post("login", token, "/app/a%20b?board=x").Header.Get("Location"); where != "/app/a%20b?board=x" {
+		t.Errorf("the login leads to %q", where)
+	}
 	if answer, err := client.Get(p.url); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("with the session: %v, %v", answer, err)
 	}
