@@ -195,9 +195,9 @@ func TestConnections(t *testing.T) {
 // TestHeaders: wrong host names are refused, and pages send their security headers.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	p := start(t, func(o *Options) { o.Hosts = []string{"Panel.Robot"} }, redistest.Start(t))
+	p := start(t, func(o *Options) { o.Hosts = []string{"Panel.Robot", "panel.lan:8420"} }, redistest.Start(t))
 	for host, want := range map[string]int{
-		"evil.example": 421, "evil.example:8420": 421, "localhost.evil.example": 421, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8420": 200, "panel.robot": 200, "10.0.0.7:8420": 200,
+		"evil.example": 421, "evil.example:8420": 421, "localhost.evil.example": 421, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8420": 200, "panel.robot": 200, "panel.lan": 200, "panel.lan:8420": 200, "10.0.0.7:8420": 200,
 	} {
 		if status, _ := p.get("/", "Host", host); status != want {
 			t.Errorf("%s gets %d", host, status)
