@@ -219,6 +219,7 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		if err != nil {
 			return err, nil
 		}
+		entries = slices.DeleteFunc(entries, q.early) // of an app that was added, also what a spool brought
 		return nil, printer.Print(q.filter.Select(joiner.Add(entries)))
 	})
 	if err != nil {
@@ -295,9 +296,7 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 		}
 		found = len(entries) > 0
 		if q.run != "" {
-			entries = slices.DeleteFunc(entries, func(e journal.Entry) bool {
-				return e.Time().Before(q.since) || !q.after.Follows(&e)
-			})
+			entries = slices.DeleteFunc(entries, q.early)
 		}
 		joiner = &journal.Joiner{Pieces: raw}
 		lines = joiner.Add(entries)
@@ -313,6 +312,11 @@ func (q *logsQuery) last(ctx context.Context, reader *journal.Reader, client *re
 		lines = lines[len(lines)-q.n:]
 	}
 	return lines, joiner, found, nil
+}
+
+// early reports whether an entry comes before --since or --after.
+func (q *logsQuery) early(e journal.Entry) bool {
+	return e.Time().Before(q.since.Truncate(time.Millisecond)) || !q.after.Follows(&e)
 }
 
 // quiet returns err, but nil if the reader of our output went away, as head does.

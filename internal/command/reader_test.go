@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"strings"
@@ -36,6 +37,36 @@ func TestWatch(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGINT)
 	if got := code(t, cmd.Wait()); got != 1 {
 		t.Errorf("exit status %d", got) // not the status of the last output
+	}
+}
+
+// TestSinceLater follows all apps since a time: of an app that comes later, a spool may bring older
+// lines.
+func TestSinceLater(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	conn := s.Dial(1)
+	add := func(app, id, message string) {
+		t.Helper()
+		if _, err := conn.Do("XADD", "logs:app:"+app+":info", id, "message", message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("first", "*", "ready")
+	logs := wrapp(t, "logs", "--redis", s.URL(), "--all", "-f", "--since", "1h", "--output", "raw")
+	out, err := logs.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, logs)
+	lines := bufio.NewReader(out)
+	if line, _ := lines.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q", line)
+	}
+	add("later", "1-1", "old")
+	add("later", "*", "new")
+	if line, _ := lines.ReadString('\n'); line != "new\n" {
+		t.Errorf("%q", line)
 	}
 }
 

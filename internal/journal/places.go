@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +42,9 @@ type savedPlace struct {
 }
 
 const placesVersion = 1
+
+// mostLinks is how many symbolic links Linux follows in one path.
+const mostLinks = 40
 
 // ErrPlacesInUse says that another process writes the cursor file.
 var ErrPlacesInUse = errors.New("another wrapp logs uses it")
@@ -76,8 +81,18 @@ func ReadPlaces(file string) (*Places, error) {
 }
 
 // OpenPlaces reads or begins a cursor file and locks it until Close. It writes the file once,
-// to show that it can.
+// to show that it can. Of a symbolic link it replaces the file that the link names.
 func OpenPlaces(file string) (*Places, error) {
+	for range mostLinks {
+		to, err := os.Readlink(file)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = file[:strings.LastIndexByte(file, '/')+1] + to
+		}
+		file = to
+	}
 	lock, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

@@ -147,11 +147,17 @@ func open(path string) bool {
 // isOurs reports whether a request's Host is the panel's. Another site can make its own name
 // resolve to the panel (DNS rebinding), but not an IP address.
 func (s *Server) isOurs(host string) bool {
+	host = bare(host)
+	return net.ParseIP(host) != nil || s.hosts[host]
+}
+
+// bare returns the name in a Host header, or in --host: without port and brackets, in small
+// letters.
+func bare(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return net.ParseIP(host) != nil || s.hosts[host]
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
 // A shell has the data that all pages need.
@@ -274,7 +280,9 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) loginTry(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
 	to := r.FormValue("to")
-	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+	// Browsers take a backslash for a slash, and leave out tabs and line ends.
+	elsewhere := func(r rune) bool { return r == '\\' || r <= ' ' }
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, elsewhere) {
 		to = "/"
 	}
 	if !s.login.right(r, r.FormValue("token")) {

@@ -110,6 +110,14 @@ func TestLogin(t *testing.T) {
 	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/" || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") || strings.Contains(cookie, token) {
 		t.Errorf("%d %v", answer.StatusCode, answer.Header)
 	}
+	for _, to := range []string{"https://evil.example/", `/\evil.example/`, "/\t/evil.example/", "/\n/evil.example/", " //evil.example/"} {
+		if where := post("login", token, to).Header.Get("Location"); where != "/" {
+			t.Errorf("%q leads to %q", to, where)
+		}
+	}
+	if where := post("login", token, "/app/a%20b?board=x").Header.Get("Location"); where != "/app/a%20b?board=x" {
+		t.Errorf("the login leads to %q", where)
+	}
 	if answer, err := client.Get(p.url); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("with the session: %v, %v", answer, err)
 	}
@@ -187,9 +195,9 @@ func TestConnections(t *testing.T) {
 // TestHeaders: wrong host names are refused, and pages send their security headers.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	p := start(t, func(o *Options) { o.Hosts = []string{"Panel.Robot"} }, redistest.Start(t))
+	p := start(t, func(o *Options) { o.Hosts = []string{"Panel.Robot", "panel.lan:8420"} }, redistest.Start(t))
 	for host, want := range map[string]int{
-		"evil.example": 421, "evil.example:8420": 421, "localhost.evil.example": 421, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8420": 200, "panel.robot": 200, "10.0.0.7:8420": 200,
+		"evil.example": 421, "evil.example:8420": 421, "localhost.evil.example": 421, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8420": 200, "panel.robot": 200, "panel.lan": 200, "panel.lan:8420": 200, "10.0.0.7:8420": 200,
 	} {
 		if status, _ := p.get("/", "Host", host); status != want {
 			t.Errorf("%s gets %d", host, status)

@@ -90,7 +90,7 @@ func New(o Options) (*Server, error) {
 	}
 	for _, name := range append(o.Hosts, host) {
 		if name != "" {
-			s.hosts[strings.ToLower(name)] = true
+			s.hosts[bare(name)] = true
 		}
 	}
 	taken := make(map[string]bool)

@@ -99,3 +99,34 @@ func TestClusterAccess(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestScanWithoutReplica: a replica that is away has no keys that its master lacks.
+func TestScanWithoutReplica(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, true)
+	conn := new(Client)
+	redistest.Eventually(t, "the client knows the replicas", func() (all bool) {
+		var err error
+		if conn, err = Dial(t.Context(), clustered(c), 0); err != nil {
+			t.Fatal(err)
+		}
+		if all = len(conn.Nodes()) == 6; !all {
+			conn.Close()
+		}
+		return all
+	})
+	defer conn.Close()
+	const n = 100
+	for i := range n {
+		if err := conn.Do(t.Context(), conn.B().Set().Key(fmt.Sprint("key", i)).Value("1").Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Replicas[0].Down()
+	for range 10 {
+		found := make(map[string]bool)
+		if err := conn.Scan(t.Context(), "key*", func(key string) { found[key] = true }); err != nil || len(found) != n {
+			t.Errorf("%d keys, %v", len(found), err)
+		}
+	}
+}

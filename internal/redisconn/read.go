@@ -2,6 +2,7 @@ package redisconn
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,10 @@ func text(value string, err error) *string {
 func (c *Client) Scan(ctx context.Context, pattern string, found func(key string)) error {
 	nodes := map[string]rueidis.Client{"": c.Client}
 	if c.cluster {
-		nodes = c.Nodes()
+		var err error
+		if nodes, err = c.masters(ctx); err != nil {
+			return err
+		}
 	}
 	for _, node := range nodes {
 		for cursor := uint64(0); ; {
@@ -77,6 +81,46 @@ func (c *Client) Scan(ctx context.Context, pattern string, found func(key string
 		}
 	}
 	return nil
+}
+
+// masters returns the cluster's masters: a replica has no keys of its own, and may be away. It
+// returns all nodes if the masters go by other addresses than ours.
+func (c *Client) masters(ctx context.Context) (map[string]rueidis.Client, error) {
+	nodes, masters := c.Nodes(), make(map[string]rueidis.Client)
+	var slots []rueidis.RedisMessage
+	err := error(rueidis.ErrNoSlot)
+	for _, node := range nodes { // the first that answers: some may be away
+		asking, cancel := context.WithTimeout(ctx, answerWithin)
+		slots, err = node.Do(asking, node.B().ClusterSlots().Build()).ToArray()
+		cancel()
+		if err == nil {
+			break
+		}
+	}
+	for i := range slots {
+		addr := masterOf(&slots[i])
+		if nodes[addr] == nil {
+			return nodes, nil
+		}
+		masters[addr] = nodes[addr]
+	}
+	return masters, err
+}
+
+// masterOf returns the address of the master in one answer of CLUSTER SLOTS: the first slot, the
+// last one, the master and its replicas. It is "" if there is none.
+func masterOf(slots *rueidis.RedisMessage) string {
+	parts, _ := slots.ToArray()
+	if len(parts) < 3 {
+		return ""
+	}
+	node, _ := parts[2].ToArray()
+	if len(node) < 2 {
+		return ""
+	}
+	host, _ := node[0].ToString()
+	port, _ := node[1].AsInt64()
+	return net.JoinHostPort(host, strconv.FormatInt(port, 10))
 }
 
 // Visit sends the commands there to the database db and the commands here to back, in one
@@ -96,5 +140,5 @@ func (c *Client) Visit(ctx context.Context, db, back int, there, here []rueidis.
 	return answers[1 : 1+len(there)], answers[2+len(there):], has
 }
 
-// answerWithin is how long a server may take to say which databases it has.
+// answerWithin is how long a server may take to say which databases, or which nodes, it has.
 const answerWithin = time.Second

@@ -74,6 +74,10 @@ func (s *Spool) SetAside(stream string, r Record, reply string) error {
 func (d *deadLetters) write(line []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.file != nil && !d.present() {
+		d.file.Close()
+		d.file = nil
+	}
 	if d.file == nil {
 		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
@@ -98,6 +102,14 @@ func (d *deadLetters) write(line []byte) error {
 		return fmt.Errorf("set an entry aside: %w", err)
 	}
 	return nil
+}
+
+// present reports whether the open file still has its name: the user may remove it, or move it
+// away, at any time.
+func (d *deadLetters) present() bool {
+	ours, err := d.file.Stat()
+	there, err2 := os.Lstat(d.name)
+	return err == nil && err2 == nil && os.SameFile(ours, there)
 }
 
 func (d *deadLetters) close() {

@@ -333,6 +333,22 @@ func TestDeadLetters(t *testing.T) {
 	if !errors.Is(err, errDeadFull) || info.Size() > 1<<20 || info.Size() < 1<<19 {
 		t.Errorf("%d bytes: %v", info.Size(), err)
 	}
+	// The user moves the full file away, and later removes the next one.
+	if err := os.Rename(filepath.Join(dir, DeadLetters), filepath.Join(dir, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.SetAside("logs:app:t:crash", r, "WRONGTYPE x"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, DeadLetters))
+		if err != nil || strings.Count(string(text), "\n") != 1 {
+			t.Errorf("%q, %v", text, err)
+		}
+		if err := os.Remove(filepath.Join(dir, DeadLetters)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestPrepare(t *testing.T) {
