@@ -17,11 +17,11 @@ import (
 )
 
 // Dump delivers a report with the backtraces of all threads of the living app, or, if none could be
-// taken, without them. why goes into its title. Dump returns within the timeout. Meanwhile gdb
-// pauses the app. An error says that there is no report: the app has ended, is being stopped, or
-// the last call in this run was less than hangPause ago.
+// taken, without them. why goes into its title. gdb pauses the app for Options.Timeout at most. An
+// error says that there is no report: the app has ended, is being stopped, or the last Dump of this
+// run began less than hangPause ago.
 func (w *Watch) Dump(why string) error {
-	w.dumping.Lock() // what comes after a second Dump, as a stop, must not cut short the first
+	w.dumping.Lock() // the caller may stop the app after a second Dump; that must not cut the first short
 	defer w.dumping.Unlock()
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
@@ -94,7 +94,7 @@ func (w *Watch) attach(ctx context.Context, e *evidence) {
 	before := stateOf(w.life.proc)
 	out, err := w.gdb.attach(ctx, pid)
 	if before != 'T' {
-		// A gdb that was killed while attached may leave the app stopped.
+		// A gdb that was killed while attached may leave the app stopped, even some time later.
 		for range 20 {
 			if s := stateOf(w.life.proc); s != 'T' && s != 't' {
 				if err == nil {

@@ -1,8 +1,8 @@
 // Package health keeps heartbeat health pools and shows them. A pool is a level
 // that time depletes and heartbeats replenish; at 0 the app counts as dead.
 //
-// The Keeper keeps the pools of the app that wrapp runs, and publishes them in Redis, with the
-// Record behind wrapp ls, which there is without pools, too. The Notifier turns sd_notify
+// The Keeper keeps the pools of the app that wrapp runs and publishes them in Redis. It also
+// publishes the Record that wrapp ls shows, even without pools. The Notifier turns sd_notify
 // messages into heartbeats. Read and All read the pools for jettison_health.
 package health
 
@@ -80,7 +80,7 @@ type kept struct {
 	pool
 	category string
 	sources  []string // sources: what counts as its heartbeat
-	depleted bool     // depleted: the level was 0 when last judged, or was never above 0
+	depleted bool     // depleted: the level is 0, and Depleted was called or it was 0 from the start
 	told     bool     // told: the user was told that it takes no markers
 	exit     int      // exit: exit status of the last run that had it
 	former   bool     // former: an earlier run declared it, this one has not
@@ -158,7 +158,7 @@ func (k *Keeper) startPublisher() {
 
 // Renew prepares the pools for another run, before any of its output. Pools of the
 // configuration start anew. Pools that only the app has declared stay published as they
-// ended, until it declares them again.
+// ended, until a marker names them; see declared.
 func (k *Keeper) Renew() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -24,8 +24,8 @@ const (
 // loses them.
 const retainBytes = 1 << 20
 
-// A slab holds records of one class, one after the other. From the first time that a record
-// is sent until it has landed, its bytes stay in place and may be read without the queue's lock.
+// A slab holds records of one class, one after the other. The bytes of a record that was sent
+// stay in place until it has landed: the sender reads them without the queue's lock.
 type slab struct {
 	buf     []byte // buf: nil while only the spool has it
 	size    int    // size: length of the records in bytes, also while buf is nil
@@ -43,8 +43,8 @@ type slab struct {
 }
 
 // A cursor is a place between two records: an offset in a slab. Slabs have consecutive numbers.
-// When one is dropped, those after it move down. No slab before unsent is ever dropped, so
-// cursors into what was sent stay valid.
+// drop takes out a slab that was never sent, and those after it move down; cursors into what was
+// sent stay valid.
 type cursor struct {
 	slab   uint64
 	offset int
@@ -56,9 +56,9 @@ func (p cursor) before(q cursor) bool {
 
 // queue is the bounded FIFO of all records that are not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
-// When the memory is full, add waits for room for a line if the disk or Redis is about to make
-// some, or block is set. Else it drops the oldest waiting entries and counts them: lines first,
-// then crash reports. wrapp's own entries never wait; see makeOwnRoom.
+// When the memory is full, a line waits while the disk or Redis makes room, and always with block.
+// Else add drops the oldest entries that were never sent, and counts them: lines first, then crash
+// reports. wrapp's own entries never wait; see makeOwnRoom.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // room: something left the queue or its memory, or away or closed changed
@@ -133,7 +133,7 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// clockStep is the smallest backward step of the clock that is reported, in milliseconds.
+// clockStep is the largest backward step of the clock that is not reported, in milliseconds.
 const clockStep = 1000
 
 // add appends one entry that was read at ms, unless the queue is closed. Its ID is <ms>-0, or the
@@ -232,8 +232,8 @@ func (q *queue) makeRoom(size int) {
 
 // makeOwnRoom is makeRoom for wrapp's own entries. It never waits. While Redis is away and no
 // spool is usable it drops entries beyond twice the limit: an app that restarts again and again
-// must not fill the memory then. With block it drops no lines. It then drops own entries once these
-// alone exceed the limit.
+// must not fill the memory then. With block it drops no lines, and own entries only once these alone
+// exceed the limit.
 func (q *queue) makeOwnRoom(size int) {
 	lowest := spool.Lines
 	if q.block {
@@ -453,8 +453,7 @@ func (q *queue) release(end cursor) {
 func (q *queue) requeueLost(stream logstream.Stream, position uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// head may have been moved back for another stream already. Landed entries of this stream
-	// may then come after head; they count, too.
+	// Lost entries are looked for beyond head, too: it may have been moved back for another stream.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
 	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
 		// position says nothing about the records of other writers.
@@ -532,7 +531,7 @@ func (q *queue) setAway(away bool) {
 	q.mu.Lock()
 	q.away = away
 	q.watched()
-	poke(q.spill) // away decides whether a full spool drops at once; see waitsForRoom
+	poke(q.spill) // a full spool waits longer while Redis takes entries; see waitsForRoom
 	q.mu.Unlock()
 	q.room.Broadcast()
 }
