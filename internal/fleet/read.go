@@ -36,11 +36,10 @@ type App struct {
 	Lags      []Lag           // added by AddLags
 }
 
-// A Lag is how many entries of an app's streams a cursor of `wrapp logs` has not reached; -1: not
-// known.
+// A Lag says how far a cursor of `wrapp logs` is behind an app's streams.
 type Lag struct {
 	Cursor  string
-	Entries int64
+	Entries int64 // those behind the cursor; -1: not known
 }
 
 // A Crash is the last report of an app.
@@ -53,9 +52,10 @@ type Crash struct {
 type State int
 
 // The states of an app. Of several instances' states, the app has the first of this order that is
-// not IsUnknown. An app without an instance is unknown if it has no run marker among the last
-// statusMost entries of :status, if Redis refuses the hash, or if an older wrapp, which writes
-// none, runs it without a pool.
+// not IsUnknown. An app without an instance is unknown
+//   - if the last statusMost entries of :status have no run marker,
+//   - if Redis refuses the hash of its newest run, or
+//   - if an older wrapp, which writes no hash, began that run, and there is no pool.
 const (
 	IsUnknown State = iota
 	IsRunning
@@ -79,7 +79,8 @@ const (
 	appsAtOnce = 16   // appsAtOnce: bounds memory, since a report may have 256 KiB
 
 	// leaseGrace is the age below which a run counts as running without a lease. Most have one
-	// within a second; a slow Redis takes longer. The marker's clock may be ahead by as much.
+	// within a second; a slow Redis takes longer. A run that begins in the future, since its
+	// host's clock is ahead, may be as far off.
 	leaseGrace = 5 * time.Second
 )
 
@@ -179,7 +180,7 @@ func worstPools(ctx context.Context, client *redisconn.Client) (map[string]*heal
 	return worst, nil
 }
 
-// kept reports whether a wrapp keeps the pool, of an app that runs.
+// kept reports whether the app runs and the pool has a lease.
 func kept(r *health.Reading) bool {
 	running, _ := r.Get("running")
 	_, leased := r.Get("health")

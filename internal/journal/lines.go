@@ -12,19 +12,19 @@ import (
 )
 
 // A Line is one line of text for a reader: an entry, or the joined pieces of a line that
-// was split.
+// was split. Of a joined line ID and Raw are the last piece's, Time, Fields and More the first's.
 type Line struct {
 	Stream logstream.Stream
 	Stderr bool
 	Time   time.Time
-	Level  loglevel.Level // loglevel.None if it states none; in the JSON format loglevel.Info
+	Level  loglevel.Level // loglevel.None if it states none; on :error and :crash loglevel.Error, in the JSON format loglevel.Info
 	Text   []byte
 	JSON   bool          // the entry is in the JSON format
 	Fields []entry.Field // the app's fields in the JSON format
-	Raw    []byte        // the message unchanged; of a joined line, its last piece
+	Raw    []byte        // the message unchanged
 
 	App    string
-	ID     entry.ID // of a joined line, its last piece's
+	ID     entry.ID
 	Joined bool     // made of pieces
 	More   []string // further fields of the stream entry, name and value in turn
 
@@ -80,7 +80,7 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 }
 
 // Whole reports whether lines has n lines and the last n are complete. The first line of each
-// pipe of an app may not be: its first pieces may be older than the entries that were read.
+// pipe of an app counts as incomplete, since older entries may have pieces of it.
 func Whole(lines []Line, n int) bool {
 	type pipe struct {
 		app    string

@@ -23,7 +23,7 @@ type tail struct {
 // A viewer is one open log of one app.
 type viewer struct {
 	app   string
-	after entry.ID            // after: reading begins behind it if the app has no other viewer; otherwise older lines may come, too
+	after entry.ID            // after: reading begins behind it if the app has no other viewer
 	lines chan []journal.Line // lines: read only, since all viewers of the app share them
 	slow  chan struct{}       // slow: closed when lines was full and the viewer was dropped
 }
@@ -35,7 +35,9 @@ func newTail(cfg *config.Redis) *tail {
 	return &tail{cfg: cfg, viewers: make(map[*viewer]bool), wake: make(chan struct{}, 1)}
 }
 
-// add returns a new viewer that gets the lines of an app. The caller must call drop.
+// add returns a new viewer. It gets every line of the app that comes from now on, and perhaps
+// older ones: the caller reads those behind after itself, once add has returned. The caller must
+// call drop.
 func (t *tail) add(app string, after entry.ID) *viewer {
 	v := &viewer{app: app, after: after, lines: make(chan []journal.Line, backlog), slow: make(chan struct{})}
 	t.mu.Lock()
@@ -141,7 +143,7 @@ func (t *tail) follow(ctx context.Context) {
 	}
 }
 
-// blockFor is how long a read blocks in Redis. A viewer that comes meanwhile waits for its end.
+// blockFor is how long a read blocks in Redis, and so how long a new viewer may wait.
 const blockFor = 200 * time.Millisecond
 
 // distribute sends lines to the viewers of their apps; it drops slow viewers.
