@@ -294,3 +294,26 @@ func TestNobodyListens(t *testing.T) {
 	}
 	h.Close(2 * time.Minute)
 }
+
+// TestStuck has a command that cannot be ended, because it hangs in the kernel: Close ends all
+// the same.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		h := New(Options{
+			Targets: map[Kind]string{Crash: "exec:it"}, Timeout: time.Second,
+			Exec: func(context.Context, []string, []byte) error {
+				<-stuck
+				return nil
+			},
+		})
+		h.Fire(Event{Kind: Crash})
+		synctest.Wait()
+		began := time.Now()
+		if h.Close(time.Second); time.Since(began) > time.Second+giveUp {
+			t.Errorf("the end took %v", time.Since(began))
+		}
+		close(stuck)
+	})
+}
