@@ -18,6 +18,8 @@ import (
 // A Kind is a kind of event, named as its key in [hooks].
 type Kind string
 
+func (k Kind) String() string { return string(k) }
+
 // The kinds.
 const (
 	Crash    Kind = "crash"    // wrapp wrote an entry of :crash

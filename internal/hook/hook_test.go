@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 // calls records the calls of Options.Exec.
@@ -316,4 +318,20 @@ func TestStuck(t *testing.T) {
 		}
 		close(stuck)
 	})
+}
+
+// TestFailureNamesHook: wrapp's log says which hook failed.
+func TestFailureNamesHook(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	h := New(Options{
+		Targets: map[Kind]string{GaveUp: "exec:it"}, Timeout: time.Minute, Log: eventlog.New(&said, "wrapp", false),
+		Exec: func(context.Context, []string, []byte) error { return errors.New("exit status 1") },
+		Say:  func(string) {},
+	})
+	h.Fire(Event{Kind: GaveUp})
+	h.Close(time.Minute)
+	if want := "wrapp: warning: a hook failed hook=gave_up: exit status 1\n"; said.String() != want {
+		t.Errorf("%q, want %q", said.String(), want)
+	}
 }
