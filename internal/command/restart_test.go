@@ -762,6 +762,33 @@ func TestDebuggerAcrossRestarts(t *testing.T) {
 	}
 }
 
+// TestStderrIsNotRead fills wrapp's stderr, and nobody reads it: the app is restarted, and wrapp ends.
+func TestStderrIsNotRead(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	for some := make([]byte, 4096); len(some) > 0; {
+		if _, err := unix.Write(ends[1], some); err != nil {
+			some = some[:len(some)/2]
+		}
+	}
+	unix.SetNonblock(ends[1], false)
+	stderr := os.NewFile(uintptr(ends[1]), "stderr")
+	defer stderr.Close()
+	cmd := wrapp(t, configure(t, s, shell("unread", "[ -e again ] || { touch again; exit 1; }; exit 126")+at("always")+"limit = 1\n"))
+	cmd.Stderr = stderr
+	if got := code(t, cmd.Run()); got != 126 {
+		t.Errorf("exit status %d", got)
+	}
+	if runs := runsOf(t, s, "logs:app:unread:info"); len(runs) != 2 {
+		t.Errorf("%v", runs)
+	}
+}
+
 // TestCtrlC interrupts the app at a terminal, where the signal reaches the app and not wrapp:
 // that is no failure. It does so in the second run, which must have the terminal, too.
 func TestCtrlC(t *testing.T) {

@@ -46,13 +46,15 @@ func Wrapp(args []string, std run.Streams) int {
 func WrappWith(change func(*config.Config)) func(args []string, std run.Streams) int {
 	return func(args []string, std run.Streams) int {
 		exit := 0
+		said := eventlog.NewQueue(process.Terminal(std.Stderr))
+		defer said.Close()
 		start := func(cfg *config.Config, verbose bool) (err error) {
 			change(cfg)
-			exit, err = run.Run(cfg, std, eventlog.New(process.Terminal(std.Stderr), "wrapp", verbose), buildVersion())
+			exit, err = run.Run(cfg, std, eventlog.New(said, "wrapp", verbose), buildVersion())
 			return err
 		}
 		if err := execute(wrappCommand(std, args, start), args, std, flagError); err != nil {
-			failed := complain(std.Stderr, "wrapp", err)
+			failed := complain(said, "wrapp", err)
 			return cmp.Or(exit, failed)
 		}
 		return exit

@@ -458,3 +458,21 @@ func TestSaidBeforeStart(t *testing.T) {
 		wantHealth(t, k, "other", 2000)
 	})
 }
+
+// TestStuckProbe has a command that cannot be ended, because it hangs in the kernel: the run ends
+// all the same.
+func TestStuckProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		k := startKeeper(t, map[string]config.Pool{"a": contract("exec:it")}, App{Exec: func(context.Context, []string) error {
+			<-stuck
+			return nil
+		}})
+		began := time.Now()
+		if k.End(0); time.Since(began) > giveUp {
+			t.Errorf("the end took %v", time.Since(began))
+		}
+		close(stuck)
+	})
+}

@@ -23,6 +23,10 @@ func (k *Keeper) probeAll(ctx context.Context) {
 	}
 }
 
+// giveUp is how long the end of a run waits for a probe: a command that hangs in the kernel cannot
+// be ended.
+const giveUp = 5 * time.Second
+
 // probe asks a source every interval. Each question times out before the next is due.
 func (k *Keeper) probe(ctx context.Context, category, source string, ask func(context.Context) error) {
 	ticker := time.NewTicker(k.opts.Interval)
@@ -30,7 +34,17 @@ func (k *Keeper) probe(ctx context.Context, category, source string, ask func(co
 	var outcomes streak
 	for {
 		limited, cancel := context.WithTimeout(ctx, k.opts.Interval*9/10)
-		err := ask(limited)
+		answer := make(chan error, 1)
+		go func() { answer <- ask(limited) }()
+		var err error
+		select {
+		case err = <-answer:
+		case <-ctx.Done():
+			select {
+			case <-answer:
+			case <-time.After(giveUp):
+			}
+		}
 		if errors.Is(limited.Err(), context.DeadlineExceeded) && err != nil {
 			err = fmt.Errorf("no answer within %v", k.opts.Interval*9/10)
 		}

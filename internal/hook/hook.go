@@ -18,6 +18,8 @@ import (
 // A Kind is a kind of event, named as its key in [hooks].
 type Kind string
 
+func (k Kind) String() string { return string(k) }
+
 // The kinds.
 const (
 	Crash    Kind = "crash"    // wrapp wrote an entry of :crash
@@ -70,6 +72,10 @@ const (
 	mostText    = 1 << 10     // mostText: bytes of Event.Text, and of Event.Pool
 	leastPause  = time.Second // leastPause: between the starts of two calls of a kind
 	reportPause = time.Minute // reportPause: between two reports of failures of a kind
+
+	// giveUp is how long Close waits for an aborted call: a command that hangs in the kernel
+	// cannot be ended.
+	giveUp = 5 * time.Second
 )
 
 // Options say what a Hooks calls, and where it reports failures.
@@ -182,9 +188,14 @@ func (h *Hooks) Close(patience time.Duration) {
 	h.mu.Unlock()
 	h.ring()
 	limit := time.AfterFunc(patience, h.cancel)
-	<-h.done
+	select {
+	case <-h.done:
+	case <-time.After(patience + giveUp):
+	}
 	limit.Stop()
 	h.cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, l := range h.lanes {
 		if n := len(l.waiting) + l.skipped; n > 0 {
 			h.opts.Log.Warn("a hook was not called for all events", "hook", l.kind, "events", n)

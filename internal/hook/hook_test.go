@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/eventlog"
 )
 
 // calls records the calls of Options.Exec.
@@ -293,4 +295,43 @@ func TestNobodyListens(t *testing.T) {
 		t.Error(text)
 	}
 	h.Close(2 * time.Minute)
+}
+
+// TestStuck has a command that cannot be ended, because it hangs in the kernel: Close ends all
+// the same.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		h := New(Options{
+			Targets: map[Kind]string{Crash: "exec:it"}, Timeout: time.Second,
+			Exec: func(context.Context, []string, []byte) error {
+				<-stuck
+				return nil
+			},
+		})
+		h.Fire(Event{Kind: Crash})
+		synctest.Wait()
+		began := time.Now()
+		if h.Close(time.Second); time.Since(began) > time.Second+giveUp {
+			t.Errorf("the end took %v", time.Since(began))
+		}
+		close(stuck)
+	})
+}
+
+// TestFailureNamesHook: wrapp's log says which hook failed.
+func TestFailureNamesHook(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	h := New(Options{
+		Targets: map[Kind]string{GaveUp: "exec:it"}, Timeout: time.Minute, Log: eventlog.New(&said, "wrapp", false),
+		Exec: func(context.Context, []string, []byte) error { return errors.New("exit status 1") },
+		Say:  func(string) {},
+	})
+	h.Fire(Event{Kind: GaveUp})
+	h.Close(time.Minute)
+	if want := "wrapp: warning: a hook failed hook=gave_up: exit status 1\n"; said.String() != want {
+		t.Errorf("%q, want %q", said.String(), want)
+	}
 }
