@@ -108,6 +108,26 @@ func TestManyRestarts(t *testing.T) {
 	}
 }
 
+// TestIdle: Redis may close a connection that no request has used for a while.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(1).Do("XADD", "logs:app:a:info", "*", "message", "x"); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, s)
+	admin := s.Dial(0)
+	eventually(t, "the app is known", func() bool { return p.apps()["a"] != nil })
+	for range 3 {
+		if status, body := p.get("/api/v1/apps/a/log"); status != http.StatusOK {
+			t.Errorf("%d %s", status, body)
+		}
+		if _, err := admin.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestRunAndTimes: a run's lines are bounded by since and until, too.
 func TestRunAndTimes(t *testing.T) {
 	t.Parallel()
