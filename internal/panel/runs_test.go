@@ -128,6 +128,22 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestAwayPage opens the page of an app while its board is away: the log comes with the board.
+func TestAwayPage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes")
+	if _, err := s.Dial(1).Do("XADD", "logs:app:a:info", "*", "message", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, s)
+	eventually(t, "the app is known", func() bool { return p.apps()["a"] != nil })
+	s.Down()
+	b := p.open("/app/a?board=left", 1000, 700, "light")
+	b.wait(`!document.getElementById("note").hidden`)
+	s.Up()
+	b.wait(`document.getElementById("lines").textContent.includes("kept") && document.getElementById("note").hidden`)
+}
+
 // TestRunAndTimes: a run's lines are bounded by since and until, too.
 func TestRunAndTimes(t *testing.T) {
 	t.Parallel()
