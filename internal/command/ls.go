@@ -122,25 +122,21 @@ type watcher struct {
 func (w *watcher) read(ctx context.Context, cfg *config.Config, names []string) (apps []fleet.App, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	defer func() {
-		if err != nil {
-			w.conns.Close()
+	var all []fleet.App
+	err = w.conns.Use(ctx, &cfg.Redis, func(logs, values *redisconn.Client) (err error) {
+		all, err = fleet.Read(ctx, logs, values)
+		for _, file := range w.cursors {
+			if err != nil {
+				break
+			}
+			var places *journal.Places
+			if places, err = journal.ReadPlaces(file); err != nil {
+				return cursorError(file, err)
+			}
+			err = fleet.AddLags(ctx, logs, all, cursorName(file, w.cursors), places)
 		}
-	}()
-	if err := w.conns.Dial(ctx, &cfg.Redis); err != nil {
-		return nil, err
-	}
-	all, err := fleet.Read(ctx, w.conns.Logs, w.conns.Values)
-	for _, file := range w.cursors {
-		if err != nil {
-			break
-		}
-		var places *journal.Places
-		if places, err = journal.ReadPlaces(file); err != nil {
-			return nil, cursorError(file, err)
-		}
-		err = fleet.AddLags(ctx, w.conns.Logs, all, cursorName(file, w.cursors), places)
-	}
+		return err
+	})
 	if err != nil || len(names) == 0 {
 		return all, err
 	}

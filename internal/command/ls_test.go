@@ -79,3 +79,35 @@ func TestWatchNoApp(t *testing.T) {
 		t.Error("the app did not come")
 	}
 }
+
+// TestWatchIdle: Redis may close a connection that is idle between two outputs.
+func TestWatchIdle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(0)
+	watch := wrapp(t, "ls", "--redis", s.URL(), "--watch=100ms")
+	var said strings.Builder
+	watch.Stderr = &said
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, watch)
+	lines := bufio.NewScanner(out)
+	for range 5 {
+		if !lines.Scan() {
+			t.Fatal("the output ended")
+		}
+		if _, err := admin.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := watch.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := watch.Wait(); err != nil || said.Len() > 0 {
+		t.Errorf("%v: %s", err, said.String())
+	}
+}

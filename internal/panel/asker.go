@@ -20,9 +20,8 @@ type asker struct {
 // errBusy says that other requests use the connections.
 var errBusy = errors.New("the board is busy with other requests; try again")
 
-// do calls f with connections to the logs and the values. After an error that is no reply
-// the next call dials anew.
-func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) (err error) {
+// do calls f with connections to the logs and the values, maybe twice; see redisconn.Pair.Use.
+func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values *redisconn.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	select {
@@ -31,13 +30,5 @@ func (a *asker) do(ctx context.Context, f func(ctx context.Context, logs, values
 	case <-ctx.Done():
 		return errBusy
 	}
-	defer func() {
-		if err != nil && redisconn.Reply(err) == "" {
-			a.conns.Close()
-		}
-	}()
-	if err := a.conns.Dial(ctx, a.cfg); err != nil {
-		return err
-	}
-	return f(ctx, a.conns.Logs, a.conns.Values)
+	return a.conns.Use(ctx, a.cfg, func(logs, values *redisconn.Client) error { return f(ctx, logs, values) })
 }

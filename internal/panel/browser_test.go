@@ -80,7 +80,8 @@ func (p *testPanel) open(path string, width, height int64, scheme string) *tab {
 			}
 			b.mu.Lock()
 			// The page itself shows a status. The panel drops a slow browser, which reconnects.
-			if !strings.HasPrefix(m.Text, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(m.Text, "Failed to load resource: net::ERR_") {
+			const status = "Failed to load resource: the server responded with a status of "
+			if !strings.HasPrefix(m.Text, status+"4") && !strings.HasPrefix(m.Text, status+"502") && !strings.HasPrefix(m.Text, "Failed to load resource: net::ERR_") {
 				b.wrongs = append(b.wrongs, m.Text)
 			}
 			b.mu.Unlock()

@@ -40,6 +40,9 @@ func (l *liveLog) begin(ctx context.Context, b *board, app string) (*viewer, err
 				return err
 			}
 		}
+		if v != nil {
+			b.tail.drop(v)
+		}
 		v = b.tail.add(app, from)
 		reader := l.q.reader(app)
 		reader.After = l.q.after

@@ -108,6 +108,42 @@ func TestManyRestarts(t *testing.T) {
 	}
 }
 
+// TestIdle: Redis may close a connection that no request has used for a while.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	if _, err := s.Dial(1).Do("XADD", "logs:app:a:info", "*", "message", "x"); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, s)
+	admin := s.Dial(0)
+	eventually(t, "the app is known", func() bool { return p.apps()["a"] != nil })
+	for range 3 {
+		if status, body := p.get("/api/v1/apps/a/log"); status != http.StatusOK {
+			t.Errorf("%d %s", status, body)
+		}
+		if _, err := admin.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAwayPage opens the page of an app while its board is away: the log comes with the board.
+func TestAwayPage(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes")
+	if _, err := s.Dial(1).Do("XADD", "logs:app:a:info", "*", "message", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, s)
+	eventually(t, "the app is known", func() bool { return p.apps()["a"] != nil })
+	s.Down()
+	b := p.open("/app/a?board=left", 1000, 700, "light")
+	b.wait(`!document.getElementById("note").hidden`)
+	s.Up()
+	b.wait(`document.getElementById("lines").textContent.includes("kept") && document.getElementById("note").hidden`)
+}
+
 // TestRunAndTimes: a run's lines are bounded by since and until, too.
 func TestRunAndTimes(t *testing.T) {
 	t.Parallel()

@@ -189,6 +189,24 @@ func (p *Pair) Dial(ctx context.Context, r *config.Redis) (err error) {
 	return err
 }
 
+// Use dials if need be and calls f. It closes the connections after an error that is no reply, and
+// calls f once more if they stood before: a server may have closed them while they were idle.
+func (p *Pair) Use(ctx context.Context, r *config.Redis, f func(logs, values *Client) error) error {
+	for stood := p.Values != nil; ; stood = false {
+		if err := p.Dial(ctx, r); err != nil {
+			return err
+		}
+		err := f(p.Logs, p.Values)
+		if err == nil || Reply(err) != "" {
+			return err
+		}
+		p.Close()
+		if !stood || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // Close closes both connections. The Pair can be dialled again.
 func (p *Pair) Close() {
 	for _, c := range []*Client{p.Logs, p.Values} {

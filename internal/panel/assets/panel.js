@@ -174,7 +174,7 @@ function app() {
   async function read(more) {
     const answer = await fetch("/api/v1/apps/" + encodeURIComponent(form.dataset.app) + "/log?" + query(more));
     const body = await answer.json();
-    if (!answer.ok) throw new Error(body.error);
+    if (!answer.ok) throw Object.assign(new Error(body.error), { status: answer.status });
     return body;
   }
 
@@ -291,6 +291,8 @@ function app() {
       notice(e.message);
       list.replaceChildren();
       before = after = "";
+      // The board or the panel is away: unlike a wrong filter, that passes.
+      if (!(e.status < 500)) setTimeout(() => { if (mine === generation) load(); }, 3000);
     }
     const p = () => query({ after, log: endless() && after ? "1" : "", n: "" });
     live = connect(() => base + "/live?" + p(), {
