@@ -762,7 +762,7 @@ func TestDebuggerAcrossRestarts(t *testing.T) {
 	}
 }
 
-// TestStderrIsNotRead fills wrapp's stderr, and nobody reads it: the app is restarted, and wrapp ends.
+// TestStderrIsNotRead fills wrapp's stderr, which is not read: the app is restarted, and wrapp ends.
 func TestStderrIsNotRead(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

@@ -143,7 +143,7 @@ func (l *life) visit(pid, depth int) {
 	}
 }
 
-// forget makes room for further pids if there is none left: it drops those of ended processes.
+// forget makes room for further pids in a full tree: it drops those of ended processes.
 // Call it after a search for their cores.
 func (l *life) forget() {
 	l.mu.Lock()

@@ -13,7 +13,7 @@ const (
 )
 
 // A Queue writes to another Writer in the background, in order. If that stops, as a pipe that
-// nobody reads, no caller waits for it: writes that find no room are left out and counted.
+// is not read, no caller waits for it: writes that find no room are left out and counted.
 type Queue struct {
 	w     io.Writer
 	queue chan []byte // queue: nil ends run

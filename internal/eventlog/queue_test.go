@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestQueue writes more than a Queue holds while nobody reads: no Write waits, what is kept stays
+// TestQueue writes more than a Queue holds while it is not read: no Write waits, what is kept stays
 // in order, and what is left out is counted.
 func TestQueue(t *testing.T) {
 	t.Parallel()

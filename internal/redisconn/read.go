@@ -108,7 +108,7 @@ func (c *Client) masters(ctx context.Context) (map[string]rueidis.Client, error)
 }
 
 // masterOf returns the address of the master in one answer of CLUSTER SLOTS: the first slot, the
-// last one, the master and its replicas. It is "" if there is none.
+// last one, the master and its replicas. It is "" in an answer without a master.
 func masterOf(slots *rueidis.RedisMessage) string {
 	parts, _ := slots.ToArray()
 	if len(parts) < 3 {

@@ -18,7 +18,7 @@ import (
 // mostInBatch bounds the keys of one batch: a script blocks Redis for all clients.
 const mostInBatch = 500
 
-// timeout bounds one attempt to write a batch, including the connection if there is none.
+// timeout bounds one attempt to write a batch, including a new connection.
 const timeout = 2 * time.Second
 
 // Lives of the position: after a write, and after a write once ending is set. They also run while
