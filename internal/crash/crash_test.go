@@ -302,6 +302,10 @@ func TestThreadStates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// What proc(5) says of a thread that is blocked, but not in a system call.
+	if err := os.WriteFile(filepath.Join(proc, "task/999/syscall"), []byte("-1 0x7ffe 0x7fff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	list := strings.Split(threadStates(proc), "\n")
 	var begins []string
 	for _, line := range list[:min(3, len(list))] {
@@ -310,6 +314,9 @@ func TestThreadStates(t *testing.T) {
 	}
 	if want := []string{"999", "990", "991"}; !slices.Equal(begins, want) {
 		t.Errorf("it begins with %q, want %q", begins, want)
+	}
+	if strings.Contains(list[0], "system call") {
+		t.Errorf("%q is in no system call", list[0])
 	}
 	if len(list) != maxStates+2 || list[maxStates] != "… and 5 more" {
 		t.Errorf("%d lines, the last but one %q", len(list), list[len(list)-2])

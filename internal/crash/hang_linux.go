@@ -175,7 +175,7 @@ func threadStates(proc string) string {
 		}
 		b.WriteString(task + " " + clean(strings.TrimSpace(read("comm"))) + ": " + state)
 		if number, _, ok := strings.Cut(read("syscall"), " "); ok {
-			if _, err := strconv.Atoi(number); err == nil {
+			if n, err := strconv.Atoi(number); err == nil && n >= 0 { // -1: blocked, as by a page fault
 				b.WriteString(", in system call " + number)
 			}
 		}
