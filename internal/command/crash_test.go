@@ -439,3 +439,22 @@ func TestCrash(t *testing.T) {
 		contains(t, c.one(t), "innermost (how=", "30")
 	})
 }
+
+// TestTracebackBehindBar has an exception interrupt a progress bar, which has no line end.
+func TestTracebackBehindBar(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	out, err := wrapp(t, configure(t, s, shell("bar", `printf '\r  0%%|   | 0/9\r 11%%|#  | 1/9' >&2
+printf 'Traceback (most recent call last):\n  File "x.py", line 3, in <module>\n    f()\nValueError: none\n' >&2
+exit 1`))).CombinedOutput()
+	if got := code(t, err); got != 1 {
+		t.Errorf("exit status %d: %s", got, out)
+	}
+	const title = "bar ended with exit status 1 after a traceback: Python: ValueError: none\n"
+	if reports := s.Messages("logs:app:bar:crash"); len(reports) != 1 || !strings.HasPrefix(reports[0], title) {
+		t.Errorf("%q", reports)
+	}
+	if lines := s.Messages("logs:app:bar:info"); !slices.Contains(lines, " 11%|#  | 1/9Traceback (most recent call last):") {
+		t.Errorf("%q", lines)
+	}
+}

@@ -1,11 +1,20 @@
 package crash
 
-import "time"
+import (
+	"time"
+
+	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
+)
 
 // Line passes a line, or a piece of one, of the app's standard output (0) or standard error
-// (1) to the recogniser of tracebacks. Only the goroutine that reads the output may call
-// Line, Idle and Ended.
-func (w *Watch) Line(pipe int, text []byte, now time.Time) { w.listeners[pipe].Line(text, now) }
+// (1) to the recogniser of tracebacks. bar: the line overwrites text, as a progress bar does.
+// Only the goroutine that reads the output may call Line, Idle and Ended.
+func (w *Watch) Line(pipe int, text []byte, bar bool, now time.Time) {
+	if bar {
+		text = traceback.BehindBar(text)
+	}
+	w.listeners[pipe].Line(text, now)
+}
 
 // Idle tells the recognisers the time while no line comes. If again, a traceback is open, and
 // Idle must be called again in about a second.

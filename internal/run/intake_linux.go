@@ -71,6 +71,7 @@ type inlet struct {
 	read  *markers.Reader
 	tee   *tee           // nil: not copied
 	begun bool           // the next text continues one whose pieces were added
+	bar   bool           // the present line overwrites text
 	level loglevel.Level // of that text
 	when  time.Time      // of the last read with data
 	quick int            // small reads in a row; see paced
@@ -334,9 +335,11 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 	for ; ok; line, ok = next() {
 		if line.Overwritten {
 			p.read.Overwritten(line.Text)
+			p.bar = true
 			continue
 		}
-		in.to.crashes.Line(p.number(), line.Text, in.at)
+		in.to.crashes.Line(p.number(), line.Text, p.bar, in.at)
+		p.bar = p.bar && line.Partial
 		p.read.Line(line.Text, line.Partial)
 		if !line.Partial {
 			ended++

@@ -235,3 +235,14 @@ func pythonStack(title string, lines []string) (s stack) {
 func pythonLibrary(file string) bool {
 	return strings.Contains(file, "/lib/python") || strings.Contains(file, "-packages/") || strings.HasPrefix(file, "<frozen ")
 }
+
+// BehindBar returns a line that begins with a progress bar without the bar, if a traceback
+// begins behind it: the exception comes before the bar's line end.
+func BehindBar(line []byte) []byte {
+	for _, begins := range []string{groupTraceback, traceback} {
+		if bytes.HasSuffix(line, []byte(begins)) {
+			return line[len(line)-len(begins):]
+		}
+	}
+	return line
+}
