@@ -36,9 +36,13 @@ type Line struct {
 // EntryName returns the name of the line's entry.
 func (l *Line) EntryName() EntryName { return EntryName{l.ID, l.App, l.Stream} }
 
+// mostJoined is the size, in bytes, at which a Joiner ends a line whose last piece has not come: an
+// app that writes no line end must not fill our memory.
+const mostJoined = 10 << 20
+
 // A Joiner makes lines of entries. It holds the pieces of a split line until the last one
-// comes, or else until the run's end. If wrapp was killed, the run ends where the next one
-// begins.
+// comes, or they have mostJoined bytes, or else until the run's end. If wrapp was killed, the run
+// ends where the next one begins.
 type Joiner struct {
 	Pieces bool                 // each piece is a line of its own
 	held   map[string]*[2]*Line // held: lines whose last piece has not come, by app; stdout, stderr
@@ -69,7 +73,7 @@ func (j *Joiner) Add(entries []Entry) (lines []Line) {
 				line = *first
 			}
 			*held = nil
-			if e.Partial {
+			if e.Partial && len(line.Text) < mostJoined {
 				*held = &line
 				continue
 			}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,25 @@ func TestOwnKeys(t *testing.T) {
 		if text.String() != tt.want+"\n" {
 			t.Errorf("\n%swant\n%s", text.String(), tt.want)
 		}
+	}
+}
+
+// TestEndlessLine: an app that writes no line end fills no memory.
+func TestEndlessLine(t *testing.T) {
+	t.Parallel()
+	piece := bytes.Repeat([]byte("x"), 1<<20)
+	var j Joiner
+	var sizes []int
+	for range 25 {
+		for _, l := range j.Add([]Entry{{Message: piece, Partial: true}}) {
+			sizes = append(sizes, len(l.Text))
+		}
+	}
+	for _, l := range j.Add([]Entry{{Message: []byte("end")}}) {
+		sizes = append(sizes, len(l.Text))
+	}
+	if want := []int{mostJoined, mostJoined, 5<<20 + 3}; !slices.Equal(sizes, want) {
+		t.Errorf("lines of %v bytes, want %v", sizes, want)
 	}
 }
 
