@@ -21,7 +21,7 @@ import (
 // error says that there is no report: the app has ended, is being stopped, or the last Dump of this
 // run began less than hangPause ago.
 func (w *Watch) Dump(why string) error {
-	w.dumping.Lock() // the caller may stop the app after a second Dump; that must not cut the first short
+	w.dumping.Lock() // a second Dump waits for the first: its caller may stop the app afterwards
 	defer w.dumping.Unlock()
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {
@@ -143,8 +143,8 @@ func (w *Watch) hangReport(why string, at time.Time, states string, e *evidence)
 // maxStates bounds the threads that are listed.
 const maxStates = 512
 
-// threadStates returns a line for each thread, the main thread first: its name, its state, and the
-// kernel function that it waits in, if we may read it.
+// threadStates returns a line for each thread, the main thread first: its number, name and state,
+// and, if we may read them, the system call and the kernel function that it is in.
 func threadStates(proc string) string {
 	tasks, err := sysio.Names(filepath.Join(proc, "task"))
 	if err != nil {

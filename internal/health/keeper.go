@@ -86,7 +86,7 @@ type kept struct {
 	former   bool     // former: an earlier run declared it, this one has not
 }
 
-// New returns a Keeper with its pools at their start. It publishes nothing before Start.
+// New returns a Keeper with its pools at their start. It publishes nothing before Start or Close.
 // Close ends it.
 func New(opts Options) *Keeper {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
@@ -313,7 +313,7 @@ func (k *Keeper) declared(category []byte, now time.Time) *kept {
 }
 
 // Pause stops the pools' time, while a debugger holds the app (package debug) or gdb does for a
-// hang report (package crash). Only as many calls of Resume let it go on, not the end of the run.
+// hang report (package crash). Each Pause needs its own Resume, even after the end of the run.
 func (k *Keeper) Pause()  { k.pause(1) }
 func (k *Keeper) Resume() { k.pause(-1) }
 
@@ -512,8 +512,8 @@ func (k *Keeper) Linger() (stop func()) {
 	}
 }
 
-// Close publishes the end of the run. It waits for patience at most, or longer for a publication
-// that is under way: up to publishTimeout. If Redis was never reached it tries only once.
+// Close publishes the end of the run, within patience. A publication that began before Close may
+// take longer, up to publishTimeout. If Redis was never reached Close tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
 	k.startPublisher()

@@ -58,7 +58,7 @@ func (p cursor) before(q cursor) bool {
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
 // When the memory is full, a line waits while the disk or Redis makes room, and always with block.
 // Else add drops the oldest entries that were never sent, and counts them: lines first, then crash
-// reports. wrapp's own entries never wait; see makeOwnRoom.
+// reports. wrapp's own entries, crash reports too, never wait; see makeOwnRoom.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // room: something left the queue or its memory, or away or closed changed
@@ -68,7 +68,7 @@ type queue struct {
 	slabs []*slab // slabs: those before head have landed and are retained
 	first uint64  // first: number of slabs[0]
 	head  cursor  // head: first record not known to have landed
-	next  cursor  // next: first record that is not on its way; after a lost connection it is before doubt
+	next  cursor  // next: first record to send; after a lost connection rewind moves it back to head
 	doubt cursor  // doubt: end of the records that this process sent, or that an earlier one may have sent
 
 	progress progress // progress: of the writer of the records at head
@@ -83,7 +83,7 @@ type queue struct {
 	closed   bool // closed: nothing is added any more
 
 	lines           uint64                       // lines: number of the app's lines so far, also of those that were dropped
-	drops           spool.Counts                 // drops: entries dropped for want of room, not reported yet
+	drops           spool.Counts                 // drops: dropped entries, not reported yet
 	droppedReported uint64                       // droppedReported: dropped entries in all reports
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
 	dropped         func(lines int, text string) // dropped: Options.Dropped
@@ -122,7 +122,7 @@ func newQueue(limit int, block bool, writer uint64) *queue {
 	return q
 }
 
-// signal wakes the sender.
+// signal wakes the sender; add does not.
 func (q *queue) signal() { poke(q.wake) }
 
 // poke makes c readable, if it is not already.
@@ -193,8 +193,9 @@ func following(id entry.ID) entry.ID {
 	return entry.ID{Ms: id.Ms, Seq: id.Seq + 1}
 }
 
-// makeRoom waits or drops until size more bytes may be held. An entry larger than limit
-// may be held alone.
+// makeRoom waits until size more bytes may be held. While Redis is away and block is unset, it drops
+// instead if the spool is slow or full, or there is none to use. An entry larger than limit may be
+// held alone.
 func (q *queue) makeRoom(size int) {
 	for q.held > 0 && q.held+size > q.limit && !q.closed {
 		switch {
@@ -205,14 +206,13 @@ func (q *queue) makeRoom(size int) {
 			if q.mode == spooling && q.evict() {
 				continue
 			}
-			// While Redis takes entries, wait for Redis, however slow the disk is; spillOnce drops
-			// from a spool that stays full.
+			// While Redis takes entries, only spillOnce drops, from a spool that stays full.
 			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
 				if q.dropOldest(spool.Lines, spool.Words) {
 					continue
 				}
 				if q.full {
-					return // the entry that cannot be dropped is too large for the spool
+					return // the rest cannot be dropped and finds no room in the spool
 				}
 			}
 			if q.mode == spooling && q.written == q.end() {
@@ -329,8 +329,8 @@ func (q *queue) end() cursor {
 	return cursor{q.first, 0}
 }
 
-// nextBatch fills b with the next records, all of one writer, if at least `least` slabs wait.
-// If only the spool has the next slab, nextBatch returns that slab, to be loaded.
+// nextBatch fills b with the next records, all of one writer. b stays empty if fewer than `least`
+// slabs wait. If only the spool has the next slab, nextBatch returns that slab, to be loaded.
 func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -449,11 +449,11 @@ func (q *queue) release(end cursor) {
 }
 
 // requeueLost moves head back to the first retained entry of stream above position: the server has
-// lost that one and those after it. It returns how many entries will be sent again.
+// lost that one and those after it. It returns how many of the lost entries will be sent again.
 func (q *queue) requeueLost(stream logstream.Stream, position uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// Lost entries are looked for beyond head, too: it may have been moved back for another stream.
+	// The search goes beyond head: a call for another stream may have moved head back.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
 	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
 		// position says nothing about the records of other writers.
