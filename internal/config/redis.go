@@ -2,9 +2,12 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"time"
 )
 
 // maxSecret bounds, in bytes, how much of a password file is read.
@@ -121,7 +124,7 @@ func (s *Sentinel) Credentials() (username, password string, err error) {
 // FirstLine returns the first line of a file that key names. An empty line is an error: the
 // file is not written yet.
 func FirstLine(key, file string) (string, error) {
-	data, err := readBounded(file, maxSecret)
+	data, err := readInTime(file, maxSecret)
 	if err != nil {
 		return "", &Error{Key: key, Msg: "cannot read " + file + ": " + reason(err)}
 	}
@@ -135,3 +138,41 @@ func FirstLine(key, file string) (string, error) {
 	}
 	return string(line), nil
 }
+
+// readWithin is how long a file with a secret may take. To open a pipe, or a file on a server that
+// is away, may take for ever.
+const readWithin = 2 * time.Second
+
+// reading has a channel for each file name, full while that file is read: a read that hangs holds
+// a thread, so there is one at a time.
+var reading sync.Map
+
+// readInTime is readBounded for at most readWithin.
+func readInTime(path string, limit int64) ([]byte, error) {
+	one, _ := reading.LoadOrStore(path, make(chan struct{}, 1))
+	slot := one.(chan struct{})
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	late := time.After(readWithin)
+	select {
+	case slot <- struct{}{}:
+		go func() {
+			data, err := readBounded(path, limit)
+			<-slot
+			done <- result{data, err}
+		}()
+	case <-late:
+		return nil, errLate
+	}
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-late:
+		return nil, errLate
+	}
+}
+
+var errLate = errors.New("no answer within " + readWithin.String())

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -309,5 +310,38 @@ func TestFilesAreReadAgain(t *testing.T) {
 	write(t, dir, "pass", "two")
 	if _, password, _ := r.Credentials(); password != "two" {
 		t.Error(password)
+	}
+}
+
+// TestSecretHangs reads a password from a pipe: without a writer, and from one that comes.
+func TestSecretHangs(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := Redis{PasswordFile: file}
+	want := "redis.password_file: cannot read " + file + ": no answer within 2s"
+	for range 2 {
+		if _, _, err := r.Credentials(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	write := func() {
+		pipe, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		pipe.WriteString("secret\n")
+		pipe.Close()
+	}
+	write() // for the read that hangs
+	slot, _ := reading.Load(file)
+	slot.(chan struct{}) <- struct{}{} // it has ended
+	<-slot.(chan struct{})
+	go write()
+	if _, password, err := r.Credentials(); err != nil || password != "secret" {
+		t.Errorf("%q, %v", password, err)
 	}
 }
