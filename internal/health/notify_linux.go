@@ -52,7 +52,7 @@ type NotifyOptions struct {
 	Relay string
 	// Watched says to relay WATCHDOG= as well.
 	Watched bool
-	// Last reports whether no other run of the app is due; nil: none is. If one is, STOPPING=1
+	// Last reports whether no other run of the app can follow; nil: none can. If one can, STOPPING=1
 	// is not relayed: systemd would take it for the service's and kill it.
 	Last func() bool
 }

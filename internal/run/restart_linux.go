@@ -195,7 +195,8 @@ func (s *session) ends(sig syscall.Signal) bool {
 	return sig == syscall.SIGHUP && s.terminal
 }
 
-// last reports whether no other run is due: a pool may still ask for one.
+// last reports whether no other run can follow: wrapp was asked to stop, or the policy has no restart
+// and no pool has asked for one.
 func (r *appRun) last() bool {
 	return r.stopped.Load() || r.cfg.Restart.Policy == restart.Never && !r.wanted.Load()
 }
