@@ -17,11 +17,11 @@ import (
 )
 
 // Dump delivers a report with the backtraces of all threads of the living app, or, if none could be
-// taken, without them. why goes into its title. gdb pauses the app for Options.Timeout at most. An
-// error says that there is no report: the app has ended, is being stopped, or the last Dump of this
-// run began less than hangPause ago.
+// taken, without them. why goes into its title. gdb, which pauses the app, is killed after
+// Options.Timeout. An error says that there is no report: the app has ended, is being stopped, or the
+// last Dump of this run began less than hangPause ago.
 func (w *Watch) Dump(why string) error {
-	w.dumping.Lock() // a second Dump waits for the first: its caller may stop the app afterwards
+	w.dumping.Lock() // a second Dump waits until the first is done: the second's caller may then stop the app
 	defer w.dumping.Unlock()
 	w.mu.Lock()
 	if !w.hung.IsZero() && time.Since(w.hung) < hangPause {

@@ -327,8 +327,8 @@ func (k *Keeper) pause(more int) {
 	ring(k.rearm)
 }
 
-// setDeaf records whether reading is blocked. A change also excludes the time since the last
-// judgement from depletion.
+// setDeaf records whether reading is blocked. If that changes, the time since the last judgement
+// does not deplete the pools.
 func (k *Keeper) setDeaf(deaf bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -367,9 +367,9 @@ func (k *Keeper) excludeLostTime(now time.Time) {
 // grace returns the lateness that is usual on a busy machine.
 func (k *Keeper) grace() time.Duration { return min(k.opts.Interval/10, 100*time.Millisecond) }
 
-// watch judges the pools every interval, and when one of them may be empty.
+// watch judges the pools every interval while any is published, and when one of them may be empty.
 func (k *Keeper) watch(ctx context.Context) {
-	next := time.Now() // next: the next regular time to judge, one every interval
+	next := time.Now() // next: the next regular time to judge
 	if !k.draining() {
 		next = next.Add(recordDelay)
 	}
@@ -441,8 +441,8 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 	return depleted, news
 }
 
-// draining reports whether watch reads the output before it judges: not while only a record is
-// published.
+// draining reports whether watch reads the output before it judges. While only a record is published,
+// it does not.
 func (k *Keeper) draining() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -461,8 +461,9 @@ func (k *Keeper) isRunning() (now, again bool) {
 	return k.running, k.lingers
 }
 
-// End ends the run with the app's exit status; the app may also have failed to start. After
-// End the Keeper calls none of App's functions, but still counts heartbeats that come late.
+// End ends the run with the app's exit status. If the app could not be started, there was no
+// Start before. After End the Keeper calls none of App's functions, but still counts heartbeats that
+// come late.
 func (k *Keeper) End(exit int) {
 	k.mu.Lock()
 	now := time.Now()

@@ -43,7 +43,7 @@ type slab struct {
 }
 
 // A cursor is a place between two records: an offset in a slab. Slabs have consecutive numbers.
-// drop takes out a slab that was never sent, and those after it move down; cursors into what was
+// Dropping a slab, which was never sent, lowers the numbers of those after it; cursors into what was
 // sent stay valid.
 type cursor struct {
 	slab   uint64
@@ -56,9 +56,9 @@ func (p cursor) before(q cursor) bool {
 
 // queue is the bounded FIFO of all records that are not yet known to be in Redis. It owns
 // the bytes: add copies. Its slabs are in memory, in the spool, or both; see mode.
-// When the memory is full, a line waits while the disk or Redis makes room, and always with block.
-// Else add drops the oldest entries that were never sent, and counts them: lines first, then crash
-// reports. wrapp's own entries, crash reports too, never wait; see makeOwnRoom.
+// When the memory is full, a line waits for the disk or Redis to make room. If neither is about to, and
+// block is unset, add drops the oldest entries that were never sent, and counts them: lines first, then
+// crash reports. wrapp's own entries, crash reports too, never wait; see makeOwnRoom.
 type queue struct {
 	mu   sync.Mutex
 	room sync.Cond // room: something left the queue or its memory, or away or closed changed
@@ -88,7 +88,7 @@ type queue struct {
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
 	dropped         func(lines int, text string) // dropped: Options.Dropped
 	refusals        [logstream.Count]refusal     // refusals: not reported yet
-	refused, aside  int                          // refused: for good, since New; aside: how many of them are among the dead letters
+	refused, aside  int                          // refused: entries refused for good since New; aside: those of them among the dead letters
 
 	ordinal uint64   // ordinal: of the next record; adopt lifts it above those of an earlier process
 	last    entry.ID // last: of the newest record
@@ -122,7 +122,7 @@ func newQueue(limit int, block bool, writer uint64) *queue {
 	return q
 }
 
-// signal wakes the sender; add does not.
+// signal wakes the sender. add does so only when it has to wait.
 func (q *queue) signal() { poke(q.wake) }
 
 // poke makes c readable, if it is not already.
@@ -195,7 +195,7 @@ func following(id entry.ID) entry.ID {
 
 // makeRoom waits until size more bytes may be held. While Redis is away and block is unset, it drops
 // instead if the spool is slow or full, or there is none to use. An entry larger than limit may be
-// held alone.
+// held alone. Each return in the loop leaves more than limit held, for the reason beside it.
 func (q *queue) makeRoom(size int) {
 	for q.held > 0 && q.held+size > q.limit && !q.closed {
 		switch {
@@ -274,7 +274,7 @@ func (q *queue) tail(size int, class spool.Class) *slab {
 			return s
 		}
 		if s.class != class && s.buf != nil && n > q.unsent() {
-			s.buf = slices.Clone(s.buf) // nothing more is added: free the unused capacity
+			s.buf = slices.Clone(s.buf) // never sent, and nothing more is added: free the unused capacity
 		}
 	}
 	var s *slab
@@ -453,7 +453,7 @@ func (q *queue) release(end cursor) {
 func (q *queue) requeueLost(stream logstream.Stream, position uint64) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// The search goes beyond head: a call for another stream may have moved head back.
+	// The search goes past head, which a call for another stream may have moved back.
 	was, head, landed := q.head, q.head, q.progress.landed[stream]
 	q.each(cursor{q.first, 0}, q.end(), func(r record, after cursor) bool {
 		// position says nothing about the records of other writers.
