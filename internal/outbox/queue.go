@@ -82,7 +82,7 @@ type queue struct {
 	away     bool // away: Redis is not taking entries
 	closed   bool // closed: nothing is added any more
 
-	lines           uint64                       // lines: number of the app's lines so far, also of those that were dropped
+	lines           uint64                       // lines: the app's lines since New, also those that were dropped
 	drops           spool.Counts                 // drops: dropped entries, not reported yet
 	droppedReported uint64                       // droppedReported: dropped entries in all reports
 	whatWasFull     string                       // whatWasFull: what had no room at the last drop, for the report
