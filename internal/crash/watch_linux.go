@@ -43,7 +43,7 @@ type Watch struct {
 	pattern      *pattern
 	wrong        error // why there is no pattern
 	tail         *tail
-	survivalTime time.Duration // how long an app must live after a traceback to have survived it
+	survivalTime time.Duration // the constant, or what a test sets
 
 	listeners [2]*traceback.Recognizer // of the two pipes
 
@@ -100,6 +100,10 @@ const (
 	// kills us soon.
 	stopLimit = 5 * time.Second
 
+	// survivalTime is how long an app must live after a traceback to have survived it. An
+	// interpreter can take seconds to end, as Python with CUDA does.
+	survivalTime = 5 * time.Second
+
 	// handlerGrace is how long a core may take to appear in a handler's store.
 	handlerGrace = 3 * time.Second
 
@@ -117,7 +121,7 @@ const (
 
 // New returns a Watch for an app that will be started.
 func New(opts Options) *Watch {
-	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), survivalTime: 2 * time.Second}
+	w := &Watch{opts: opts, tail: newTail(opts.ContextLines), survivalTime: survivalTime}
 	w.repeats = repeats{seed: maphash.MakeSeed(), room: opts.MostTracebacks}
 	w.crowd, w.complete, w.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	for i := range w.listeners {
