@@ -12,9 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errTracing says that this process may not trace its children.
-var errTracing = errors.New("ptrace is not permitted")
-
 // NoTracing returns the error for an app that cannot be debugged here. why, if not empty, is
 // the reason.
 func NoTracing(why string) *StartError {

@@ -140,7 +140,7 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 				p.pause()
 			}
 		} else if cmd.Paused && tracingRefused() {
-			err = errTracing
+			err = NoTracing("")
 		} else if cmd.Dir != "" && errors.Is(err, fs.ErrPermission) && dirRefused(attr) {
 			err = closedDir(cmd.Dir)
 		}
@@ -154,12 +154,9 @@ func (s *Supervisor) Start(cmd Command) (*Process, error) {
 		if p.tty != nil {
 			regainTerminal(p.tty) // the child had it before it failed to execute the file
 		}
-		if errors.Is(err, errTracing) {
-			return nil, NoTracing("")
-		}
-		var closed *StartError
-		if errors.As(err, &closed) {
-			return nil, closed
+		var known *StartError
+		if errors.As(err, &known) {
+			return nil, known
 		}
 		if errors.Is(err, syscall.EPERM) && cmd.User != nil {
 			return nil, &StartError{ExitFailed, fmt.Sprintf("cannot become user %s: %v", cmd.User.Name, err), "run as root (with CAP_SETUID and CAP_SETGID), or leave app.user out"}
