@@ -192,11 +192,11 @@ func (q *logsQuery) print(names []string, std run.Streams) error {
 		return fmt.Errorf("%s has no entries in database %d of this Redis", strings.Join(names, ", "), cfg.Redis.LogsDB)
 	}
 	for some := range slices.Chunk(lines, printAtOnce) {
-		if ctx.Err() != nil && !q.follow {
-			return context.Cause(ctx)
-		}
 		if ctx.Err() != nil {
-			return nil
+			if q.follow {
+				return nil // Ctrl-C is how it ends
+			}
+			return context.Cause(ctx)
 		}
 		if err := printer.Print(some); err != nil {
 			return quiet(err)
