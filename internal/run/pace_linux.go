@@ -80,8 +80,8 @@ type switching struct {
 
 const (
 	shortest = 500 * time.Microsecond // bounds of a pause
-	longest  = 8 * time.Millisecond
-	most     = 15_000 // rate from which on a pause is longest
+	longest  = 16 * time.Millisecond
+	most     = 19_000 // rate from which on a pause is longest
 
 	often  = 250 * time.Millisecond // between samples
 	weight = 1. / 4                 // of one sample

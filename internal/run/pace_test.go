@@ -29,7 +29,7 @@ func TestPause(t *testing.T) {
 		want time.Duration
 	}{
 		{0, shortest},
-		{most / 3, shortest},
+		{most / 4, shortest},
 		{most / 2, longest / 8},
 		{most, longest},
 		{2 * most, longest},

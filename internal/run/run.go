@@ -47,6 +47,11 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
 	}
+	// One core can do more than Redis can take, and goroutines that wake each other across cores
+	// cost more than they gain. docs/adr/0005 has the figures.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
 	signals, unsubscribe, err := process.Signals()
 	if err != nil {
 		return process.ExitFailed, err
@@ -252,9 +257,7 @@ func (r *appRun) run() (exit int, err error) {
 			return runBeside(ctx, supervisor, cmd, words, nil)
 		},
 	})
-	cores := useOneCore()
 	r.forward()
-	runtime.GOMAXPROCS(cores)
 	r.ended()
 	r.await(in.finish)
 	notifier.Close() // the app's last messages come before its end
@@ -271,17 +274,6 @@ func (r *appRun) run() (exit int, err error) {
 	log.Debug(ended)
 	r.await(crashes.Finish)
 	return status.ExitCode(), nil
-}
-
-// useOneCore sets GOMAXPROCS to 1, unless the environment sets it, and returns the old value.
-// One core can do more than Redis can take, and goroutines that wake each other across cores
-// cost more than they gain. The start and the end are chains of short system calls, which are
-// faster with two cores. docs/adr/0005 has the figures.
-func useOneCore() (before int) {
-	if os.Getenv("GOMAXPROCS") != "" {
-		return 0 // runtime.GOMAXPROCS(0) changes nothing
-	}
-	return runtime.GOMAXPROCS(1)
 }
 
 func failed(err error) (int, error) {
