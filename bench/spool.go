@@ -65,7 +65,7 @@ func spooling(s *server, wrapp, dir string, lines, rounds int) ([]row, error) {
 		figure("what wrapp writes to the disk meanwhile", strconv.Itoa(bytesWritten)+" bytes").
 			atMost("nothing", 1+float64(bytesWritten), 1),
 		figure("lines a second out of the spool", thousands(rate)).
-			against("redis-benchmark -P 512: "+thousands(bench), rate, bench).atLeast("0.6 or more", rate/bench, 0.6),
+			against("redis-benchmark -P 512: "+thousands(bench), rate, bench).atLeast("0.9 or more", rate/bench, 0.9),
 	}, nil
 }
 

@@ -329,8 +329,8 @@ func (q *queue) end() cursor {
 	return cursor{q.first, 0}
 }
 
-// nextBatch fills b with the next records, all of one writer. b stays empty if fewer than `least`
-// slabs wait. If only the spool has the next slab, nextBatch returns that slab, to be loaded.
+// nextBatch adds the next records to b, all of one writer, but none if fewer than `least` slabs
+// wait. If only the spool has the next slab, nextBatch returns that slab, to be loaded; see fillBatch.
 func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -361,16 +361,13 @@ func (q *queue) nextBatch(b *batch, least int) (missing *slab) {
 			}
 			q.progress = progress{writer: s.writer}
 		}
+		if b.full() {
+			return nil
+		}
 		if s.buf == nil {
-			if b.records > 0 {
-				return nil
-			}
 			return s
 		}
-		for end.offset < len(s.buf) {
-			if b.full() {
-				return nil
-			}
+		for end.offset < len(s.buf) && !b.full() {
 			r := spool.At(s.buf, end.offset)
 			end.offset += len(r)
 			if !q.progress.has(r) {

@@ -142,17 +142,11 @@ func (s *sender) rewind() {
 
 // fill prepares a batch of waiting records.
 func (s *sender) fill(b *batch) {
-	for {
-		b.reset()
-		if s.narrow > 0 {
-			b.limit = 1
-		}
-		missing := s.o.q.nextBatch(b, 0)
-		if missing == nil {
-			break
-		}
-		s.o.load(missing)
+	b.reset()
+	if s.narrow > 0 {
+		b.limit = 1
 	}
+	s.o.fillBatch(b, 0)
 	if b.writer != s.writer { // all of the other writer's records have landed
 		s.expirePositions()
 		s.setWriter(b.writer)
@@ -179,9 +173,7 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	}
 	filling.Go(func() {
 		next.reset()
-		if missing := s.o.q.nextBatch(next, aheadSlabs); missing != nil {
-			s.o.load(missing)
-		} else if next.records > 0 {
+		if s.o.fillBatch(next, aheadSlabs); next.records > 0 {
 			s.finish(next, known)
 			s.ready = next
 		}

@@ -152,6 +152,14 @@ func (q *queue) undelivered(s *slab) {
 	s.spooled = 0
 }
 
+// fillBatch adds the next records to b, if at least `least` slabs wait, and loads those that only the
+// spool has.
+func (o *Outbox) fillBatch(b *batch, least int) {
+	for missing := o.q.nextBatch(b, least); missing != nil; missing = o.q.nextBatch(b, 0) {
+		o.load(missing)
+	}
+}
+
 // load reads a slab from the spool, for the sender.
 func (o *Outbox) load(s *slab) {
 	q := o.q

@@ -489,31 +489,58 @@ func TestAdoptLate(t *testing.T) {
 	}
 }
 
-func adoptLate(t *testing.T, version int) {
-	s := redistest.Start(t)
+// leave returns a spool in which an earlier process left entries of some bytes.
+func leave(t *testing.T, writer uint64, entries, size int) (*spool.Spool, *spool.Left) {
+	t.Helper()
 	dir := t.TempDir()
-	writer := NewWriter()
 	store, _, err := spool.Open(dir, 64<<20, writer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := []byte(nil)
-	for i := range 10 {
-		message := fmt.Appendf(nil, "old %d", i)
+	for i := range entries {
+		message := fmt.Appendf(nil, "%*d", size, i)
 		r := make(record, spool.Size(message, nil))
 		r.Fill(uint64(i+1), entry.ID{Ms: uint64(i + 1)}, logstream.Info, 0, 0, message, nil)
-		entries = append(entries, r...)
-	}
-	if _, err := store.Append(entries, true); err != nil {
-		t.Fatal(err)
+		if _, err := store.Append(r, true); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	store, left, err := spool.Open(dir, 64<<20, writer)
-	if err != nil || len(left.Extents) != 1 {
-		t.Fatal(left, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return store, left
+}
+
+// TestFillBatch checks that a batch takes entries that only the spool has from as many slabs as
+// it has room for.
+func TestFillBatch(t *testing.T) {
+	t.Parallel()
+	store, left := leave(t, 1, 3, spool.ExtentSize/2)
+	if len(left.Extents) != 3 {
+		t.Fatal(left)
+	}
+	t.Cleanup(func() { store.Close() })
+	o := &Outbox{q: newQueue(4<<20, true, 1)}
+	o.q.mu.Lock()
+	o.q.adopt(store, 64<<20, left)
+	o.q.mu.Unlock()
+	for _, limit := range []int{2, pipelineRecords} {
+		o.q.next = o.q.head
+		b := batch{limit: limit}
+		if o.fillBatch(&b, 0); b.records != min(limit, 3) {
+			t.Errorf("a batch of %d entries, want %d", b.records, min(limit, 3))
+		}
+	}
+}
+
+func adoptLate(t *testing.T, version int) {
+	s := redistest.Start(t)
+	writer := NewWriter()
+	store, left := leave(t, writer, 10, 20)
 	if version == 1 {
 		left.Extents[0].Writer = 0
 	}
