@@ -3,7 +3,10 @@ package command
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +73,7 @@ func TestSinceLater(t *testing.T) {
 	}
 }
 
-// TestInterrupt ends wrapp logs by Ctrl-C while it prints a long log to a slow reader.
+// TestInterrupt ends wrapp logs by Ctrl-C while it prints a long log to a reader that rests.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
@@ -92,17 +95,36 @@ func TestInterrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin(t, logs)
-		n := 0
-		for block := make([]byte, 4<<10); err == nil; {
-			var read int
-			read, err = out.Read(block)
-			n += read
-			logs.Process.Signal(syscall.SIGINT)
+		if _, err := io.ReadFull(out, make([]byte, 4<<10)); err != nil {
+			t.Fatal(err)
 		}
-		if got := code(t, logs.Wait()); got != want || n == 0 || n > lines*len(text)/2 {
-			t.Errorf("%s: %d bytes, exit status %d", flag, n, got)
+		quiet := func() bool { return asleep(logs.Process.Pid) }
+		redistest.Eventually(t, "the pipe is full", quiet)
+		logs.Process.Signal(syscall.SIGINT)
+		redistest.Eventually(t, "the signal is handled", quiet)
+		n, err := io.Copy(io.Discard, out)
+		if got := code(t, logs.Wait()); err != nil || got != want || n > 256<<10 {
+			t.Errorf("%s: %d more bytes, exit status %d: %v", flag, n, got, err)
 		}
 	}
+}
+
+// asleep reports whether all threads of a process sleep. It looks several times, since one thread
+// may wake another that was looked at before, and then sleep.
+func asleep(pid int) bool {
+	for range 5 {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return false
+		}
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if _, state, _ := strings.Cut(string(stat), ") "); err != nil || state[0] != 'S' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // TestPatience has Redis answer late, but within --timeout.
