@@ -152,8 +152,8 @@ func (q *queue) undelivered(s *slab) {
 	s.spooled = 0
 }
 
-// fillBatch adds the next records to b, if at least `least` slabs wait, and loads those that only the
-// spool has.
+// fillBatch adds the next records to b, and loads the slabs among them that only the spool has. It
+// adds none if fewer than `least` slabs wait.
 func (o *Outbox) fillBatch(b *batch, least int) {
 	for missing := o.q.nextBatch(b, least); missing != nil; missing = o.q.nextBatch(b, 0) {
 		o.load(missing)

@@ -489,58 +489,10 @@ func TestAdoptLate(t *testing.T) {
 	}
 }
 
-// leave returns a spool in which an earlier process left entries of some bytes.
-func leave(t *testing.T, writer uint64, entries, size int) (*spool.Spool, *spool.Left) {
-	t.Helper()
-	dir := t.TempDir()
-	store, _, err := spool.Open(dir, 64<<20, writer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range entries {
-		message := fmt.Appendf(nil, "%*d", size, i)
-		r := make(record, spool.Size(message, nil))
-		r.Fill(uint64(i+1), entry.ID{Ms: uint64(i + 1)}, logstream.Info, 0, 0, message, nil)
-		if _, err := store.Append(r, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	store, left, err := spool.Open(dir, 64<<20, writer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store, left
-}
-
-// TestFillBatch checks that a batch takes entries that only the spool has from as many slabs as
-// it has room for.
-func TestFillBatch(t *testing.T) {
-	t.Parallel()
-	store, left := leave(t, 1, 3, spool.ExtentSize/2)
-	if len(left.Extents) != 3 {
-		t.Fatal(left)
-	}
-	t.Cleanup(func() { store.Close() })
-	o := &Outbox{q: newQueue(4<<20, true, 1)}
-	o.q.mu.Lock()
-	o.q.adopt(store, 64<<20, left)
-	o.q.mu.Unlock()
-	for _, limit := range []int{2, pipelineRecords} {
-		o.q.next = o.q.head
-		b := batch{limit: limit}
-		if o.fillBatch(&b, 0); b.records != min(limit, 3) {
-			t.Errorf("a batch of %d entries, want %d", b.records, min(limit, 3))
-		}
-	}
-}
-
 func adoptLate(t *testing.T, version int) {
 	s := redistest.Start(t)
 	writer := NewWriter()
-	store, left := leave(t, writer, 10, 20)
+	store, left := leave(t, writer, 10, 20, 1)
 	if version == 1 {
 		left.Extents[0].Writer = 0
 	}
@@ -561,4 +513,50 @@ func adoptLate(t *testing.T, version int) {
 	free.Store(true)
 	eventually(t, "the old entries", func() bool { return len(s.Messages(key)) == 11 })
 	closeAll(t, o)
+}
+
+// leave returns a spool in which an earlier process left entries of size bytes each, in as many
+// extents as given.
+func leave(t *testing.T, writer uint64, entries, size, extents int) (*spool.Spool, *spool.Left) {
+	t.Helper()
+	dir := t.TempDir()
+	store, _, err := spool.Open(dir, 64<<20, writer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range entries {
+		message := fmt.Appendf(nil, "%*d", size, i)
+		r := make(record, spool.Size(message, nil))
+		r.Fill(uint64(i+1), entry.ID{Ms: uint64(i + 1)}, logstream.Info, 0, 0, message, nil)
+		if _, err := store.Append(r, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store, left, err := spool.Open(dir, 64<<20, writer)
+	if err != nil || len(left.Extents) != extents {
+		t.Fatal(left, err)
+	}
+	return store, left
+}
+
+// TestFillBatch checks that a batch takes entries that only the spool has from as many slabs as
+// it has room for.
+func TestFillBatch(t *testing.T) {
+	t.Parallel()
+	store, left := leave(t, 1, 3, spool.ExtentSize/2, 3)
+	t.Cleanup(func() { store.Close() })
+	o := &Outbox{q: newQueue(4<<20, true, 1)}
+	o.q.mu.Lock()
+	o.q.adopt(store, 64<<20, left)
+	o.q.mu.Unlock()
+	for _, limit := range []int{2, pipelineRecords} {
+		o.q.next = o.q.head
+		b := batch{limit: limit}
+		if o.fillBatch(&b, 0); b.records != min(limit, 3) {
+			t.Errorf("a batch of %d entries, want %d", b.records, min(limit, 3))
+		}
+	}
 }
