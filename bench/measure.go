@@ -138,23 +138,6 @@ func (s *server) cat(wrapp, file string, entries int, flags ...string) (catRun, 
 	return run, nil
 }
 
-// lastLine returns the length of the last line's message in a stream that a run marker ends.
-func (s *server) lastLine(key string) (int, error) {
-	entries, err := redis.Values(s.conn.Do("XREVRANGE", key, "+", "-", "COUNT", 2))
-	if err != nil || len(entries) < 2 {
-		return 0, fmt.Errorf("%s has %d entries: %w", key, len(entries), err)
-	}
-	line, err := redis.Values(entries[1], nil)
-	if err != nil || len(line) < 2 {
-		return 0, fmt.Errorf("XREVRANGE %s: %w", key, err)
-	}
-	fields, err := redis.Strings(line[1], nil)
-	if err != nil || len(fields) < 2 {
-		return 0, fmt.Errorf("XREVRANGE %s: %w", key, err)
-	}
-	return len(fields[1]), nil
-}
-
 // watch polls a process's peak resident memory and CPU time until ended is closed. wait4 does
 // not help: its maximum begins with the parent's, and its time includes the children's.
 func watch(pid int, ended <-chan struct{}) (run catRun) {
@@ -199,7 +182,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		return nil, 0, err
 	}
 	commands := encode(lines, lineBytes)
-	var asJSON []byte // as many lines as JSON has, and as long
+	var asJSON []byte // XADDs of as many messages as the run with JSON has, and as long
 	var rates, markedRates, jsonRates, anchor, limit, jsonLimit, roundTrip []float64
 	var cpu, server []time.Duration
 	peak := 0
@@ -225,7 +208,8 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		}
 		jsonRates = append(jsonRates, float64(half)/c.wall.Seconds())
 		if asJSON == nil {
-			size, err := s.lastLine(catKey)
+			// The length of the newest line's message; a run marker follows it.
+			size, err := redis.Int(s.conn.Do("EVAL", "return #redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 2)[2][2][2]", 1, catKey))
 			if err != nil {
 				return nil, 0, err
 			}

@@ -29,10 +29,11 @@ func waits(s *server, wrapp, dir string, rounds int) ([]row, error) {
 		}
 		var peaks [3][]float64
 		for range max(1, rounds-n) {
+			// watch looks every 5 ms: an app that ends at once would end wrapp between two looks.
 			for i, r := range []waiting{
 				{port: away, patience: "10ms", app: []string{"cat", file}, least: mb << 20, most: 2 * mb << 20},
-				{port: s.port, patience: "3s", app: []string{"true"}},
-				{port: s.port, patience: "3s", app: []string{"true"}},
+				{port: s.port, patience: "3s", app: []string{"sleep", "0.1"}},
+				{port: s.port, patience: "3s", app: []string{"sleep", "0.1"}},
 			} {
 				peak, err := r.run(wrapp, dir)
 				if err != nil {
