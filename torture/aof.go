@@ -18,8 +18,8 @@ type history struct {
 	executed func(args []string) error
 
 	// replayed is called for each command that the next server executes when it reads the
-	// file. Redis 7.0 may cut a file behind a whole command in the middle of a transaction. The
-	// commands before the cut are then executed with the next transaction.
+	// file. Redis and Valkey 8 may cut a file behind a whole command in the middle of a
+	// transaction. The commands before the cut are then executed with the next transaction.
 	replayed func(args []string) error
 
 	torn int // XADD commands of transactions without an end
