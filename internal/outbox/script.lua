@@ -119,7 +119,7 @@ while i < n and not failure do
       else
         reply = pcall('XADD', stream, id, 'message', args[base + k], unpack(args, from, upto))
       end
-      if type(reply) == 'table' then
+      if reply.err then -- an ID, a string, has none; type() would be a call of C
         break
       end
       k = k + 1
