@@ -182,8 +182,12 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		return nil, 0, err
 	}
 	commands := encode(lines, lineBytes)
-	var asJSON []byte // XADDs of as many messages as the run with JSON has, and as long
-	var rates, markedRates, jsonRates, anchor, limit, jsonLimit, roundTrip []float64
+	var asJSON, callsJSON []byte // XADDs and calls of as many messages as the run with JSON has, and as long
+	calls, err := s.encodeCalls(lines, lineBytes)
+	if err != nil {
+		return nil, 0, err
+	}
+	var rates, markedRates, jsonRates, anchor, limit, callLimit, jsonLimit, callJSON, roundTrip []float64
 	var cpu, server []time.Duration
 	peak := 0
 	for range rounds {
@@ -214,11 +218,18 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 				return nil, 0, err
 			}
 			asJSON = encode(half, size)
+			if callsJSON, err = s.encodeCalls(half, size); err != nil {
+				return nil, 0, err
+			}
 		}
 		if r, err = s.pipeline(asJSON, half); err != nil {
 			return nil, 0, err
 		}
 		jsonLimit = append(jsonLimit, r)
+		if r, err = s.calls(callsJSON, half); err != nil {
+			return nil, 0, err
+		}
+		callJSON = append(callJSON, r)
 		before, _ := onCPU(s.cmd.Process.Pid)
 		if r, err = s.pipeline(commands, lines); err != nil {
 			return nil, 0, err
@@ -226,6 +237,10 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 		after, _ := onCPU(s.cmd.Process.Pid)
 		server = append(server, after-before)
 		limit = append(limit, r)
+		if r, err = s.calls(calls, lines); err != nil {
+			return nil, 0, err
+		}
+		callLimit = append(callLimit, r)
 		if r, err = s.roundTrips(lines / 200); err != nil {
 			return nil, 0, err
 		}
@@ -233,18 +248,21 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 	}
 	rate = median(rates)
 	bench := median(anchor)
-	lim, old, with, js, jsLim := median(limit), median(roundTrip), median(markedRates), median(jsonRates), median(jsonLimit)
+	lim, callLim, old := median(limit), median(callLimit), median(roundTrip)
+	with, js, jsLim, callJS := median(markedRates), median(jsonRates), median(jsonLimit), median(callJSON)
 	perLine := float64(median(cpu)) / float64(lines) / float64(time.Microsecond)
 	redisLine := float64(median(server)) / float64(lines) / float64(time.Microsecond)
 	return []row{
 		figure("lines of 92 bytes a second", thousands(rate)).
 			against("pipeline encoded beforehand: "+thousands(lim), rate, lim).atLeast("0.9 or more", rate/lim, 0.9),
+		figure("the same", thousands(rate)).against("calls of the script encoded beforehand: "+thousands(callLim), rate, callLim),
 		figure("the same", thousands(rate)).against("redis-benchmark -P 512: "+thousands(bench), rate, bench),
 		figure("the same", thousands(rate)).against("a round trip a line: "+thousands(old), rate, old),
 		figure("with a marker in every tenth line", thousands(with)).
 			against("redis-benchmark -P 512: "+thousands(bench), with, bench).atLeast("0.55 or more", with/bench, 0.55),
 		figure("as JSON", thousands(js)).
 			against("pipeline of as long messages encoded beforehand: "+thousands(jsLim), js, jsLim).atLeast("0.95 or more", js/jsLim, 0.95),
+		figure("the same", thousands(js)).against("calls of the script of as long messages encoded beforehand: "+thousands(callJS), js, callJS),
 		figure("CPU time a line, user and system", fmt.Sprintf("%.2f µs", perLine)).
 			against(fmt.Sprintf("Redis's for the pipeline: %.2f µs", redisLine), perLine, redisLine).atMost("0.8 µs or less", perLine, 0.8),
 		figure("peak memory at full load", megabytes(peak)).atMost("24 MB or less", float64(peak), 24<<20),
@@ -290,16 +308,83 @@ func encode(n, size int) []byte {
 	return commands.Bytes()
 }
 
-// pipeline returns the server's own limit in XADDs a second. It writes n of them, encoded
-// beforehand, to one connection, and discards the replies meanwhile.
+// encodeCalls returns calls of wrapp's script, from its file in the module, that add n lines of
+// a size, as wrapp makes them.
+func (s *server) encodeCalls(n, size int) ([]byte, error) {
+	file, err := exec.Command("go", "list", "-f", "{{.Dir}}/script.lua", "github.com/lpportorino/jettison-base-images/internal/outbox").Output()
+	if err != nil {
+		return nil, fmt.Errorf("where the script is: %w", err)
+	}
+	text, err := os.ReadFile(strings.TrimSpace(string(file)))
+	if err != nil {
+		return nil, err
+	}
+	sha, err := redis.String(s.conn.Do("SCRIPT", "LOAD", text))
+	if err != nil {
+		return nil, err
+	}
+	var calls bytes.Buffer
+	word := func(text string) { fmt.Fprintf(&calls, "$%d\r\n%s\r\n", len(text), text) }
+	zeros := strings.Repeat("0", size)
+	for from := 0; from < n; from += callLines {
+		lines := min(callLines, n-from)
+		head := []string{
+			"EVALSHA", sha, "2", "bench:limit", "bench:limit:position", // as script.lua documents
+			strconv.Itoa(from), "1000", "60000",
+			strconv.Itoa(from + 1), strconv.Itoa(lines), "0", strconv.Itoa(from + 1), "0",
+		}
+		fmt.Fprintf(&calls, "*%d\r\n", len(head)+lines)
+		for _, text := range head {
+			word(text)
+		}
+		for i := range lines {
+			number := strconv.Itoa(from + i)
+			word(zeros[len(number):] + number)
+		}
+	}
+	return calls.Bytes(), nil
+}
+
+const (
+	callLines = 512 // in a call of the script
+	callReply = 6   // lines of its reply
+	xaddReply = 2   // lines of the reply to an XADD: a length and an ID
+)
+
+// pipeline returns the server's own limit in XADDs a second. commands has n of them.
 func (s *server) pipeline(commands []byte, n int) (float64, error) {
+	return s.limit(commands, n, n*xaddReply)
+}
+
+// calls returns the limit of delivery by wrapp's script, in lines a second. calls has n of them;
+// see encodeCalls.
+func (s *server) calls(calls []byte, n int) (float64, error) {
+	rate, err := s.limit(calls, n, (n+callLines-1)/callLines*callReply)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := redis.Dial("tcp", s.addr()) // to the same database as limit
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	position, err := redis.String(conn.Do("GET", "bench:limit:position"))
+	if want := fmt.Sprintf("%d %d", n, n); err != nil || position != want {
+		return 0, fmt.Errorf("the position is %q, %v, where it should be %q", position, err, want)
+	}
+	return rate, nil
+}
+
+// limit returns how many log lines a second the server takes, of n. It writes the commands,
+// encoded beforehand, to one connection, and discards the replies meanwhile, of so many lines.
+func (s *server) limit(commands []byte, n, replyLines int) (float64, error) {
 	conn, err := net.Dial("tcp", s.addr())
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
 	replies := bufio.NewReaderSize(conn, 64<<10)
-	fmt.Fprint(conn, "DEL bench:limit\r\n") // wrapp's stream is new, too
+	fmt.Fprint(conn, "DEL bench:limit bench:limit:position\r\n") // wrapp's stream is new, too
 	if _, err := replies.ReadSlice('\n'); err != nil {
 		return 0, err
 	}
@@ -309,7 +394,7 @@ func (s *server) pipeline(commands []byte, n int) (float64, error) {
 		_, err := conn.Write(commands)
 		written <- err
 	}()
-	for range 2 * n { // each reply is a length and an ID
+	for range replyLines {
 		line, err := replies.ReadSlice('\n')
 		if err != nil {
 			return 0, err
