@@ -272,11 +272,15 @@ func TestCrash(t *testing.T) {
 		if err := redistest.WriteProgram(filepath.Join(bin, "gdb"), []byte(fake)); err != nil {
 			t.Fatal(err)
 		}
-		c := crash(t, s, "gdb-hangs", "[crash]\nbacktrace = 'gdb'\ntimeout = '1s'", []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, debug, "segv")
+		path := []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+		c := crash(t, s, "gdb-hangs", "[crash]\nbacktrace = 'gdb'\ntimeout = '1s'", path, debug, "segv")
 		contains(t, c.one(t), "none: gdb was ended: it took too long", "SEGV_MAPERR")
 		if c.took > 10*time.Minute { // gdb would take 1000 s
 			t.Errorf("it took %v", c.took)
 		}
+		// wrapp has the last quarter of the time to itself.
+		c = crash(t, s, "gdb-hangs-auto", "[crash]\ntimeout = '20s'", path, debug, "what:s3same-open", "segv")
+		contains(t, c.one(t), "by wrapp, below", "innermost", "gdb was ended: it took too long")
 	})
 	t.Run("gdb babbles", func(t *testing.T) {
 		t.Parallel()

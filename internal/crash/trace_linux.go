@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/signature"
 )
@@ -66,7 +67,7 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 		if w.gdb == nil {
 			failures = append(failures, "gdb is not on PATH")
 		} else {
-			out, err := w.gdb.core(ctx, c.path(), w.executable(c))
+			out, err := w.gdbCore(ctx, c)
 			if t := newTrace(out); t.backtrace != "" {
 				if err != nil {
 					c.remarks = append(c.remarks, err.Error())
@@ -86,6 +87,9 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 		text, frames, err := w.builtin(ctx, c)
 		if text != "" {
 			e.trace = trace{by: "wrapp", raw: text, frames: frames}
+			if w.gdb != nil {
+				c.remarks = append(c.remarks, failures...)
+			}
 			return
 		}
 		if err != nil {
@@ -93,6 +97,17 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 		}
 	}
 	e.without = join(failures)
+}
+
+// gdbCore has gdb take the backtrace of a core. If wrapp can take it, too, a quarter of the time
+// is left for that.
+func (w *Watch) gdbCore(ctx context.Context, c *found) (out string, err error) {
+	if deadline, ok := ctx.Deadline(); ok && w.opts.Backtrace == "auto" {
+		limited, cancel := context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/4))
+		defer cancel()
+		ctx = limited
+	}
+	return w.gdb.core(ctx, c.path(), w.executable(c))
 }
 
 // complement has wrapp read the core, too, if gdb lacks names of functions. wrapp has the
