@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -65,6 +66,26 @@ func TestResharding(t *testing.T) {
 	n := stop()
 	closeAll(t, o)
 	checkClustered(t, dial, n)
+	checkNoLossTold(t, dial)
+}
+
+// checkNoLossTold fails if :status says that a cluster has lost entries.
+func checkNoLossTold(t *testing.T, dial func(context.Context) (*redisconn.Client, error)) {
+	t.Helper()
+	conn, err := dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[logstream.Status]).Start("-").End("+").Build()).AsXRange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if text := e.FieldValues["message"]; strings.Contains(text, "Redis has lost") {
+			t.Error(text)
+		}
+	}
 }
 
 // TestNodeDies kills the master of the info stream, so that its replica takes over, while

@@ -98,5 +98,6 @@ func TestLongResharding(t *testing.T) {
 	}
 	closeAll(t, o)
 	checkClustered(t, dial, longLines)
+	checkNoLossTold(t, dial)
 	t.Logf("%d lines, %d moves", longLines, moves)
 }

@@ -207,7 +207,10 @@ func (s *sender) exchange(b *batch) error {
 		s.narrow--
 	}
 	known := true
-	var short [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
+	var (
+		short   [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
+		carried [logstream.Count]bool // a call has been carried out
+	)
 	for i, c := range b.calls {
 		a, err := parseAnswer(results[i])
 		reply := redisconn.Reply(err)
@@ -216,6 +219,11 @@ func (s *sender) exchange(b *batch) error {
 		case err != nil:
 			return fmt.Errorf("send to redis: %w", err)
 		case short[c.stream]:
+			continue
+		case a.outcome == behind && carried[c.stream]:
+			// While a cluster moves the slot, calls of one batch can be carried out in another order.
+			// If Redis has lost the earlier call instead, the next batch finds that.
+			short[c.stream] = true
 			continue
 		case a.outcome == noPosition:
 			reply = a.failure
@@ -245,6 +253,7 @@ func (s *sender) exchange(b *batch) error {
 			continue
 		}
 		short[c.stream] = !s.acceptAnswer(c, a)
+		carried[c.stream] = true
 		if redisconn.Temporary(a.failure) {
 			return &refusedError{a.failure}
 		}
