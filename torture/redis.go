@@ -111,14 +111,10 @@ func (s *server) connect() (net.Conn, error) {
 	return net.Dial("tcp", s.addr())
 }
 
-// dial connects, and calls f with the connection.
-func (s *server) dial(f func(net.Conn)) (redis.Conn, error) {
+// dial connects to our database, unless the server is down or still loads its data.
+func (s *server) dial() (redis.Conn, error) {
 	return redis.Dial("tcp", s.addr(), redis.DialDatabase(1), redis.DialNetDial(func(string, string) (net.Conn, error) {
-		conn, err := s.connect()
-		if err == nil {
-			f(conn)
-		}
-		return conn, err
+		return s.connect()
 	}))
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -277,7 +276,7 @@ func (r *rig) collect() error {
 		return err
 	}
 	r.account.torn = h.torn
-	c, err := r.server.dial(func(net.Conn) {})
+	c, err := r.server.dial()
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,9 +54,7 @@ type stranger struct {
 	budget func() int64 // returns how many entries it may add in all at full speed
 	wrote  atomic.Int64 // entries that the stream has taken
 
-	mu   sync.Mutex
-	conn net.Conn
-	over bool
+	over atomic.Bool
 	done chan struct{}
 }
 
@@ -68,33 +64,17 @@ func newStranger(kind second, s *server, budget func() int64) *stranger {
 	return w
 }
 
-// stop ends the stranger, and waits for that.
+// stop ends the stranger, and waits for that. A pipeline on its way is answered first, so that
+// wrote counts what the stream has taken of it.
 func (w *stranger) stop() {
-	w.mu.Lock()
-	w.over = true
-	if w.conn != nil {
-		w.conn.Close()
-	}
-	w.mu.Unlock()
+	w.over.Store(true)
 	<-w.done
-}
-
-func (w *stranger) stopped() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.over
 }
 
 func (w *stranger) run() {
 	defer close(w.done)
-	for !w.stopped() {
-		c, err := w.server.dial(func(conn net.Conn) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.conn = conn; w.over {
-				conn.Close()
-			}
-		})
+	for !w.over.Load() {
+		c, err := w.server.dial()
 		if err == nil {
 			err = w.write(c)
 			c.Close()
@@ -114,7 +94,7 @@ const (
 
 // write writes until the connection breaks.
 func (w *stranger) write(c redis.Conn) error {
-	for !w.stopped() {
+	for !w.over.Load() {
 		count := lightPipeline
 		if w.kind == full && w.wrote.Load() < w.budget() {
 			count = fullPipeline
