@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -24,6 +25,7 @@ const (
 // Reasons for which spooling begins, as :status gives them.
 const (
 	whyAway   = "Redis is away"
+	whyRefuse = "Redis takes no entries for now: %s"
 	whyStuck  = "Redis takes nothing" // although it is connected
 	whySlow   = "Redis is slower than the app"
 	whyBehind = "what an earlier run left goes first"
@@ -141,24 +143,18 @@ func (q *queue) checkProgress(w *watcher, now time.Time) time.Duration {
 	}
 	q.slow = !q.busy.IsZero() && now.Sub(q.busy) > slowDisk
 
-	orAway := func(why string) string {
-		if q.away {
-			return whyAway
-		}
-		return why
-	}
 	stuck, late := now.Sub(w.moved) >= stallLimit, waited >= ageLimit
 	switch {
 	case q.closed:
-	case q.mode == spooling && !q.away && q.unloaded == 0 && waited < stallLimit:
+	case q.mode == spooling && q.away == "" && q.unloaded == 0 && waited < stallLimit:
 		q.become(draining, "")
 	case q.mode == spooling || !q.usable() || q.held == 0:
 	case stuck:
-		q.become(spooling, orAway(whyStuck))
+		q.become(spooling, cmp.Or(q.away, whyStuck))
 	case late && q.unloaded > 0:
-		q.become(spooling, orAway(whyBehind))
+		q.become(spooling, cmp.Or(q.away, whyBehind))
 	case late:
-		q.become(spooling, orAway(whySlow))
+		q.become(spooling, cmp.Or(q.away, whySlow))
 	}
 	if q.mode == broken && now.After(q.retryAt) {
 		q.become(draining, "")
@@ -177,7 +173,7 @@ func (q *queue) checkProgress(w *watcher, now time.Time) time.Duration {
 	case q.mode == memory && q.drained(), q.store == nil:
 		q.watching = false
 		return idleEvery
-	case q.mode == spooling && q.away && q.episode.announced && !q.slow && q.written == q.end():
+	case q.mode == spooling && q.away != "" && q.episode.announced && !q.slow && q.written == q.end():
 		q.watching = false
 		return restEvery
 	}

@@ -100,7 +100,9 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 		closing: make(chan struct{}),
 		stop:    make(chan struct{}),
 	}
-	o.q.away = client == nil
+	if client != nil {
+		o.q.away = ""
+	}
 	o.q.dropped = opts.Dropped
 	if opts.Spool != nil {
 		o.adopt(opts.Spool, opts.Left)
@@ -207,7 +209,7 @@ func (o *Outbox) endOutage(since time.Time, logged bool) {
 	if since.IsZero() {
 		why = "Redis was away"
 	}
-	o.q.setAway(false)
+	o.q.setAway("")
 	o.q.mu.Lock()
 	if began := o.q.episode.began; !began.IsZero() && began.Before(since) {
 		why = o.q.awayOrSlow() // Redis did not take entries before it went away

@@ -270,7 +270,7 @@ func TestStalledServer(t *testing.T) {
 	number(o, 0, 1000)
 	s.Pause()
 	number(o, 1000, 2000)
-	eventually(t, "the connection is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away })
+	eventually(t, "the connection is given up", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away != "" })
 	number(o, 2000, 3000)
 	s.Resume()
 	closeAll(t, o)
@@ -458,6 +458,27 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	closeAll(t, o)
 	checkNumbered(t, s, 3000)
+}
+
+// TestRefusalTold makes Redis refuse entries for more than a second: :status has its reply.
+func TestRefusalTold(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c := s.Dial(1)
+	o := openSpooled(t, s, t.TempDir(), 1<<20, nil)
+	add(o, "a")
+	eventually(t, "it has landed", o.q.empty)
+	do(t, c, "CONFIG", "SET", "maxmemory", "1")
+	add(o, "b")
+	eventually(t, "the refusal is announced", func() (announced bool) {
+		o.q.withLock(func(q *queue) { announced = q.episode.announced })
+		return announced
+	})
+	do(t, c, "CONFIG", "SET", "maxmemory", "0")
+	closeAll(t, o)
+	if got := said(s, "Redis takes no entries for now: OOM command not allowed"); len(got) != 1 {
+		t.Errorf("%q", said(s, ""))
+	}
 }
 
 // TestRefusedAcrossDials makes Redis refuse entries, and every second connection fail: Redis is back

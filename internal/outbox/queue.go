@@ -79,8 +79,8 @@ type queue struct {
 	retained int // retained: bytes of the slabs before head
 	limit    int // limit: of held, in bytes; beyond it add waits or drops; see makeOwnRoom
 	block    bool
-	away     bool // away: Redis is not taking entries
-	closed   bool // closed: nothing is added any more
+	away     string // away: why Redis is not taking entries, "" while it is
+	closed   bool   // closed: nothing is added any more
 
 	lines           uint64                       // lines: the app's lines since New, also those that were dropped
 	drops           spool.Counts                 // drops: dropped entries, not reported yet
@@ -113,7 +113,7 @@ func (p *progress) has(r record) bool {
 
 func newQueue(limit int, block bool, writer uint64) *queue {
 	q := &queue{
-		limit: limit, block: block, away: true, ordinal: 1, writer: writer,
+		limit: limit, block: block, away: whyAway, ordinal: 1, writer: writer,
 		progress: progress{writer: writer},
 		wake:     make(chan struct{}, 1), emptied: make(chan struct{}, 1),
 	}
@@ -200,14 +200,14 @@ func (q *queue) makeRoom(size int) {
 	for q.held > 0 && q.held+size > q.limit && !q.closed {
 		switch {
 		case q.usable():
-			if q.away {
-				q.become(spooling, whyAway)
+			if q.away != "" {
+				q.become(spooling, q.away)
 			}
 			if q.mode == spooling && q.evict() {
 				continue
 			}
 			// While Redis takes entries, only spillOnce drops, from a spool that stays full.
-			if q.mode == spooling && !q.block && q.away && (q.slow || q.full) {
+			if q.mode == spooling && !q.block && q.away != "" && (q.slow || q.full) {
 				if q.dropOldest(spool.Lines, spool.Words) {
 					continue
 				}
@@ -219,7 +219,7 @@ func (q *queue) makeRoom(size int) {
 				return // everything is on disk; evict leaves what was sent, and the last slab
 			}
 			poke(q.spill)
-		case q.away && !q.block:
+		case q.away != "" && !q.block:
 			if !q.dropOldest(spool.Lines, spool.Words) {
 				return // the rest was sent, or is Words
 			}
@@ -243,12 +243,12 @@ func (q *queue) makeOwnRoom(size int) {
 		switch {
 		case q.mode == spooling && q.evict():
 		case q.usable():
-			if q.away {
-				q.become(spooling, whyAway)
+			if q.away != "" {
+				q.become(spooling, q.away)
 			}
 			poke(q.spill)
 			return
-		case !q.away || q.block && q.ownHeld()+size <= q.limit || !q.dropOldest(lowest, spool.Classes):
+		case q.away == "" || q.block && q.ownHeld()+size <= q.limit || !q.dropOldest(lowest, spool.Classes):
 			return
 		}
 	}
@@ -522,11 +522,11 @@ func (q *queue) headNow() cursor {
 	return q.head
 }
 
-// setAway records whether Redis is away. sender.run calls it when a connection has ended or
-// failed, endOutage when Redis takes entries again.
-func (q *queue) setAway(away bool) {
+// setAway records why Redis is not taking entries. sender.run calls it when a connection has ended
+// or failed; endOutage calls it with "" when Redis takes entries again.
+func (q *queue) setAway(why string) {
 	q.mu.Lock()
-	q.away = away
+	q.away = why
 	q.watched()
 	poke(q.spill) // a full spool waits longer while Redis takes entries; see waitsForRoom
 	q.mu.Unlock()

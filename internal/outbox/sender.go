@@ -359,7 +359,12 @@ func (s *sender) run(client *redisconn.Client) {
 				return // everything has landed
 			}
 		}
-		o.q.setAway(true)
+		why := whyAway
+		var refusal *refusedError
+		if errors.As(err, &refusal) {
+			refused, why = true, fmt.Sprintf(whyRefuse, strings.TrimSuffix(refusal.reply, "."))
+		}
+		o.q.setAway(why)
 		if o.ctx.Err() == nil {
 			o.why = err
 		}
@@ -369,8 +374,6 @@ func (s *sender) run(client *redisconn.Client) {
 		if away.IsZero() {
 			away = time.Now()
 		}
-		var refusal *refusedError
-		refused = refused || errors.As(err, &refusal)
 		if strings.Contains(err.Error(), "LOADING ") { // Redis loads its data, and then takes entries
 			o.loading.Add(1)
 		}

@@ -365,7 +365,7 @@ func (q *queue) toWrite(chunk []byte) (s *slab, _ []byte, fresh bool) {
 func (q *queue) waitsForRoom() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.block || q.away {
+	if q.block || q.away != "" {
 		return q.block
 	}
 	now := time.Now()

@@ -359,7 +359,7 @@ func TestFullThenAway(t *testing.T) {
 		o.q.withLock(func(q *queue) { full = q.drops.Sum() > 0 })
 	}
 	s.Down()
-	eventually(t, "Redis is away", func() (away bool) { o.q.withLock(func(q *queue) { away = q.away }); return away })
+	eventually(t, "Redis is away", func() (away bool) { o.q.withLock(func(q *queue) { away = q.away != "" }); return away })
 	s.Up()
 	closeAll(t, o)
 	if len(said(s, "lines dropped: Redis was away or slow for ")) == 0 || len(said(s, "lines dropped: Redis was away for ")) > 0 {

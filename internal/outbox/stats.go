@@ -15,7 +15,7 @@ func (o *Outbox) Stats() Stats {
 	q := o.q
 	q.mu.Lock()
 	s := Stats{Lines: q.lines, Dropped: q.droppedReported + uint64(q.drops.Sum()), Refused: q.refused, Aside: q.aside}
-	behind := q.mode != memory || q.away
+	behind := q.mode != memory || q.away != ""
 	q.mu.Unlock()
 	if behind {
 		s.Waiting = q.len()

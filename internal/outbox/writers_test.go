@@ -337,7 +337,7 @@ func TestScriptFlushed(t *testing.T) {
 	o.q.mu.Lock()
 	before := o.q.ordinal
 	o.q.mu.Unlock()
-	eventually(t, "lines wait", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away && o.q.ordinal > before })
+	eventually(t, "lines wait", func() bool { o.q.mu.Lock(); defer o.q.mu.Unlock(); return o.q.away != "" && o.q.ordinal > before })
 	do(t, c, "SCRIPT", "KILL")
 	<-busy
 	acknowledged(t, o, 500)
