@@ -103,8 +103,8 @@ while i < n and not failure do
   end
   local k = math.min(math.max(ordinal - first + 1, 0), entries) -- entries that the stream has
   local had = k
-  if seq and not topms then
-    -- The fast path, for most entries. The call's last entry trims, so it is added below.
+  if seq and not topms and entries > 1 then
+    -- The fast path, for most entries but lone ones. The call's last entry trims, so it is added below.
     -- Since Redis 7 '<ms>-*' is the ID behind the one that was just added.
     local stop = entries
     if i > n then
