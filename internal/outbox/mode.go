@@ -24,12 +24,12 @@ const (
 
 // Reasons for which spooling begins, as :status gives them.
 const (
-	whyAway   = "Redis is away"
-	whyRefuse = "Redis takes no entries for now: %s"
-	whyStuck  = "Redis takes nothing" // although it is connected
-	whySlow   = "Redis is slower than the app"
-	whyBehind = "what an earlier run left goes first"
-	whyEnd    = "the end"
+	whyAway    = "Redis is away"
+	whyRefused = "Redis takes no entries for now: %s"
+	whyStuck   = "Redis takes nothing" // although it is connected
+	whySlow    = "Redis is slower than the app"
+	whyBehind  = "what an earlier run left goes first"
+	whyEnd     = "the end"
 )
 
 // whyEarlier is the reason given for what an earlier process dropped: its journal has none.

@@ -206,11 +206,8 @@ func (s *sender) exchange(b *batch) error {
 	if s.narrow > 0 {
 		s.narrow--
 	}
-	known := true
-	var (
-		short   [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
-		carried [logstream.Count]bool // a call has been carried out
-	)
+	known, before := true, s.landed
+	var short [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
 	for i, c := range b.calls {
 		a, err := parseAnswer(results[i])
 		reply := redisconn.Reply(err)
@@ -220,7 +217,7 @@ func (s *sender) exchange(b *batch) error {
 			return fmt.Errorf("send to redis: %w", err)
 		case short[c.stream]:
 			continue
-		case a.outcome == behind && carried[c.stream]:
+		case a.outcome == behind && s.landed[c.stream] != before[c.stream]:
 			// While a cluster moves the slot, calls of one batch can be carried out in another order.
 			// If Redis has lost the earlier call instead, the next batch finds that.
 			short[c.stream] = true
@@ -253,7 +250,6 @@ func (s *sender) exchange(b *batch) error {
 			continue
 		}
 		short[c.stream] = !s.acceptAnswer(c, a)
-		carried[c.stream] = true
 		if redisconn.Temporary(a.failure) {
 			return &refusedError{a.failure}
 		}
@@ -362,7 +358,7 @@ func (s *sender) run(client *redisconn.Client) {
 		why := whyAway
 		var refusal *refusedError
 		if errors.As(err, &refusal) {
-			refused, why = true, fmt.Sprintf(whyRefuse, strings.TrimSuffix(refusal.reply, "."))
+			refused, why = true, fmt.Sprintf(whyRefused, strings.TrimSuffix(refusal.reply, "."))
 		}
 		o.q.setAway(why)
 		if o.ctx.Err() == nil {
