@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/gomodule/redigo/redis"
 )
 
 // TestTornTransaction cuts the end of a transaction off a real append-only file. At its second
@@ -26,7 +24,7 @@ func TestTornTransaction(t *testing.T) {
 	// add adds lines 0 to n-1 of a run in one transaction, with IDs from ms-0.
 	add := func(run, n, ms int) {
 		t.Helper()
-		c, err := redis.Dial("tcp", s.addr(), redis.DialDatabase(1))
+		c, err := s.dial()
 		if err != nil {
 			t.Fatal(err)
 		}

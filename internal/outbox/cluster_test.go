@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/rueidis"
+
 	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
@@ -24,17 +26,7 @@ func openClustered(t *testing.T, c *redistest.Cluster) (*Outbox, func(context.Co
 // checkClustered fails unless the info stream holds the lines 0 to n-1 once, in order.
 func checkClustered(t *testing.T, dial func(context.Context) (*redisconn.Client, error), n int) {
 	t.Helper()
-	var conn *redisconn.Client
-	eventually(t, "the cluster answers", func() bool {
-		var err error
-		conn, err = dial(t.Context())
-		return err == nil
-	})
-	defer conn.Close()
-	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[logstream.Info]).Start("-").End("+").Build()).AsXRange()
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := clustered(t, dial, logstream.Info)
 	if len(entries) != n {
 		t.Errorf("%d entries, want %d", len(entries), n)
 	}
@@ -69,19 +61,27 @@ func TestResharding(t *testing.T) {
 	checkNoLossTold(t, dial)
 }
 
+// clustered returns the entries of a stream in a cluster.
+func clustered(t *testing.T, dial func(context.Context) (*redisconn.Client, error), stream logstream.Stream) []rueidis.XRangeEntry {
+	t.Helper()
+	var conn *redisconn.Client
+	eventually(t, "the cluster answers", func() bool {
+		var err error
+		conn, err = dial(t.Context())
+		return err == nil
+	})
+	defer conn.Close()
+	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[stream]).Start("-").End("+").Build()).AsXRange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
 // checkNoLossTold fails if :status says that a cluster has lost entries.
 func checkNoLossTold(t *testing.T, dial func(context.Context) (*redisconn.Client, error)) {
 	t.Helper()
-	conn, err := dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[logstream.Status]).Start("-").End("+").Build()).AsXRange()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
+	for _, e := range clustered(t, dial, logstream.Status) {
 		if text := e.FieldValues["message"]; strings.Contains(text, "Redis has lost") {
 			t.Error(text)
 		}

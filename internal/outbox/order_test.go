@@ -27,26 +27,8 @@ type pipelineProxy struct {
 
 func startPipelineProxy(t *testing.T, to string) *pipelineProxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	p := &pipelineProxy{addr: l.Addr().String()}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go p.serve(client, server)
-		}
-	}()
+	p := new(pipelineProxy)
+	p.addr = redistest.StartProxy(t, to, p.serve)
 	return p
 }
 

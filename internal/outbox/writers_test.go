@@ -72,59 +72,43 @@ type trap struct {
 
 func startTrap(t *testing.T, to, text string) *trap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	p := &trap{addr: l.Addr().String(), text: []byte(text), open: make(chan struct{})}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			var mute atomic.Bool
-			go func() { // commands
-				defer server.(*net.TCPConn).CloseWrite()
-				buf := make([]byte, 1<<20)
-				var tail []byte
-				for {
-					n, err := client.Read(buf)
-					if err != nil {
-						return
-					}
-					tail = append(tail, buf[:n]...)
-					if bytes.Contains(tail, p.text) && p.shut.CompareAndSwap(false, true) {
-						mute.Store(true)
-						go func() { <-p.open; client.(*net.TCPConn).SetLinger(0); client.Close() }()
-					}
-					tail = append([]byte(nil), tail[max(0, len(tail)-len(p.text)):]...)
-					server.Write(buf[:n])
+	p := &trap{text: []byte(text), open: make(chan struct{})}
+	p.addr = redistest.StartProxy(t, to, func(client, server net.Conn) {
+		var mute atomic.Bool
+		go func() { // commands
+			defer server.(*net.TCPConn).CloseWrite()
+			buf := make([]byte, 1<<20)
+			var tail []byte
+			for {
+				n, err := client.Read(buf)
+				if err != nil {
+					return
 				}
-			}()
-			go func() { // answers
-				buf := make([]byte, 64<<10)
-				for {
-					n, err := server.Read(buf)
-					if err != nil {
-						if !mute.Load() {
-							client.Close()
-						}
-						return
-					}
+				tail = append(tail, buf[:n]...)
+				if bytes.Contains(tail, p.text) && p.shut.CompareAndSwap(false, true) {
+					mute.Store(true)
+					go func() { <-p.open; client.(*net.TCPConn).SetLinger(0); client.Close() }()
+				}
+				tail = append([]byte(nil), tail[max(0, len(tail)-len(p.text)):]...)
+				server.Write(buf[:n])
+			}
+		}()
+		go func() { // answers
+			buf := make([]byte, 64<<10)
+			for {
+				n, err := server.Read(buf)
+				if err != nil {
 					if !mute.Load() {
-						client.Write(buf[:n])
+						client.Close()
 					}
+					return
 				}
-			}()
-		}
-	}()
+				if !mute.Load() {
+					client.Write(buf[:n])
+				}
+			}
+		}()
+	})
 	return p
 }
 
@@ -204,11 +188,6 @@ func TestStaleRefused(t *testing.T) {
 func TestLateConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	var mu sync.Mutex
 	var held []byte     // bytes sent on the connection with line 1 since then
 	var late net.Conn   // that connection
@@ -222,58 +201,47 @@ func TestLateConnection(t *testing.T) {
 			late.Read(make([]byte, 1))
 		}
 	}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", s.Addr())
-			if err != nil {
-				client.Close()
-				continue
-			}
-			var holding atomic.Bool
-			go func() { // answers
-				buf := make([]byte, 64<<10)
-				for !holding.Load() {
-					server.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-					n, err := server.Read(buf)
-					if n > 0 {
-						client.Write(buf[:n])
-					} else if e, ok := err.(net.Error); !ok || !e.Timeout() {
-						client.Close()
-						return
-					}
+	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
+		var holding atomic.Bool
+		go func() { // answers
+			buf := make([]byte, 64<<10)
+			for !holding.Load() {
+				server.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				n, err := server.Read(buf)
+				if n > 0 {
+					client.Write(buf[:n])
+				} else if e, ok := err.(net.Error); !ok || !e.Timeout() {
+					client.Close()
+					return
 				}
-			}()
-			go func() { // commands
-				buf := make([]byte, 1<<20)
-				for {
-					n, err := client.Read(buf)
-					if err != nil {
-						return
-					}
-					mu.Lock()
-					if late == nil && bytes.Contains(buf[:n], []byte("line 1\r\n")) {
-						late = server
-						holding.Store(true)
-					}
-					if late == server {
-						held = append(held, buf[:n]...)
-						mu.Unlock()
-						continue
-					}
-					if bytes.Contains(buf[:n], []byte("EVAL")) {
-						arrived()
-					}
+			}
+		}()
+		go func() { // commands
+			buf := make([]byte, 1<<20)
+			for {
+				n, err := client.Read(buf)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				if late == nil && bytes.Contains(buf[:n], []byte("line 1\r\n")) {
+					late = server
+					holding.Store(true)
+				}
+				if late == server {
+					held = append(held, buf[:n]...)
 					mu.Unlock()
-					server.Write(buf[:n])
+					continue
 				}
-			}()
-		}
-	}()
-	o := open(t, s, by(s, l.Addr().String()))
+				if bytes.Contains(buf[:n], []byte("EVAL")) {
+					arrived()
+				}
+				mu.Unlock()
+				server.Write(buf[:n])
+			}
+		}()
+	})
+	o := open(t, s, by(s, addr))
 	add(o, "line 0")
 	eventually(t, "Redis has answered", o.q.empty)
 	at := time.Now().Add(time.Minute)

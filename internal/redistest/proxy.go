@@ -16,16 +16,15 @@ type Cutter struct {
 
 const endless = 1 << 60
 
-// StartCutter starts a Cutter before the server at an address. It ends with the test.
-func StartCutter(t testing.TB, to string) *Cutter {
+// StartProxy starts a proxy before the server at an address, and returns its own address. It ends
+// with the test. serve gets each client's connection with a new one to the server, in a goroutine.
+func StartProxy(t testing.TB, to string, serve func(client, server net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	c := &Cutter{Addr: l.Addr().String()}
-	c.left.Store(endless)
 	go func() {
 		for {
 			client, err := l.Accept()
@@ -37,13 +36,22 @@ func StartCutter(t testing.TB, to string) *Cutter {
 				client.Close()
 				continue
 			}
-			go func() {
-				io.Copy(server, client)
-				server.(*net.TCPConn).CloseWrite() // the server still carries out what it has read
-			}()
-			go c.replies(server, client)
+			go serve(client, server)
 		}
 	}()
+	return l.Addr().String()
+}
+
+// StartCutter starts a Cutter before the server at an address. It ends with the test.
+func StartCutter(t testing.TB, to string) *Cutter {
+	t.Helper()
+	c := new(Cutter)
+	c.left.Store(endless)
+	c.Addr = StartProxy(t, to, func(client, server net.Conn) {
+		go c.replies(server, client)
+		io.Copy(server, client)
+		server.(*net.TCPConn).CloseWrite() // the server still carries out what it has read
+	})
 	return c
 }
 
