@@ -183,10 +183,11 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 	}
 	commands := encode(lines, lineBytes)
 	var asJSON, callsJSON []byte // XADDs and calls of as many messages as the run with JSON has, and as long
-	calls, err := s.encodeCalls(lines, lineBytes)
+	sha, err := s.loadScript()
 	if err != nil {
 		return nil, 0, err
 	}
+	calls := encodeCalls(sha, lines, lineBytes)
 	var rates, markedRates, jsonRates, anchor, limit, callLimit, jsonLimit, callJSON, roundTrip []float64
 	var cpu, server []time.Duration
 	peak := 0
@@ -217,10 +218,7 @@ func throughput(s *server, wrapp, dir string, lines, rounds int) (rows []row, ra
 			if err != nil {
 				return nil, 0, err
 			}
-			asJSON = encode(half, size)
-			if callsJSON, err = s.encodeCalls(half, size); err != nil {
-				return nil, 0, err
-			}
+			asJSON, callsJSON = encode(half, size), encodeCalls(sha, half, size)
 		}
 		if r, err = s.pipeline(asJSON, half); err != nil {
 			return nil, 0, err
@@ -308,21 +306,21 @@ func encode(n, size int) []byte {
 	return commands.Bytes()
 }
 
-// encodeCalls returns calls of wrapp's script, from its file in the module, that add n lines of
-// a size, as wrapp makes them.
-func (s *server) encodeCalls(n, size int) ([]byte, error) {
+// loadScript loads wrapp's script, from its file in the module, and returns its SHA.
+func (s *server) loadScript() (sha string, err error) {
 	file, err := exec.Command("go", "list", "-f", "{{.Dir}}/script.lua", "github.com/lpportorino/jettison-base-images/internal/outbox").Output()
 	if err != nil {
-		return nil, fmt.Errorf("where the script is: %w", err)
+		return "", fmt.Errorf("where the script is: %w", err)
 	}
 	text, err := os.ReadFile(strings.TrimSpace(string(file)))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	sha, err := redis.String(s.conn.Do("SCRIPT", "LOAD", text))
-	if err != nil {
-		return nil, err
-	}
+	return redis.String(s.conn.Do("SCRIPT", "LOAD", text))
+}
+
+// encodeCalls returns calls of wrapp's script that add n lines of a size, as wrapp makes them.
+func encodeCalls(sha string, n, size int) []byte {
 	var calls bytes.Buffer
 	word := func(text string) { fmt.Fprintf(&calls, "$%d\r\n%s\r\n", len(text), text) }
 	zeros := strings.Repeat("0", size)
@@ -342,7 +340,7 @@ func (s *server) encodeCalls(n, size int) ([]byte, error) {
 			word(zeros[len(number):] + number)
 		}
 	}
-	return calls.Bytes(), nil
+	return calls.Bytes()
 }
 
 const (
