@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"github.com/redis/rueidis"
 
 	"github.com/lpportorino/jettison-base-images/internal/config"
@@ -102,4 +104,31 @@ func TestNodeDies(t *testing.T) {
 	n := stop()
 	closeAll(t, o)
 	checkClustered(t, dial, n)
+}
+
+// TestDeadNode stops the node of one stream for good, in a cluster without replicas: the other streams go
+// on, and only what has not landed is lost in the end.
+func TestDeadNode(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, false, "--cluster-require-full-coverage", "no")
+	o, _ := openClustered(t, c)
+	number(o, 0, 100)
+	eventually(t, "landed", o.q.empty)
+	keys := logstream.Keys("t")
+	alive, dead := c.Owner(c.Slot(keys[logstream.Info])), logstream.Crash
+	if c.Owner(c.Slot(keys[dead])) == alive {
+		dead = logstream.Status
+	}
+	c.Owner(c.Slot(keys[dead])).Down()
+	o.Say(dead, "lost")
+	number(o, 100, 20_000)
+	alive.Wait("the lines land", func() bool {
+		n, err := redis.Int(alive.Dial(0).Do("XLEN", keys[logstream.Info]))
+		return err == nil && n == 20_000
+	})
+	o.Unblock()
+	eventually(t, "they are known to have landed", func() bool { return o.q.len() == 1 })
+	if lost, kept, why := o.Close(time.Second); lost != 1 || kept != 0 {
+		t.Errorf("%d entries lost and %d kept: %v", lost, kept, why)
+	}
 }

@@ -60,16 +60,21 @@ func TestLargerThanSpool(t *testing.T) {
 // connection: the entries behind it come all the same.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "--proto-max-bulk-len", "1mb")
-	dir := filepath.Join(t.TempDir(), "spool")
-	o := openSpooled(t, s, dir, 64<<20, nil)
-	add(o, "before", strings.Repeat("x", 2<<20), "after")
-	closeAll(t, o)
-	if got := s.Messages(logstream.Keys("t")[logstream.Info]); fmt.Sprint(got) != "[before after]" {
-		t.Errorf("%d entries", len(got))
-	}
-	if info, err := os.Stat(filepath.Join(dir, spool.DeadLetters)); err != nil || info.Size() < 2<<20 {
-		t.Errorf("the dead letters: %v", err)
+	for _, size := range []int{2 << 20, 8 << 20} { // Redis ends the connection while more than 2 MiB is written
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, "--proto-max-bulk-len", "1mb")
+			dir := filepath.Join(t.TempDir(), "spool")
+			o := openSpooled(t, s, dir, 64<<20, nil)
+			add(o, "before", strings.Repeat("x", size), "after")
+			closeAll(t, o)
+			if got := s.Messages(logstream.Keys("t")[logstream.Info]); fmt.Sprint(got) != "[before after]" {
+				t.Errorf("%d entries", len(got))
+			}
+			if info, err := os.Stat(filepath.Join(dir, spool.DeadLetters)); err != nil || info.Size() < int64(size) {
+				t.Errorf("the dead letters: %v", err)
+			}
+		})
 	}
 }
 

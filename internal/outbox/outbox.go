@@ -63,6 +63,8 @@ type Options struct {
 	// OpenSpool, if not nil, is called again and again while another process uses the
 	// spool.
 	OpenSpool func() (*spool.Spool, *spool.Left, error)
+
+	renewEvery time.Duration // renewEvery: in place of the constant, for tests; 0: none
 }
 
 // NewWriter returns the identity of a process, and of all runs of its app.

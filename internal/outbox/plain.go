@@ -38,7 +38,7 @@ func (s *sender) exchangePlain(b *batch) error {
 			records = append(records, r)
 		}
 	}
-	ctx, cancel := context.WithTimeout(s.o.ctx, timeout(b.bytes))
+	ctx, cancel := context.WithTimeout(s.o.ctx, s.timeout(b.bytes))
 	defer cancel()
 	var short [logstream.Count]bool
 	var refused error

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,17 @@ const (
 )
 
 const (
-	// A pipeline may take stallTimeout, plus the time that its bytes take at the rate slowest,
-	// in bytes a second.
+	// A pipeline may take stallTimeout, plus the time that its bytes take at sender.rate. That is
+	// slowest, in bytes a second, but for a record that needs longer alone.
 	stallTimeout = 2 * time.Second
 	slowest      = 256 << 10
+
+	// shrink divides the records of the next pipeline when one has failed.
+	shrink = 8
+
+	// renewEvery is how often the positions are renewed: those of streams that get no entries
+	// would expire otherwise.
+	renewEvery = 24 * time.Hour
 
 	// farewellTimeout bounds expirePositions.
 	farewellTimeout = time.Second
@@ -52,19 +60,24 @@ type sender struct {
 
 	writer       uint64                  // writer: the process that numbered the records being sent
 	landed       [logstream.Count]uint64 // landed: ordinal of each stream's last record known to have landed
+	position     [logstream.Count]uint64 // position: of each stream in Redis, by its last answer; plain XADD leaves it behind landed
+	believed     [logstream.Count]uint64 // believed: the position once the calls of all batches are carried out
 	sent         [logstream.Count]uint64 // sent: ordinal of each stream's last record in a batch or landed
 	counts       [logstream.Count]uint64 // counts: how many of the writer's entries each stream has taken
 	positionKeys [logstream.Count]string // positionKeys: of each stream's position in Redis
 
 	known         bool                  // known: every server knows the script by its SHA
 	plain         bool                  // plain: the user may not run scripts
-	narrow        int                   // narrow: how many records go one by one, to find one that is too large
+	most          int                   // most: records of the next batch; see adapt
+	rate          int                   // rate: bytes a second that a connection must carry; see adapt
+	renewal       *time.Timer           // renewal: fires when the positions are to be renewed
 	foreign       [logstream.Count]bool // foreign: the user was told that the stream has another writer
 	plainReported bool                  // plainReported: the user was told of plain
 }
 
 func newSender(o *Outbox) *sender {
-	s := &sender{o: o, bound: strconv.Itoa(o.opts.MaxEntries)}
+	s := &sender{o: o, bound: strconv.Itoa(o.opts.MaxEntries), most: pipelineRecords, rate: slowest}
+	s.renewal = time.NewTimer(cmp.Or(o.opts.renewEvery, renewEvery))
 	s.setWriter(o.q.writer)
 	return s
 }
@@ -72,7 +85,8 @@ func newSender(o *Outbox) *sender {
 // setWriter prepares for the records of another writer.
 func (s *sender) setWriter(writer uint64) {
 	s.writer = writer
-	s.landed, s.sent, s.counts = [logstream.Count]uint64{}, [logstream.Count]uint64{}, [logstream.Count]uint64{}
+	var none [logstream.Count]uint64
+	s.landed, s.position, s.believed, s.sent, s.counts = none, none, none, none, none
 	for stream, key := range s.o.opts.Keys {
 		s.positionKeys[stream] = positionKey(key, writer)
 	}
@@ -82,29 +96,45 @@ func (s *sender) setWriter(writer uint64) {
 // the outbox is cancelled. It returns nil when the queue is closed and everything has
 // landed.
 //
-// It calls taken once, when Redis takes entries. If refused, no entry has landed since a
-// refusedError: then serve calls taken when the first one lands, else at once.
-func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) error {
+// It calls taken once, when Redis takes entries. If barren, the connection before took none: then
+// serve calls taken when the first entry lands or none waits, else at once.
+func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) error {
 	o := s.o
 	defer context.AfterFunc(o.ctx, client.Abort)()
 	s.client, s.known, s.plain = client, false, false
 	s.rewind()
-	if !refused {
+	if !barren {
 		taken()
 	}
 	for {
+		select {
+		case <-s.renewal.C:
+			if err := s.renew(); err != nil {
+				return err
+			}
+		default:
+		}
 		b := s.ready
 		if s.ready = nil; b == nil {
 			b = &s.batches[0]
 			s.fill(b)
 		}
 		if b.records == 0 {
+			if barren {
+				barren = false
+				taken()
+			}
 			if o.q.ended() {
 				s.expirePositions()
 				return o.ctx.Err()
 			}
 			select {
 			case <-o.q.wake:
+				continue
+			case <-s.renewal.C:
+				if err := s.renew(); err != nil {
+					return err
+				}
 				continue
 			case <-o.ctx.Done():
 				return o.ctx.Err()
@@ -114,7 +144,7 @@ func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) err
 		if s.plain {
 			exchange = s.exchangePlain
 		}
-		before := s.landed
+		before, began := s.landed, time.Now()
 		filled := s.fillAhead(b)
 		err := exchange(b)
 		filled.Wait()
@@ -123,8 +153,10 @@ func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) err
 		} else {
 			s.rewind()
 		}
-		if refused && s.landed != before {
-			refused = false
+		landed := s.landed != before
+		s.adapt(b, err, landed, time.Since(began))
+		if barren && landed {
+			barren = false
 			taken()
 		}
 		if err != nil {
@@ -133,19 +165,55 @@ func (s *sender) serve(client *redisconn.Client, refused bool, taken func()) err
 	}
 }
 
+// adapt makes the next batch smaller when a connection ended before anything of b landed: the link
+// may be too slow for the pipeline, or Redis may not take one of the records. A single record gets more
+// time. Once batches land in much less time than they may take, they grow again.
+func (s *sender) adapt(b *batch, err error, landed bool, took time.Duration) {
+	var refusal *refusedError
+	switch {
+	case landed:
+		if took < s.timeout(b.bytes)/4 {
+			s.most, s.rate = min(2*s.most, pipelineRecords), slowest
+		}
+	case err == nil || errors.As(err, &refusal):
+	case b.records > 1:
+		s.most = max(1, min(s.most, b.records)/shrink)
+	default:
+		s.rate = max(s.rate/2, 1)
+	}
+}
+
+// renew makes the positions live on, also of streams that get no entries.
+func (s *sender) renew() error {
+	s.renewal.Reset(cmp.Or(s.o.opts.renewEvery, renewEvery))
+	s.rewind() // a prepared batch may use the calls
+	b := &s.batches[0]
+	b.reset()
+	for stream, n := range s.position {
+		if n > 0 {
+			b.newCall(logstream.Stream(stream))
+		}
+	}
+	if len(b.calls) == 0 || s.plain {
+		return nil
+	}
+	s.finish(b, s.known)
+	err := s.exchange(b)
+	s.rewind()
+	return err
+}
+
 // rewind makes the sender send again what has not landed.
 func (s *sender) rewind() {
 	s.ready = nil
-	s.sent = s.landed
+	s.sent, s.believed = s.landed, s.position
 	s.o.q.rewind(s.landed)
 }
 
 // fill prepares a batch of waiting records.
 func (s *sender) fill(b *batch) {
 	b.reset()
-	if s.narrow > 0 {
-		b.limit = 1
-	}
+	b.limit = s.most
 	s.o.fillBatch(b, 0)
 	if b.writer != s.writer { // all of the other writer's records have landed
 		s.expirePositions()
@@ -164,7 +232,7 @@ const aheadSlabs = 4
 // Until filling is done, the caller must not use sent, ready and the other batch.
 func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 	filling = new(sync.WaitGroup)
-	if !b.full() || s.plain || s.narrow > 0 {
+	if !b.full() || s.plain || s.most < pipelineRecords {
 		return filling
 	}
 	next, known := &s.batches[0], s.known
@@ -185,28 +253,29 @@ func (s *sender) fillAhead(b *batch) (filling *sync.WaitGroup) {
 func (s *sender) finish(b *batch, known bool) {
 	b.finish()
 	for _, c := range b.calls {
-		call := scriptCall{s.o.opts.Keys[c.stream], s.positionKeys[c.stream], s.sent[c.stream], positionLife, c.args}
+		call := scriptCall{s.o.opts.Keys[c.stream], s.positionKeys[c.stream], s.believed[c.stream], positionLife, c.args}
 		b.commands = append(b.commands, call.command(s.client, s.bound, !known))
-		s.sent[c.stream] = c.entries[len(c.entries)-1].Ordinal()
+		if n := len(c.entries); n > 0 {
+			last := c.entries[n-1].Ordinal()
+			s.sent[c.stream], s.believed[c.stream] = last, last
+		}
 	}
 	b.sent = s.sent
 }
 
 // timeout returns how long a pipeline of so many bytes may take.
-func timeout(bytes int) time.Duration {
-	return stallTimeout + time.Duration(bytes)*time.Second/slowest
+func (s *sender) timeout(bytes int) time.Duration {
+	return stallTimeout + time.Duration(bytes)*time.Second/time.Duration(s.rate)
 }
 
 // exchange sends a batch and handles the answers. The error says that the connection
 // has ended, or that Redis refuses entries for now.
 func (s *sender) exchange(b *batch) error {
-	ctx, cancel := context.WithTimeout(s.o.ctx, timeout(b.bytes))
+	ctx, cancel := context.WithTimeout(s.o.ctx, s.timeout(b.bytes))
 	defer cancel()
 	results := s.client.DoMulti(ctx, b.commands...)
-	if s.narrow > 0 {
-		s.narrow--
-	}
-	known, before := true, s.landed
+	known, before := true, s.position
+	var failed error                // error of the first call that failed; in a cluster others may have landed
 	var short [logstream.Count]bool // a call did not add all of its entries: the next calls must wait
 	for i, c := range b.calls {
 		a, err := parseAnswer(results[i])
@@ -214,10 +283,12 @@ func (s *sender) exchange(b *batch) error {
 		switch {
 		case reply != "":
 		case err != nil:
-			return fmt.Errorf("send to redis: %w", err)
+			short[c.stream] = true
+			failed = cmp.Or(failed, fmt.Errorf("send to redis: %w", err))
+			continue
 		case short[c.stream]:
 			continue
-		case a.outcome == behind && s.landed[c.stream] != before[c.stream]:
+		case a.outcome == behind && s.position[c.stream] != before[c.stream]:
 			// While a cluster moves the slot, calls of one batch can be carried out in another order.
 			// If Redis has lost the earlier call instead, the next batch finds that.
 			short[c.stream] = true
@@ -225,37 +296,43 @@ func (s *sender) exchange(b *batch) error {
 		case a.outcome == noPosition:
 			reply = a.failure
 		}
-		if reply != "" {
-			short[c.stream] = true
-			switch {
-			case redisconn.Unknown(reply):
-				known = false
-			case redisconn.Temporary(reply) || strings.HasPrefix(reply, "NOAUTH "):
-				return &refusedError{reply}
-			case strings.Contains(reply, "Protocol error"):
-				// An entry is larger than Redis allows; the reply does not say which.
-				if b.records == 1 {
-					s.o.refuse(c.entries[0], reply)
-				} else {
-					s.narrow = b.records
-				}
-				return fmt.Errorf("redis has ended the connection: %s", reply)
-			case a.outcome == noPosition || redisconn.MayNotRun(reply):
-				s.becomePlain(reply)
-			default:
-				for _, r := range c.entries {
-					s.o.refuse(r, reply)
-				}
+		if reply == "" {
+			short[c.stream] = !s.acceptAnswer(c, a)
+			if redisconn.Temporary(a.failure) {
+				failed = cmp.Or[error](failed, &refusedError{a.failure})
 			}
 			continue
 		}
-		short[c.stream] = !s.acceptAnswer(c, a)
-		if redisconn.Temporary(a.failure) {
-			return &refusedError{a.failure}
+		short[c.stream] = true
+		switch {
+		case redisconn.Unknown(reply):
+			known = false
+		case redisconn.Temporary(reply) || strings.HasPrefix(reply, "NOAUTH "):
+			failed = cmp.Or[error](failed, &refusedError{reply})
+		case strings.Contains(reply, "Protocol error"):
+			// An entry is larger than Redis allows; the reply does not say which.
+			if b.records == 1 {
+				s.o.refuse(c.entries[0], reply)
+			}
+			return fmt.Errorf("redis has ended the connection: %s", reply)
+		case a.outcome == noPosition, redisconn.MayNotRun(reply), redisconn.Denied(reply) && !s.mayUse(ctx, s.positionKeys[c.stream]):
+			s.becomePlain(reply)
+		case len(c.entries) > 1 && !redisconn.Denied(reply):
+			s.most = 1 // the reply may be about one of the entries
+		default:
+			for _, r := range c.entries {
+				s.o.refuse(r, reply)
+			}
 		}
 	}
 	s.known = known
-	return nil
+	return failed
+}
+
+// mayUse reports whether scripts of this user may use a key.
+func (s *sender) mayUse(ctx context.Context, key string) bool {
+	probe := s.client.B().Arbitrary("EVAL", "return 1", "1").Keys(key).Build()
+	return !redisconn.Denied(redisconn.Reply(s.client.Do(ctx, probe).Error()))
 }
 
 // acceptAnswer records the script's answer to a call, and reports whether all entries of
@@ -269,7 +346,8 @@ func (s *sender) acceptAnswer(c *call, a answer) bool {
 	if a.ordinal > s.landed[stream] {
 		s.o.q.markAccepted(stream)
 	}
-	s.landed[stream], s.counts[stream] = a.ordinal, a.count
+	s.landed[stream] = max(s.landed[stream], a.ordinal)
+	s.position[stream], s.counts[stream] = a.ordinal, a.count
 	if a.moved > 0 && !s.foreign[stream] {
 		s.foreign[stream] = true
 		s.o.Say(logstream.Status, fmt.Sprintf(sayForeign, s.o.opts.Keys[stream]))
@@ -292,7 +370,7 @@ func (s *sender) acceptAnswer(c *call, a answer) bool {
 
 // aboutStream reports whether a reply refuses all entries of the stream, not only one.
 func aboutStream(reply string) bool {
-	return strings.HasPrefix(reply, "WRONGTYPE ") || redisconn.Denied(reply)
+	return strings.HasPrefix(reply, "WRONGTYPE ") || redisconn.Denied(reply) || strings.Contains(reply, "exhausted the last possible ID")
 }
 
 // resendLost sends again what is retained of the entries that the server has lost, and
@@ -300,7 +378,7 @@ func aboutStream(reply string) bool {
 func (s *sender) resendLost(stream logstream.Stream, a answer) {
 	missing := int(s.counts[stream] - a.count)
 	again := s.o.q.requeueLost(stream, a.ordinal)
-	s.landed[stream], s.counts[stream] = a.ordinal, a.count
+	s.landed[stream], s.position[stream], s.counts[stream] = a.ordinal, a.ordinal, a.count
 	text := fmt.Sprintf(sayServerLost, missing, stream, again, missing-again)
 	s.o.opts.Log.Warn(text)
 	s.o.Say(logstream.Status, text)
@@ -313,7 +391,7 @@ func (s *sender) expirePositions() {
 		return
 	}
 	var commands []rueidis.Completed
-	for stream, n := range s.landed {
+	for stream, n := range s.position {
 		if n > 0 {
 			call := scriptCall{s.o.opts.Keys[stream], s.positionKeys[stream], 0, farewellLife, nil}
 			commands = append(commands, call.command(s.client, "0", !s.known))
@@ -332,7 +410,7 @@ func (s *sender) run(client *redisconn.Client) {
 		backoff = firstBackoff
 		away    time.Time // when Redis went away; zero while it is not away
 		logged  bool      // the log mentions the outage
-		refused bool      // no entry has landed since Redis refused entries for now
+		barren  bool      // the last connection ended before any entry landed, or because Redis refused one for now
 	)
 	for {
 		closing := closed(o.closing)
@@ -341,11 +419,12 @@ func (s *sender) run(client *redisconn.Client) {
 			client, err = o.opts.Dial(o.ctx)
 		}
 		if err == nil {
-			err = s.serve(client, refused, func() {
+			before := s.landed
+			err = s.serve(client, barren, func() {
 				if !closed(o.reached) {
 					close(o.reached)
 				}
-				backoff, refused = firstBackoff, false
+				backoff = firstBackoff
 				o.endOutage(away, logged)
 				away, logged = time.Time{}, false
 			})
@@ -354,11 +433,12 @@ func (s *sender) run(client *redisconn.Client) {
 			if err == nil {
 				return // everything has landed
 			}
+			barren = s.landed == before
 		}
 		why := whyAway
 		var refusal *refusedError
 		if errors.As(err, &refusal) {
-			refused, why = true, fmt.Sprintf(whyRefused, strings.TrimSuffix(refusal.reply, "."))
+			barren, why = true, fmt.Sprintf(whyRefused, strings.TrimSuffix(refusal.reply, "."))
 		}
 		o.q.setAway(why)
 		if o.ctx.Err() == nil {

@@ -3,10 +3,12 @@
 package redisconn
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -29,6 +31,9 @@ const (
 
 	// keepAlive is the interval of the kernel's probes on an idle connection.
 	keepAlive = 15 * time.Second
+
+	// lastWords bounds the wait for the reply of a server that has ended the connection: it is here.
+	lastWords = 10 * time.Millisecond
 
 	// watchEvery is how often the sentinels are asked whether the master is still the same.
 	watchEvery = 500 * time.Millisecond
@@ -263,6 +268,26 @@ type trackedConn struct {
 	client *Client
 }
 
+// Write returns an *endedError if Redis has said why it ended the connection.
+func (t *trackedConn) Write(b []byte) (int, error) {
+	n, err := t.Conn.Write(b)
+	if err != nil {
+		t.SetReadDeadline(time.Now().Add(lastWords))
+		said, _ := io.ReadAll(io.LimitReader(t.Conn, readBuffer))
+		if _, reply, ok := bytes.Cut(said, []byte("-ERR Protocol error")); ok {
+			reply, _, _ = bytes.Cut(reply, []byte("\r"))
+			err = &endedError{"Protocol error" + string(reply), err}
+		}
+	}
+	return n, err
+}
+
+// An endedError is an error of writing, and the reply by which Redis ended the connection.
+type endedError struct {
+	reply string
+	error
+}
+
 func (t *trackedConn) Close() error {
 	t.client.mu.Lock()
 	delete(t.client.conns, t)
@@ -309,6 +334,7 @@ func (d *dialer) connect(ctx context.Context, address string) (net.Conn, error) 
 var temporary = []string{
 	"LOADING ", "OOM ", "MISCONF ", "READONLY ", "NOREPLICAS ", "MASTERDOWN ",
 	"CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "MOVED ", "ASK ", "max number of clients",
+	"Script attempted to execute a write command while the cluster is down",
 }
 
 // Temporary reports whether an error reply goes away by itself, by Redis's documented error
@@ -328,6 +354,10 @@ func Reply(err error) string {
 	var reply *rueidis.RedisError
 	if errors.As(err, &reply) && !reply.IsNil() {
 		return reply.Error()
+	}
+	var ended *endedError
+	if errors.As(err, &ended) {
+		return ended.reply
 	}
 	return ""
 }
