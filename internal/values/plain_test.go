@@ -165,3 +165,26 @@ func TestPatience(t *testing.T) {
 		t.Errorf("all %d counts were written", n)
 	}
 }
+
+// TestBatchBytes takes batches of short and of the longest changes.
+func TestBatchBytes(t *testing.T) {
+	t.Parallel()
+	const longest = overhead + len("a") + longestKey + longestValue
+	for _, tt := range []struct{ key, value, keys, batch int }{
+		{10, 0, mostInBatch - 1, mostInBatch - 1},
+		{10, 0, mostInBatch + 1, mostInBatch},
+		{longestKey, longestValue, mostInBatch, (mostBytes + longest - 1) / longest},
+	} {
+		v := &Values{
+			w:       writer{opts: Options{Name: "a", MaxKeys: mostKeys}},
+			waiting: make(map[string]*change), keys: make(map[string]struct{}), news: make(chan struct{}, 1),
+		}
+		for i := range tt.keys {
+			v.Set(fmt.Appendf(nil, "%0*d", tt.key, i), []byte(strings.Repeat("1", tt.value)))
+		}
+		batch, _ := v.nextBatch()
+		if len(batch) != tt.batch || len(v.order) != tt.keys-tt.batch || len(v.waiting) != len(v.order) {
+			t.Errorf("%+v: %d changes, %d and %d wait", tt, len(batch), len(v.order), len(v.waiting))
+		}
+	}
+}

@@ -137,12 +137,13 @@ func (v *Values) waitingChange(key []byte) *change {
 func (v *Values) nextBatch() (batch []change, dropped int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	n := min(len(v.order), mostInBatch)
-	for _, c := range v.order[:n] {
+	for size := 0; len(batch) < min(len(v.order), mostInBatch) && size < mostBytes; {
+		c := v.order[len(batch)]
 		batch = append(batch, *c)
 		delete(v.waiting, c.name)
+		size += v.w.size(c)
 	}
-	v.order = slices.Delete(v.order, 0, n)
+	v.order = slices.Delete(v.order, 0, len(batch))
 	dropped, v.dropped = v.dropped, 0
 	return batch, dropped
 }

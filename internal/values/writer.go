@@ -22,8 +22,8 @@ const mostInBatch = 500
 // timeout bounds one attempt to write, including a new connection.
 const timeout = 2 * time.Second
 
-// Plain commands are some mostBytes at most in one attempt, by size: a lost answer repeats at most
-// some 1,000 counts that are sent one by one.
+// An attempt sends some mostBytes at most, by size: timeout is then enough for a link of 50 KiB/s,
+// and a lost answer repeats at most some 1,000 counts that are sent one by one.
 const (
 	mostBytes = 32 << 10
 	overhead  = 32 // bytes of a command or change without names and values
