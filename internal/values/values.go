@@ -137,12 +137,13 @@ func (v *Values) waitingChange(key []byte) *change {
 func (v *Values) nextBatch() (batch []change, dropped int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	n := min(len(v.order), mostInBatch)
-	for _, c := range v.order[:n] {
+	for size := 0; len(batch) < min(len(v.order), mostInBatch) && size < mostBytes; {
+		c := v.order[len(batch)]
 		batch = append(batch, *c)
 		delete(v.waiting, c.name)
+		size += v.w.size(c)
 	}
-	v.order = slices.Delete(v.order, 0, n)
+	v.order = slices.Delete(v.order, 0, len(batch))
 	dropped, v.dropped = v.dropped, 0
 	return batch, dropped
 }
@@ -165,8 +166,8 @@ func (v *Values) run() {
 	}
 }
 
-// write writes until nothing waits, or until an attempt fails and quit is closed. If last,
-// a Redis that was never reached is tried only once.
+// write writes until nothing waits, or until quit is closed and an attempt fails or writes only a
+// part of its batch. If last, a Redis that was never reached is tried only once.
 func (v *Values) write(quit <-chan struct{}, last bool) {
 	for {
 		if len(v.w.batch) == 0 {
@@ -180,6 +181,13 @@ func (v *Values) write(quit <-chan struct{}, last bool) {
 			v.w.begin(batch)
 		}
 		if err := v.w.write(); err == nil {
+			select {
+			case <-quit:
+				if v.w.partly() {
+					return
+				}
+			default:
+			}
 			continue
 		}
 		if last && !v.w.ever {
@@ -193,9 +201,9 @@ func (v *Values) write(quit <-chan struct{}, last bool) {
 	}
 }
 
-// Close writes the waiting changes. After patience it gives up when an attempt fails. If Redis
-// was never reached, it tries once. unwritten is the number of keys whose last changes are
-// lost, and why is the last error.
+// Close writes the waiting changes. After patience it gives up when an attempt fails or writes
+// only a part of its batch. If Redis was never reached, it tries once. unwritten is the number of
+// keys whose last changes are lost, and why is the last error.
 func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	close(v.quit)
 	<-v.done
@@ -206,9 +214,14 @@ func (v *Values) Close(patience time.Duration) (unwritten int, why error) {
 	v.write(late, true)
 	v.w.expirePosition()
 	v.w.hangUp()
-	unwritten = len(v.w.batch) + len(v.w.rest) + len(v.order)
+	unwritten = len(v.order)
+	for _, c := range slices.Concat(v.w.batch, v.w.rest) {
+		if v.waiting[c.name] == nil {
+			unwritten++
+		}
+	}
 	if unwritten > 0 && v.w.why == nil {
-		v.w.why = errors.New("redis has not answered")
+		v.w.why = errors.New("the user may neither run scripts nor INCRBY: there was no time to send the counts one by one")
 	}
 	return unwritten, v.w.why
 }

@@ -292,18 +292,7 @@ func TestOlderRights(t *testing.T) {
 	for _, more := range []string{"", "+incrby", "+incrby +incrbyfloat", "+eval +evalsha"} {
 		t.Run(more, func(t *testing.T) {
 			t.Parallel()
-			s := redistest.Start(t)
-			rules := append([]any{"SETUSER", "default", "resetkeys", "~wrapp:a:*", "~{wrapp:a}*", "-@all", "+select", "+ping", "+hello", "+client", "+incr", "+set"}, redis.Args{}.AddFlat(strings.Fields(more))...)
-			c := s.Dial(2)
-			if _, err := s.Dial(0).Do("ACL", "SETUSER", "check", "on", "nopass", "~*", "+@all"); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Do("AUTH", "check", ""); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Do("ACL", rules...); err != nil {
-				t.Fatal(err)
-			}
+			s, c := startOlder(t, strings.Fields(more)...)
 			v, refused := open(s, "")
 			say(v, "n", "n", "n", "set:5", "other")
 			closed(t, v)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,15 @@ import (
 // mostInBatch bounds the keys of one batch: a script blocks Redis for all clients.
 const mostInBatch = 500
 
-// timeout bounds one attempt to write a batch, including a new connection.
+// timeout bounds one attempt to write, including a new connection.
 const timeout = 2 * time.Second
+
+// An attempt sends some mostBytes at most, by size: timeout is then enough for a link of 50 KiB/s,
+// and a lost answer repeats at most some 1,000 counts that are sent one by one.
+const (
+	mostBytes = 32 << 10
+	overhead  = 32 // bytes of a command or change without names and values
+)
 
 // Lives of the position: after a write, and after a write once ending is set. They also run while
 // Redis is away: a batch whose answer was lost is counted twice if Redis is back only later.
@@ -45,7 +53,7 @@ type writer struct {
 	id     string // of this run
 	client *redisconn.Client
 
-	batch  []change // being written
+	batch  []change // being written; plain commands leave what is still to be written
 	rest   []change // written after batch
 	number int      // of the batch, from 1
 
@@ -66,6 +74,9 @@ func (w *writer) begin(batch []change) {
 
 func (w *writer) key(name string) string { return "wrapp:" + w.opts.Name + ":" + name }
 
+// size returns about how many bytes a change, or a command for it, takes on the wire.
+func (w *writer) size(c *change) int { return overhead + len(w.opts.Name) + len(c.name) + len(c.set) }
+
 // position returns the key of the position. Keys of values begin with wrapp:, so none can be it.
 func (w *writer) position() string {
 	tag := "wrapp:" + w.opts.Name
@@ -84,6 +95,9 @@ func (w *writer) next() {
 	}
 }
 
+// partly reports whether a successful attempt with plain commands has left changes for the next.
+func (w *writer) partly() bool { return w.plain && len(w.batch) > 0 }
+
 // wait returns how long to wait before the next attempt: about 0.1 s after the first failure, which
 // mostly is an idle connection that was lost; about 1 s after others. It is random, so that apps do
 // not all reconnect together.
@@ -95,7 +109,8 @@ func (w *writer) wait() time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// write tries once to write the batch. If it succeeds, batch is the next one, or empty.
+// write tries once to write the batch. If it succeeds, batch is what is left of it, the next one,
+// or empty.
 func (w *writer) write() error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -202,60 +217,83 @@ func (w *writer) becomePlain(reply string) {
 	}
 }
 
-// writePlain writes the batch for a user that may not run the script.
+// A plainCommand carries out a part of a change: it sets the key, or increments it.
+type plainCommand struct {
+	change  int   // index in the batch
+	add     int64 // 0: it sets the key
+	decimal bool  // INCRBYFLOAT
+}
+
+// writePlain writes some mostBytes of the batch for a user that may not run the script, and
+// leaves the remainder in it.
 func (w *writer) writePlain(ctx context.Context) error {
-	b := w.client.B
-	var commands []rueidis.Completed
-	var changes []change // of each command
-	add := func(c change, command rueidis.Completed) {
-		commands, changes = append(commands, command), append(changes, c)
-	}
-	for _, c := range w.batch {
-		key := w.key(c.name)
-		if c.set != "" {
-			add(change{name: c.name, set: c.set}, b().Set().Key(key).Value(c.set).Build())
-			c.set = ""
-		}
-		switch {
-		case c.add > 0 && c.decimal:
-			add(c, b().Incrbyfloat().Key(key).Increment(float64(c.add)).Build())
-		case c.add > 0 && c.single:
-			one := change{name: c.name, add: 1, single: true}
-			for range c.add {
-				add(one, b().Incr().Key(key).Build())
-			}
-		case c.add > 0:
-			add(c, b().Incrby().Key(key).Increment(c.add).Build())
-		}
-	}
-	var again []change
-	var first error // first refusal that goes away by itself
+	parts, commands := w.plainCommands()
+	var again error // the first that leaves a command to be sent again later
 	for i, result := range w.client.DoMulti(ctx, commands...) {
-		c := changes[i]
+		part := parts[i]
+		c := &w.batch[part.change]
 		err := result.Error()
 		reply := redisconn.Reply(err)
-		switch increment := c.add > 0 && !c.decimal; {
+		switch increment := part.add > 0; {
+		case increment && c.set != "":
+			// The key is still to be set, and then incremented, whatever has become of this.
+		case err == nil && increment:
+			c.add = max(c.add-part.add, 0)
 		case err == nil:
-			continue
-		case reply == "":
-			return err // commands that were carried out will be repeated
-		case redisconn.Temporary(reply):
-			if first == nil {
-				first = err
+			c.set = ""
+		case reply == "" || redisconn.Temporary(reply): // without a reply it may have been carried out
+			if again == nil {
+				again = err
 			}
-		case increment && strings.Contains(reply, "not an integer"):
+		case increment && !part.decimal && strings.Contains(reply, "not an integer"):
 			c.decimal = true
-		case increment && !c.single && redisconn.Denied(reply):
+		case increment && !part.decimal && !c.single && redisconn.Denied(reply):
 			c.single = true
 		default:
 			w.refuse(c.name, reply)
-			continue
+			if increment {
+				c.add = 0
+			} else {
+				c.set = ""
+			}
 		}
-		again = append(again, c)
 	}
-	w.rest = append(again, w.rest...)
-	w.next()
-	return first
+	w.batch = slices.DeleteFunc(w.batch, func(c change) bool { return c.set == "" && c.add == 0 })
+	if len(w.batch) == 0 {
+		w.next()
+	}
+	return again
+}
+
+// plainCommands returns the first commands of the batch, of some mostBytes.
+func (w *writer) plainCommands() (parts []plainCommand, commands []rueidis.Completed) {
+	b, size := w.client.B, 0
+	for i := range w.batch {
+		if size >= mostBytes {
+			break
+		}
+		c := &w.batch[i]
+		key := w.key(c.name)
+		send := func(part plainCommand, command rueidis.Completed) {
+			part.change = i
+			parts, commands = append(parts, part), append(commands, command)
+			size += w.size(c)
+		}
+		if c.set != "" {
+			send(plainCommand{}, b().Set().Key(key).Value(c.set).Build())
+		}
+		switch {
+		case c.add > 0 && c.decimal:
+			send(plainCommand{add: c.add, decimal: true}, b().Incrbyfloat().Key(key).Increment(float64(c.add)).Build())
+		case c.add > 0 && c.single:
+			for n := c.add; n > 0 && size < mostBytes; n-- {
+				send(plainCommand{add: 1}, b().Incr().Key(key).Build())
+			}
+		case c.add > 0:
+			send(plainCommand{add: c.add}, b().Incrby().Key(key).Increment(c.add).Build())
+		}
+	}
+	return parts, commands
 }
 
 // expirePosition makes the position expire soon, unless something still waits.
