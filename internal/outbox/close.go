@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/lpportorino/jettison-base-images/internal/logstream"
 	"github.com/lpportorino/jettison-base-images/internal/spool"
 )
 
@@ -50,6 +49,9 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 			head, loading = h, l
 		}
 	}
+	o.q.mu.Lock()
+	o.q.reportRest()
+	o.q.mu.Unlock()
 	o.q.close()
 	o.cancel()
 	<-o.done
@@ -83,9 +85,7 @@ func (o *Outbox) closeIfDrained() (closed bool) {
 		return false
 	}
 	q.reportEpisode()
-	for stream := range logstream.Count {
-		q.reportRefused(stream)
-	}
+	q.reportRest()
 	q.closed = q.drained()
 	q.signal()
 	return q.closed
@@ -148,6 +148,15 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 		}
 	}
 	q.mu.Lock()
+	// Redis has lost these after they had left the spool, and lower ordinals may not follow there.
+	q.each(q.head, q.written, func(r record, after cursor) bool {
+		s, at := q.slabs[after.slab-q.first], after.offset-len(r)
+		if !q.progress.has(r) && (at < s.savedFrom || at >= s.saved) {
+			q.drops[r.Stream()]++
+			r.Set(spool.Skip)
+		}
+		return true
+	})
 	for p := q.written; p.before(q.end()); p = (cursor{p.slab + 1, 0}) {
 		q.each(p, cursor{p.slab + 1, 0}, func(r record, _ cursor) bool {
 			if !q.progress.has(r) {

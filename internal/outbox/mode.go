@@ -33,7 +33,7 @@ const (
 )
 
 // whyEarlier is the reason given for what an earlier process dropped: its journal has none.
-const whyEarlier = "an earlier run had no room for them"
+const whyEarlier = "an earlier run could not keep them"
 
 // Times after which the mode changes, and intervals of the checks.
 const (

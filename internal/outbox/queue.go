@@ -211,9 +211,7 @@ func (q *queue) makeRoom(size int) {
 				if q.dropOldest(spool.Lines, spool.Words) {
 					continue
 				}
-				if q.full {
-					return // the rest cannot be dropped and finds no room in the spool
-				}
+				return // the rest cannot be dropped, and the spool has no room or its disk hangs
 			}
 			if q.mode == spooling && q.written == q.end() {
 				return // everything is on disk; evict leaves what was sent, and the last slab
@@ -242,7 +240,7 @@ func (q *queue) makeOwnRoom(size int) {
 	for q.held > 0 && q.held+size > 2*q.limit && !q.closed {
 		switch {
 		case q.mode == spooling && q.evict():
-		case q.usable():
+		case q.usable() && !q.full && !q.slow:
 			if q.away != "" {
 				q.become(spooling, q.away)
 			}
@@ -270,7 +268,9 @@ func (q *queue) ownHeld() (n int) {
 func (q *queue) tail(size int, class spool.Class) *slab {
 	if n := len(q.slabs); n > 0 {
 		s := q.slabs[n-1]
-		if s.buf != nil && cap(s.buf)-len(s.buf) >= size && s.class == class && !s.left {
+		// The last slab may be behind head or next: drop removes slabs.
+		if s.buf != nil && cap(s.buf)-len(s.buf) >= size && s.class == class && !s.left &&
+			q.first+uint64(n-1) >= max(q.head.slab, q.next.slab) {
 			return s
 		}
 		if s.class != class && s.buf != nil && n > q.unsent() {

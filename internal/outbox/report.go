@@ -59,6 +59,14 @@ func (q *queue) reportUnreadable() {
 	}
 }
 
+// reportRest reports lost and refused entries that no report mentions yet. The caller holds mu.
+func (q *queue) reportRest() {
+	q.reportUnreadable()
+	for stream := range logstream.Count {
+		q.reportRefused(stream)
+	}
+}
+
 // reportDropped reports the entries dropped since the last report. It returns their number and
 // the report, "" without any. The caller holds mu.
 func (q *queue) reportDropped(why string) (total int, text string) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +59,21 @@ func frozenDisk(t *testing.T, nextRun bool) {
 	if wrong := said(s, "damage"); len(wrong) > 0 {
 		t.Errorf("status: %q", wrong)
 	}
+}
+
+// TestFrozenDiskAndBlock freezes the disk and adds a block larger than the memory: the app does not
+// wait for the disk.
+func TestFrozenDiskAndBlock(t *testing.T) {
+	t.Parallel()
+	mount, freeze, thaw := mountFreezable(t)
+	o := openSpooled(t, redistest.Prepare(t), filepath.Join(mount, "spool"), 32<<20, func(opts *Options) { opts.Block = false })
+	number(o, 0, 10_000)
+	allSpooled(t, o)
+	freeze()
+	number(o, 10_000, 20_000)
+	add(o, strings.Repeat("x", 2<<20), "behind") // would never return
+	thaw()
+	o.Close(short)
 }
 
 // TestFrozenDiskAndRedis freezes the disk while Redis takes entries, more slowly

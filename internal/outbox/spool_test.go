@@ -242,7 +242,7 @@ func TestDroppedAndNextRun(t *testing.T) {
 	eventually(t, "all is delivered", o.q.empty)
 	closeAll(t, o)
 	checkDropped(t, s, n)
-	if len(said(s, "lines dropped: an earlier run had no room for them")) != 1 {
+	if len(said(s, "lines dropped: an earlier run could not keep them")) != 1 {
 		t.Errorf("status: %q", s.Messages(logstream.Keys("t")[logstream.Status]))
 	}
 }
