@@ -169,6 +169,9 @@ func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
 
 // rewriteJournal replaces the journal. The caller holds journalMu.
 func (s *Spool) rewriteJournal() error {
+	if err := s.Present(); err != nil {
+		return err
+	}
 	header := newHeader(journalMagic, 0)
 	seed, _, err := readHeader(header, journalMagic)
 	if err != nil {

@@ -306,7 +306,11 @@ func (s *Spool) Remove(number uint64) error {
 	if s.last == g {
 		s.last = nil
 	}
-	if err := os.Remove(s.segmentFile(number)); err != nil {
+	err := s.Present()
+	if err == nil {
+		err = os.Remove(s.segmentFile(number))
+	}
+	if err != nil {
 		return fmt.Errorf("remove a segment of the spool: %w", err)
 	}
 	return nil
@@ -320,7 +324,8 @@ func (s *Spool) Bytes() int64 {
 }
 
 // Present returns an error if the directory that was opened has been removed or replaced:
-// the open files have no names then, and no later process will find them.
+// the open files have no names then, and no later process will find them. Files of these
+// names may be another process's.
 func (s *Spool) Present() error {
 	ours, err := s.lock.Stat()
 	if err != nil {
@@ -344,7 +349,7 @@ func (s *Spool) Close() error {
 	defer s.journalMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})
+	empty := s.Present() == nil && len(s.segments) == 0 && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
 		g.file.Close()
 	}

@@ -627,7 +627,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// TestGone removes the directory under an open spool.
+// TestGone removes the directory under an open spool. Another process makes it anew: its files
+// are left alone.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -639,11 +640,21 @@ func TestGone(t *testing.T) {
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	other, _ := open(t, dir)
+	fill(t, other, 1, 100)
 	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), dir+" has been removed") {
 		t.Errorf("sync: %v", err)
 	}
-	s.Close()
+	if s.Remove(1) == nil || s.UpdateJournal(true, func(n *Notes) { n.Done = 100 }) == nil || s.Close() == nil {
+		t.Error("no error without the directory")
+	}
+	if err := errors.Join(other.Present(), other.Close()); err != nil {
+		t.Error(err)
+	}
+	other, left := open(t, dir)
+	defer other.Close()
+	check(t, ordinals(t, other, left), 1, 100)
 }
