@@ -109,17 +109,16 @@ func readNotes(data []byte) (notes Notes, done []span, err error) {
 	return notes, done, nil
 }
 
-// openJournal reads the journal, if there is one.
+// openJournal reads the journal, if there is one. An error says that the version is not known.
 func (s *Spool) openJournal() error {
 	data, err := os.ReadFile(filepath.Join(s.dir, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		s.journalSize = int64(len(data))
+		s.notes, s.done, err = readNotes(data)
 	}
-	s.journalSize = int64(len(data))
-	s.notes, s.done, err = readNotes(data)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", journalName, err)

@@ -42,22 +42,25 @@ func (s *Spool) recover() error {
 }
 
 // recoverSegment reads one segment. newest: it was written to last, so bytes behind its last
-// whole record are an unfinished write. It reads the file into buf.
+// whole record are an unfinished write. It reads the file into buf. An error says that the
+// version is not known; anything else that is wrong costs only this segment.
 func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) error {
 	file := s.segmentFile(number)
 	data, err := readFile(file, buf)
-	if err != nil {
-		return err
+	if err == nil && newest && len(data) < fileHeaderSize {
+		s.discard(number) // its creation was not finished
+		return nil
 	}
-	seed, writer, err := readHeader(data, segmentMagic)
+	var seed uint32
+	var writer uint64
+	if err == nil {
+		seed, writer, err = readHeader(data, segmentMagic)
+	}
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", filepath.Base(file), err)
 	}
 	if err != nil {
-		if newest && len(data) < fileHeaderSize {
-			return os.Remove(file) // its creation was not finished
-		}
 		s.found("%s of the spool: %v; it is set aside as %s", filepath.Base(file), err, s.keepDamaged(file, true))
 		s.hole = true
 		return nil
@@ -82,16 +85,24 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 		s.found("%s of the spool: %d bytes are damaged; a copy is set aside as %s", filepath.Base(file), damaged, s.keepDamaged(file, false))
 	}
 	if len(s.left.Extents) == extents {
-		return os.Remove(file) // all its records are done
+		s.discard(number) // all its records are done
+		return nil
 	}
 	if newest && damaged == 0 && tail > 0 {
 		if err := os.Truncate(file, size); err != nil {
-			return err // the next process would take it for damage
+			s.found("%v", err) // the next process may take the rest for damage
 		}
 	}
 	s.segments[number] = &segment{number: number, seed: seed, size: size, synced: size}
 	s.size += size
 	return nil
+}
+
+// discard removes a segment that has nothing to deliver.
+func (s *Spool) discard(number uint64) {
+	if err := os.Remove(s.segmentFile(number)); err != nil {
+		s.found("remove a segment of the spool: %v", err)
+	}
 }
 
 // readFile reads a file into buf and returns its bytes.
