@@ -156,18 +156,27 @@ func sealAll(extent []byte, seed uint32) {
 
 // parse returns the record at the beginning of buf, or nil if it is damaged or not whole.
 func parse(buf []byte, seed uint32) Record {
+	if r := frame(buf); r != nil && r.intact(seed) {
+		return r
+	}
+	return nil
+}
+
+// frame is parse without the CRC.
+func frame(buf []byte) Record {
 	if len(buf) < HeaderSize {
 		return nil
 	}
 	size := uint64(binary.LittleEndian.Uint32(buf[4:]))
-	if size < HeaderSize || size > uint64(len(buf)) {
+	if size < HeaderSize || size > uint64(len(buf)) || !Record(buf[:size]).sound() {
 		return nil
 	}
-	r := Record(buf[:size])
-	if binary.LittleEndian.Uint32(r) != crc32.Update(seed, castagnoli(), r[4:]) || !r.sound() {
-		return nil
-	}
-	return r
+	return Record(buf[:size])
+}
+
+// intact reports whether a record on disk has the right CRC.
+func (r Record) intact(seed uint32) bool {
+	return binary.LittleEndian.Uint32(r) == crc32.Update(seed, castagnoli(), r[4:])
 }
 
 // sound reports whether the lengths within a record add up and its bytes are valid.

@@ -90,31 +90,29 @@ func segmentNumber(file string) (n uint64, ok bool) {
 	return n, err == nil && fmt.Sprintf("%016x", n) == digits
 }
 
-// maxSearch bounds the search for whole records behind damaged ones, in bytes under CRCs.
+// maxSearch bounds the search for whole records behind damaged ones, in bytes under CRCs. Only
+// bytes that were made to look like records can reach it.
 const maxSearch = 64 << 20
 
 // scan calls found for each whole record in a segment's bytes, with its offset. damaged
-// counts the bytes between whole records, tail those behind the last one.
+// counts the bytes between whole records, tail those behind the last one. When scan gives up the
+// search, it counts the rest as damaged.
 func scan(data []byte, seed uint32, found func(at int, r Record)) (damaged, tail int) {
 	budget := maxSearch
 	end := fileHeaderSize // behind the last whole record
 	for at := fileHeaderSize; at < len(data); {
-		if r := parse(data[at:], seed); r != nil {
+		r := frame(data[at:])
+		if r != nil && r.intact(seed) {
 			damaged += at - end
 			found(at, r)
 			at += len(r)
 			end = at
 			continue
 		}
-		if len(data)-at >= HeaderSize {
-			if size := int(binary.LittleEndian.Uint32(data[at+4:])); size >= HeaderSize && size <= len(data)-at {
-				budget -= size
-			}
+		if budget -= len(r); budget < 0 {
+			return damaged + len(data) - end, 0
 		}
 		at++
-		if budget < 0 {
-			break
-		}
 	}
 	return damaged, len(data) - end
 }

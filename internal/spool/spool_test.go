@@ -254,6 +254,109 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// corrupt changes the bytes of the first segment.
+func corrupt(t *testing.T, s *Spool, change func(data []byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(s.segmentFile(1))
+	if err == nil {
+		err = os.WriteFile(s.segmentFile(1), change(data), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnreadable has a segment and a journal that cannot be read: the other segments are there.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	for i := range uint64(3) {
+		fill(t, s, 100*i+1, 100*i+101)
+		s.last = nil
+	}
+	s.Close()
+	for _, file := range []string{s.segmentFile(2), filepath.Join(dir, journalName)} {
+		if err := errors.Join(os.RemoveAll(file), os.Mkdir(file, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	got := ordinals(t, s, left)
+	check(t, got[:100], 1, 101)
+	check(t, got[100:], 201, 301)
+	if len(left.Found) != 2 || !strings.Contains(left.Found[1], "it is set aside as "+damagedPrefix) || left.Missing != 100 {
+		t.Errorf("%d missing, found %q", left.Missing, left.Found)
+	}
+}
+
+// bulky makes a record whose message looks like lengths everywhere.
+func bulky(ordinal uint64) Record {
+	message := bytes.Repeat([]byte{0, 0, 1}, 20<<10)
+	r := make(Record, Size(message, nil))
+	r.Fill(ordinal, entry.ID{Ms: ordinal}, logstream.Info, 0, 0, message, nil)
+	return r
+}
+
+// TestSearch damages a record whose message looks like lengths everywhere: all behind it are found.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.segmentSize = 1 << 20 // as with the default spool.size
+	for i := range uint64(15) {
+		if _, err := s.Append(bulky(i+1), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	corrupt(t, s, func(data []byte) []byte {
+		data[fileHeaderSize+len(bulky(1))+100] ^= 1
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	n := 0
+	for _, x := range left.Extents {
+		n += x.Counts.Sum()
+	}
+	if n != 14 || left.Missing == 0 || len(left.Found) != 1 {
+		t.Errorf("%d of 14 records, up to %d missing, found %q", n, left.Missing, left.Found)
+	}
+}
+
+// TestSearchGivesUp has more bytes that look like records than are searched: what is behind them
+// is told as damage, and kept.
+func TestSearchGivesUp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 10)
+	s.Close()
+	size := 0
+	corrupt(t, s, func(data []byte) []byte {
+		const huge = 2 << 20
+		for i := range 100 {
+			r := make(Record, HeaderSize)
+			r.Fill(10, entry.ID{Ms: 10}, logstream.Info, 0, 0, nil, nil)
+			binary.LittleEndian.PutUint32(r[4:], uint32(huge-i*HeaderSize))
+			binary.LittleEndian.PutUint32(r[8:], uint32(huge-(i+1)*HeaderSize))
+			data = append(data, r...)
+		}
+		data = append(data, make([]byte, huge)...)
+		size = len(data)
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	check(t, ordinals(t, s, left), 1, 10)
+	info, err := os.Stat(filepath.Join(dir, damagedPrefix+filepath.Base(s.segmentFile(1))))
+	if err != nil || info.Size() != int64(size) || len(left.Found) != 1 {
+		t.Errorf("%v; found %q", err, left.Found)
+	}
+}
+
 func TestInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
