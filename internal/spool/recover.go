@@ -155,7 +155,8 @@ func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, mo
 }
 
 // keepDamaged keeps a damaged segment for inspection, and returns its new name. If move, it
-// renames the file; else it links it, so that the segment stays.
+// renames the file; else it links it, so that the segment stays. Of the copies before it, only the
+// newest stay.
 func (s *Spool) keepDamaged(file string, move bool) string {
 	name := damagedPrefix + filepath.Base(file)
 	to := filepath.Join(s.dir, name)
@@ -172,11 +173,11 @@ func (s *Spool) keepDamaged(file string, move bool) string {
 	names, _ := os.ReadDir(s.dir) // the oldest first
 	var kept []string
 	for _, n := range names {
-		if strings.HasPrefix(n.Name(), damagedPrefix) {
+		if strings.HasPrefix(n.Name(), damagedPrefix) && n.Name() != name {
 			kept = append(kept, n.Name())
 		}
 	}
-	for len(kept) > maxDamaged {
+	for len(kept) >= maxDamaged {
 		os.Remove(filepath.Join(s.dir, kept[0]))
 		kept = kept[1:]
 	}
