@@ -79,7 +79,7 @@ func (d *deadLetters) write(line []byte) error {
 		d.file = nil
 	}
 	if d.file == nil {
-		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return fmt.Errorf("set an entry aside: %w", err)
 		}
@@ -89,6 +89,10 @@ func (d *deadLetters) write(line []byte) error {
 			return fmt.Errorf("set an entry aside: %w", err)
 		}
 		d.file, d.size = f, info.Size()
+	}
+	var last [1]byte
+	if _, err := d.file.ReadAt(last[:], d.size-1); err == nil && last[0] != '\n' {
+		line = append([]byte{'\n'}, line...) // behind half a line, which a kill or a full disk has left
 	}
 	if d.size+int64(len(line)) > d.limit {
 		return fmt.Errorf("set an entry aside: %w (%s)", errDeadFull, d.name)
