@@ -72,6 +72,7 @@ type Spool struct {
 	dir         string
 	writer      uint64
 	segmentSize int64 // segmentSize: a segment this large takes no further extent
+	fileLimit   int64 // fileLimit: the largest allowed file
 	lock        *os.File
 
 	// Only while the spool is being opened:
@@ -114,15 +115,14 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
 	s.segmentSize = min(max(size/64, ExtentSize), 4<<20)
 	s.left = &Left{Next: 1}
-	limit, err := fileLimit()
-	if err != nil {
+	var err error
+	if s.fileLimit, err = fileLimit(); err != nil {
 		return nil, nil, err
 	}
-	if most := limit - ExtentSize; s.segmentSize > most {
-		s.segmentSize = most
-		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", limit)
+	if s.segmentSize+ExtentSize > s.fileLimit {
+		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", s.fileLimit)
 	}
-	s.dead.open(dir, min(size, 4*limit))
+	s.dead.open(dir, min(size, 4*s.fileLimit))
 	if s.lock, err = lockDir(dir); err != nil {
 		return nil, nil, err
 	}
@@ -180,7 +180,9 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
-	if class := At(extent, 0).Class(); fresh && (last == nil || last.size >= s.segmentSize || last.class != class) {
+	class, size := At(extent, 0).Class(), int64(len(extent))
+	if fresh && (last == nil || last.class != class || last.size >= s.segmentSize ||
+		last.size > fileHeaderSize && last.size+size > s.fileLimit) {
 		var err error
 		if last, err = s.newSegment(class); err != nil {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
@@ -201,8 +203,8 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := Place{last.number, last.size}
-	last.size += int64(len(extent))
-	s.size += int64(len(extent))
+	last.size += size
+	s.size += size
 	return place, nil
 }
 

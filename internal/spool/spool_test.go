@@ -454,6 +454,71 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// TestTornLetter sets an entry aside behind half a line, which a kill has left.
+func TestTornLetter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, DeadLetters)
+	if err := os.WriteFile(file, []byte(`{"time":"2026`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := open(t, dir)
+	defer s.Close()
+	for range 2 {
+		if err := s.SetAside("x", make1(1), "no"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if lines := strings.Split(string(text), "\n"); err != nil || len(lines) != 4 || lines[0] != `{"time":"2026` || lines[1][:9] != `{"time":"` {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestFileLimit appends an extent that finds no room behind the others under ulimit -f.
+func TestFileLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.segmentSize, s.fileLimit = 1<<20, 1<<20
+	var last Place
+	for i := range uint64(18) { // 60 KiB each
+		var err error
+		if last, err = s.Append(bulky(i+1), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last != (Place{2, fileHeaderSize}) {
+		t.Errorf("the last extent is at %v", last)
+	}
+	s.Close()
+}
+
+// TestKept finds damage in a segment with a lower number than those whose copies are kept.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range maxDamaged {
+		name := fmt.Sprintf("%s%016x%s", damagedPrefix, 100+i, segmentSuffix)
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	s.Close()
+	corrupt(t, s, func(data []byte) []byte {
+		data[0] ^= 1
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	kept, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*"))
+	if len(left.Found) != 1 || len(kept) != maxDamaged || !strings.HasSuffix(kept[0], "0001.seg") {
+		t.Errorf("found %q, kept %q", left.Found, kept)
+	}
+}
+
 func TestPrepare(t *testing.T) {
 	base := t.TempDir()
 	t.Setenv("WRAPP_SPOOL_DIR", filepath.Join(base, "env"))
