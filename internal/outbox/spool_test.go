@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -540,6 +541,20 @@ func leave(t *testing.T, writer uint64, entries, size, extents int) (*spool.Spoo
 		t.Fatal(left, err)
 	}
 	return store, left
+}
+
+// TestLetterSynced checks that an entry set aside is synced without other writes.
+func TestLetterSynced(t *testing.T) {
+	t.Parallel()
+	store, _ := leave(t, 1, 1, 10, 1)
+	t.Cleanup(func() { store.Close() })
+	o := &Outbox{q: newQueue(4<<20, true, 1), opts: Options{Keys: logstream.Keys("t"), Log: slog.New(slog.DiscardHandler)}}
+	o.q.store = store
+	r := make(record, spool.Size(nil, nil))
+	r.Fill(1, entry.ID{Ms: 1}, logstream.Info, 0, 0, nil, nil)
+	if o.refuse(r, "WRONGTYPE"); len(o.q.sync) != 1 {
+		t.Error("no sync is due")
+	}
 }
 
 // TestFillBatch checks that a batch takes entries that only the spool has from as many slabs as

@@ -30,6 +30,7 @@ type deadLetters struct {
 	limit int64
 	file  *os.File
 	size  int64
+	dirty bool // dirty: no sync has covered the last letter
 }
 
 func (d *deadLetters) open(dir string, size int64) {
@@ -76,7 +77,7 @@ func (d *deadLetters) write(line []byte) error {
 	defer d.mu.Unlock()
 	if d.file != nil && !d.present() {
 		d.file.Close()
-		d.file = nil
+		d.file, d.dirty = nil, false
 	}
 	if d.file == nil {
 		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
@@ -99,6 +100,7 @@ func (d *deadLetters) write(line []byte) error {
 	}
 	n, err := d.file.Write(line)
 	d.size += int64(n)
+	d.dirty = true
 	if err != nil {
 		if n > 0 && d.file.Truncate(d.size-int64(n)) == nil {
 			d.size -= int64(n)
@@ -116,11 +118,26 @@ func (d *deadLetters) present() bool {
 	return err == nil && err2 == nil && os.SameFile(ours, there)
 }
 
+// sync makes the letters durable. Others can be written meanwhile.
+func (d *deadLetters) sync() error {
+	d.mu.Lock()
+	file, dirty := d.file, d.dirty
+	d.dirty = false
+	d.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	err := errors.Join(file.Sync(), syncDir(filepath.Dir(d.name)))
+	if err != nil {
+		d.mu.Lock()
+		d.dirty = d.dirty || d.file == file
+		d.mu.Unlock()
+	}
+	return err
+}
+
 func (d *deadLetters) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.file != nil {
-		d.file.Sync()
-		d.file.Close()
-	}
+	d.file.Close()
 }

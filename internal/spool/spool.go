@@ -241,8 +241,8 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	return g, nil
 }
 
-// Sync makes everything durable that was written before the call. After an error the next Sync
-// tries again.
+// Sync makes everything durable that was written before the call, dead letters, too. After an
+// error the next Sync tries again.
 func (s *Spool) Sync() error {
 	type written struct {
 		*segment
@@ -259,7 +259,7 @@ func (s *Spool) Sync() error {
 		}
 	}
 	s.mu.Unlock()
-	err := s.Present()
+	err := errors.Join(s.Present(), s.dead.sync())
 	for _, w := range dirty {
 		syncErr := w.file.Sync()
 		s.mu.Lock()

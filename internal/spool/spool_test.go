@@ -774,23 +774,35 @@ func TestLeap(t *testing.T) {
 	}
 }
 
-// TestFailedSync has a Sync that cannot reach a segment: it fails until it has synced that.
+// TestFailedSync has a Sync that cannot reach a segment, or the dead letters: it fails until it
+// has synced that.
 func TestFailedSync(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t, t.TempDir())
 	fill(t, s, 1, 100)
-	name := s.last.file.Name()
-	s.last.file.Close()
-	for range 2 {
-		if s.Sync() == nil {
-			t.Error("a Sync without the file succeeds")
-		}
-	}
-	var err error
-	if s.last.file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+	if err := s.SetAside("x", make1(1), "no"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Sync(), s.Close()); err != nil {
+	for _, file := range []**os.File{&s.last.file, &s.dead.file} {
+		name := (*file).Name()
+		(*file).Close()
+		for range 2 {
+			if s.Sync() == nil {
+				t.Errorf("a Sync without %s succeeds", name)
+			}
+		}
+		var err error
+		if *file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Sync(); err != nil {
+			t.Error(err)
+		}
+		if err := s.SetAside("x", make1(1), "no"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
