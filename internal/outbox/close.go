@@ -149,8 +149,8 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 	}
 	q.mu.Lock()
 	for p := q.written; p.before(q.end()); p = (cursor{p.slab + 1, 0}) {
-		q.each(p, cursor{p.slab + 1, 0}, func(r record, _ cursor) bool {
-			if !q.progress.has(r) {
+		q.each(p, cursor{p.slab + 1, 0}, func(r record, after cursor) bool {
+			if !q.landed(r, after) {
 				lost++
 			}
 			return true

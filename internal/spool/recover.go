@@ -65,13 +65,15 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 		s.hole = true
 		return nil
 	}
+	s.left.Notes.Done[writer] = s.notes.Done[writer] // of writers without a segment nothing is kept
 	extents, end := len(s.left.Extents), fileHeaderSize
 	damaged, tail := scan(data, seed, func(at int, r Record) {
 		most := uint64(at-end) / HeaderSize
 		if s.hole { // the end of a segment may have been cut off
 			most = math.MaxUint64
 		}
-		s.recoverRecord(number, at, r, writer, most)
+		x := Extent{Place: Place{number, int64(at)}, Bytes: len(r), Class: r.Class(), Ordinal: r.Ordinal(), Writer: writer}
+		s.recoverRecord(r, x, most, data[8] == 1)
 		s.hole, end = false, at+len(r)
 	})
 	size := int64(len(data))
@@ -89,9 +91,7 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 		return nil
 	}
 	if newest && damaged == 0 && tail > 0 {
-		if err := os.Truncate(file, size); err != nil {
-			s.found("%v", err) // the next process may take the rest for damage
-		}
+		os.Truncate(file, size) // if it fails, the next process takes the rest for damage
 	}
 	s.segments[number] = &segment{number: number, seed: seed, size: size, synced: size}
 	s.size += size
@@ -100,8 +100,8 @@ func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) er
 
 // discard removes a segment that has nothing to deliver.
 func (s *Spool) discard(number uint64) {
-	if err := os.Remove(s.segmentFile(number)); err != nil {
-		s.found("remove a segment of the spool: %v", err)
+	if err := s.unlink(number); err != nil {
+		s.found("%v", err)
 	}
 }
 
@@ -122,34 +122,36 @@ func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// recoverRecord adds a record to s.left, unless it is done. most bounds how many records damage has
-// cost between this record and the one before; 0 without damage.
-func (s *Spool) recoverRecord(number uint64, at int, r Record, writer uint64, most uint64) {
+// recoverRecord adds a record to s.left, unless it is done; x is its extent. most bounds how many
+// records damage has cost between this record and the one before; 0 without damage. old: its segment
+// is of version 1.
+func (s *Spool) recoverRecord(r Record, x Extent, most uint64, old bool) {
 	l := s.left
 	ordinal, id := r.Ordinal(), r.ID()
 	if l.Last.Less(id) {
 		l.Last = id
 	}
-	if ordinal < l.Next {
+	next, done := s.nexts[x.Writer], s.notes.Done[x.Writer]
+	if ordinal < next {
 		return // a copy of an earlier record, or bytes that only look like a record
 	}
-	// Ordinals leap without damage, too: over dropped records, and where another process began.
-	if n := len(l.Extents); n > 0 && l.Extents[n-1].Writer == writer {
-		l.Missing += min(most, ordinal-max(l.Next, min(ordinal, s.notes.Done)))
+	// Ordinals leap without damage, too: over dropped records, and where another spool was adopted.
+	if known := max(next, min(ordinal, done)); known > 0 {
+		l.Missing += min(most, ordinal-known)
 	}
-	l.Next = ordinal + 1
-	if ordinal < s.notes.Done || slices.ContainsFunc(s.done, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {
+	s.nexts[x.Writer] = ordinal + 1
+	l.Next = max(l.Next, ordinal+1)
+	if ordinal < done || old && slices.ContainsFunc(s.done, func(s span) bool { return s.from <= ordinal && ordinal < s.upto }) {
 		return
 	}
 	if n := len(l.Extents); n > 0 {
-		x := &l.Extents[n-1]
-		if x.Segment == number && x.Offset+int64(x.Bytes) == int64(at) && x.Bytes+len(r) <= ExtentSize && x.Class == r.Class() {
-			x.Bytes += len(r)
-			x.Counts[r.Stream()]++
+		before := &l.Extents[n-1]
+		if before.Segment == x.Segment && before.Offset+int64(before.Bytes) == x.Offset && before.Bytes+len(r) <= ExtentSize && before.Class == x.Class {
+			before.Bytes += len(r)
+			before.Counts[r.Stream()]++
 			return
 		}
 	}
-	x := Extent{Place: Place{number, int64(at)}, Bytes: len(r), Class: r.Class(), Ordinal: ordinal, Writer: writer}
 	x.Counts[r.Stream()]++
 	l.Extents = append(l.Extents, x)
 }

@@ -23,8 +23,8 @@ import (
 // Behind it come records or notes.
 //
 // In version 1 bytes 12 to 15 were 0, a salt of 8 bytes stood in place of the writer, and a
-// journal could give records other IDs. We still read its segments, with writer 0, and its
-// journals, except for the IDs.
+// journal could give records other IDs. We still read its segments, with the salt as their
+// writer, and its journals, except for the IDs.
 //
 // Every version must keep the magic, the version and the CRC of the first 28 bytes where they
 // are: only so does an older wrapp see that it does not know the version, and leave the file
@@ -59,12 +59,13 @@ func readHeader(header []byte, magic string) (seed uint32, writer uint64, err er
 	}
 	switch v := binary.LittleEndian.Uint32(h[8:]); v {
 	case 1:
-		return crc32.Checksum(h[16:24], castagnoli()), 0, nil
+		seed = crc32.Checksum(h[16:24], castagnoli())
 	case 2:
-		return crc32.Checksum(h[12:24], castagnoli()), binary.LittleEndian.Uint64(h[16:]), nil
+		seed = crc32.Checksum(h[12:24], castagnoli())
 	default:
 		return 0, 0, &versionError{v}
 	}
+	return seed, binary.LittleEndian.Uint64(h[16:]), nil
 }
 
 // A versionError says that we do not know the file's format: the file must stay untouched.

@@ -42,7 +42,7 @@ type Extent struct {
 	Class   Class
 	Counts  Counts
 	Ordinal uint64 // Ordinal: of the first record
-	Writer  uint64 // Writer: the process that numbered them; 0 if not known, in version 1
+	Writer  uint64 // Writer: the process that numbered them; in version 1 a number of the segment
 }
 
 // Counts are numbers of records by stream.
@@ -59,7 +59,7 @@ func (c *Counts) Sum() (n int) {
 // Left is what an earlier process left.
 type Left struct {
 	Extents []Extent // Extents: oldest first
-	Notes   Notes
+	Notes   Notes    // Notes: Done has every writer of a segment, and no other
 	Last    entry.ID // Last: the largest ID among the records
 	Next    uint64   // Next: above every ordinal
 	Missing uint64   // Missing: how many records at most are lost to damage
@@ -67,7 +67,7 @@ type Left struct {
 }
 
 // A Spool is an open spool. One goroutine may append while others read, sync, remove and
-// update the journal.
+// write the journal.
 type Spool struct {
 	dir         string
 	writer      uint64
@@ -76,8 +76,9 @@ type Spool struct {
 	lock        *os.File
 
 	// Only while the spool is being opened:
-	left *Left
-	hole bool // hole: the bytes behind the last whole record are damaged
+	left  *Left
+	hole  bool              // hole: the bytes behind the last whole record are damaged
+	nexts map[uint64]uint64 // nexts: by writer: above the ordinals of its records
 
 	done []span // done: ordinals of records that are done, by a journal of version 1; set by Open
 
@@ -87,6 +88,7 @@ type Spool struct {
 	next     uint64   // next: number of the next segment
 	newNames bool     // newNames: the directory has entries that no Sync has covered
 	size     int64    // size: bytes of all segments
+	stays    bool     // stays: the file of a segment could not be removed
 
 	journalMu   sync.Mutex // journalMu: guards the journal, so that reading need not wait for its disk
 	journal     *os.File
@@ -112,9 +114,9 @@ type segment struct {
 // spool, in bytes: it sets the size of segments and of the dead letters' file; the caller
 // enforces it.
 func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
-	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
+	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1, nexts: make(map[uint64]uint64)}
 	s.segmentSize = min(max(size/64, ExtentSize), 4<<20)
-	s.left = &Left{Next: 1}
+	s.left = &Left{Next: 1, Notes: Notes{Done: make(map[uint64]uint64)}}
 	var err error
 	if s.fileLimit, err = fileLimit(); err != nil {
 		return nil, nil, err
@@ -134,12 +136,8 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 		return nil, nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	left := s.left
-	left.Notes = s.notes
-	left.Next = max(left.Next, s.notes.Done)
-	for _, n := range s.done {
-		left.Next = max(left.Next, n.upto)
-	}
-	s.left = nil
+	left.Notes.Dropped = s.notes.Dropped
+	s.notes, s.left, s.nexts = left.Notes, nil, nil
 	return s, left, nil
 }
 
@@ -294,7 +292,9 @@ func (s *Spool) closeIdle(g *segment) {
 	}
 }
 
-// Remove removes a segment. Removing it again does nothing.
+// Remove removes a segment. Removing it again does nothing. If the file cannot be removed, the next
+// process does it where the journal says that its records are done. Else, if they were dropped, it
+// delivers them.
 func (s *Spool) Remove(number uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,15 +308,24 @@ func (s *Spool) Remove(number uint64) error {
 	if s.last == g {
 		s.last = nil
 	}
+	return s.unlink(number)
+}
+
+// unlink removes the file of a segment. The caller holds mu.
+func (s *Spool) unlink(number uint64) error {
 	err := s.Present()
 	if err == nil {
 		err = os.Remove(s.segmentFile(number))
 	}
-	if err != nil {
-		return fmt.Errorf("remove a segment of the spool: %w", err)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return nil
+	s.stays = true
+	return fmt.Errorf("remove a segment of the spool: %w", err)
 }
+
+// empty reports whether there is no segment. The caller holds mu.
+func (s *Spool) empty() bool { return len(s.segments) == 0 && !s.stays }
 
 // Bytes returns the size of all segments.
 func (s *Spool) Bytes() int64 {
@@ -351,7 +360,7 @@ func (s *Spool) Close() error {
 	defer s.journalMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	empty := s.Present() == nil && len(s.segments) == 0 && s.notes.Dropped == (Counts{})
+	empty := s.Present() == nil && s.empty() && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
 		g.file.Close()
 	}

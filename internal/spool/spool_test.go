@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,10 +70,14 @@ func open(t testing.TB, dir string) (*Spool, *Left) {
 	return s, left
 }
 
+// upTo are notes of which records of writer are done.
+func upTo(ordinal uint64) Notes { return Notes{Done: map[uint64]uint64{writer: ordinal}} }
+
 // ordinals reads everything that was left, and fails unless the records are those of make1,
-// in order.
+// those of each writer in order.
 func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 	t.Helper()
+	nexts := make(map[uint64]uint64)
 	for _, x := range left.Extents {
 		data, err := s.Read(x.Place, x.Bytes, x.Ordinal, nil)
 		if err != nil {
@@ -82,9 +88,10 @@ func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 			r := At(data, at)
 			at += len(r)
 			o := r.Ordinal()
-			if len(got) > 0 && o <= got[len(got)-1] {
-				t.Fatalf("ordinal %d behind %d", o, got[len(got)-1])
+			if o < nexts[x.Writer] {
+				t.Fatalf("ordinal %d, want %d or more", o, nexts[x.Writer])
 			}
+			nexts[x.Writer] = o + 1
 			got = append(got, o)
 			want := Record(make1(o))
 			want[14] &^= Skip
@@ -118,8 +125,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
-	err := s.UpdateJournal(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
-	if err != nil {
+	if err := s.WriteJournal(Notes{Dropped: Counts{logstream.Error: 3}}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -138,11 +144,11 @@ func TestLeft(t *testing.T) {
 			t.Fatalf("an extent of %016x, want %016x", x.Writer, uint64(writer))
 		}
 	}
-	if left.Notes.Dropped != (Counts{logstream.Error: 3}) {
+	if left.Notes.Dropped != (Counts{logstream.Error: 3}) || !maps.Equal(left.Notes.Done, map[uint64]uint64{writer: 0}) {
 		t.Errorf("notes: %+v", left.Notes)
 	}
 	// Records below Done are not left any more, and the ordinals go on.
-	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
+	if err := s.WriteJournal(upTo(10_000), true); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, s, 20_000, 21_000)
@@ -157,7 +163,9 @@ func TestLeft(t *testing.T) {
 	if s.Bytes() != 0 {
 		t.Errorf("%d bytes in no segments", s.Bytes())
 	}
-	s.UpdateJournal(true, func(n *Notes) { *n = Notes{Done: 21_000} })
+	if err := s.WriteJournal(upTo(21_000), true); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -650,7 +658,7 @@ func TestOtherVersion(t *testing.T) {
 		dir := t.TempDir()
 		s, _ := open(t, dir)
 		fill(t, s, 1, 100)
-		if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 5 }); err != nil {
+		if err := s.WriteJournal(upTo(5), true); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -675,13 +683,15 @@ func TestOtherVersion(t *testing.T) {
 	}
 }
 
-// TestVersionBefore reads a spool of format version 1: its undone records come, with
-// writer 0, and the journal's notes about IDs are skipped.
+// TestVersionBefore reads a spool of format version 1: its undone records come, with the salt as
+// their writer, and the journal's notes about IDs are skipped. Its notes say nothing of the records
+// behind, of version 2.
 func TestVersionBefore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	const salt = 0xfeed
 	header := func(magic string) []byte {
-		h := newHeader(magic, 0xfeed)
+		h := newHeader(magic, salt)
 		binary.LittleEndian.PutUint32(h[8:], 1)
 		binary.LittleEndian.PutUint32(h[12:], 0)
 		binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli()))
@@ -697,7 +707,8 @@ func TestVersionBefore(t *testing.T) {
 	journal := header(journalMagic)
 	seed = crc32.Checksum(journal[16:24], castagnoli())
 	journal = appendNote(journal, seed, 2, 0, 1, 50, 1<<40, 0)
-	journal = appendNote(journal, seed, noteDone, 20)
+	journal = appendNote(journal, seed, noteBelow, 10)
+	journal = appendNote(journal, seed, noteBelow, 20)
 	journal = appendNote(journal, seed, noteSpan, 15, 23)
 	journal = appendNote(journal, seed, noteSpan, 40, 41)
 	for name, data := range map[string][]byte{"0000000000000001.seg": segment, journalName: journal} {
@@ -709,11 +720,12 @@ func TestVersionBefore(t *testing.T) {
 	got := ordinals(t, s, left)
 	check(t, got[:17], 23, 40)
 	check(t, got[17:], 41, 100)
-	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != 0 {
-		t.Errorf("%+v", left)
+	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != salt || len(s.done) != 3 {
+		t.Errorf("%+v, done %v", left, s.done)
 	}
+	fill(t, s, 1, 10)
 	// A process that is killed after it has replaced the journal leaves the notes about spans.
-	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 30 }); err != nil {
+	if err := s.WriteJournal(Notes{Done: map[uint64]uint64{salt: 30}}, true); err != nil {
 		t.Fatal(err)
 	}
 	s.journal.Close()
@@ -722,7 +734,8 @@ func TestVersionBefore(t *testing.T) {
 	defer again.Close()
 	got = ordinals(t, again, left)
 	check(t, got[:10], 30, 40)
-	check(t, got[10:], 41, 100)
+	check(t, got[10:69], 41, 100)
+	check(t, got[69:], 1, 10)
 }
 
 // TestDamageAfterDrops damages the first record behind dropped ones: those do not count as
@@ -771,6 +784,97 @@ func TestLeap(t *testing.T) {
 	defer s.Close()
 	if got := ordinals(t, s, left); len(got) != 99+100 || left.Missing != 0 || left.Extents[0].Writer != writer || left.Extents[len(left.Extents)-1].Writer != writer+1 {
 		t.Errorf("%d records, %d missing, %+v", len(got), left.Missing, left.Extents)
+	}
+}
+
+// TestWriters has records of three processes, with the same ordinals: what is noted of one, or lost
+// of one, says nothing of the others.
+func TestWriters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range uint64(3) {
+		s, _, err := Open(dir, 4<<20, writer+i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, s, 1, 1001)
+		s.Close()
+	}
+	s, left := open(t, dir)
+	if left.Next != 1001 {
+		t.Errorf("next %d", left.Next)
+	}
+	notes := Notes{Done: map[uint64]uint64{writer: 500, writer + 1: math.MaxUint64, 99: 1}}
+	for range 2 { // the last note holds
+		if err := s.WriteJournal(notes, false); err != nil {
+			t.Fatal(err)
+		}
+		notes = Notes{Done: map[uint64]uint64{writer: 400, writer + 1: math.MaxUint64, 99: 1}}
+	}
+	s.Close()
+	s, left = open(t, dir)
+	defer s.Close()
+	got := ordinals(t, s, left)
+	check(t, got[:601], 400, 1001)
+	check(t, got[601:], 1, 1001)
+	if want := (map[uint64]uint64{writer: 400, writer + 1: math.MaxUint64, writer + 2: 0}); !maps.Equal(left.Notes.Done, want) || left.Missing > 0 {
+		t.Errorf("%d missing, notes %v", left.Missing, left.Notes)
+	}
+}
+
+// TestDamageAtDone damages the first record that is not done: the bound needs no record before it.
+func TestDamageAtDone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	if err := s.WriteJournal(upTo(5), true); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	corrupt(t, s, func(data []byte) []byte {
+		at := fileHeaderSize
+		for i := range uint64(4) {
+			at += len(make1(i + 1))
+		}
+		data[at+HeaderSize] ^= 1
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	check(t, ordinals(t, s, left), 6, 100)
+	if left.Missing != 1 {
+		t.Errorf("%d missing, want 1", left.Missing)
+	}
+}
+
+// TestRemoveFails has a segment that cannot be removed after its records are done: Close keeps what
+// is noted of it, and the next process removes it.
+func TestRemoveFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	file, aside := s.segmentFile(1), filepath.Join(dir, "aside")
+	if err := errors.Join(os.Rename(file, aside), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Remove(1) == nil {
+		t.Error("a directory with a file in it was removed")
+	}
+	if n := s.Bytes(); n > 0 {
+		t.Errorf("%d bytes count towards the spool's size", n)
+	}
+	if err := errors.Join(s.WriteJournal(upTo(100), false), s.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.RemoveAll(file), os.Rename(aside, file)); err != nil {
+		t.Fatal(err)
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	if _, err := os.Stat(file); len(left.Extents) > 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d extents are left, the file: %v", len(left.Extents), err)
 	}
 }
 
@@ -828,7 +932,7 @@ func TestGone(t *testing.T) {
 	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), dir+" has been removed") {
 		t.Errorf("sync: %v", err)
 	}
-	if s.Remove(1) == nil || s.UpdateJournal(true, func(n *Notes) { n.Done = 100 }) == nil || s.Close() == nil {
+	if s.Remove(1) == nil || s.WriteJournal(upTo(100), true) == nil || s.Close() == nil {
 		t.Error("no error without the directory")
 	}
 	if err := errors.Join(other.Present(), other.Close()); err != nil {
