@@ -156,10 +156,11 @@ func sealAll(extent []byte, seed uint32) {
 
 // parse returns the record at the beginning of buf, or nil if it is damaged or not whole.
 func parse(buf []byte, seed uint32) Record {
-	if r := frame(buf); r != nil && r.intact(seed) {
-		return r
+	r := frame(buf)
+	if r == nil || binary.LittleEndian.Uint32(r) != crc32.Update(seed, castagnoli(), r[4:]) {
+		return nil
 	}
-	return nil
+	return r
 }
 
 // frame is parse without the CRC.
@@ -172,11 +173,6 @@ func frame(buf []byte) Record {
 		return nil
 	}
 	return Record(buf[:size])
-}
-
-// intact reports whether a record on disk has the right CRC.
-func (r Record) intact(seed uint32) bool {
-	return binary.LittleEndian.Uint32(r) == crc32.Update(seed, castagnoli(), r[4:])
 }
 
 // sound reports whether the lengths within a record add up and its bytes are valid.

@@ -13,7 +13,7 @@ import (
 
 const damagedPrefix = "damaged-"
 
-// maxDamaged is how many damaged segments are kept for inspection.
+// maxDamaged is how many damaged segments are kept for inspection; more if one process found more.
 const maxDamaged = 4
 
 // recover reads the segments that earlier processes left.
@@ -42,11 +42,16 @@ func (s *Spool) recover() error {
 }
 
 // recoverSegment reads one segment. newest: it was written to last, so bytes behind its last
-// whole record are an unfinished write. It reads the file into buf. An error says that the
-// version is not known; anything else that is wrong costs only this segment.
+// whole record are an unfinished write. It reads the file into buf. An error says that the file
+// must stay as it is: its version is not known, or we may not open it, perhaps only for now.
 func (s *Spool) recoverSegment(number uint64, newest bool, buf *bytes.Buffer) error {
 	file := s.segmentFile(number)
-	data, err := readFile(file, buf)
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	data, err := readAll(f, buf)
+	f.Close()
 	if err == nil && newest && len(data) < fileHeaderSize {
 		s.discard(number) // its creation was not finished
 		return nil
@@ -105,13 +110,8 @@ func (s *Spool) discard(number uint64) {
 	}
 }
 
-// readFile reads a file into buf and returns its bytes.
-func readFile(name string, buf *bytes.Buffer) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+// readAll reads a file into buf and returns its bytes.
+func readAll(f *os.File, buf *bytes.Buffer) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -157,8 +157,8 @@ func (s *Spool) recoverRecord(r Record, x Extent, most uint64, old bool) {
 }
 
 // keepDamaged keeps a damaged segment for inspection, and returns its new name. If move, it
-// renames the file; else it links it, so that the segment stays. Of the copies before it, only the
-// newest stay.
+// renames the file; else it links it, so that the segment stays. Of those that earlier processes
+// kept, only the newest stay.
 func (s *Spool) keepDamaged(file string, move bool) string {
 	name := damagedPrefix + filepath.Base(file)
 	to := filepath.Join(s.dir, name)
@@ -172,16 +172,17 @@ func (s *Spool) keepDamaged(file string, move bool) string {
 	if err != nil {
 		name = "nothing: " + err.Error()
 	}
+	s.kept = append(s.kept, name)
 	names, _ := os.ReadDir(s.dir) // the oldest first
-	var kept []string
+	var earlier []string
 	for _, n := range names {
-		if strings.HasPrefix(n.Name(), damagedPrefix) && n.Name() != name {
-			kept = append(kept, n.Name())
+		if strings.HasPrefix(n.Name(), damagedPrefix) && !slices.Contains(s.kept, n.Name()) {
+			earlier = append(earlier, n.Name())
 		}
 	}
-	for len(kept) >= maxDamaged {
-		os.Remove(filepath.Join(s.dir, kept[0]))
-		kept = kept[1:]
+	for len(earlier) > max(0, maxDamaged-len(s.kept)) {
+		os.Remove(filepath.Join(s.dir, earlier[0]))
+		earlier = earlier[1:]
 	}
 	return name
 }

@@ -102,15 +102,14 @@ func scan(data []byte, seed uint32, found func(at int, r Record)) (damaged, tail
 	budget := maxSearch
 	end := fileHeaderSize // behind the last whole record
 	for at := fileHeaderSize; at < len(data); {
-		r := frame(data[at:])
-		if r != nil && r.intact(seed) {
+		if r := parse(data[at:], seed); r != nil {
 			damaged += at - end
 			found(at, r)
 			at += len(r)
 			end = at
 			continue
 		}
-		if budget -= len(r); budget < 0 {
+		if budget -= len(frame(data[at:])); budget < 0 {
 			return damaged + len(data) - end, 0
 		}
 		at++

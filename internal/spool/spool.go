@@ -42,7 +42,7 @@ type Extent struct {
 	Class   Class
 	Counts  Counts
 	Ordinal uint64 // Ordinal: of the first record
-	Writer  uint64 // Writer: the process that numbered them; in version 1 a number of the segment
+	Writer  uint64 // Writer: the process that numbered them; in version 1 the salt of the segment
 }
 
 // Counts are numbers of records by stream.
@@ -79,6 +79,7 @@ type Spool struct {
 	left  *Left
 	hole  bool              // hole: the bytes behind the last whole record are damaged
 	nexts map[uint64]uint64 // nexts: by writer: above the ordinals of its records
+	kept  []string          // kept: names of the damaged segments that this process has kept
 
 	done []span // done: ordinals of records that are done, by a journal of version 1; set by Open
 
