@@ -158,8 +158,8 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 		return true
 	})
 	for p := q.written; p.before(q.end()); p = (cursor{p.slab + 1, 0}) {
-		q.each(p, cursor{p.slab + 1, 0}, func(r record, _ cursor) bool {
-			if !q.progress.has(r) {
+		q.each(p, cursor{p.slab + 1, 0}, func(r record, after cursor) bool {
+			if !q.landed(r, after) {
 				lost++
 			}
 			return true

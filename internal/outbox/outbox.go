@@ -85,7 +85,6 @@ type Outbox struct {
 	workers      sync.WaitGroup // watchAll, spillAll, syncAll, openSpool
 	stop         chan struct{}  // closed to end the workers
 	chunk        []byte         // records on their way to the spool; only spillAll uses it
-	journaled    spool.Notes    // what the spool's journal says; the queue's lock guards it
 	diskReported time.Time      // when a disk error was last reported; the queue's lock guards it
 	loading      atomic.Int64   // LOADING replies so far
 }
@@ -109,8 +108,6 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 	if opts.Spool != nil {
 		o.adopt(opts.Spool, opts.Left)
 	} else if opts.OpenSpool != nil {
-		// Entries that another process leaves in the spool must have lower ordinals.
-		o.q.ordinal = ordinalAt(time.Now())
 		o.workers.Go(func() { o.openSpool(o.stop) })
 	}
 	o.workers.Go(func() { o.spillAll(o.stop) })
@@ -121,10 +118,6 @@ func New(opts Options, client *redisconn.Client) *Outbox {
 	return o
 }
 
-// ordinalAt returns an ordinal above those of every process that began before t, unless one
-// adds two million entries a second all the time. A Lua number holds it until 2109.
-func ordinalAt(t time.Time) uint64 { return milliseconds(t) << 11 }
-
 // adopt starts to use a spool.
 func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 	q := o.q
@@ -133,7 +126,6 @@ func (o *Outbox) adopt(store *spool.Spool, left *spool.Left) {
 	for _, found := range left.Found {
 		o.opts.Log.Warn(found)
 	}
-	o.journaled = left.Notes
 	if records := q.adopt(store, o.opts.SpoolSize, left); records > 0 {
 		o.opts.Log.Info("an earlier run left entries in the spool; they go first", "entries", records, "spool", store.Dir())
 	}

@@ -395,12 +395,18 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.next = q.head
 }
 
+// landed reports whether a record has landed or is skipped, as far as progress tells; after is the
+// cursor after it.
+func (q *queue) landed(r record, after cursor) bool {
+	return q.slabs[after.slab-q.first].writer == q.progress.writer && q.progress.has(r)
+}
+
 // landedFrom returns the end of the records that begin at from and have landed or are skipped. It
 // stops at those of another writer.
 func (q *queue) landedFrom(from cursor) cursor {
 	end := from
 	q.each(from, q.doubt, func(r record, after cursor) bool {
-		if q.slabs[after.slab-q.first].writer != q.progress.writer || !q.progress.has(r) {
+		if !q.landed(r, after) {
 			return false
 		}
 		end = after
@@ -550,8 +556,8 @@ func (q *queue) len() (n int) {
 			n += s.counts.Sum()
 		}
 	}
-	q.each(q.head, q.end(), func(r record, _ cursor) bool {
-		if !q.progress.has(r) {
+	q.each(q.head, q.end(), func(r record, after cursor) bool {
+		if !q.landed(r, after) {
 			n++
 		}
 		return true

@@ -126,6 +126,7 @@ func (o *Outbox) refuse(r record, reply string) {
 	if store != nil {
 		if err = store.SetAside(key, r, reply); err == nil {
 			where = "they are set aside in " + deadLetters(store)
+			poke(q.sync)
 		}
 	}
 	q.mu.Lock()

@@ -97,7 +97,7 @@ func TestRewindStopsAtWriter(t *testing.T) {
 	q.next, q.doubt = q.end(), q.end()
 	q.mu.Unlock()
 	q.rewind([logstream.Count]uint64{logstream.Info: 1000})
-	if at := q.headOrdinal(); at != 1 {
-		t.Errorf("the queue goes on at the ordinal %d", at)
+	if at := q.headOrdinal(); at != 1 || q.len() != 1 {
+		t.Errorf("the queue goes on at the ordinal %d, with %d entries", at, q.len())
 	}
 }

@@ -2,6 +2,9 @@ package outbox
 
 import (
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/spool"
@@ -24,7 +27,8 @@ type disk struct {
 	retryAt   time.Time // retryAt: when a broken disk is tried again
 	diskError error     // diskError: nil if the last write worked
 	episode   episode
-	left      int // left: records of an earlier process that the spool is still to deliver
+	left      int      // left: records of an earlier process that the spool is still to deliver
+	earlier   []uint64 // earlier: the writers of segments that were in the spool
 
 	slow bool      // slow: the running operations have taken longer than slowDisk
 	full bool      // full: the next slab finds no room in the spool
@@ -72,15 +76,11 @@ func (q *queue) spool() *spool.Spool {
 // The caller holds mu.
 func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records int) {
 	q.store, q.storeSize = store, size
+	q.earlier = slices.Collect(maps.Keys(left.Notes.Done))
 	first := len(q.slabs) == 0
-	unknown := NewWriter() // of version 1, which names no writer: Redis has no position of it
 	for _, x := range left.Extents {
-		writer := x.Writer
-		if writer == 0 {
-			writer = unknown
-		}
 		q.slabs = append(q.slabs, &slab{
-			size: x.Bytes, class: x.Class, counts: x.Counts, left: true, ordinal: x.Ordinal, writer: writer,
+			size: x.Bytes, class: x.Class, counts: x.Counts, left: true, ordinal: x.Ordinal, writer: x.Writer,
 			place: x.Place, saved: x.Bytes,
 		})
 		q.refs[x.Segment]++
@@ -90,7 +90,10 @@ func (q *queue) adopt(store *spool.Spool, size int64, left *spool.Left) (records
 	if q.last.Less(left.Last) {
 		q.last = left.Last
 	}
-	q.clock, q.ordinal = max(q.clock, left.Last.Ms), max(q.ordinal, left.Next)
+	q.clock = max(q.clock, left.Last.Ms)
+	// Ordinals are each writer's own, but that of the next record must be above all in the queue:
+	// the head has reached it only when everything has landed; see drained and checkProgress.
+	q.ordinal = max(q.ordinal, left.Next)
 	if first {
 		q.evictFrom, q.written = uint64(len(q.slabs)), q.end()
 	}
@@ -380,12 +383,9 @@ func (o *Outbox) finishDraining() {
 	q := o.q
 	q.mu.Lock()
 	over := q.onDisk() && q.unloaded == 0 && (q.drained() || !q.head.before(q.written))
-	done := q.headOrdinal()
 	q.mu.Unlock()
 	if over {
-		if err := q.store.UpdateJournal(false, func(n *spool.Notes) { n.Done = done }); err != nil {
-			o.opts.Log.Debug("write the spool's journal", "error", err)
-		}
+		o.tryWriteJournal()
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -405,27 +405,36 @@ func (o *Outbox) finishDraining() {
 func (o *Outbox) writeJournal(durable bool) error {
 	q := o.q
 	q.mu.Lock()
-	notes := o.journaled
-	if len(q.refs) > 0 {
-		notes.Done = q.headOrdinal()
-	}
-	notes.Dropped = q.drops
-	store, news := q.store, notes != o.journaled
+	store, notes := q.store, spool.Notes{Done: q.done(), Dropped: q.drops}
 	q.mu.Unlock()
-	if store == nil || !news && !durable {
+	if store == nil {
 		return nil
 	}
-	if err := store.UpdateJournal(durable, func(n *spool.Notes) { *n = notes }); err != nil {
-		return err
+	return store.WriteJournal(notes, durable)
+}
+
+// done returns, for each writer, the ordinal of its first record not known to have landed. If all
+// have, it is above those of all its records.
+func (q *queue) done() map[uint64]uint64 {
+	done := map[uint64]uint64{}
+	for _, writer := range q.earlier {
+		done[writer] = math.MaxUint64
 	}
-	q.mu.Lock()
-	o.journaled = notes
-	q.mu.Unlock()
-	return nil
+	done[q.writer] = q.ordinal
+	head := int(q.head.slab - q.first)
+	for i := len(q.slabs) - 1; i > head; i-- {
+		if s := q.slabs[i]; s.size > 0 {
+			done[s.writer] = s.ordinal
+		}
+	}
+	if head < len(q.slabs) && q.head.offset < q.slabs[head].size {
+		done[q.slabs[head].writer] = q.headOrdinal()
+	}
+	return done
 }
 
 // tryWriteJournal calls writeJournal and only logs an error. Nothing is lost: after an error the
-// next change writes the whole journal.
+// next call writes the whole journal.
 func (o *Outbox) tryWriteJournal() {
 	if err := o.writeJournal(false); err != nil {
 		o.opts.Log.Debug("write the spool's journal", "error", err)

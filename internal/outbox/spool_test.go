@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -478,24 +479,11 @@ func TestDeadLetters(t *testing.T) {
 }
 
 // TestAdoptLate adopts a spool after entries of this process have landed: those in the spool are
-// delivered, although their ordinals are lower and the app writes nothing more.
+// delivered, although they have the same ordinals and the app writes nothing more.
 func TestAdoptLate(t *testing.T) {
 	t.Parallel()
-	for version := 1; version <= 2; version++ {
-		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
-			t.Parallel()
-			adoptLate(t, version)
-		})
-	}
-}
-
-func adoptLate(t *testing.T, version int) {
 	s := redistest.Start(t)
-	writer := NewWriter()
-	store, left := leave(t, writer, 10, 20, 1)
-	if version == 1 {
-		left.Extents[0].Writer = 0
-	}
+	store, left := leave(t, NewWriter(), 10, 20, 1)
 
 	var free atomic.Bool
 	o := open(t, s, func(opts *Options) {
@@ -513,6 +501,68 @@ func adoptLate(t *testing.T, version int) {
 	free.Store(true)
 	eventually(t, "the old entries", func() bool { return len(s.Messages(key)) == 11 })
 	closeAll(t, o)
+}
+
+// TestAdoptLateAndEnd adopts a spool while Redis is away and entries of this process wait before
+// those in it, and ends: the next process delivers all.
+func TestAdoptLateAndEnd(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	first := openSpooled(t, s, dir, 64<<20, nil)
+	number(first, 0, 1000)
+	second := open(t, s, func(opts *Options) {
+		opts.SpoolSize = 64 << 20
+		opts.OpenSpool = func() (*spool.Spool, *spool.Left, error) { return spool.Open(dir, 64<<20, opts.Writer) }
+	})
+	number(second, 1000, 1010)
+	end := func(o *Outbox, least int) {
+		if lost, kept, _ := o.Close(time.Hour); lost != 0 || kept < least {
+			t.Errorf("%d entries lost, %d kept", lost, kept)
+		}
+	}
+	end(first, 1000)
+	eventually(t, "the spool is adopted", func() bool { return second.q.spool() != nil })
+	end(second, 1010)
+	s.Up()
+	third := openSpooled(t, s, dir, 64<<20, nil)
+	closeAll(t, third)
+	checkNumbered(t, s, 1010)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the spool is still there: %v", err)
+	}
+}
+
+// TestNotRemoved has a segment that cannot be removed when all in it has landed: the next process
+// finds nothing to deliver in it.
+func TestNotRemoved(t *testing.T) {
+	t.Parallel()
+	s := redistest.Prepare(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	o := openSpooled(t, s, dir, 64<<20, nil)
+	number(o, 0, 1000)
+	eventually(t, "all is in the spool", func() (all bool) {
+		o.q.withLock(func(q *queue) { all = q.mode == spooling && q.written == q.end() })
+		return all
+	})
+	file, aside := segments(t, dir)[0], filepath.Join(dir, "aside")
+	if err := errors.Join(os.Rename(file, aside), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s.Up()
+	closeAll(t, o)
+	checkNumbered(t, s, 1000)
+	if err := errors.Join(os.RemoveAll(file), os.Rename(aside, file)); err != nil {
+		t.Fatal(err)
+	}
+	store, left, err := spool.Open(dir, 64<<20, NewWriter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if len(left.Extents) > 0 {
+		t.Errorf("%v left, by %v", left.Extents, left.Notes)
+	}
 }
 
 // leave returns a spool in which an earlier process left entries of size bytes each, in as many
@@ -540,6 +590,20 @@ func leave(t *testing.T, writer uint64, entries, size, extents int) (*spool.Spoo
 		t.Fatal(left, err)
 	}
 	return store, left
+}
+
+// TestLetterSynced checks that an entry set aside is synced without other writes.
+func TestLetterSynced(t *testing.T) {
+	t.Parallel()
+	store, _ := leave(t, 1, 1, 10, 1)
+	t.Cleanup(func() { store.Close() })
+	o := &Outbox{q: newQueue(4<<20, true, 1), opts: Options{Keys: logstream.Keys("t"), Log: slog.New(slog.DiscardHandler)}}
+	o.q.store = store
+	r := make(record, spool.Size(nil, nil))
+	r.Fill(1, entry.ID{Ms: 1}, logstream.Info, 0, 0, nil, nil)
+	if o.refuse(r, "WRONGTYPE"); len(o.q.sync) != 1 {
+		t.Error("no sync is due")
+	}
 }
 
 // TestFillBatch checks that a batch takes entries that only the spool has from as many slabs as

@@ -30,6 +30,7 @@ type deadLetters struct {
 	limit int64
 	file  *os.File
 	size  int64
+	dirty bool // dirty: no sync has covered the last letter
 }
 
 func (d *deadLetters) open(dir string, size int64) {
@@ -76,10 +77,10 @@ func (d *deadLetters) write(line []byte) error {
 	defer d.mu.Unlock()
 	if d.file != nil && !d.present() {
 		d.file.Close()
-		d.file = nil
+		d.file, d.dirty = nil, false
 	}
 	if d.file == nil {
-		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+		f, err := os.OpenFile(d.name, os.O_CREATE|os.O_APPEND|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return fmt.Errorf("set an entry aside: %w", err)
 		}
@@ -90,11 +91,16 @@ func (d *deadLetters) write(line []byte) error {
 		}
 		d.file, d.size = f, info.Size()
 	}
+	var last [1]byte
+	if _, err := d.file.ReadAt(last[:], d.size-1); err == nil && last[0] != '\n' {
+		line = append([]byte{'\n'}, line...) // behind half a line, which a kill or a full disk has left
+	}
 	if d.size+int64(len(line)) > d.limit {
 		return fmt.Errorf("set an entry aside: %w (%s)", errDeadFull, d.name)
 	}
 	n, err := d.file.Write(line)
 	d.size += int64(n)
+	d.dirty = true
 	if err != nil {
 		if n > 0 && d.file.Truncate(d.size-int64(n)) == nil {
 			d.size -= int64(n)
@@ -112,11 +118,26 @@ func (d *deadLetters) present() bool {
 	return err == nil && err2 == nil && os.SameFile(ours, there)
 }
 
+// sync makes the letters durable. Others can be written meanwhile.
+func (d *deadLetters) sync() error {
+	d.mu.Lock()
+	file, dirty := d.file, d.dirty
+	d.dirty = false
+	d.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	err := errors.Join(file.Sync(), syncDir(filepath.Dir(d.name)))
+	if err != nil {
+		d.mu.Lock()
+		d.dirty = d.dirty || d.file == file
+		d.mu.Unlock()
+	}
+	return err
+}
+
 func (d *deadLetters) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.file != nil {
-		d.file.Sync()
-		d.file.Close()
-	}
+	d.file.Close()
 }

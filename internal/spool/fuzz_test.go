@@ -20,7 +20,7 @@ func FuzzFlipped(f *testing.F) {
 		const n = 60
 		fill(t, s, 1, n)
 		fill(t, s, n, 2*n)
-		if err := s.UpdateJournal(false, func(n *Notes) { n.Dropped[0] = 5 }); err != nil {
+		if err := s.WriteJournal(Notes{Dropped: Counts{5}}, false); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
@@ -64,7 +64,7 @@ func FuzzSegment(f *testing.F) {
 	r := Record(make1(5))
 	r.seal(start)
 	f.Add(append(header, r...), []byte{})
-	f.Add([]byte{}, appendNote(newHeader(journalMagic, 0), 0, noteDone, 7))
+	f.Add([]byte{}, appendNote(newHeader(journalMagic, 0), 0, noteDone, writer, 7))
 	f.Fuzz(func(t *testing.T, data, notes []byte) {
 		dir := t.TempDir()
 		for name, b := range map[string][]byte{"0000000000000001.seg": data, "0000000000000002.seg": data, journalName: notes} {

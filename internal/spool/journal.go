@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -20,12 +21,16 @@ import (
 //	8  uint8   kind
 //	9          values of that kind, uint64 each
 //
-// A note whose CRC is wrong ends the journal.
+// A note whose CRC is wrong ends the journal. Of notes about the same, the last one holds.
 const (
-	noteDone = 1 // ordinal: every record below it is done
-	// 2 is about IDs: only version 1 has such notes, and we skip them.
-	noteSpan    = 3 // from, upto: records with these ordinals are done. We only copy those of a journal of version 1
+	// Notes of version 1. They hold for the segments of version 1 only; of the others, Redis
+	// has the position. We write none but copies of spans.
+	noteBelow = 1 // ordinal: every record below it is done
+	noteSpan  = 3 // from, upto: records with these ordinals are done
+	// 2 is about IDs; we skip it.
+
 	noteDropped = 4 // a count for each stream: records dropped and not reported yet
+	noteDone    = 5 // writer, ordinal: every record of the writer below the ordinal is done
 )
 
 const journalName = "journal"
@@ -38,8 +43,8 @@ type span struct{ from, upto uint64 }
 
 // Notes are the content of a journal.
 type Notes struct {
-	Done    uint64 // every record with a lower ordinal is done
-	Dropped Counts // records dropped to make room and not reported yet
+	Done    map[uint64]uint64 // by writer: each of its records with a lower ordinal is done
+	Dropped Counts            // records dropped to make room and not reported yet
 }
 
 func appendNote(b []byte, seed uint32, kind byte, values ...uint64) []byte {
@@ -56,26 +61,20 @@ func appendNote(b []byte, seed uint32, kind byte, values ...uint64) []byte {
 
 // append appends n in the journal's format.
 func (n *Notes) append(b []byte, seed uint32) []byte {
-	if n.Done > 0 {
-		b = appendNote(b, seed, noteDone, n.Done)
+	for writer, ordinal := range n.Done {
+		b = appendNote(b, seed, noteDone, writer, ordinal)
 	}
-	if n.Dropped != (Counts{}) {
-		b = n.Dropped.append(b, seed)
+	var dropped [logstream.Count]uint64
+	for s, n := range n.Dropped {
+		dropped[s] = uint64(n)
 	}
-	return b
+	return appendNote(b, seed, noteDropped, dropped[:]...)
 }
 
-func (c *Counts) append(b []byte, seed uint32) []byte {
-	values := make([]uint64, len(c))
-	for s, n := range c {
-		values[s] = uint64(n)
-	}
-	return appendNote(b, seed, noteDropped, values...)
-}
-
-// readNotes reads a journal's bytes. The error says why it stopped early; notes and done
-// have what it read before.
+// readNotes reads a journal's bytes. done is of version 1. The error says why it stopped early;
+// notes and done have what it read before.
 func readNotes(data []byte) (notes Notes, done []span, err error) {
+	notes.Done = make(map[uint64]uint64)
 	seed, _, err := readHeader(data, journalMagic)
 	if err != nil {
 		return notes, done, err
@@ -96,10 +95,15 @@ func readNotes(data []byte) (notes Notes, done []span, err error) {
 		}
 		b = b[size:]
 		switch {
-		case kind == noteDone && len(v) == 1:
-			notes.Done = max(notes.Done, v[0])
+		case kind == noteBelow && len(v) == 1:
+			if n := len(done); n > 0 && done[n-1].from == 0 { // there are many
+				done = done[:n-1]
+			}
+			done = append(done, span{0, v[0]})
 		case kind == noteSpan && len(v) == 2:
 			done = append(done, span{v[0], v[1]})
+		case kind == noteDone && len(v) == 2:
+			notes.Done[v[0]] = v[1]
 		case kind == noteDropped && len(v) == int(logstream.Count):
 			for s, n := range v {
 				notes.Dropped[s] = int(n)
@@ -109,17 +113,16 @@ func readNotes(data []byte) (notes Notes, done []span, err error) {
 	return notes, done, nil
 }
 
-// openJournal reads the journal, if there is one.
+// openJournal reads the journal, if there is one. An error says that the version is not known.
 func (s *Spool) openJournal() error {
 	data, err := os.ReadFile(filepath.Join(s.dir, journalName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		s.journalSize = int64(len(data))
+		s.notes, s.done, err = readNotes(data)
 	}
-	s.journalSize = int64(len(data))
-	s.notes, s.done, err = readNotes(data)
 	var version *versionError
 	if errors.As(err, &version) {
 		return fmt.Errorf("%s: %w", journalName, err)
@@ -130,36 +133,38 @@ func (s *Spool) openJournal() error {
 	return nil
 }
 
-// UpdateJournal changes the notes and writes them into the journal. durable also syncs it.
-func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
+// WriteJournal writes notes into the journal, unless it has them. durable also syncs it. notes.Done
+// must not change afterwards.
+func (s *Spool) WriteJournal(notes Notes, durable bool) error {
 	s.journalMu.Lock()
 	defer s.journalMu.Unlock()
-	before := s.notes
-	change(&s.notes)
-	if s.journal == nil || s.journalSize > maxJournal {
-		if err := s.rewriteJournal(); err != nil {
-			return fmt.Errorf("write the spool's journal: %w", err)
-		}
-	} else {
-		// Only the changes: this runs often.
-		var b []byte
-		if s.notes.Done != before.Done {
-			b = appendNote(b, s.journalSeed, noteDone, s.notes.Done)
-		}
-		if s.notes.Dropped != before.Dropped {
-			b = s.notes.Dropped.append(b, s.journalSeed)
-		}
-		n, err := s.journal.Write(b)
+	s.mu.Lock()
+	if s.empty() {
+		notes.Done = nil
+	}
+	s.mu.Unlock()
+	var err error
+	same := notes.Dropped == s.notes.Dropped && maps.Equal(notes.Done, s.notes.Done)
+	switch {
+	case same && (s.journal != nil || !durable):
+	case s.journal == nil || s.journalSize > maxJournal:
+		err = s.rewriteJournal(&notes)
+	default:
+		var n int
+		n, err = s.journal.Write(notes.append(nil, s.journalSeed))
 		s.journalSize += int64(n)
 		if err != nil {
 			s.journalSize = maxJournal + 1 // it may end with half a note: rewrite it next time
-			return fmt.Errorf("write the spool's journal: %w", err)
 		}
 	}
+	if err != nil {
+		return fmt.Errorf("write the spool's journal: %w", err)
+	}
+	s.notes = notes
 	if !durable {
 		return nil
 	}
-	err := s.journal.Sync()
+	err = s.journal.Sync()
 	if err == nil && s.journalNew {
 		err = syncDir(s.dir)
 		s.journalNew = err != nil
@@ -168,7 +173,10 @@ func (s *Spool) UpdateJournal(durable bool, change func(*Notes)) error {
 }
 
 // rewriteJournal replaces the journal. The caller holds journalMu.
-func (s *Spool) rewriteJournal() error {
+func (s *Spool) rewriteJournal(notes *Notes) error {
+	if err := s.Present(); err != nil {
+		return err
+	}
 	header := newHeader(journalMagic, 0)
 	seed, _, err := readHeader(header, journalMagic)
 	if err != nil {
@@ -179,7 +187,7 @@ func (s *Spool) rewriteJournal() error {
 	if err != nil {
 		return err
 	}
-	data := s.notes.append(header, seed)
+	data := notes.append(header, seed)
 	for _, d := range s.done {
 		data = appendNote(data, seed, noteSpan, d.from, d.upto)
 	}

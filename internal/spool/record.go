@@ -156,18 +156,23 @@ func sealAll(extent []byte, seed uint32) {
 
 // parse returns the record at the beginning of buf, or nil if it is damaged or not whole.
 func parse(buf []byte, seed uint32) Record {
+	r := frame(buf)
+	if r == nil || binary.LittleEndian.Uint32(r) != crc32.Update(seed, castagnoli(), r[4:]) {
+		return nil
+	}
+	return r
+}
+
+// frame is parse without the CRC.
+func frame(buf []byte) Record {
 	if len(buf) < HeaderSize {
 		return nil
 	}
 	size := uint64(binary.LittleEndian.Uint32(buf[4:]))
-	if size < HeaderSize || size > uint64(len(buf)) {
+	if size < HeaderSize || size > uint64(len(buf)) || !Record(buf[:size]).sound() {
 		return nil
 	}
-	r := Record(buf[:size])
-	if binary.LittleEndian.Uint32(r) != crc32.Update(seed, castagnoli(), r[4:]) || !r.sound() {
-		return nil
-	}
-	return r
+	return Record(buf[:size])
 }
 
 // sound reports whether the lengths within a record add up and its bytes are valid.

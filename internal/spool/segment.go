@@ -23,8 +23,8 @@ import (
 // Behind it come records or notes.
 //
 // In version 1 bytes 12 to 15 were 0, a salt of 8 bytes stood in place of the writer, and a
-// journal could give records other IDs. We still read its segments, with writer 0, and its
-// journals, except for the IDs.
+// journal could give records other IDs. We still read its segments, with the salt as their
+// writer, and its journals, except for the IDs.
 //
 // Every version must keep the magic, the version and the CRC of the first 28 bytes where they
 // are: only so does an older wrapp see that it does not know the version, and leave the file
@@ -59,12 +59,13 @@ func readHeader(header []byte, magic string) (seed uint32, writer uint64, err er
 	}
 	switch v := binary.LittleEndian.Uint32(h[8:]); v {
 	case 1:
-		return crc32.Checksum(h[16:24], castagnoli()), 0, nil
+		seed = crc32.Checksum(h[16:24], castagnoli())
 	case 2:
-		return crc32.Checksum(h[12:24], castagnoli()), binary.LittleEndian.Uint64(h[16:]), nil
+		seed = crc32.Checksum(h[12:24], castagnoli())
 	default:
 		return 0, 0, &versionError{v}
 	}
+	return seed, binary.LittleEndian.Uint64(h[16:]), nil
 }
 
 // A versionError says that we do not know the file's format: the file must stay untouched.
@@ -90,11 +91,13 @@ func segmentNumber(file string) (n uint64, ok bool) {
 	return n, err == nil && fmt.Sprintf("%016x", n) == digits
 }
 
-// maxSearch bounds the search for whole records behind damaged ones, in bytes under CRCs.
+// maxSearch bounds the search for whole records behind damaged ones, in bytes under CRCs. Only
+// bytes that were made to look like records can reach it.
 const maxSearch = 64 << 20
 
 // scan calls found for each whole record in a segment's bytes, with its offset. damaged
-// counts the bytes between whole records, tail those behind the last one.
+// counts the bytes between whole records, tail those behind the last one. When scan gives up the
+// search, it counts the rest as damaged.
 func scan(data []byte, seed uint32, found func(at int, r Record)) (damaged, tail int) {
 	budget := maxSearch
 	end := fileHeaderSize // behind the last whole record
@@ -106,15 +109,10 @@ func scan(data []byte, seed uint32, found func(at int, r Record)) (damaged, tail
 			end = at
 			continue
 		}
-		if len(data)-at >= HeaderSize {
-			if size := int(binary.LittleEndian.Uint32(data[at+4:])); size >= HeaderSize && size <= len(data)-at {
-				budget -= size
-			}
+		if budget -= len(frame(data[at:])); budget < 0 {
+			return damaged + len(data) - end, 0
 		}
 		at++
-		if budget < 0 {
-			break
-		}
 	}
 	return damaged, len(data) - end
 }

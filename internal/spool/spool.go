@@ -42,7 +42,7 @@ type Extent struct {
 	Class   Class
 	Counts  Counts
 	Ordinal uint64 // Ordinal: of the first record
-	Writer  uint64 // Writer: the process that numbered them; 0 if not known, in version 1
+	Writer  uint64 // Writer: the process that numbered them; in version 1 the salt of the segment
 }
 
 // Counts are numbers of records by stream.
@@ -59,7 +59,7 @@ func (c *Counts) Sum() (n int) {
 // Left is what an earlier process left.
 type Left struct {
 	Extents []Extent // Extents: oldest first
-	Notes   Notes
+	Notes   Notes    // Notes: Done has every writer of a segment, and no other
 	Last    entry.ID // Last: the largest ID among the records
 	Next    uint64   // Next: above every ordinal
 	Missing uint64   // Missing: how many records at most are lost to damage
@@ -67,16 +67,19 @@ type Left struct {
 }
 
 // A Spool is an open spool. One goroutine may append while others read, sync, remove and
-// update the journal.
+// write the journal.
 type Spool struct {
 	dir         string
 	writer      uint64
 	segmentSize int64 // segmentSize: a segment this large takes no further extent
+	fileLimit   int64 // fileLimit: the largest allowed file
 	lock        *os.File
 
 	// Only while the spool is being opened:
-	left *Left
-	hole bool // hole: the bytes behind the last whole record are damaged
+	left  *Left
+	hole  bool              // hole: the bytes behind the last whole record are damaged
+	nexts map[uint64]uint64 // nexts: by writer: above the ordinals of its records
+	kept  []string          // kept: names of the damaged segments that this process has kept
 
 	done []span // done: ordinals of records that are done, by a journal of version 1; set by Open
 
@@ -86,6 +89,7 @@ type Spool struct {
 	next     uint64   // next: number of the next segment
 	newNames bool     // newNames: the directory has entries that no Sync has covered
 	size     int64    // size: bytes of all segments
+	stays    bool     // stays: the file of a segment could not be removed
 
 	journalMu   sync.Mutex // journalMu: guards the journal, so that reading need not wait for its disk
 	journal     *os.File
@@ -111,18 +115,17 @@ type segment struct {
 // spool, in bytes: it sets the size of segments and of the dead letters' file; the caller
 // enforces it.
 func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
-	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1}
+	s := &Spool{dir: dir, writer: writer, segments: make(map[uint64]*segment), next: 1, nexts: make(map[uint64]uint64)}
 	s.segmentSize = min(max(size/64, ExtentSize), 4<<20)
-	s.left = &Left{Next: 1}
-	limit, err := fileLimit()
-	if err != nil {
+	s.left = &Left{Next: 1, Notes: Notes{Done: make(map[uint64]uint64)}}
+	var err error
+	if s.fileLimit, err = fileLimit(); err != nil {
 		return nil, nil, err
 	}
-	if most := limit - ExtentSize; s.segmentSize > most {
-		s.segmentSize = most
-		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", limit)
+	if s.segmentSize+ExtentSize > s.fileLimit {
+		s.found("files may have %d bytes at most (ulimit -f): the spool has smaller ones, and cannot keep an entry that is larger", s.fileLimit)
 	}
-	s.dead.open(dir, min(size, 4*limit))
+	s.dead.open(dir, min(size, 4*s.fileLimit))
 	if s.lock, err = lockDir(dir); err != nil {
 		return nil, nil, err
 	}
@@ -134,12 +137,8 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 		return nil, nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	left := s.left
-	left.Notes = s.notes
-	left.Next = max(left.Next, s.notes.Done)
-	for _, n := range s.done {
-		left.Next = max(left.Next, n.upto)
-	}
-	s.left = nil
+	left.Notes.Dropped = s.notes.Dropped
+	s.notes, s.left, s.nexts = left.Notes, nil, nil
 	return s, left, nil
 }
 
@@ -180,7 +179,9 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
 		}
 	}
-	if class := At(extent, 0).Class(); fresh && (last == nil || last.size >= s.segmentSize || last.class != class) {
+	class, size := At(extent, 0).Class(), int64(len(extent))
+	if fresh && (last == nil || last.class != class || last.size >= s.segmentSize ||
+		last.size > fileHeaderSize && last.size+size > s.fileLimit) {
 		var err error
 		if last, err = s.newSegment(class); err != nil {
 			return Place{}, fmt.Errorf("write to the spool: %w", err)
@@ -201,8 +202,8 @@ func (s *Spool) Append(extent []byte, fresh bool) (Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place := Place{last.number, last.size}
-	last.size += int64(len(extent))
-	s.size += int64(len(extent))
+	last.size += size
+	s.size += size
 	return place, nil
 }
 
@@ -239,8 +240,8 @@ func (s *Spool) newSegment(class Class) (*segment, error) {
 	return g, nil
 }
 
-// Sync makes everything durable that was written before the call. After an error the next Sync
-// tries again.
+// Sync makes everything durable that was written before the call, dead letters, too. After an
+// error the next Sync tries again.
 func (s *Spool) Sync() error {
 	type written struct {
 		*segment
@@ -257,7 +258,7 @@ func (s *Spool) Sync() error {
 		}
 	}
 	s.mu.Unlock()
-	err := s.Present()
+	err := errors.Join(s.Present(), s.dead.sync())
 	for _, w := range dirty {
 		syncErr := w.file.Sync()
 		s.mu.Lock()
@@ -292,7 +293,9 @@ func (s *Spool) closeIdle(g *segment) {
 	}
 }
 
-// Remove removes a segment. Removing it again does nothing.
+// Remove removes a segment. Removing it again does nothing. If the file cannot be removed, the next
+// process does it where the journal says that its records are done. Else, if they were dropped, it
+// delivers them.
 func (s *Spool) Remove(number uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,11 +309,24 @@ func (s *Spool) Remove(number uint64) error {
 	if s.last == g {
 		s.last = nil
 	}
-	if err := os.Remove(s.segmentFile(number)); err != nil {
-		return fmt.Errorf("remove a segment of the spool: %w", err)
-	}
-	return nil
+	return s.unlink(number)
 }
+
+// unlink removes the file of a segment. The caller holds mu.
+func (s *Spool) unlink(number uint64) error {
+	err := s.Present()
+	if err == nil {
+		err = os.Remove(s.segmentFile(number))
+	}
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	s.stays = true
+	return fmt.Errorf("remove a segment of the spool: %w", err)
+}
+
+// empty reports whether there is no segment. The caller holds mu.
+func (s *Spool) empty() bool { return len(s.segments) == 0 && !s.stays }
 
 // Bytes returns the size of all segments.
 func (s *Spool) Bytes() int64 {
@@ -320,7 +336,8 @@ func (s *Spool) Bytes() int64 {
 }
 
 // Present returns an error if the directory that was opened has been removed or replaced:
-// the open files have no names then, and no later process will find them.
+// the open files have no names then, and no later process will find them. Files of these
+// names may be another process's.
 func (s *Spool) Present() error {
 	ours, err := s.lock.Stat()
 	if err != nil {
@@ -344,7 +361,7 @@ func (s *Spool) Close() error {
 	defer s.journalMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	empty := len(s.segments) == 0 && s.notes.Dropped == (Counts{})
+	empty := s.Present() == nil && s.empty() && s.notes.Dropped == (Counts{})
 	for _, g := range s.segments {
 		g.file.Close()
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,10 +70,14 @@ func open(t testing.TB, dir string) (*Spool, *Left) {
 	return s, left
 }
 
+// upTo are notes of which records of writer are done.
+func upTo(ordinal uint64) Notes { return Notes{Done: map[uint64]uint64{writer: ordinal}} }
+
 // ordinals reads everything that was left, and fails unless the records are those of make1,
-// in order.
+// those of each writer in order.
 func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 	t.Helper()
+	nexts := make(map[uint64]uint64)
 	for _, x := range left.Extents {
 		data, err := s.Read(x.Place, x.Bytes, x.Ordinal, nil)
 		if err != nil {
@@ -82,9 +88,10 @@ func ordinals(t testing.TB, s *Spool, left *Left) (got []uint64) {
 			r := At(data, at)
 			at += len(r)
 			o := r.Ordinal()
-			if len(got) > 0 && o <= got[len(got)-1] {
-				t.Fatalf("ordinal %d behind %d", o, got[len(got)-1])
+			if o < nexts[x.Writer] {
+				t.Fatalf("ordinal %d, want %d or more", o, nexts[x.Writer])
 			}
+			nexts[x.Writer] = o + 1
 			got = append(got, o)
 			want := Record(make1(o))
 			want[14] &^= Skip
@@ -118,8 +125,7 @@ func TestLeft(t *testing.T) {
 		t.Errorf("a new spool has %+v", left)
 	}
 	fill(t, s, 1, 20_000)
-	err := s.UpdateJournal(true, func(n *Notes) { n.Dropped[logstream.Error] = 3 })
-	if err != nil {
+	if err := s.WriteJournal(Notes{Dropped: Counts{logstream.Error: 3}}, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -138,11 +144,11 @@ func TestLeft(t *testing.T) {
 			t.Fatalf("an extent of %016x, want %016x", x.Writer, uint64(writer))
 		}
 	}
-	if left.Notes.Dropped != (Counts{logstream.Error: 3}) {
+	if left.Notes.Dropped != (Counts{logstream.Error: 3}) || !maps.Equal(left.Notes.Done, map[uint64]uint64{writer: 0}) {
 		t.Errorf("notes: %+v", left.Notes)
 	}
 	// Records below Done are not left any more, and the ordinals go on.
-	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 10_000 }); err != nil {
+	if err := s.WriteJournal(upTo(10_000), true); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, s, 20_000, 21_000)
@@ -157,7 +163,9 @@ func TestLeft(t *testing.T) {
 	if s.Bytes() != 0 {
 		t.Errorf("%d bytes in no segments", s.Bytes())
 	}
-	s.UpdateJournal(true, func(n *Notes) { *n = Notes{Done: 21_000} })
+	if err := s.WriteJournal(upTo(21_000), true); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +262,123 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// corrupt changes the bytes of the first segment.
+func corrupt(t *testing.T, s *Spool, change func(data []byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(s.segmentFile(1))
+	if err == nil {
+		err = os.WriteFile(s.segmentFile(1), change(data), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnreadable has a segment and a journal that cannot be read: the other segments are there.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	for i := range uint64(3) {
+		fill(t, s, 100*i+1, 100*i+101)
+		s.last = nil
+	}
+	s.Close()
+	for _, file := range []string{s.segmentFile(2), filepath.Join(dir, journalName)} {
+		if err := errors.Join(os.RemoveAll(file), os.Mkdir(file, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	got := ordinals(t, s, left)
+	check(t, got[:100], 1, 101)
+	check(t, got[100:], 201, 301)
+	if len(left.Found) != 2 || !strings.Contains(left.Found[1], "it is set aside as "+damagedPrefix) || left.Missing != 100 {
+		t.Errorf("%d missing, found %q", left.Missing, left.Found)
+	}
+}
+
+// TestNotOpened has a segment that cannot be opened, perhaps only for now: it stays.
+func TestNotOpened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "0000000000000001.seg")
+	if err := os.Symlink(file, file); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Open(dir, 4<<20, writer)
+	if _, there := os.Lstat(file); err == nil || there != nil {
+		t.Errorf("%v; %v", err, there)
+	}
+}
+
+// bulky makes a record whose message looks like lengths everywhere.
+func bulky(ordinal uint64) Record {
+	message := bytes.Repeat([]byte{0, 0, 1}, 20<<10)
+	r := make(Record, Size(message, nil))
+	r.Fill(ordinal, entry.ID{Ms: ordinal}, logstream.Info, 0, 0, message, nil)
+	return r
+}
+
+// TestSearch damages a record whose message looks like lengths everywhere: all behind it are found.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.segmentSize = 1 << 20 // as with the default spool.size
+	for i := range uint64(15) {
+		if _, err := s.Append(bulky(i+1), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	corrupt(t, s, func(data []byte) []byte {
+		data[fileHeaderSize+len(bulky(1))+100] ^= 1
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	n := 0
+	for _, x := range left.Extents {
+		n += x.Counts.Sum()
+	}
+	if n != 14 || left.Missing == 0 || len(left.Found) != 1 {
+		t.Errorf("%d of 14 records, up to %d missing, found %q", n, left.Missing, left.Found)
+	}
+}
+
+// TestSearchGivesUp has more bytes that look like records than are searched: what is behind them
+// is told as damage, and kept.
+func TestSearchGivesUp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 10)
+	s.Close()
+	size := 0
+	corrupt(t, s, func(data []byte) []byte {
+		const huge = 2 << 20
+		for i := range 100 {
+			r := make(Record, HeaderSize)
+			r.Fill(10, entry.ID{Ms: 10}, logstream.Info, 0, 0, nil, nil)
+			binary.LittleEndian.PutUint32(r[4:], uint32(huge-i*HeaderSize))
+			binary.LittleEndian.PutUint32(r[8:], uint32(huge-(i+1)*HeaderSize))
+			data = append(data, r...)
+		}
+		data = append(data, make([]byte, huge)...)
+		size = len(data)
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	check(t, ordinals(t, s, left), 1, 10)
+	info, err := os.Stat(filepath.Join(dir, damagedPrefix+filepath.Base(s.segmentFile(1))))
+	if err != nil || info.Size() != int64(size) || len(left.Found) != 1 {
+		t.Errorf("%v; found %q", err, left.Found)
+	}
+}
+
 func TestInUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -347,6 +472,78 @@ func TestDeadLetters(t *testing.T) {
 		}
 		if err := os.Remove(filepath.Join(dir, DeadLetters)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestTornLetter sets an entry aside behind half a line, which a kill has left.
+func TestTornLetter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, DeadLetters)
+	if err := os.WriteFile(file, []byte(`{"time":"2026`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := open(t, dir)
+	defer s.Close()
+	for range 2 {
+		if err := s.SetAside("x", make1(1), "no"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if lines := strings.Split(string(text), "\n"); err != nil || len(lines) != 4 || lines[0] != `{"time":"2026` || lines[1][:9] != `{"time":"` {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestFileLimit appends an extent that finds no room behind the others under ulimit -f.
+func TestFileLimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.segmentSize, s.fileLimit = 1<<20, 1<<20
+	var last Place
+	for i := range uint64(18) { // 60 KiB each
+		var err error
+		if last, err = s.Append(bulky(i+1), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last != (Place{2, fileHeaderSize}) {
+		t.Errorf("the last extent is at %v", last)
+	}
+	s.Close()
+}
+
+// TestKept finds damage in segments with lower numbers than those that are kept already.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range maxDamaged {
+		name := fmt.Sprintf("%s%016x%s", damagedPrefix, 100+i, segmentSuffix)
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, segments := range []uint64{1, maxDamaged + 1} {
+		s, _ := open(t, dir)
+		first := s.next
+		for i := range segments {
+			fill(t, s, i+1, i+2)
+			s.last = nil
+		}
+		s.Close()
+		for i := range segments {
+			if err := os.WriteFile(s.segmentFile(first+i), make([]byte, 100), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, left := open(t, dir)
+		s.Close()
+		kept, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*"))
+		if len(left.Found) != int(segments) || len(kept) != max(maxDamaged, int(segments)) || !strings.HasSuffix(kept[0], "0001.seg") {
+			t.Errorf("found %q, kept %q", left.Found, kept)
 		}
 	}
 }
@@ -482,7 +679,7 @@ func TestOtherVersion(t *testing.T) {
 		dir := t.TempDir()
 		s, _ := open(t, dir)
 		fill(t, s, 1, 100)
-		if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 5 }); err != nil {
+		if err := s.WriteJournal(upTo(5), true); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -507,13 +704,15 @@ func TestOtherVersion(t *testing.T) {
 	}
 }
 
-// TestVersionBefore reads a spool of format version 1: its undone records come, with
-// writer 0, and the journal's notes about IDs are skipped.
+// TestVersionBefore reads a spool of format version 1: its undone records come, with the salt as
+// their writer, and the journal's notes about IDs are skipped. Its notes say nothing of the records
+// behind, of version 2.
 func TestVersionBefore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	const salt = 0xfeed
 	header := func(magic string) []byte {
-		h := newHeader(magic, 0xfeed)
+		h := newHeader(magic, salt)
 		binary.LittleEndian.PutUint32(h[8:], 1)
 		binary.LittleEndian.PutUint32(h[12:], 0)
 		binary.LittleEndian.PutUint32(h[28:], crc32.Checksum(h[:28], castagnoli()))
@@ -529,7 +728,8 @@ func TestVersionBefore(t *testing.T) {
 	journal := header(journalMagic)
 	seed = crc32.Checksum(journal[16:24], castagnoli())
 	journal = appendNote(journal, seed, 2, 0, 1, 50, 1<<40, 0)
-	journal = appendNote(journal, seed, noteDone, 20)
+	journal = appendNote(journal, seed, noteBelow, 10)
+	journal = appendNote(journal, seed, noteBelow, 20)
 	journal = appendNote(journal, seed, noteSpan, 15, 23)
 	journal = appendNote(journal, seed, noteSpan, 40, 41)
 	for name, data := range map[string][]byte{"0000000000000001.seg": segment, journalName: journal} {
@@ -541,11 +741,12 @@ func TestVersionBefore(t *testing.T) {
 	got := ordinals(t, s, left)
 	check(t, got[:17], 23, 40)
 	check(t, got[17:], 41, 100)
-	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != 0 {
-		t.Errorf("%+v", left)
+	if len(left.Found) > 0 || left.Missing > 0 || left.Extents[0].Writer != salt || len(s.done) != 3 {
+		t.Errorf("%+v, done %v", left, s.done)
 	}
+	fill(t, s, 1, 10)
 	// A process that is killed after it has replaced the journal leaves the notes about spans.
-	if err := s.UpdateJournal(true, func(n *Notes) { n.Done = 30 }); err != nil {
+	if err := s.WriteJournal(Notes{Done: map[uint64]uint64{salt: 30}}, true); err != nil {
 		t.Fatal(err)
 	}
 	s.journal.Close()
@@ -554,7 +755,8 @@ func TestVersionBefore(t *testing.T) {
 	defer again.Close()
 	got = ordinals(t, again, left)
 	check(t, got[:10], 30, 40)
-	check(t, got[10:], 41, 100)
+	check(t, got[10:69], 41, 100)
+	check(t, got[69:], 1, 10)
 }
 
 // TestDamageAfterDrops damages the first record behind dropped ones: those do not count as
@@ -606,28 +808,132 @@ func TestLeap(t *testing.T) {
 	}
 }
 
-// TestFailedSync has a Sync that cannot reach a segment: it fails until it has synced that.
+// TestWriters has records of three processes, with the same ordinals: what is noted of one, or lost
+// of one, says nothing of the others.
+func TestWriters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range uint64(3) {
+		s, _, err := Open(dir, 4<<20, writer+i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, s, 1, 1001)
+		s.Close()
+	}
+	s, left := open(t, dir)
+	if left.Next != 1001 {
+		t.Errorf("next %d", left.Next)
+	}
+	notes := Notes{Done: map[uint64]uint64{writer: 500, writer + 1: math.MaxUint64, 99: 1}}
+	for range 2 { // the last note holds
+		if err := s.WriteJournal(notes, false); err != nil {
+			t.Fatal(err)
+		}
+		notes = Notes{Done: map[uint64]uint64{writer: 400, writer + 1: math.MaxUint64, 99: 1}}
+	}
+	s.Close()
+	s, left = open(t, dir)
+	defer s.Close()
+	got := ordinals(t, s, left)
+	check(t, got[:601], 400, 1001)
+	check(t, got[601:], 1, 1001)
+	if want := (map[uint64]uint64{writer: 400, writer + 1: math.MaxUint64, writer + 2: 0}); !maps.Equal(left.Notes.Done, want) || left.Missing > 0 {
+		t.Errorf("%d missing, notes %v", left.Missing, left.Notes)
+	}
+}
+
+// TestDamageAtDone damages the first record that is not done: the bound needs no record before it.
+func TestDamageAtDone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	if err := s.WriteJournal(upTo(5), true); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	corrupt(t, s, func(data []byte) []byte {
+		at := fileHeaderSize
+		for i := range uint64(4) {
+			at += len(make1(i + 1))
+		}
+		data[at+HeaderSize] ^= 1
+		return data
+	})
+	s, left := open(t, dir)
+	defer s.Close()
+	check(t, ordinals(t, s, left), 6, 100)
+	if left.Missing != 1 {
+		t.Errorf("%d missing, want 1", left.Missing)
+	}
+}
+
+// TestRemoveFails has a segment that cannot be removed after its records are done: Close keeps what
+// is noted of it, and the next process removes it.
+func TestRemoveFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 100)
+	file, aside := s.segmentFile(1), filepath.Join(dir, "aside")
+	if err := errors.Join(os.Rename(file, aside), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Remove(1) == nil {
+		t.Error("a directory with a file in it was removed")
+	}
+	if n := s.Bytes(); n > 0 {
+		t.Errorf("%d bytes count towards the spool's size", n)
+	}
+	if err := errors.Join(s.WriteJournal(upTo(100), false), s.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.RemoveAll(file), os.Rename(aside, file)); err != nil {
+		t.Fatal(err)
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	if _, err := os.Stat(file); len(left.Extents) > 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d extents are left, the file: %v", len(left.Extents), err)
+	}
+}
+
+// TestFailedSync has a Sync that cannot reach a segment, or the dead letters: it fails until it
+// has synced that.
 func TestFailedSync(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t, t.TempDir())
 	fill(t, s, 1, 100)
-	name := s.last.file.Name()
-	s.last.file.Close()
-	for range 2 {
-		if s.Sync() == nil {
-			t.Error("a Sync without the file succeeds")
-		}
-	}
-	var err error
-	if s.last.file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+	if err := s.SetAside("x", make1(1), "no"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Sync(), s.Close()); err != nil {
+	for _, file := range []**os.File{&s.last.file, &s.dead.file} {
+		name := (*file).Name()
+		(*file).Close()
+		for range 2 {
+			if s.Sync() == nil {
+				t.Errorf("a Sync without %s succeeds", name)
+			}
+		}
+		var err error
+		if *file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Sync(); err != nil {
+			t.Error(err)
+		}
+		if err := s.SetAside("x", make1(1), "no"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestGone removes the directory under an open spool.
+// TestGone removes the directory under an open spool. Another process makes it anew: its files
+// are left alone.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -639,11 +945,21 @@ func TestGone(t *testing.T) {
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	other, _ := open(t, dir)
+	fill(t, other, 1, 100)
 	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), dir+" has been removed") {
 		t.Errorf("sync: %v", err)
 	}
-	s.Close()
+	if s.Remove(1) == nil || s.WriteJournal(upTo(100), true) == nil || s.Close() == nil {
+		t.Error("no error without the directory")
+	}
+	if err := errors.Join(other.Present(), other.Close()); err != nil {
+		t.Error(err)
+	}
+	other, left := open(t, dir)
+	defer other.Close()
+	check(t, ordinals(t, other, left), 1, 100)
 }
