@@ -382,7 +382,7 @@ func (q *queue) waitsForRoom() bool {
 func (o *Outbox) finishDraining() {
 	q := o.q
 	q.mu.Lock()
-	over := q.onDisk() && q.unloaded == 0 && (q.drained() || !q.head.before(q.written))
+	over := q.onDisk() && q.delivered()
 	q.mu.Unlock()
 	if over {
 		o.tryWriteJournal()
@@ -398,6 +398,18 @@ func (o *Outbox) finishDraining() {
 		q.become(memory, "")
 		q.signal()
 	}
+}
+
+// delivered reports whether everything in the spool has landed.
+func (q *queue) delivered() bool {
+	landed := q.head.offset // landed: bytes of the slab at head; of the others 0
+	for _, s := range q.slabs[q.head.slab-q.first:] {
+		if s.place.Segment != 0 && s.saved > landed {
+			return false
+		}
+		landed = 0
+	}
+	return true
 }
 
 // writeJournal writes into the spool's journal which of its records have landed, and the

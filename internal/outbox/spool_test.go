@@ -533,6 +533,41 @@ func TestAdoptLateAndEnd(t *testing.T) {
 	}
 }
 
+// TestAdoptLateAndRefused adopts a spool while Redis refuses entries, after this process has delivered
+// some of its own, and ends: the spool counts as delivered only once its entries have landed.
+func TestAdoptLateAndRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	first := openSpooled(t, s, dir, 64<<20, func(opts *Options) {
+		opts.Dial = func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") }
+	})
+	number(first, 1, 1000)
+	second := open(t, s, func(opts *Options) {
+		opts.SpoolSize = 64 << 20
+		opts.OpenSpool = func() (*spool.Spool, *spool.Left, error) { return spool.Open(dir, 64<<20, opts.Writer) }
+	})
+	number(second, 0, 1)
+	eventually(t, "the second has delivered", second.q.empty)
+	c := s.Dial(0)
+	do(t, c, "CONFIG", "SET", "maxmemory", "1")
+	first.Close(short)
+	untilOOM(t, second)
+	eventually(t, "the spool is read", func() (read bool) {
+		second.q.withLock(func(q *queue) { read = q.store != nil && q.unloaded == 0 })
+		return read
+	})
+	if _, kept, _ := second.Close(short); kept != 999 {
+		t.Errorf("%d kept", kept)
+	}
+	do(t, c, "CONFIG", "SET", "maxmemory", "0")
+	closeAll(t, openSpooled(t, s, dir, 64<<20, nil))
+	checkNumbered(t, s, 1000)
+	if got := said(s, "delivered from the spool"); len(got) != 1 {
+		t.Errorf(":status has %q", got)
+	}
+}
+
 // TestNotRemoved has a segment that cannot be removed when all in it has landed: the next process
 // finds nothing to deliver in it.
 func TestNotRemoved(t *testing.T) {
@@ -541,10 +576,7 @@ func TestNotRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	o := openSpooled(t, s, dir, 64<<20, nil)
 	number(o, 0, 1000)
-	eventually(t, "all is in the spool", func() (all bool) {
-		o.q.withLock(func(q *queue) { all = q.mode == spooling && q.written == q.end() })
-		return all
-	})
+	allSpooled(t, o)
 	file, aside := segments(t, dir)[0], filepath.Join(dir, "aside")
 	if err := errors.Join(os.Rename(file, aside), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
 		t.Fatal(err)
