@@ -42,9 +42,14 @@ func MayNotRun(reply string) bool {
 	return strings.Contains(reply, "eval") && (strings.HasPrefix(reply, "noperm ") || strings.Contains(reply, "unknown command"))
 }
 
-// ScriptError returns the text of an error that a script has caught, without the leading "-"
-// and the line's end that Redis 6 leaves in it.
-func ScriptError(text string) string { return strings.TrimSpace(strings.TrimPrefix(text, "-")) }
+// ScriptError returns the text of an error that a script has caught, without the place in the script,
+// the leading "-" and the line's end that Redis 6 leaves in it.
+func ScriptError(text string) string {
+	if rest, ok := strings.CutPrefix(text, "@user_script: "); ok {
+		_, text, _ = strings.Cut(rest, ": ")
+	}
+	return strings.TrimSpace(strings.TrimPrefix(text, "-"))
+}
 
 // Denied reports whether an error reply says that this user lacks the right to a command or a
 // key, also within a script: there Redis 6, Redis 8 and Valkey leave out NOPERM.
