@@ -460,3 +460,28 @@ func TestNonBlockingTerminal(t *testing.T) {
 		t.Errorf("%d bytes came: %v", n, err)
 	}
 }
+
+// TestNonBlockingPipe writes more than a pipe holds after another program has made it non-blocking.
+func TestNonBlockingPipe(t *testing.T) {
+	t.Parallel()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
+	defer r.Close()
+	to := Terminal(w)
+	if err := unix.SetNonblock(fds[1], true); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 256<<10)
+	go func() {
+		defer w.Close()
+		if n, err := io.WriteString(to, text); n != len(text) || err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}()
+	if n, err := io.ReadFull(r, make([]byte, len(text))); err != nil {
+		t.Errorf("%d bytes came: %v", n, err)
+	}
+}

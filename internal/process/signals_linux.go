@@ -176,15 +176,16 @@ func inheritIgnored() {
 	}
 }
 
-// A terminal is a terminal to which a process in its background may write, like a shell's
-// command with &. Even if the terminal stops such processes (stty tostop), a Write fails or
-// succeeds, and stops no process. A Write also succeeds if a program that shares the terminal, such
-// as the app that reads it, has made it non-blocking.
+// A terminal is an output to which a process in its background may write, like a shell's command
+// with &. Even if the terminal stops such processes (stty tostop), a Write fails or succeeds, and stops
+// no process. A Write also succeeds if a program that shares the terminal or pipe, such as the app that
+// reads the terminal, has made it non-blocking.
 type terminal struct{ file *os.File } // not embedded: its WriteString would not be ours
 
-// Terminal returns a writer to f that never stops this process if f is a terminal.
+// Terminal returns a writer to f, which may be a terminal that has stopped this process's writes, or
+// non-blocking.
 func Terminal(f *os.File) io.Writer {
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		return f
 	}
 	return terminal{f}
