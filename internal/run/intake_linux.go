@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -45,6 +46,8 @@ type intake struct {
 	reads    atomic.Int64  // finished reads
 	wrong    []string      // errors of markers in these lines, to be reported
 	patience time.Duration // how long a block may stay open
+	clock    time.Time     // for blocks and tracebacks; stands still while wrapp does not read, see pass
+	passed   time.Time     // of the last call of pass
 	toldCut  bool          // the user was told that blocks are delivered before their end
 	pipes    [2]*inlet
 	pause    func(now time.Time) time.Duration // how long an inlet rests; see switching
@@ -97,6 +100,8 @@ func newIntake(opts intakeOptions, to sinks) (in *intake, stdout, stderr *os.Fil
 		asks:     make(chan chan struct{}, 1),
 		to:       to,
 		patience: time.Duration(opts.logs.BlockTimeout),
+		clock:    time.Now(),
+		passed:   time.Now(),
 		pause:    new(switching).pause,
 		ended:    make(chan struct{}),
 		done:     make(chan struct{}),
@@ -157,11 +162,13 @@ func (in *intake) pipe(i int, flags entry.Flags, opts intakeOptions, tty bool) (
 func (in *intake) run() {
 	defer close(in.done)
 	for open := len(in.pipes); open > 0; {
+		in.pass(longestRead)
 		limit := in.closeBlocks()
-		if in.to.crashes.Idle(time.Now()) && (limit == 0 || limit > time.Second) {
+		if in.to.crashes.Idle(in.clock) && (limit == 0 || limit > time.Second) {
 			limit = time.Second // a traceback is open; it ends when no further line comes
 		}
 		ready, err := in.wait(limit)
+		in.pass(cmp.Or(limit, math.MaxInt64))
 		if err != nil {
 			in.to.out.Say(logstream.Error, "wait for the app's output: "+err.Error())
 			break
@@ -183,6 +190,17 @@ func (in *intake) run() {
 	}
 }
 
+// longestRead is how long the delivery of what was read takes at most, unless the outbox or the machine
+// holds it up.
+const longestRead = 100 * time.Millisecond
+
+// pass lets the clock go on by the time since the last call, but by most at most: the end of a block or
+// traceback may wait in a pipe while wrapp is stopped, or waits for room in the outbox.
+func (in *intake) pass(most time.Duration) {
+	now := time.Now()
+	in.clock, in.passed = in.clock.Add(min(now.Sub(in.passed), most)), now
+}
+
 // closeBlocks delivers the blocks that have been open for too long. It returns the time until
 // the next open one is due, 0 if none is open.
 func (in *intake) closeBlocks() (next time.Duration) {
@@ -191,14 +209,13 @@ func (in *intake) closeBlocks() (next time.Duration) {
 		if since.IsZero() {
 			continue
 		}
-		now := time.Now()
-		if left := in.patience - now.Sub(since); left > 0 {
+		if left := in.patience - in.clock.Sub(since); left > 0 {
 			if next == 0 || left < next {
 				next = left
 			}
 			continue
 		}
-		in.at = now
+		in.at = time.Now()
 		p.read.End()
 		in.to.out.Send()
 		if !in.toldCut {
@@ -331,14 +348,14 @@ func (in *intake) deliverLines(p *inlet, next func() (lines.Line, bool)) (ended 
 		return 0
 	}
 	in.at = time.Now()
-	p.read.Now = in.at
+	p.read.Now = in.clock
 	for ; ok; line, ok = next() {
 		if line.Overwritten {
 			p.read.Overwritten(line.Text)
 			p.bar = true
 			continue
 		}
-		in.to.crashes.Line(p.number(), line.Text, p.bar, in.at)
+		in.to.crashes.Line(p.number(), line.Text, p.bar, in.clock)
 		p.bar = p.bar && line.Partial
 		p.read.Line(line.Text, line.Partial)
 		if !line.Partial {

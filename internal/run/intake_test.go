@@ -121,6 +121,72 @@ func TestIntakeWaits(t *testing.T) {
 	<-in.done
 }
 
+// TestBlocksWhileIntakeWaits makes the outbox wait for Redis for longer than a block may stay open: the
+// blocks whose ends are in the pipe meanwhile stay whole.
+func TestBlocksWhileIntakeWaits(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	up := make(chan struct{})
+	dial := func(ctx context.Context) (*redisconn.Client, error) {
+		select {
+		case <-up:
+			return redisconn.Dial(ctx, &s.Config().Redis, 1)
+		default:
+			return nil, errors.New("away")
+		}
+	}
+	out := outbox.New(outbox.Options{Keys: logstream.Keys("blocks"), Writer: outbox.NewWriter(), MaxEntries: 1_000_000, Limit: 64 << 10, Block: true, Dial: dial}, nil)
+	vals := values.New(values.Options{Name: "blocks", Dial: dial})
+	defer vals.Close(patience)
+	logs := config.Default().Logs
+	logs.BlockTimeout = config.Duration(5 * longestRead)
+	in, stdout, stderr, err := newIntake(intakeOptions{logs: &logs}, sinks{out, vals, health.New(health.Options{}), crash.New(crash.Options{}), new(record)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	const blocks = 3000 // some 600 KB, which the pipe holds
+	var text bytes.Buffer
+	for i := range blocks {
+		fmt.Fprintf(&text, ">>|block %d\n%s\nend %d|<<\n", i, strings.Repeat("some text\n", 15), i)
+	}
+	if n, err := unix.Write(int(stdout.Fd()), text.Bytes()); n != text.Len() || err != nil {
+		t.Fatalf("%d bytes fit: %v", n, err)
+	}
+	stdout.Close()
+	stderr.Close()
+	go in.run()
+	redistest.Eventually(t, "the intake waits", func() bool {
+		reads := in.reads.Load()
+		time.Sleep(2 * time.Duration(logs.BlockTimeout)) // the time that must pass
+		return in.reads.Load() == reads
+	})
+	close(up)
+	<-in.done
+	if lost, _, err := out.Close(patience); lost > 0 {
+		t.Fatal(err)
+	}
+	got := s.Messages(logstream.Keys("blocks")[logstream.Info])
+	for i, m := range got {
+		if !strings.HasPrefix(m, fmt.Sprintf("block %d\n", i)) || !strings.HasSuffix(m, fmt.Sprintf("\nend %d", i)) {
+			t.Fatalf("entry %d is not whole: %q", i, m)
+		}
+	}
+	if len(got) != blocks {
+		t.Errorf("%d entries for %d blocks", len(got), blocks)
+	}
+}
+
+// TestPass stops the intake for longer than it was to wait.
+func TestPass(t *testing.T) {
+	t.Parallel()
+	in := &intake{passed: time.Now().Add(-time.Hour)}
+	in.pass(time.Second)
+	if passed := in.clock.Sub(time.Time{}); passed != time.Second {
+		t.Errorf("the clock went on by %v", passed)
+	}
+}
+
 // TestIntakeFinishes asks for the pipes' content without an answer, and then ends the intake
 // while a process still holds the pipes: the ask does not hide the end.
 func TestIntakeFinishes(t *testing.T) {
