@@ -860,7 +860,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 // listenAbove returns a socket for $NOTIFY_SOCKET, and a function for its messages.
 func listenAbove(t *testing.T) (socket string, heard func() []string) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "above")
+	socket = filepath.Join(redistest.SocketDir(t), "above")
 	above, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
