@@ -214,11 +214,9 @@ exec ` + gdbserver + ` "$@"
 // (capability.h, struct vfs_cap_data).
 var netRaw = []byte{1, 0, 0, 2, 0, 1 << (unix.CAP_NET_RAW - 8), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-// public lets every user reach a file in the test's directory.
+// public lets every user reach a file in a directory of t.TempDir, whose parent is ours alone.
 func public(file string) string {
-	for dir := filepath.Dir(file); dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
+	os.Chmod(filepath.Dir(filepath.Dir(file)), 0o755)
 	return file
 }
 

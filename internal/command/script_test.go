@@ -48,6 +48,7 @@ type prepared struct{ m *testing.M }
 
 func (p prepared) Run() int {
 	flag.Parse()
+	redistest.ForOtherUsers()
 	// Signals that were ignored when the tests were started, as by nohup, would stay ignored
 	// in every app.
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -24,4 +25,19 @@ func SocketDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// ForOtherUsers lets apps of other users reach the files that tests make: it sets the umask, and
+// puts /tmp in place of a $TMPDIR that other users may not enter. TestMain calls it before it runs
+// the tests.
+func ForOtherUsers() {
+	syscall.Umask(0o022)
+	for _, name := range []string{"TMPDIR", "GOTMPDIR"} {
+		for dir := os.Getenv(name); len(dir) > 1; dir = filepath.Dir(dir) {
+			if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o001 == 0 {
+				os.Setenv(name, "/tmp")
+				break
+			}
+		}
+	}
 }
