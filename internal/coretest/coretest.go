@@ -17,13 +17,17 @@ const (
 	usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
 )
 
-// open opens the lock file, which another user may have created.
+// open opens the lock file. Whoever creates it makes it readable for all, whatever the umask.
 func open(t testing.TB) *os.File {
 	t.Helper()
 	const name = "/tmp/jettison-core-pattern.lock"
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.OpenFile(name, os.O_CREATE, 0o644)
+		if f, err = os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o644); err == nil {
+			err = f.Chmod(0o644)
+		} else {
+			f, err = os.Open(name) // another process was faster
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
