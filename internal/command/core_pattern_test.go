@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -170,6 +171,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 // once all threads run.
 func TestDump(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	s := redistest.Start(t)
 	debug := program(t, "-g")
 	for name, settings := range map[string]string{"dump": "dump", "dump-stop": "dump,stop"} {
