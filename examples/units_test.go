@@ -85,7 +85,8 @@ func TestNotifyManager(t *testing.T) {
 			}
 			config := adapt(t, dir, "systemd/camera.toml", `host = "localhost"`, fmt.Sprintf("port = %d", s.Port),
 				"/run/credentials/camera.service", dir, `executable = "/usr/local/bin/camera"`, `executable = "`+app+`"`+"\nstream_name = \"camera\"")
-			manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+			notify := filepath.Join(redistest.SocketDir(t), "notify")
+			manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +111,7 @@ func TestNotifyManager(t *testing.T) {
 			}
 			cmd := exec.Command("sh", "-c", command)
 			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WRAPP_SPOOL_DIR="+t.TempDir())
+			cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "WRAPP_SPOOL_DIR="+t.TempDir())
 			begin(t, cmd)
 			heard := make(chan string, 1000)
 			go func() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -25,8 +24,8 @@ type leash struct {
 	moved chan struct{} // readable when at or gone has changed
 }
 
-func newLeash(dir string) (*leash, error) {
-	l, err := net.Listen("unix", filepath.Join(dir, "leash"))
+func newLeash() (*leash, error) {
+	l, err := net.Listen("unix", "") // the kernel chooses an abstract name
 	if err != nil {
 		return nil, err
 	}

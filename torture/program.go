@@ -45,7 +45,7 @@ func newProgram(up setup, number int, dir, spool, addr string) (p *program, err 
 		return nil, err
 	}
 	if up.leashed {
-		if p.leash, err = newLeash(dir); err != nil {
+		if p.leash, err = newLeash(); err != nil {
 			return nil, err
 		}
 	}

@@ -4,8 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
+
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // the tests want modes
+	os.Exit(m.Run())
+}
 
 func TestBlame(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -170,6 +171,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 // once all threads run.
 func TestDump(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	s := redistest.Start(t)
 	debug := program(t, "-g")
 	for name, settings := range map[string]string{"dump": "dump", "dump-stop": "dump,stop"} {
@@ -195,20 +197,23 @@ func TestDump(t *testing.T) {
 	}
 }
 
-// limitedGroup makes a cgroup limited to 200 MB, and removes it when the test has ended.
+// limitedGroup makes a cgroup limited to 200 MB, without swap, and removes it when the test has
+// ended.
 func limitedGroup(t *testing.T, name string) (group string) {
 	t.Helper()
-	group, limit := "/sys/fs/cgroup/"+name, "memory.max"
+	const most = "200000000"
+	group, limit, swap, mostSwap := "/sys/fs/cgroup/"+name, "memory.max", "memory.swap.max", "0"
 	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.limit_in_bytes"); err == nil {
-		group, limit = "/sys/fs/cgroup/memory/"+name, "memory.limit_in_bytes"
+		group, limit, swap, mostSwap = "/sys/fs/cgroup/memory/"+name, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", most // memory and swap together
 	}
 	if err := os.Mkdir(group, 0o755); err != nil {
 		t.Skipf("make a cgroup: %v", err)
 	}
 	t.Cleanup(func() { eventually(t, "the cgroup is empty", func() bool { return os.Remove(group) == nil }) })
-	if err := os.WriteFile(filepath.Join(group, limit), []byte("200000000"), 0); err != nil {
+	if err := os.WriteFile(filepath.Join(group, limit), []byte(most), 0); err != nil {
 		t.Skipf("limit the memory: %v", err)
 	}
+	os.WriteFile(filepath.Join(group, swap), []byte(mostSwap), 0) // a kernel without swap has no such file
 	return group
 }
 

@@ -147,8 +147,25 @@ func TestCrash(t *testing.T) {
 	t.Run("elsewhere", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		// wrapp checks the app's working directory at least once a second; the test cannot see when.
-		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "sleep:20000", "segv")
+		path, _ := fifo(t)
+		examined := closings(t, dir)
+		var told sync.WaitGroup
+		told.Go(func() {
+			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the app opens it; Close lets the app go on
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer app.Close()
+			// The kernel replaces it, if others may not read it.
+			if err := os.WriteFile(filepath.Join(dir, "core"), nil, 0o600); err != nil {
+				t.Error(err)
+				return
+			}
+			examined("core") // wrapp knows the app's working directory, and has looked for cores there
+		})
+		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "await:"+path, "segv")
+		told.Wait()
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
 		if files, _ := os.ReadDir(dir); len(files) > 0 {
 			t.Errorf("left behind: %v", files)

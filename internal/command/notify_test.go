@@ -19,7 +19,7 @@ import (
 func TestNobodyAbove(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	above := filepath.Join(t.TempDir(), "above")
+	above := filepath.Join(redistest.SocketDir(t), "above")
 	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestNotify(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	// wrapp has a NOTIFY_SOCKET itself.
-	above := filepath.Join(t.TempDir(), "above")
+	above := filepath.Join(redistest.SocketDir(t), "above")
 	upper, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: above, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)

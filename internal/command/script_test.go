@@ -48,6 +48,8 @@ type prepared struct{ m *testing.M }
 
 func (p prepared) Run() int {
 	flag.Parse()
+	redistest.ForOtherUsers()
+	os.Setenv("LC_ALL", "C.UTF-8") // bash complains of a locale that is not installed
 	// Signals that were ignored when the tests were started, as by nohup, would stay ignored
 	// in every app.
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {

@@ -28,7 +28,7 @@ var everywhere = map[string]func(*testing.T) (tables string, servers []*redistes
 			s.Port, a.File, cert, key), []*redistest.Server{s}
 	},
 	"socket": func(t *testing.T) (string, []*redistest.Server) {
-		socket := filepath.Join(t.TempDir(), "redis.sock")
+		socket := filepath.Join(redistest.SocketDir(t), "redis.sock")
 		s := redistest.Start(t, "--unixsocket", socket)
 		return fmt.Sprintf("socket = %q\n", socket), []*redistest.Server{s}
 	},

@@ -260,8 +260,7 @@ func TestStopsTheTree(t *testing.T) {
 func TestHeldPipe(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "s")
+	socket := filepath.Join(redistest.SocketDir(t), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-// Package coretest sets where the kernel puts cores, for tests.
+// Package coretest sets where the kernel puts cores, and knows whether it allows tracing, for tests.
 package coretest
 
 import (
@@ -7,9 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/process"
 )
 
 const (
@@ -17,13 +22,17 @@ const (
 	usesPIDSetting = "/proc/sys/kernel/core_uses_pid"
 )
 
-// open opens the lock file, which another user may have created.
+// open opens the lock file. Whoever creates it makes it readable for all, whatever the umask.
 func open(t testing.TB) *os.File {
 	t.Helper()
 	const name = "/tmp/jettison-core-pattern.lock"
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.OpenFile(name, os.O_CREATE, 0o644)
+		if f, err = os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o644); err == nil {
+			err = f.Chmod(0o644)
+		} else {
+			f, err = os.Open(name) // another process was faster
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -96,4 +105,23 @@ func Set(t testing.TB, pattern, usesPID string) error {
 		}
 	}
 	return nil
+}
+
+// Yama returns kernel.yama.ptrace_scope, 0 without yama. From 1 on, Ubuntu's default, only
+// CAP_SYS_PTRACE lets a process attach to one that it has not started.
+func Yama() int {
+	text, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
+}
+
+// CanTrace skips the test if no gdb or gdbserver can attach to a running app here.
+func CanTrace(t testing.TB) {
+	t.Helper()
+	switch n := Yama(); {
+	case n > 2:
+		t.Skipf("kernel.yama.ptrace_scope is %d: no process may attach to another until the next boot", n)
+	case n > 0 && !process.Capable(unix.CAP_SYS_PTRACE):
+		t.Skipf("attaching to an app needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope 0, not %d", n)
+	}
 }

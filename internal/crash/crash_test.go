@@ -23,6 +23,7 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/crash/traceback"
 	"github.com/lpportorino/jettison-base-images/internal/process"
 
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -196,6 +197,7 @@ func compile(t *testing.T, source string) string {
 
 func TestHang(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	app := compile(t, sleeper)
 	got, rest := reports(t, "hang", nil, app)
 	if len(got) != 1 {
@@ -231,6 +233,7 @@ func twoHangs(w *watched) {
 // TestTwoHangs: the stop for the pool that gets no dump waits for the other's.
 func TestTwoHangs(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	got, rest := reports(t, "two hangs", nil, compile(t, sleeper))
 	if len(got) != 1 || got[0].Kind != Hang || strings.Count(got[0].Message, "waits_for_ever (") != 4 {
 		t.Errorf("%v; %s", got, rest)
@@ -241,6 +244,7 @@ func TestTwoHangs(t *testing.T) {
 // the main thread, the signature that few threads give, and why it is not complete.
 func TestHangOfManyThreads(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	source := strings.ReplaceAll(`
 #include <pthread.h>
 #include <semaphore.h>

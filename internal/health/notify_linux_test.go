@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // TestNoRoomForSocket has a directory whose path is too long for a socket: NewNotifier uses
@@ -70,7 +72,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to give the socket to another user")
 	}
-	ours := t.TempDir()
+	ours := redistest.SocketDir(t)
 	t.Setenv("XDG_RUNTIME_DIR", ours)
 	for uid, want := range map[int]bool{0: true, 65534: false} {
 		n, err := NewNotifier(uid, uid)

@@ -47,8 +47,6 @@ type board struct {
 	since time.Time // since: when state last changed
 	why   string    // why it is away
 	apps  map[string]*app
-
-	polls uint64 // polls: successful polls
 }
 
 // A boardState says whether a board answers.
@@ -110,7 +108,6 @@ func (b *board) pollUntilFailure(ctx context.Context) error {
 			}
 			b.state, b.since, b.why = there, time.Now(), ""
 		}
-		b.polls++
 		b.mu.Unlock()
 		select {
 		case <-ctx.Done():

@@ -28,6 +28,7 @@ const be = "TEST_BE"
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
+	os.Setenv("LC_ALL", "C.UTF-8") // bash complains of a locale that is not installed
 	switch what := os.Getenv(be); what {
 	case "wrapp":
 		os.Unsetenv(be)

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lpportorino/jettison-base-images/internal/config"
 	"github.com/lpportorino/jettison-base-images/internal/entry"
 	"github.com/lpportorino/jettison-base-images/internal/journal"
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
@@ -87,24 +89,34 @@ func TestManyRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var conns redisconn.Pair
+	b := newBoard(config.Board{Redis: s.Config().Redis}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err := conns.Dial(t.Context(), b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer conns.Close()
+	v := &visit{board: b, values: conns.Values, logs: conns.Logs}
+	b.state = there
+	polled := func() State {
+		t.Helper()
+		if err := v.poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return b.view(b.apps["a"], 1).State
+	}
 	add("{{__NEW_RUN_2026-11-29_01-02-03}}")
-	p := start(t, nil, s)
-	p.await("a", "running")
+	if got := polled(); got != Running {
+		t.Errorf("the state is %v at first", got)
+	}
 	for range 90 {
 		add("{{__END_RUN_2026-11-29_01-02-04_exit_1}}")
 		add("{{__NEW_RUN_2026-11-29_01-02-04}}")
 	}
 	add("{{__END_RUN_2026-11-29_01-02-05_exit_0}}")
-	polls := func() uint64 {
-		b := p.boards[0]
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.polls
-	}
-	before := polls()
-	p.await("a", "ended")
-	if n := polls() - before; n > 5 {
-		t.Errorf("the end was seen %d polls later", n)
+	for n := 1; polled() != Ended; n++ {
+		if n == 5 {
+			t.Fatalf("the end is not seen after %d polls", n)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
@@ -98,6 +99,7 @@ func TestViews(t *testing.T) {
 // TestHang: an app that hangs shows as depleted, and its page links to the hang's report.
 func TestHang(t *testing.T) {
 	t.Parallel()
+	coretest.CanTrace(t)
 	s := redistest.Start(t)
 	runApp(t, s, "stuck", "[health.pools.work]\ninit = 1\ncap = 10\ndepletion_rate = 10\nreplenish_rate = 1\non_depleted = \"dump\"\n[crash]\ntimeout = \"5m\"\n", "echo working; exec sleep 1000")
 	p := start(t, nil, s)

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	switch os.Getenv("TEST_ROLE") {
 	case "":
+		redistest.ForOtherUsers()
 		// Signals that are ignored at the tests' start, as by nohup, would stay ignored in every
 		// app.
 		for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
@@ -617,10 +618,10 @@ func TestNotRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another process writes the copy: a file that we have open for writing, or a child that
-	// another test is just forking, cannot be executed.
+	// another test is just forking, cannot be executed. go test built ours with the umask it had.
 	file := filepath.Join(dir, "wrapper")
-	if text, err := exec.Command("cp", self(t), file).CombinedOutput(); err != nil {
-		t.Fatalf("cp: %v: %s", err, text)
+	if text, err := exec.Command("install", "-m", "755", self(t), file).CombinedOutput(); err != nil {
+		t.Fatalf("install: %v: %s", err, text)
 	}
 	cmd := exec.Command(file, "/bin/true")
 	cmd.Env = append(os.Environ(), "TEST_ROLE=wrap", "TEST_USER=4242", "TEST_FILES=/none:/none")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
 // TestConn writes much through a connection whose reader begins late, and ends it by a
@@ -44,7 +46,7 @@ func TestConn(t *testing.T) {
 // pair returns the ends of a socket with small buffers.
 func pair(t *testing.T) (from, to net.Conn) {
 	t.Helper()
-	l, err := net.Listen("unix", t.TempDir()+"/socket")
+	l, err := net.Listen("unix", redistest.SocketDir(t)+"/socket")
 	if err != nil {
 		t.Fatal(err)
 	}

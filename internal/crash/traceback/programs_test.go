@@ -94,6 +94,7 @@ func library(source string, flags ...string) *program {
 var scratch string
 
 func TestMain(m *testing.M) {
+	os.Setenv("LC_ALL", "C.UTF-8") // bash complains of a locale that is not installed
 	dir, err := os.MkdirTemp("", "traceback")
 	if err != nil {
 		panic(err)
