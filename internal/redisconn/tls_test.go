@@ -118,7 +118,7 @@ func TestMutualTLS(t *testing.T) {
 // TestAddresses connects to a socket and by IPv6.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "redis.sock")
+	socket := filepath.Join(redistest.SocketDir(t), "redis.sock")
 	addresses := []string{"127.0.0.1"}
 	l, noIPv6 := net.Listen("tcp6", "[::1]:0")
 	if noIPv6 == nil {
