@@ -49,9 +49,11 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 			head, loading = h, l
 		}
 	}
-	o.q.mu.Lock()
-	o.q.reportRest()
-	o.q.mu.Unlock()
+	if o.q.spool() != nil {
+		o.q.mu.Lock()
+		o.q.reportRest()
+		o.q.mu.Unlock()
+	}
 	o.q.close()
 	o.cancel()
 	<-o.done
@@ -157,6 +159,9 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 		}
 		return true
 	})
+	if q.written.before(q.head) {
+		q.written = q.head
+	}
 	for p := q.written; p.before(q.end()); p = (cursor{p.slab + 1, 0}) {
 		q.each(p, cursor{p.slab + 1, 0}, func(r record, after cursor) bool {
 			if !q.landed(r, after) {

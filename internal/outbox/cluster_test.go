@@ -1,8 +1,10 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -106,29 +108,76 @@ func TestNodeDies(t *testing.T) {
 	checkClustered(t, dial, n)
 }
 
-// TestDeadNode stops the node of one stream for good, in a cluster without replicas: the other streams go
-// on, and only what has not landed is lost in the end.
-func TestDeadNode(t *testing.T) {
-	t.Parallel()
-	c := redistest.StartCluster(t, 3, false, "--cluster-require-full-coverage", "no")
-	o, _ := openClustered(t, c)
+// deadNode stops the node of one stream for good, in a cluster without replicas, while that of the info
+// stream goes on. It returns that node and the stream.
+func deadNode(t *testing.T, c *redistest.Cluster, o *Outbox) (alive *redistest.Server, dead logstream.Stream) {
+	t.Helper()
 	number(o, 0, 100)
 	eventually(t, "landed", o.q.empty)
 	keys := logstream.Keys("t")
-	alive, dead := c.Owner(c.Slot(keys[logstream.Info])), logstream.Crash
+	alive, dead = c.Owner(c.Slot(keys[logstream.Info])), logstream.Crash
 	if c.Owner(c.Slot(keys[dead])) == alive {
 		dead = logstream.Status
 	}
 	c.Owner(c.Slot(keys[dead])).Down()
-	o.Say(dead, "lost")
-	number(o, 100, 20_000)
+	return alive, dead
+}
+
+// arrived waits until the info stream of a living node has n entries.
+func arrived(alive *redistest.Server, n int) {
 	alive.Wait("the lines land", func() bool {
-		n, err := redis.Int(alive.Dial(0).Do("XLEN", keys[logstream.Info]))
-		return err == nil && n == 20_000
+		there, err := redis.Int(alive.Dial(0).Do("XLEN", logstream.Keys("t")[logstream.Info]))
+		return err == nil && there == n
 	})
+}
+
+// TestDeadNode has one node dead: the other streams go on, and only what has not landed is lost in the
+// end.
+func TestDeadNode(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, false, "--cluster-require-full-coverage", "no")
+	o, _ := openClustered(t, c)
+	alive, dead := deadNode(t, c, o)
+	o.Say(dead, "lost")
+	o.Say(dead, "lost")
+	eventually(t, "the dead node is known", func() (away bool) {
+		o.q.withLock(func(q *queue) { away = q.away != "" })
+		return away
+	})
+	number(o, 100, 20_000)
+	arrived(alive, 20_000)
 	o.Unblock()
-	eventually(t, "they are known to have landed", func() bool { return o.q.len() == 1 })
-	if lost, kept, why := o.Close(time.Second); lost != 1 || kept != 0 {
+	eventually(t, "they are known to have landed", func() bool { return o.q.len() == 2 })
+	if lost, kept, why := o.Close(time.Second); lost != 2 || kept != 0 {
 		t.Errorf("%d entries lost and %d kept: %v", lost, kept, why)
 	}
+}
+
+// TestDeadNodeMemory has more lines than the memory holds land behind an entry for a dead node.
+func TestDeadNodeMemory(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, false, "--cluster-require-full-coverage", "no")
+	r := config.Default().Redis
+	r.Host, r.Port = "", 0
+	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(c.Masters)}
+	o := openSpooled(t, nil, filepath.Join(t.TempDir(), "spool"), 64<<20, func(opts *Options) {
+		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
+	})
+	alive, dead := deadNode(t, c, o)
+	o.Say(dead, "lost")
+	const n = 10_000 // of 1 KB, where the memory holds 1 MiB
+	line := bytes.Repeat([]byte("x"), 1000)
+	most := 0
+	for range n {
+		o.Add(time.Now(), logstream.Info, 0, line)
+		o.Send()
+		o.q.withLock(func(q *queue) { most = max(most, q.held) })
+	}
+	arrived(alive, n+100)
+	o.q.withLock(func(q *queue) { most = max(most, q.held) })
+	if most > 4<<20 {
+		t.Errorf("%d bytes were held", most)
+	}
+	o.Unblock()
+	o.Close(short)
 }

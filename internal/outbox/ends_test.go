@@ -60,6 +60,25 @@ func TestRefusedAtEnd(t *testing.T) {
 	}
 }
 
+// TestRefusedWithoutSpool ends while Redis takes nothing: only lines count as lost, not a report about
+// others.
+func TestRefusedWithoutSpool(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	c, key := s.Dial(1), logstream.Keys("t")[logstream.Info]
+	do(t, c, "SET", key, "no stream")
+	o := open(t, s, nil)
+	number(o, 0, 100)
+	eventually(t, "the entries are refused", func() bool { return o.Stats().Refused == 100 && o.q.empty() })
+	do(t, c, "CONFIG", "SET", "maxmemory", "1")
+	do(t, c, "DEL", key)
+	number(o, 100, 110)
+	untilOOM(t, o)
+	if lost, kept, why := o.Close(short); lost != 10 || kept != 0 {
+		t.Errorf("%d lost and %d kept: %v", lost, kept, why)
+	}
+}
+
 // TestUnreadableAtEnd ends while Redis takes nothing, after a segment could not be read back: all of
 // its entries are counted.
 func TestUnreadableAtEnd(t *testing.T) {

@@ -64,7 +64,7 @@ type Options struct {
 	// spool.
 	OpenSpool func() (*spool.Spool, *spool.Left, error)
 
-	renewEvery time.Duration // renewEvery: in place of the constant, for tests; 0: none
+	renewEvery time.Duration // renewEvery: 0: the constant; another for tests
 }
 
 // NewWriter returns the identity of a process, and of all runs of its app.
@@ -93,6 +93,7 @@ type Outbox struct {
 // Close ends it.
 func New(opts Options, client *redisconn.Client) *Outbox {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
+	opts.renewEvery = cmp.Or(opts.renewEvery, renewEvery)
 	o := &Outbox{
 		opts:    opts,
 		q:       newQueue(opts.Limit, opts.Block, opts.Writer),

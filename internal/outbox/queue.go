@@ -393,6 +393,26 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.progress.landed = landed
 	q.release(q.landedFrom(q.head))
 	q.next = q.head
+	q.emptyLanded()
+}
+
+// emptyLanded frees what has landed behind records that have not: those of a cluster's dead node.
+func (q *queue) emptyLanded() {
+	for n := q.head.slab + 1; n < q.doubt.slab; n++ {
+		s, landed := q.slabAt(n), true
+		if s.buf == nil || s.writing {
+			continue
+		}
+		q.each(cursor{n, 0}, cursor{n, s.size}, func(r record, after cursor) bool {
+			landed = q.landed(r, after)
+			return landed
+		})
+		if landed {
+			q.held -= s.size
+			q.unsave(s)
+			s.buf, s.size, s.counts = nil, 0, spool.Counts{}
+		}
+	}
 }
 
 // landed reports whether a record has landed or is skipped, as far as progress tells; after is the

@@ -25,10 +25,11 @@ const (
 )
 
 const (
-	// A pipeline may take stallTimeout, plus the time that its bytes take at sender.rate. That is
-	// slowest, in bytes a second, but for a record that needs longer alone.
+	// A pipeline may take stallTimeout, plus the time that its bytes take at sender.rate, in bytes a
+	// second. That is slowest, or down to leastRate for a record that needs longer alone.
 	stallTimeout = 2 * time.Second
 	slowest      = 256 << 10
+	leastRate    = 1 << 10
 
 	// shrink divides the records of the next pipeline when one has failed.
 	shrink = 8
@@ -37,7 +38,7 @@ const (
 	// would expire otherwise.
 	renewEvery = 24 * time.Hour
 
-	// farewellTimeout bounds expirePositions.
+	// farewellTimeout bounds setLife.
 	farewellTimeout = time.Second
 )
 
@@ -58,12 +59,8 @@ type sender struct {
 	batches [2]batch // batches: one is on its way while the other is prepared
 	ready   *batch   // ready: prepared batch, or nil
 
+	ordinals
 	writer       uint64                  // writer: the process that numbered the records being sent
-	landed       [logstream.Count]uint64 // landed: ordinal of each stream's last record known to have landed
-	position     [logstream.Count]uint64 // position: of each stream in Redis, by its last answer; plain XADD leaves it behind landed
-	believed     [logstream.Count]uint64 // believed: the position once the calls of all batches are carried out
-	sent         [logstream.Count]uint64 // sent: ordinal of each stream's last record in a batch or landed
-	counts       [logstream.Count]uint64 // counts: how many of the writer's entries each stream has taken
 	positionKeys [logstream.Count]string // positionKeys: of each stream's position in Redis
 
 	known         bool                  // known: every server knows the script by its SHA
@@ -75,18 +72,25 @@ type sender struct {
 	plainReported bool                  // plainReported: the user was told of plain
 }
 
+// ordinals say for each stream how far the present writer's records are.
+type ordinals struct {
+	landed   [logstream.Count]uint64 // landed: of the last record known to have landed
+	sent     [logstream.Count]uint64 // sent: of the last record in a batch or landed
+	position [logstream.Count]uint64 // position: in Redis, by its last answer; plain XADD leaves it behind landed
+	believed [logstream.Count]uint64 // believed: the position once the calls of all batches are carried out
+	counts   [logstream.Count]uint64 // counts: how many entries the stream has taken, by its last answer
+}
+
 func newSender(o *Outbox) *sender {
 	s := &sender{o: o, bound: strconv.Itoa(o.opts.MaxEntries), most: pipelineRecords, rate: slowest}
-	s.renewal = time.NewTimer(cmp.Or(o.opts.renewEvery, renewEvery))
+	s.renewal = time.NewTimer(o.opts.renewEvery)
 	s.setWriter(o.q.writer)
 	return s
 }
 
 // setWriter prepares for the records of another writer.
 func (s *sender) setWriter(writer uint64) {
-	s.writer = writer
-	var none [logstream.Count]uint64
-	s.landed, s.position, s.believed, s.sent, s.counts = none, none, none, none, none
+	s.writer, s.ordinals = writer, ordinals{}
 	for stream, key := range s.o.opts.Keys {
 		s.positionKeys[stream] = positionKey(key, writer)
 	}
@@ -109,9 +113,7 @@ func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) erro
 	for {
 		select {
 		case <-s.renewal.C:
-			if err := s.renew(); err != nil {
-				return err
-			}
+			s.renew()
 		default:
 		}
 		b := s.ready
@@ -125,16 +127,14 @@ func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) erro
 				taken()
 			}
 			if o.q.ended() {
-				s.expirePositions()
+				s.setLife(farewellLife)
 				return o.ctx.Err()
 			}
 			select {
 			case <-o.q.wake:
 				continue
 			case <-s.renewal.C:
-				if err := s.renew(); err != nil {
-					return err
-				}
+				s.renew()
 				continue
 			case <-o.ctx.Done():
 				return o.ctx.Err()
@@ -159,7 +159,8 @@ func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) erro
 			barren = false
 			taken()
 		}
-		if err != nil {
+		var refusal *refusedError
+		if err != nil && (!landed || !s.client.InCluster() || errors.As(err, &refusal) || o.ctx.Err() != nil) {
 			return err
 		}
 	}
@@ -167,40 +168,29 @@ func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) erro
 
 // adapt makes the next batch smaller when a connection ended before anything of b landed: the link
 // may be too slow for the pipeline, or Redis may not take one of the records. A single record gets more
-// time. Once batches land in much less time than they may take, they grow again.
+// time. Batches that land grow again: fast, if they take less than half of the time that they may take.
 func (s *sender) adapt(b *batch, err error, landed bool, took time.Duration) {
 	var refusal *refusedError
 	switch {
+	case landed && took < s.timeout(b.bytes)/2:
+		s.most, s.rate = min(2*s.most, pipelineRecords), slowest
 	case landed:
-		if took < s.timeout(b.bytes)/4 {
-			s.most, s.rate = min(2*s.most, pipelineRecords), slowest
-		}
+		s.most = min(s.most+s.most/shrink+1, pipelineRecords)
 	case err == nil || errors.As(err, &refusal):
 	case b.records > 1:
 		s.most = max(1, min(s.most, b.records)/shrink)
 	default:
-		s.rate = max(s.rate/2, 1)
+		s.rate = max(s.rate/2, leastRate)
+		if s.client.InCluster() {
+			s.most = pipelineRecords // the nodes of other streams may be well
+		}
 	}
 }
 
 // renew makes the positions live on, also of streams that get no entries.
-func (s *sender) renew() error {
-	s.renewal.Reset(cmp.Or(s.o.opts.renewEvery, renewEvery))
-	s.rewind() // a prepared batch may use the calls
-	b := &s.batches[0]
-	b.reset()
-	for stream, n := range s.position {
-		if n > 0 {
-			b.newCall(logstream.Stream(stream))
-		}
-	}
-	if len(b.calls) == 0 || s.plain {
-		return nil
-	}
-	s.finish(b, s.known)
-	err := s.exchange(b)
-	s.rewind()
-	return err
+func (s *sender) renew() {
+	s.renewal.Reset(s.o.opts.renewEvery)
+	s.setLife(positionLife)
 }
 
 // rewind makes the sender send again what has not landed.
@@ -216,7 +206,7 @@ func (s *sender) fill(b *batch) {
 	b.limit = s.most
 	s.o.fillBatch(b, 0)
 	if b.writer != s.writer { // all of the other writer's records have landed
-		s.expirePositions()
+		s.setLife(farewellLife)
 		s.setWriter(b.writer)
 	}
 	if b.records == 0 {
@@ -315,24 +305,37 @@ func (s *sender) exchange(b *batch) error {
 				s.o.refuse(c.entries[0], reply)
 			}
 			return fmt.Errorf("redis has ended the connection: %s", reply)
-		case a.outcome == noPosition, redisconn.MayNotRun(reply), redisconn.Denied(reply) && !s.mayUse(ctx, s.positionKeys[c.stream]):
+		case a.outcome == noPosition, redisconn.MayNotRun(reply):
 			s.becomePlain(reply)
-		case len(c.entries) > 1 && !redisconn.Denied(reply):
+		case redisconn.Denied(reply):
+			switch err := s.probe(ctx, s.positionKeys[c.stream]); {
+			case err == nil: // it is the stream that may not be used
+				s.refuseAll(c, reply)
+			case redisconn.Denied(redisconn.Reply(err)):
+				s.becomePlain(reply)
+			default:
+				return fmt.Errorf("send to redis: %w", err)
+			}
+		case len(c.entries) > 1:
 			s.most = 1 // the reply may be about one of the entries
 		default:
-			for _, r := range c.entries {
-				s.o.refuse(r, reply)
-			}
+			s.refuseAll(c, reply)
 		}
 	}
 	s.known = known
 	return failed
 }
 
-// mayUse reports whether scripts of this user may use a key.
-func (s *sender) mayUse(ctx context.Context, key string) bool {
+func (s *sender) refuseAll(c *call, reply string) {
+	for _, r := range c.entries {
+		s.o.refuse(r, reply)
+	}
+}
+
+// probe returns the error of a script that may use a key and does nothing.
+func (s *sender) probe(ctx context.Context, key string) error {
 	probe := s.client.B().Arbitrary("EVAL", "return 1", "1").Keys(key).Build()
-	return !redisconn.Denied(redisconn.Reply(s.client.Do(ctx, probe).Error()))
+	return s.client.Do(ctx, probe).Error()
 }
 
 // acceptAnswer records the script's answer to a call, and reports whether all entries of
@@ -376,30 +379,29 @@ func aboutStream(reply string) bool {
 // resendLost sends again what is retained of the entries that the server has lost, and
 // reports the loss.
 func (s *sender) resendLost(stream logstream.Stream, a answer) {
-	missing := int(s.counts[stream] - a.count)
 	again := s.o.q.requeueLost(stream, a.ordinal)
+	missing := max(int(s.counts[stream]-a.count), again) // plain XADD counts nothing
 	s.landed[stream], s.position[stream], s.counts[stream] = a.ordinal, a.ordinal, a.count
 	text := fmt.Sprintf(sayServerLost, missing, stream, again, missing-again)
 	s.o.opts.Log.Warn(text)
 	s.o.Say(logstream.Status, text)
 }
 
-// expirePositions makes the present writer's positions expire soon: all its records have
-// landed.
-func (s *sender) expirePositions() {
+// setLife sets how long the present writer's positions live. On an error they keep the life they have.
+func (s *sender) setLife(life string) {
 	if s.client == nil || s.plain {
 		return
 	}
 	var commands []rueidis.Completed
 	for stream, n := range s.position {
 		if n > 0 {
-			call := scriptCall{s.o.opts.Keys[stream], s.positionKeys[stream], 0, farewellLife, nil}
+			call := scriptCall{s.o.opts.Keys[stream], s.positionKeys[stream], 0, life, nil}
 			commands = append(commands, call.command(s.client, "0", !s.known))
 		}
 	}
 	ctx, cancel := context.WithTimeout(s.o.ctx, farewellTimeout)
 	defer cancel()
-	s.client.DoMulti(ctx, commands...) // on an error the position expires later
+	s.client.DoMulti(ctx, commands...)
 }
 
 // run connects and serves, again and again, until serve returns nil or Close gives up.
