@@ -78,12 +78,13 @@ type Keeper struct {
 // kept is a pool with the Keeper's own state of it.
 type kept struct {
 	pool
-	category string
-	sources  []string // sources: what counts as its heartbeat
-	depleted bool     // depleted: the level is 0, and Depleted was called or it was 0 from the start
-	told     bool     // told: the user was told that it takes no markers
-	exit     int      // exit: exit status of the last run that had it
-	former   bool     // former: an earlier run declared it, this one has not
+	category  string
+	sources   []string // sources: what counts as its heartbeat
+	depleted  bool     // depleted: the level is 0, and Depleted was called or it was 0 from the start
+	triggered bool     // triggered: Trigger has emptied it, and Depleted is still to be called
+	told      bool     // told: the user was told that it takes no markers
+	exit      int      // exit: exit status of the last run that had it
+	former    bool     // former: an earlier run declared it, this one has not
 }
 
 // New returns a Keeper with its pools at their start. It publishes nothing before Start or Close.
@@ -165,7 +166,7 @@ func (k *Keeper) Renew() {
 	now := time.Now()
 	for _, p := range k.pools {
 		if c, ok := k.opts.Pools[p.category]; ok {
-			p.pool = configured(c)
+			p.pool, p.triggered = configured(c), false
 			p.start(now)
 		} else {
 			p.former = true
@@ -229,13 +230,15 @@ func (k *Keeper) addTo(p *kept, n int64, now time.Time) {
 	}
 }
 
-// Trigger empties the pools that notifications feed: the app itself reports a hang.
+// Trigger empties the pools that notifications feed: the app itself reports a hang. Heartbeats that
+// follow at once, as of another thread, do not hide it.
 func (k *Keeper) Trigger(now time.Time) {
 	k.mu.Lock()
 	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if p.hears(beat.Notify) {
 			p.empty(now)
+			p.triggered = !p.depleted
 		}
 	}
 	k.mu.Unlock()
@@ -427,8 +430,8 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if p.former || !p.complete() {
 			continue
 		}
-		if p.level.isZero() && !p.depleted {
-			p.depleted, news = true, true
+		if p.triggered || p.level.isZero() && !p.depleted {
+			p.triggered, p.depleted, news = false, p.level.isZero(), true
 			depleted = append(depleted, p.category)
 		}
 		if k.due.IsZero() {
