@@ -1,8 +1,12 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
+	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,6 +125,50 @@ func TestPastOf(t *testing.T) {
 				t.Errorf("%q, %q, want %q", text, how, row.want)
 			}
 		})
+	}
+}
+
+// TestLeaseOutlivesApp has an app that ends at once, while Redis holds up its entries: wrapp is ending, and keeps
+// its lease.
+func TestLeaseOutlivesApp(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	release := make(chan struct{})
+	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
+		go io.Copy(client, server)
+		defer server.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(b)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(b[:n], []byte("logs:app:slow:info")) && !bytes.Contains(b[:n], []byte("XREVRANGE")) {
+				<-release
+			}
+			server.Write(b[:n])
+		}
+	})
+	file := configure(t, s, shell("slow", "exit 3")+"[spool]\ndrain_timeout = '1h'\n")
+	cmd := wrapp(t, "--redis", "redis://"+addr, file)
+	begin(t, cmd)
+	c, key := s.Dial(2), fleet.RunKey("slow", fleet.InstanceID(fleet.HostName()))
+	s.Wait("ending", func() bool {
+		state, _ := redis.String(c.Do("HGET", key, "state"))
+		return state == "ending"
+	})
+	low := math.MaxInt
+	s.Wait("a lease that is renewed", func() bool {
+		left, err := redis.Int(c.Do("PTTL", key))
+		if err != nil || left < 0 {
+			t.Fatalf("it has a lease of %d ms: %v", left, err)
+		}
+		low = min(low, left)
+		return left > low
+	})
+	close(release)
+	if got := code(t, cmd.Wait()); got != 3 {
+		t.Errorf("exit status %d", got)
 	}
 }
 

@@ -52,7 +52,8 @@ type App struct {
 
 // A Keeper keeps the pools of an app, over one run or several: Start and End in turns,
 // with Renew before each further Start. Between New and Close any goroutine may pass in
-// heartbeats and parameters. The pools deplete between Start and End only.
+// heartbeats and parameters. The pools deplete between Start and End only. From the first Start to
+// Close the Keeper renews the lease of the Record.
 type Keeper struct {
 	opts  Options
 	app   App
@@ -489,7 +490,8 @@ func (k *Keeper) recordPause() time.Duration {
 	return time.Duration(float64(k.lease) / recordShare)
 }
 
-// Linger renews the record's lease between two runs, until stop is called.
+// Linger publishes the record at once between two runs, even of an app that ended before its first
+// publication. Call stop before the next run.
 func (k *Keeper) Linger() (stop func()) {
 	lingers := func(l bool) {
 		k.mu.Lock()
@@ -497,27 +499,13 @@ func (k *Keeper) Linger() (stop func()) {
 		k.mu.Unlock()
 	}
 	lingers(true)
-	over := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() {
-		for {
-			ring(k.pub.news)
-			select {
-			case <-over:
-				return
-			case <-time.After(k.recordPause()):
-			}
-		}
-	})
-	return func() {
-		close(over)
-		done.Wait()
-		lingers(false)
-	}
+	ring(k.pub.news)
+	return func() { lingers(false) }
 }
 
-// Close publishes the end of the run, within patience. A publication that began before Close may
-// take longer, up to publishTimeout. If Redis was never reached Close tries only once.
+// Close publishes the end of the run, within patience, and ends the renewal of the record's lease. A
+// publication that began before Close may take longer, up to publishTimeout. If Redis was never
+// reached Close tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
 	k.startPublisher()

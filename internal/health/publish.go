@@ -121,6 +121,9 @@ func (p *publisher) run() {
 		case <-p.news:
 			settings, record = p.state(), p.recorded()
 		case <-retry: // the same settings: the app was not judged since
+		case <-time.After(p.record.renewal()): // nobody rings after the app's end
+			now, _ := p.running()
+			settings, record = p.state(), p.record.fields(now)
 		}
 		retry = nil
 		if len(settings) == 0 {

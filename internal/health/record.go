@@ -35,6 +35,10 @@ type recorder struct {
 	refused bool
 }
 
+// renewal returns how long after a publication the lease is renewed without news. While the app runs
+// there are news before.
+func (r *recorder) renewal() time.Duration { return r.lease / 2 }
+
 // fields returns the fields to publish; nil for none.
 func (r *recorder) fields(running bool) []string {
 	if r.Record == nil || r.refused {

@@ -143,3 +143,31 @@ func TestRecordCosts(t *testing.T) {
 		})
 	}
 }
+
+// TestRecordOutlivesApp: from the end of the app until Close the record is renewed in time, even of an app that
+// ended before its first publication.
+func TestRecordOutlivesApp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		most := time.Duration(0)
+		k := New(Options{
+			Interval: time.Second,
+			Record:   &Record{Key: "k", Fields: func(bool) []string { return []string{"a", "b"} }},
+			Dial: func(context.Context) (*redisconn.Client, error) {
+				most, last = max(most, time.Since(last)), time.Now()
+				return nil, errors.New("away")
+			},
+		})
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) {}})
+		time.Sleep(200 * time.Millisecond)
+		last = time.Now()
+		k.End(139)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if most = max(most, time.Since(last)); most >= k.lease {
+			t.Errorf("no renewal for %v", most)
+		}
+		k.Close(time.Second)
+	})
+}
