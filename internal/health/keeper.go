@@ -69,6 +69,8 @@ type Keeper struct {
 	paused  int       // paused: calls of Pause without their Resume
 	deaf    bool      // deaf: Drain returned false
 	due     time.Time // due: when watch judges next; zero: only on rearm
+	rung    time.Time // rung: when judge last had the pools published
+	stale   bool      // stale: a pool was depleted since
 
 	rearm chan struct{} // rearm: watch is to judge at once
 	end   context.CancelFunc
@@ -404,6 +406,9 @@ func (k *Keeper) watch(ctx context.Context) {
 	}
 }
 
+// leastPause is the time between two publications of pools that are depleted again and again.
+const leastPause = 100 * time.Millisecond
+
 // judge brings the pools to this instant. It returns the pools that have just become empty
 // and whether there is something to publish, and sets k.due to the next time to judge. next
 // is the next regular time to judge.
@@ -432,7 +437,7 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 			continue
 		}
 		if p.triggered || p.level.isZero() && !p.depleted {
-			p.triggered, p.depleted, news = false, p.level.isZero(), true
+			p.triggered, p.depleted, k.stale = false, p.level.isZero(), true
 			depleted = append(depleted, p.category)
 		}
 		if k.due.IsZero() {
@@ -441,6 +446,11 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if at, ok := p.emptyAt(); ok && k.paused == 0 && !k.deaf && at.Before(k.due) {
 			k.due = at
 		}
+	}
+	if at := k.rung.Add(leastPause); news || k.stale && !at.After(now) {
+		k.rung, k.stale, news = now, false, true
+	} else if k.stale && at.Before(k.due) {
+		k.due = at
 	}
 	return depleted, news
 }

@@ -236,7 +236,7 @@ func TestPauseHoldTrigger(t *testing.T) {
 func TestTriggerAndBeats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		depleted := 0
+		var depleted atomic.Int64
 		k := New(Options{
 			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"sd": contract("notify")},
 			Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") },
@@ -250,31 +250,33 @@ func TestTriggerAndBeats(t *testing.T) {
 		}
 		k.Trigger(time.Now())
 		k.Heard(beat.Notify, 1, time.Now())
-		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted++ }})
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted.Add(1) }})
 		beats()
-		if depleted != 1 {
-			t.Errorf("depleted %d times by a trigger before the start", depleted)
+		if n := depleted.Load(); n != 1 {
+			t.Errorf("depleted %d times by a trigger before the start", n)
 		}
 		k.Trigger(time.Now())
 		beats()
-		if wantHealth(t, k, "sd", 100); depleted != 2 {
-			t.Errorf("depleted %d times by two triggers", depleted)
+		wantHealth(t, k, "sd", 100)
+		if n := depleted.Load(); n != 2 {
+			t.Errorf("depleted %d times by two triggers", n)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if wantHealth(t, k, "sd", 0); depleted != 3 {
-			t.Errorf("depleted %d times after the last beat", depleted)
+		wantHealth(t, k, "sd", 0)
+		if n := depleted.Load(); n != 3 {
+			t.Errorf("depleted %d times after the last beat", n)
 		}
 		k.Trigger(time.Now()) // it is depleted already
 		synctest.Wait()
 		k.End(0)
 		k.Trigger(time.Now()) // no run is there to be told
 		k.Renew()
-		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted++ }})
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted.Add(1) }})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if depleted != 3 {
-			t.Errorf("depleted %d times", depleted)
+		if n := depleted.Load(); n != 3 {
+			t.Errorf("depleted %d times", n)
 		}
 		k.End(0)
 		k.Close(time.Second)

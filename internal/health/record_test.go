@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,12 +18,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// recorded starts a Keeper with a record whose field n counts up.
-func recorded(t *testing.T, s *redistest.Server, user string, pools map[string]config.Pool, refused func(string)) *Keeper {
+// recorded starts a Keeper with a record whose field n counts up. It reaches Redis at a URL, or at s if that
+// is empty.
+func recorded(t *testing.T, s *redistest.Server, url string, pools map[string]config.Pool, refused func(string)) *Keeper {
 	t.Helper()
 	cfg := s.Config()
-	if user != "" {
-		if err := cfg.Redis.SetURL(strings.Replace(s.URL(), "//", "//"+user+"@", 1)); err != nil {
+	if url != "" {
+		if err := cfg.Redis.SetURL(url); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestRecordRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refusals atomic.Int64
-	k := recorded(t, s, "old:s3same", map[string]config.Pool{"api": contract("marker")}, func(reply string) {
+	k := recorded(t, s, "redis://old:s3same@"+s.Addr(), map[string]config.Pool{"api": contract("marker")}, func(reply string) {
 		if refusals.Add(1); !redisconn.Denied(reply) {
 			t.Error(reply)
 		}
