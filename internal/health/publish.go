@@ -190,14 +190,16 @@ func (p *publisher) close(patience time.Duration) error {
 // publish writes the settings and the record. It begins nothing more once begin is done, and abandons what
 // it has begun once ctx is done.
 func (p *publisher) publish(begin, ctx context.Context, settings []setting, record []string) error {
+	var err error
 	if p.client == nil {
-		client, err := p.dial(begin)
-		if err != nil {
+		if p.client, err = p.dial(begin); err != nil {
 			return err
 		}
-		p.client = client
+		err = p.record.open(ctx, p.client)
 	}
-	err := p.exchange(begin, ctx, settings, record)
+	if err == nil {
+		err = p.exchange(begin, ctx, settings, record)
+	}
 	if err != nil {
 		p.hangUp()
 		return err

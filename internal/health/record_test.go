@@ -115,6 +115,57 @@ func TestRecordRefused(t *testing.T) {
 	}
 }
 
+// TestRecordWithoutLease has a user that may write the hash and give it no lease: there is none, as it
+// would outlive wrapp. With the right, the next connection brings it.
+func TestRecordWithoutLease(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(2)
+	acl := func(args ...any) {
+		if _, err := admin.Do("ACL", append([]any{"SETUSER", "half"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acl("on", ">s3same", "-@all", "+hello", "+select", "+set", "+hset", "~*")
+	var refusals atomic.Int64
+	k := recorded(t, s, "redis://half:s3same@"+s.Addr(), map[string]config.Pool{"api": contract("marker")}, func(reply string) {
+		if refusals.Add(1); !redisconn.Denied(reply) {
+			t.Error(reply)
+		}
+	})
+	beats := func(n string) {
+		k.HeardMarker([]byte("api"), time.Now())
+		s.Wait("a publication", func() bool {
+			text, _ := redis.String(admin.Do("GET", key("s", "api", "beats")))
+			return text == n
+		})
+	}
+	beats("1")
+	beats("2")
+	if left, err := redis.Int(admin.Do("PTTL", "wrapp-run:s:here")); left != -2 || err != nil {
+		t.Fatalf("a lease of %d ms, %v", left, err)
+	}
+	if _, err := admin.Do("CLIENT", "KILL", "USER", "half"); err != nil {
+		t.Fatal(err)
+	}
+	beats("3")
+	acl("+pexpire")
+	if _, err := admin.Do("CLIENT", "KILL", "USER", "half"); err != nil {
+		t.Fatal(err)
+	}
+	s.Wait("the record", func() bool {
+		left, _ := redis.Int(admin.Do("PTTL", "wrapp-run:s:here"))
+		return left > 0
+	})
+	k.End(0)
+	if err := k.Close(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if n := refusals.Load(); n != 1 {
+		t.Errorf("%d refusals were told", n)
+	}
+}
+
 // TestRecordCosts counts the dials of a Keeper without pools: none for an app that ends
 // soon, later only as many as renew the lease, fewer than one an interval.
 func TestRecordCosts(t *testing.T) {
