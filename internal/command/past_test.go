@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -125,6 +126,36 @@ func TestPastOf(t *testing.T) {
 				t.Errorf("%q, %q, want %q", text, how, row.want)
 			}
 		})
+	}
+}
+
+// TestPastUnanswered kills wrapp. The next one loses its connection when it asks for the run before, and asks again.
+func TestPastUnanswered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	killed := wrapp(t, "--redis", s.URL(), "--name", "vague", "--", "sleep", "1000")
+	begin(t, killed)
+	lives(s, "vague")
+	killed.Process.Kill()
+	killed.Wait()
+	var asked atomic.Bool
+	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
+		go io.Copy(client, server)
+		defer client.Close()
+		defer server.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(b)
+			if err != nil || bytes.Contains(b[:n], []byte("XREVRANGE")) && !asked.Swap(true) {
+				return
+			}
+			server.Write(b[:n])
+		}
+	})
+	begin(t, wrapp(t, "--redis", "redis://"+addr, "--name", "vague", "--", "sleep", "1000"))
+	s.Wait("the word", func() bool { _, how := past(s, "vague"); return how == fleet.LostKilled })
+	if !asked.Load() {
+		t.Error("the first question was not cut off")
 	}
 }
 
