@@ -178,7 +178,7 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	}
 	last := patience
 	if kept+lost > 0 {
-		last = lastWord // Redis was waited for
+		last = min(lastWord, 2*patience-time.Since(ended)) // Redis was waited for; docs/operations.md bounds that
 	}
 	// The pools end last: wrapp has its lease until then.
 	if err := pools.Close(last); err != nil {
