@@ -1,14 +1,19 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
+	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -121,6 +126,80 @@ func TestPastOf(t *testing.T) {
 				t.Errorf("%q, %q, want %q", text, how, row.want)
 			}
 		})
+	}
+}
+
+// TestPastUnanswered kills wrapp. The next one loses its connection when it asks for the run before, and asks again.
+func TestPastUnanswered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	killed := wrapp(t, "--redis", s.URL(), "--name", "vague", "--", "sleep", "1000")
+	begin(t, killed)
+	lives(s, "vague")
+	killed.Process.Kill()
+	killed.Wait()
+	var asked atomic.Bool
+	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
+		go io.Copy(client, server)
+		defer client.Close()
+		defer server.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(b)
+			if err != nil || bytes.Contains(b[:n], []byte("XREVRANGE")) && !asked.Swap(true) {
+				return
+			}
+			server.Write(b[:n])
+		}
+	})
+	begin(t, wrapp(t, "--redis", "redis://"+addr, "--name", "vague", "--", "sleep", "1000"))
+	s.Wait("the word", func() bool { _, how := past(s, "vague"); return how == fleet.LostKilled })
+	if !asked.Load() {
+		t.Error("the first question was not cut off")
+	}
+}
+
+// TestLeaseOutlivesApp has an app that ends at once, while Redis holds up its entries: wrapp is ending, and keeps
+// its lease.
+func TestLeaseOutlivesApp(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	release := make(chan struct{})
+	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
+		go io.Copy(client, server)
+		defer server.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(b)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(b[:n], []byte("logs:app:slow:info")) && !bytes.Contains(b[:n], []byte("XREVRANGE")) {
+				<-release
+			}
+			server.Write(b[:n])
+		}
+	})
+	file := configure(t, s, shell("slow", "exit 3")+"[spool]\ndrain_timeout = '1h'\n")
+	cmd := wrapp(t, "--redis", "redis://"+addr, file)
+	begin(t, cmd)
+	c, key := s.Dial(2), fleet.RunKey("slow", fleet.InstanceID(fleet.HostName()))
+	s.Wait("ending", func() bool {
+		state, _ := redis.String(c.Do("HGET", key, "state"))
+		return state == "ending"
+	})
+	low := math.MaxInt
+	s.Wait("a lease that is renewed", func() bool {
+		left, err := redis.Int(c.Do("PTTL", key))
+		if err != nil || left < 0 {
+			t.Fatalf("it has a lease of %d ms: %v", left, err)
+		}
+		low = min(low, left)
+		return left > low
+	})
+	close(release)
+	if got := code(t, cmd.Wait()); got != 3 {
+		t.Errorf("exit status %d", got)
 	}
 }
 

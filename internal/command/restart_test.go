@@ -844,6 +844,43 @@ func TestCtrlCBetweenFailures(t *testing.T) {
 	}
 }
 
+// TestHungAppOnTerminal has wrapp stop a hung app by a signal, or with an end, that Ctrl-C could have
+// caused: it is restarted all the same.
+func TestHungAppOnTerminal(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	for name, test := range map[string]struct{ signal, trap, exit string }{
+		"hup":  {"SIGHUP", "", "129"},
+		"int":  {"SIGINT", "", "130"},
+		"quit": {"SIGQUIT", "ulimit -c 0", "131"},
+		"term": {"SIGTERM", "trap 'exit 130' TERM", "130"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			count := filepath.Join(t.TempDir(), "count")
+			cmd := wrapp(t, configure(t, s, shell("tty-"+name, test.trap+`
+				[ -e `+count+` ] && exit 0; : >`+count+`
+				echo '{{__healthpool__api_beats}}'; while :; do sleep 0.01; done`)+`stop_signal = '`+test.signal+`'
+[health.pools.api]
+init = 0
+cap = 1000
+depletion_rate = 1000
+replenish_rate = 1
+on_depleted = 'restart'
+[restart]
+delay = '10ms'
+`))
+			onTerminal(t, cmd)
+			if got := code(t, cmd.Wait()); got != 0 {
+				t.Errorf("exit status %d", got)
+			}
+			if runs := runsOf(t, s, "logs:app:tty-"+name+":info"); len(runs) != 2 || runs[0].exit != test.exit || runs[1].exit != "0" {
+				t.Errorf("%v", runs)
+			}
+		})
+	}
+}
+
 // onTerminal starts a command in a session of its own, and returns the session's terminal.
 func onTerminal(t *testing.T, cmd *exec.Cmd) (master *os.File) {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 type Past struct {
 	marker *marker // marker: the newest; nil: the stream has none, or the user may not read it
 	pid    int     // pid: of the wrapp in this instance's hash; 0: the hash is gone
-	more   bool    // more: the marker is further back than the entries that were read
+	more   bool    // more: the marker is further back than the entries that were read, or these were not read
 }
 
 // pastPage is how many entries of :status are read before the app is started: an end marker
@@ -28,14 +28,15 @@ func AskPast(client *redisconn.Client, name, instance string) (values, logs []ru
 		[]rueidis.Completed{client.B().Xrevrange().Key(logstream.Keys(name)[logstream.Status]).End("+").Start("-").Count(pastPage).Build()}
 }
 
-// ReadPast reads the answers to AskPast. Answers that the user may not read count as not
-// known.
+// ReadPast reads the answers to AskPast. Where the user may not read there is no past. A Redis
+// that has not answered leaves it Unknown.
 func ReadPast(values, logs []rueidis.RedisResult) (p Past) {
 	if pid, err := values[0].AsInt64(); err == nil {
 		p.pid = int(pid)
 	}
 	entries, err := logs[0].AsXRange()
 	if err != nil {
+		p.more = redisconn.Final(err) == ""
 		return p
 	}
 	p.marker = markerIn(entries)

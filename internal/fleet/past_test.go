@@ -59,6 +59,36 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestUnanswered reads answers that say nothing of the past, for now or for good.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(0)
+	if _, err := admin.Do("ACL", "SETUSER", "u", "on", ">p", "-@all", "+hello", "+select", "+hget", "~*"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.Config()
+	if err := cfg.Redis.SetURL("redis://u:p@" + s.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	client, err := redisconn.Dial(t.Context(), &cfg.Redis, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := func() bool {
+		values, logs := AskPast(client, "a", "b")
+		p := ReadPast(client.DoMulti(t.Context(), values...), client.DoMulti(t.Context(), logs...))
+		return p.Unknown()
+	}
+	if unknown() {
+		t.Error("a refusal leaves the past open")
+	}
+	client.Close()
+	if !unknown() {
+		t.Error("no answer counts as no past")
+	}
+}
+
 // TestLeaseEnds waits for a lease that runs out, and sees one that is renewed.
 func TestLeaseEnds(t *testing.T) {
 	t.Parallel()

@@ -52,7 +52,8 @@ type App struct {
 
 // A Keeper keeps the pools of an app, over one run or several: Start and End in turns,
 // with Renew before each further Start. Between New and Close any goroutine may pass in
-// heartbeats and parameters. The pools deplete between Start and End only.
+// heartbeats and parameters. The pools deplete between Start and End only. From the first Start to
+// Close the Keeper renews the lease of the Record.
 type Keeper struct {
 	opts  Options
 	app   App
@@ -68,6 +69,8 @@ type Keeper struct {
 	paused  int       // paused: calls of Pause without their Resume
 	deaf    bool      // deaf: Drain returned false
 	due     time.Time // due: when watch judges next; zero: only on rearm
+	rung    time.Time // rung: when judge last had the pools published
+	stale   bool      // stale: a pool was depleted since
 
 	rearm chan struct{} // rearm: watch is to judge at once
 	end   context.CancelFunc
@@ -78,12 +81,13 @@ type Keeper struct {
 // kept is a pool with the Keeper's own state of it.
 type kept struct {
 	pool
-	category string
-	sources  []string // sources: what counts as its heartbeat
-	depleted bool     // depleted: the level is 0, and Depleted was called or it was 0 from the start
-	told     bool     // told: the user was told that it takes no markers
-	exit     int      // exit: exit status of the last run that had it
-	former   bool     // former: an earlier run declared it, this one has not
+	category  string
+	sources   []string // sources: what counts as its heartbeat
+	depleted  bool     // depleted: the level is 0, and Depleted was called or it was 0 from the start
+	triggered bool     // triggered: Trigger has emptied it, and Depleted is still to be called
+	told      bool     // told: the user was told that it takes no markers
+	exit      int      // exit: exit status of the last run that had it
+	former    bool     // former: an earlier run declared it, this one has not
 }
 
 // New returns a Keeper with its pools at their start. It publishes nothing before Start or Close.
@@ -165,7 +169,7 @@ func (k *Keeper) Renew() {
 	now := time.Now()
 	for _, p := range k.pools {
 		if c, ok := k.opts.Pools[p.category]; ok {
-			p.pool = configured(c)
+			p.pool, p.triggered = configured(c), false
 			p.start(now)
 		} else {
 			p.former = true
@@ -229,13 +233,15 @@ func (k *Keeper) addTo(p *kept, n int64, now time.Time) {
 	}
 }
 
-// Trigger empties the pools that notifications feed: the app itself reports a hang.
+// Trigger empties the pools that notifications feed: the app itself reports a hang. Heartbeats that
+// follow at once, as of another thread, do not hide it.
 func (k *Keeper) Trigger(now time.Time) {
 	k.mu.Lock()
 	k.excludeLostTime(now)
 	for _, p := range k.pools {
 		if p.hears(beat.Notify) {
 			p.empty(now)
+			p.triggered = !p.depleted
 		}
 	}
 	k.mu.Unlock()
@@ -400,6 +406,9 @@ func (k *Keeper) watch(ctx context.Context) {
 	}
 }
 
+// leastPause is the time between two publications of pools that are depleted again and again.
+const leastPause = 100 * time.Millisecond
+
 // judge brings the pools to this instant. It returns the pools that have just become empty
 // and whether there is something to publish, and sets k.due to the next time to judge. next
 // is the next regular time to judge.
@@ -427,8 +436,8 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if p.former || !p.complete() {
 			continue
 		}
-		if p.level.isZero() && !p.depleted {
-			p.depleted, news = true, true
+		if p.triggered || p.level.isZero() && !p.depleted {
+			p.triggered, p.depleted, k.stale = false, p.level.isZero(), true
 			depleted = append(depleted, p.category)
 		}
 		if k.due.IsZero() {
@@ -437,6 +446,11 @@ func (k *Keeper) judge(next *time.Time) (depleted []string, news bool) {
 		if at, ok := p.emptyAt(); ok && k.paused == 0 && !k.deaf && at.Before(k.due) {
 			k.due = at
 		}
+	}
+	if at := k.rung.Add(leastPause); news || k.stale && !at.After(now) {
+		k.rung, k.stale, news = now, false, true
+	} else if k.stale && at.Before(k.due) {
+		k.due = at
 	}
 	return depleted, news
 }
@@ -486,7 +500,8 @@ func (k *Keeper) recordPause() time.Duration {
 	return time.Duration(float64(k.lease) / recordShare)
 }
 
-// Linger renews the record's lease between two runs, until stop is called.
+// Linger publishes the record at once between two runs, even of an app that ended before its first
+// publication. Call stop before the next run.
 func (k *Keeper) Linger() (stop func()) {
 	lingers := func(l bool) {
 		k.mu.Lock()
@@ -494,27 +509,13 @@ func (k *Keeper) Linger() (stop func()) {
 		k.mu.Unlock()
 	}
 	lingers(true)
-	over := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() {
-		for {
-			ring(k.pub.news)
-			select {
-			case <-over:
-				return
-			case <-time.After(k.recordPause()):
-			}
-		}
-	})
-	return func() {
-		close(over)
-		done.Wait()
-		lingers(false)
-	}
+	ring(k.pub.news)
+	return func() { lingers(false) }
 }
 
-// Close publishes the end of the run, within patience. A publication that began before Close may
-// take longer, up to publishTimeout. If Redis was never reached Close tries only once.
+// Close publishes the end of the run, within patience, and ends the renewal of the record's lease. A
+// publication that began before Close may take longer, up to publishTimeout. If Redis was never
+// reached Close tries only once.
 func (k *Keeper) Close(patience time.Duration) error {
 	k.mu.Lock()
 	k.startPublisher()

@@ -231,6 +231,58 @@ func TestPauseHoldTrigger(t *testing.T) {
 	})
 }
 
+// TestTriggerAndBeats has an app trigger its watchdog before and after its start, while another of its
+// threads goes on beating: each trigger is told, once.
+func TestTriggerAndBeats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var depleted atomic.Int64
+		k := New(Options{
+			Service: "s", Interval: time.Second, Pools: map[string]config.Pool{"sd": contract("notify")},
+			Dial: func(context.Context) (*redisconn.Client, error) { return nil, errors.New("away") },
+		})
+		beats := func() {
+			for range 20 {
+				k.Heard(beat.Notify, 1, time.Now())
+				time.Sleep(100 * time.Millisecond)
+			}
+			synctest.Wait()
+		}
+		k.Trigger(time.Now())
+		k.Heard(beat.Notify, 1, time.Now())
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted.Add(1) }})
+		beats()
+		if n := depleted.Load(); n != 1 {
+			t.Errorf("depleted %d times by a trigger before the start", n)
+		}
+		k.Trigger(time.Now())
+		beats()
+		wantHealth(t, k, "sd", 100)
+		if n := depleted.Load(); n != 2 {
+			t.Errorf("depleted %d times by two triggers", n)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		wantHealth(t, k, "sd", 0)
+		if n := depleted.Load(); n != 3 {
+			t.Errorf("depleted %d times after the last beat", n)
+		}
+		k.Trigger(time.Now()) // it is depleted already
+		synctest.Wait()
+		k.End(0)
+		k.Trigger(time.Now()) // no run is there to be told
+		k.Renew()
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) { depleted.Add(1) }})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := depleted.Load(); n != 3 {
+			t.Errorf("depleted %d times", n)
+		}
+		k.End(0)
+		k.Close(time.Second)
+	})
+}
+
 // TestDeclared has the output declare pools.
 func TestDeclared(t *testing.T) {
 	t.Parallel()

@@ -1,12 +1,11 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strconv"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"github.com/lpportorino/jettison-base-images/internal/redisconn"
 )
@@ -82,8 +81,14 @@ func (k *Keeper) state() []setting {
 	return settings
 }
 
-// publishTimeout is how long Redis may take to answer a publication.
-const publishTimeout = 2 * time.Second
+const (
+	// publishTimeout is how long Redis may take to answer one piece of a publication.
+	publishTimeout = 2 * time.Second
+
+	// pieceBytes bounds a piece, roughly: publishTimeout is then enough for a link of 5 KiB/s.
+	pieceBytes      = 8 << 10
+	settingOverhead = 50 // bytes of a command without its key
+)
 
 // A publisher writes settings to Redis, and repeats a publication that has failed.
 type publisher struct {
@@ -106,9 +111,9 @@ type publisher struct {
 // retryAfter is how long after a failed publication it is repeated, unless news come before.
 const retryAfter = time.Second
 
-// run publishes the state at news. The end waits for a publication that is under way, because Redis
-// might carry out an abandoned one after a later one from another connection. A record without
-// pools is abandoned at the end.
+// run publishes the state at news. The end waits for a piece that is under way, because Redis
+// might carry out an abandoned one after a later one from another connection. A dial and a record
+// without pools are abandoned at the end.
 func (p *publisher) run() {
 	defer close(p.done)
 	var settings []setting
@@ -121,15 +126,21 @@ func (p *publisher) run() {
 		case <-p.news:
 			settings, record = p.state(), p.recorded()
 		case <-retry: // the same settings: the app was not judged since
+		case <-time.After(p.record.renewal()): // nobody rings after the app's end
+			now, _ := p.running()
+			settings, record = nil, p.record.fields(now)
 		}
 		retry = nil
 		if len(settings) == 0 {
 			if record != nil {
-				p.publish(p.ctx, nil, record) // after a failure the next record replaces it
+				p.publish(p.ctx, p.ctx, nil, record) // after a failure the next record replaces it
 			}
 			continue
 		}
-		err := p.publish(context.Background(), settings, record)
+		err := p.publish(p.ctx, context.Background(), settings, record)
+		if err != nil && p.ctx.Err() != nil {
+			return // close publishes
+		}
 		p.outcomes.log(p.log, err, "health pools are not published", "health pools are published again")
 		if err != nil {
 			retry = time.After(retryAfter)
@@ -159,12 +170,12 @@ func (p *publisher) close(patience time.Duration) error {
 	settings, record := p.state(), p.recorded()
 	if len(settings) == 0 {
 		if record != nil {
-			p.publish(ctx, nil, record)
+			p.publish(ctx, ctx, nil, record)
 		}
 		return nil
 	}
 	for {
-		err := p.publish(ctx, settings, record)
+		err := p.publish(ctx, ctx, settings, record)
 		if err == nil || !p.ever {
 			return err
 		}
@@ -176,18 +187,19 @@ func (p *publisher) close(patience time.Duration) error {
 	}
 }
 
-// publish writes the settings and the record in one pipeline, and checks the answers.
-func (p *publisher) publish(ctx context.Context, settings []setting, record []string) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
+// publish writes the settings and the record. It begins nothing more once begin is done, and abandons what
+// it has begun once ctx is done.
+func (p *publisher) publish(begin, ctx context.Context, settings []setting, record []string) error {
+	var err error
 	if p.client == nil {
-		client, err := p.dial(ctx)
-		if err != nil {
+		if p.client, err = p.dial(begin); err != nil {
 			return err
 		}
-		p.client = client
+		err = p.record.open(ctx, p.client)
 	}
-	err := p.exchange(ctx, settings, record)
+	if err == nil {
+		err = p.exchange(begin, ctx, settings, record)
+	}
 	if err != nil {
 		p.hangUp()
 		return err
@@ -196,24 +208,47 @@ func (p *publisher) publish(ctx context.Context, settings []setting, record []st
 	return nil
 }
 
-func (p *publisher) exchange(ctx context.Context, settings []setting, record []string) error {
-	commands := make([]rueidis.Completed, len(settings), len(settings)+2)
-	for i, s := range settings {
+// exchange writes the settings in pieces, so that a slow link delays them only. Each piece renews the
+// record, whose lease must outlast all pieces. An error reply does not keep the next piece back. In
+// a cluster all is one piece, so that a node that hangs delays the others once.
+func (p *publisher) exchange(begin, ctx context.Context, settings []setting, record []string) (err error) {
+	for first := true; first || len(settings) > 0; first = false {
+		n := 0
+		for size := 0; n < len(settings) && (size < pieceBytes || p.client.InCluster()); n++ {
+			size += len(settings[n].key) + settingOverhead
+		}
+		failed := p.exchangePiece(ctx, settings[:n], record)
+		err, settings = cmp.Or(err, failed), settings[n:]
+		if failed != nil && redisconn.Reply(failed) == "" {
+			break
+		}
+		if len(settings) > 0 && begin.Err() != nil {
+			return begin.Err()
+		}
+	}
+	return err
+}
+
+// exchangePiece writes settings and the record in one pipeline, and checks the answers.
+func (p *publisher) exchangePiece(ctx context.Context, settings []setting, record []string) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	commands := p.record.commands(p.client, record)
+	before := len(commands)
+	for _, s := range settings {
 		set := p.client.B().Set().Key(s.key).Value(strconv.FormatInt(s.value, 10))
 		if s.lease > 0 {
-			commands[i] = set.PxMilliseconds(s.lease.Milliseconds()).Build()
+			commands = append(commands, set.PxMilliseconds(s.lease.Milliseconds()).Build())
 		} else {
-			commands[i] = set.Build()
+			commands = append(commands, set.Build())
 		}
 	}
-	commands = append(commands, p.record.commands(p.client, record)...)
 	answers := p.client.DoMulti(ctx, commands...)
-	for _, answer := range answers[:len(settings)] {
-		if err := answer.Error(); err != nil {
-			return err
-		}
+	err := p.record.check(answers[:before])
+	for _, answer := range answers[before:] {
+		err = cmp.Or(err, answer.Error())
 	}
-	return p.record.check(answers[len(settings):])
+	return err
 }
 
 func (p *publisher) hangUp() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,12 +18,13 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// recorded starts a Keeper with a record whose field n counts up.
-func recorded(t *testing.T, s *redistest.Server, user string, pools map[string]config.Pool, refused func(string)) *Keeper {
+// recorded starts a Keeper with a record whose field n counts up. It reaches Redis at a URL, or at s if that
+// is empty.
+func recorded(t *testing.T, s *redistest.Server, url string, pools map[string]config.Pool, refused func(string)) *Keeper {
 	t.Helper()
 	cfg := s.Config()
-	if user != "" {
-		if err := cfg.Redis.SetURL(strings.Replace(s.URL(), "//", "//"+user+"@", 1)); err != nil {
+	if url != "" {
+		if err := cfg.Redis.SetURL(url); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestRecordRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refusals atomic.Int64
-	k := recorded(t, s, "old:s3same", map[string]config.Pool{"api": contract("marker")}, func(reply string) {
+	k := recorded(t, s, "redis://old:s3same@"+s.Addr(), map[string]config.Pool{"api": contract("marker")}, func(reply string) {
 		if refusals.Add(1); !redisconn.Denied(reply) {
 			t.Error(reply)
 		}
@@ -112,6 +112,57 @@ func TestRecordRefused(t *testing.T) {
 	}
 	if refusals.Load() != 1 || get("running") != "0" {
 		t.Errorf("%d refusals, running %s", refusals.Load(), get("running"))
+	}
+}
+
+// TestRecordWithoutLease has a user that may write the hash and give it no lease: there is none, as it
+// would outlive wrapp. With the right, the next connection brings it.
+func TestRecordWithoutLease(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := s.Dial(2)
+	acl := func(args ...any) {
+		if _, err := admin.Do("ACL", append([]any{"SETUSER", "half"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acl("on", ">s3same", "-@all", "+hello", "+select", "+set", "+hset", "~*")
+	var refusals atomic.Int64
+	k := recorded(t, s, "redis://half:s3same@"+s.Addr(), map[string]config.Pool{"api": contract("marker")}, func(reply string) {
+		if refusals.Add(1); !redisconn.Denied(reply) {
+			t.Error(reply)
+		}
+	})
+	beats := func(n string) {
+		k.HeardMarker([]byte("api"), time.Now())
+		s.Wait("a publication", func() bool {
+			text, _ := redis.String(admin.Do("GET", key("s", "api", "beats")))
+			return text == n
+		})
+	}
+	beats("1")
+	beats("2")
+	if left, err := redis.Int(admin.Do("PTTL", "wrapp-run:s:here")); left != -2 || err != nil {
+		t.Fatalf("a lease of %d ms, %v", left, err)
+	}
+	if _, err := admin.Do("CLIENT", "KILL", "USER", "half"); err != nil {
+		t.Fatal(err)
+	}
+	beats("3")
+	acl("+pexpire")
+	if _, err := admin.Do("CLIENT", "KILL", "USER", "half"); err != nil {
+		t.Fatal(err)
+	}
+	s.Wait("the record", func() bool {
+		left, _ := redis.Int(admin.Do("PTTL", "wrapp-run:s:here"))
+		return left > 0
+	})
+	k.End(0)
+	if err := k.Close(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if n := refusals.Load(); n != 1 {
+		t.Errorf("%d refusals were told", n)
 	}
 }
 
@@ -142,4 +193,32 @@ func TestRecordCosts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRecordOutlivesApp: from the end of the app until Close the record is renewed in time, even of an app that
+// ended before its first publication.
+func TestRecordOutlivesApp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		most := time.Duration(0)
+		k := New(Options{
+			Interval: time.Second,
+			Record:   &Record{Key: "k", Fields: func(bool) []string { return []string{"a", "b"} }},
+			Dial: func(context.Context) (*redisconn.Client, error) {
+				most, last = max(most, time.Since(last)), time.Now()
+				return nil, errors.New("away")
+			},
+		})
+		k.Start(App{Drain: func(time.Duration) bool { return true }, Depleted: func(string) {}})
+		time.Sleep(200 * time.Millisecond)
+		last = time.Now()
+		k.End(139)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if most = max(most, time.Since(last)); most >= k.lease {
+			t.Errorf("no renewal for %v", most)
+		}
+		k.Close(time.Second)
+	})
 }

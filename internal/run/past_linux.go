@@ -120,6 +120,9 @@ func (p *past) tryReport(ctx context.Context, asked **fleet.Past) (known bool, e
 		}
 		defer logs.Close()
 		found, ok, err := fleet.ReadPastAgain(ctx, logs, &r.Instance, p.first)
+		if err != nil && redisconn.Final(err) == "" {
+			return false, err // Redis has not answered
+		}
 		if err != nil || !ok {
 			p.vain++
 			return p.vain == pastTries, err

@@ -219,7 +219,7 @@ const leastPatience = time.Second
 
 // asked reports whether the app ended because it was asked to, other than by SIGTERM to
 // wrapp: by a signal that was forwarded just before, or by Ctrl-C at the terminal, which
-// reaches only the app.
+// reaches only the app. An app that wrapp stops may end in the same way.
 func (r *appRun) asked() bool {
 	patience := max(leastPatience, time.Duration(r.cfg.App.StopTimeout))
 	if !r.interrupted.IsZero() && r.exited.Sub(r.interrupted) <= patience {
@@ -227,7 +227,7 @@ func (r *appRun) asked() bool {
 	}
 	switch r.app.Status().ExitCode() {
 	case 128 + int(syscall.SIGHUP), 128 + int(syscall.SIGINT), 128 + int(syscall.SIGQUIT):
-		return r.terminal
+		return r.terminal && !r.app.Stopped()
 	}
 	return false
 }

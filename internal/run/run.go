@@ -34,6 +34,9 @@ const (
 	// lines stay far below it, which must be several times memoryLimit; blocks of 10 MiB have
 	// several copies on their way.
 	heapLimit = 32 << 20
+
+	// lastWord is how long a Redis that does not take what waits is given for the end of the pools.
+	lastWord = time.Second
 )
 
 // Streams are wrapp's own standard streams. The app reads Stdin itself; its
@@ -159,11 +162,6 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	patience := time.Duration(cfg.Spool.DrainTimeout)
 	var ends sync.WaitGroup
 	ends.Go(func() {
-		if err := pools.Close(patience); err != nil {
-			log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
-		}
-	})
-	ends.Go(func() {
 		if n, why := vals.Close(patience); n > 0 {
 			log.Error("redis did not take every value; the last changes are lost", "keys", n, "error", why)
 		}
@@ -177,6 +175,14 @@ func Run(cfg *config.Config, std Streams, log *slog.Logger, version string) (exi
 	}
 	if lost > 0 {
 		log.Error("redis did not take everything; entries are lost", "entries", lost, "error", why)
+	}
+	last := patience
+	if kept+lost > 0 {
+		last = min(lastWord, 2*patience-time.Since(ended)) // Redis was waited for; docs/operations.md bounds that
+	}
+	// The pools end last: wrapp has its lease until then.
+	if err := pools.Close(last); err != nil {
+		log.Error("the end of the health pools is not published; their health ends by itself", "error", err)
 	}
 	ends.Wait()
 	s.hooks.Close(max(time.Second, time.Duration(cfg.Hooks.Timeout)-time.Since(ended)))

@@ -19,7 +19,7 @@ import (
 // mostInBatch bounds the keys of one batch: a script blocks Redis for all clients.
 const mostInBatch = 500
 
-// timeout bounds one attempt to write, including a new connection.
+// timeout bounds one attempt to write, once there is a connection.
 const timeout = 2 * time.Second
 
 // An attempt sends some mostBytes at most, by size: timeout is then enough for a link of 50 KiB/s,
@@ -112,9 +112,7 @@ func (w *writer) wait() time.Duration {
 // write tries once to write the batch. If it succeeds, batch is what is left of it, the next one,
 // or empty.
 func (w *writer) write() error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := w.attempt(ctx)
+	err := w.attempt()
 	if err != nil {
 		w.hangUp()
 		w.why = err
@@ -137,15 +135,17 @@ func (w *writer) hangUp() {
 	}
 }
 
-func (w *writer) attempt(ctx context.Context) (err error) {
+func (w *writer) attempt() (err error) {
 	if w.client == nil {
-		if w.client, err = w.opts.Dial(ctx); err != nil {
+		if w.client, err = w.opts.Dial(context.Background()); err != nil {
 			w.client = nil
 			return err
 		}
 		w.ever = true
 		w.plain = false
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	if w.client.InCluster() && len(w.batch) > 1 {
 		// None of the batch was ever sent.
 		w.rest = append(w.batch[1:len(w.batch):len(w.batch)], w.rest...)
