@@ -2,6 +2,8 @@ package redisconn
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -67,4 +69,50 @@ func TestSentinel(t *testing.T) {
 		text, _ := redis.String(d.Do("GET", "a"))
 		return text == "b"
 	})
+}
+
+// TestCloseEnds closes a Client while it waits for a sentinel that has stopped answering.
+func TestCloseEnds(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	redistest.StartReplica(t, master)
+	sentinels := redistest.StartSentinels(t, master, 1, redistest.NoFailover)
+	stuck, asked := make(chan struct{}), make(chan struct{}, 100)
+	proxy := redistest.StartProxy(t, sentinels[0].Addr(), func(client, server net.Conn) {
+		defer client.Close()
+		defer server.Close()
+		go io.Copy(client, server)
+		for question := make([]byte, 1000); ; {
+			n, err := client.Read(question)
+			if err != nil {
+				return
+			}
+			select {
+			case <-stuck:
+				asked <- struct{}{}
+			default:
+				server.Write(question[:n])
+			}
+		}
+	})
+	r := viaSentinel(sentinels)
+	r.Sentinel.Addrs = []string{proxy}
+	client, err := Dial(t.Context(), r, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(stuck)
+	<-asked
+	closed := make(chan struct{})
+	go func() {
+		client.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Error("Close has not returned after 30 s")
+		client.Abort()
+		<-closed
+	}
 }
