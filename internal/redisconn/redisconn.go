@@ -137,6 +137,7 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 		if opts.Sentinel.Username, opts.Sentinel.Password, err = r.Sentinel.Credentials(); err != nil {
 			return nil, err
 		}
+		opts.InitAddress = newestFirst(ctx, d, opts)
 		where = "sentinels " + strings.Join(r.Sentinel.Addrs, ", ")
 	default:
 		network, address := r.Address()

@@ -14,6 +14,9 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
+// sentinelRules are the rights at the sentinels that docs/operations.md names.
+const sentinelRules = "-@all +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|master +subscribe +ping"
+
 // viaSentinel is a configuration of the master that sentinels know.
 func viaSentinel(sentinels []*redistest.Server) *config.Redis {
 	r := config.Default().Redis
@@ -31,7 +34,7 @@ func TestSentinel(t *testing.T) {
 		t.Skip("a sentinel of Redis 6.0 knows no users")
 	}
 	replica := redistest.StartReplica(t, master)
-	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping", redistest.NoFailover)
+	sentinels := redistest.StartSentinels(t, master, 3, "user watcher on >s3same "+sentinelRules, redistest.NoFailover)
 	r := viaSentinel(sentinels)
 	r.Sentinel.Username, r.Sentinel.Password = "watcher", "wr0ng-one"
 	var refused *RefusedError
@@ -69,6 +72,52 @@ func TestSentinel(t *testing.T) {
 		text, _ := redis.String(d.Do("GET", "a"))
 		return text == "b"
 	})
+}
+
+// TestNewestSentinel dials by sentinels of which one does not answer and one names an old master.
+func TestNewestSentinel(t *testing.T) {
+	t.Parallel()
+	old, fresh := redistest.Start(t), redistest.Start(t)
+	if strings.Contains(old.Info("server"), "redis_version:6.0.") {
+		t.Skip("a sentinel of Redis 6.0 knows no users")
+	}
+	redistest.StartReplica(t, old)
+	redistest.StartReplica(t, fresh)
+	const users = "user full on >s3same " + sentinelRules + "\nuser least on >s3same " + sentinelRules + " -sentinel|master"
+	stale := redistest.StartSentinels(t, old, 1, users, redistest.NoFailover)[0].Addr()
+	newest := redistest.StartSentinels(t, fresh, 1, users, redistest.NoFailover, "sentinel config-epoch mymaster 7")[0].Addr()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	silent := l.Addr().String()
+	for _, tt := range []struct {
+		name, user string
+		addrs      []string
+		want       *redistest.Server
+	}{
+		{"newest first", "full", []string{newest, stale}, fresh},
+		{"stale first", "full", []string{stale, newest}, fresh},
+		{"silent first", "full", []string{silent, stale, newest}, fresh},
+		{"silent first, no right to the epoch", "least", []string{silent, stale, newest}, old},
+		{"newest first, no right to the epoch", "least", []string{newest, silent, stale}, fresh},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := viaSentinel(nil)
+			r.ConnectTimeout = config.Duration(20 * time.Second)
+			r.Sentinel.Username, r.Sentinel.Password, r.Sentinel.Addrs = tt.user, "s3same", tt.addrs
+			client, err := Dial(t.Context(), r, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			if client.Nodes()[tt.want.Addr()] == nil {
+				t.Errorf("connected to %v, want %s", client.Nodes(), tt.want.Addr())
+			}
+		})
+	}
 }
 
 // TestCloseEnds closes a Client while it waits for a sentinel that has stopped answering.
