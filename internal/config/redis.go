@@ -139,8 +139,8 @@ func FirstLine(key, file string) (string, error) {
 	return string(line), nil
 }
 
-// readWithin is how long a file with a secret may take. To open a pipe, or a file on a server that
-// is away, may take for ever.
+// readWithin is how long a file with a secret or certificates may take. To open a pipe, or a file on
+// a server that is away, may take for ever.
 const readWithin = 2 * time.Second
 
 // reading has a channel for each file name, full while that file is read: a read that hangs holds

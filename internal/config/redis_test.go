@@ -299,6 +299,35 @@ func TestTLSConfigErrors(t *testing.T) {
 	}
 }
 
+// TestTLSFileHangs reads certificates and keys from pipes without a writer.
+func TestTLSFileHangs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certPEM, _ := certificate(t)
+	cert := write(t, dir, "cert", certPEM)
+	pipe := func(name string) string {
+		file := filepath.Join(dir, name)
+		if err := syscall.Mkfifo(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for key, tls := range map[string]TLS{
+		"ca_file":   {CAFile: pipe("ca_file")},
+		"cert_file": {CertFile: pipe("cert_file"), KeyFile: cert},
+		"key_file":  {CertFile: cert, KeyFile: pipe("key_file")},
+	} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			r := Redis{Host: "h", Port: 1, TLS: &tls}
+			want := "redis.tls." + key + ": cannot read " + filepath.Join(dir, key) + ": no answer within 2s"
+			if _, err := r.TLSConfig(); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
+	}
+}
+
 // The next call reads a renewed file.
 func TestFilesAreReadAgain(t *testing.T) {
 	t.Parallel()

@@ -3,9 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"io/fs"
-	"os"
 )
 
 // UsesTLS reports whether connections to Redis are encrypted: redis.tls is set, even if it is
@@ -36,9 +33,9 @@ func (r *Redis) TLSConfig() (*tls.Config, error) {
 		c.ServerName = r.host()
 	}
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
+		pem, err := readPEM("redis.tls.ca_file", t.CAFile)
 		if err != nil {
-			return nil, &Error{Key: "redis.tls.ca_file", Msg: "cannot read " + t.CAFile + ": " + reason(err)}
+			return nil, err
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
@@ -46,20 +43,45 @@ func (r *Redis) TLSConfig() (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" || t.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if unread, ok := errors.AsType[*fs.PathError](err); ok {
-			key := "redis.tls.cert_file"
-			if unread.Path != t.CertFile {
-				key = "redis.tls.key_file"
-			}
-			return nil, &Error{Key: key, Msg: "cannot read " + unread.Path + ": " + reason(err)}
-		}
+		pair, err := t.Pair()
 		if err != nil {
-			return nil, &Error{Key: "redis.tls.cert_file", Msg: t.CertFile + " and " + t.KeyFile + " are no pair: " + err.Error()}
+			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// Pair reads our certificate and its key. The error is as TLSConfig's.
+func (t *TLS) Pair() (tls.Certificate, error) {
+	cert, err := readPEM("redis.tls.cert_file", t.CertFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readPEM("redis.tls.key_file", t.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		err = &Error{Key: "redis.tls.cert_file", Msg: t.CertFile + " and " + t.KeyFile + " are no pair: " + err.Error()}
+	}
+	return pair, err
+}
+
+// maxPEM bounds, in bytes, a file of certificates.
+const maxPEM = 16 << 20
+
+// readPEM reads a file of certificates or a key that key names.
+func readPEM(key, file string) ([]byte, error) {
+	data, err := readInTime(file, maxPEM)
+	if err != nil {
+		return nil, &Error{Key: key, Msg: "cannot read " + file + ": " + reason(err)}
+	}
+	if len(data) > maxPEM {
+		return nil, &Error{Key: key, Msg: file + " is longer than 16 MiB"}
+	}
+	return data, nil
 }
 
 // host returns the host of a TCP address, else "".

@@ -65,6 +65,12 @@ type Client struct {
 // InCluster reports whether the Client is connected to a Redis Cluster.
 func (c *Client) InCluster() bool { return c.cluster }
 
+// Close ends the connections. A command that still waits for its reply fails.
+func (c *Client) Close() {
+	c.Abort() // else Close waits as long as a sentinel that is being asked does not answer
+	c.Client.Close()
+}
+
 // Abort makes running commands fail. The caller must still call Close.
 func (c *Client) Abort() {
 	c.mu.Lock()
@@ -131,6 +137,7 @@ func Dial(ctx context.Context, r *config.Redis, db int) (*Client, error) {
 		if opts.Sentinel.Username, opts.Sentinel.Password, err = r.Sentinel.Credentials(); err != nil {
 			return nil, err
 		}
+		opts.InitAddress = newestFirst(ctx, d, opts)
 		where = "sentinels " + strings.Join(r.Sentinel.Addrs, ", ")
 	default:
 		network, address := r.Address()

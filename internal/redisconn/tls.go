@@ -1,7 +1,6 @@
 package redisconn
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -76,7 +75,7 @@ func ours(t config.TLS) string {
 		return "a client without a certificate (redis.tls.cert_file and redis.tls.key_file)"
 	}
 	text := "redis.tls.cert_file " + t.CertFile
-	pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	pair, err := t.Pair()
 	if err == nil && pair.Leaf != nil && time.Now().After(pair.Leaf.NotAfter) {
 		text += ", which expired on " + pair.Leaf.NotAfter.Format("2006-01-02 15:04:05 MST")
 	}
