@@ -24,7 +24,7 @@ type finder struct {
 	pattern *pattern
 	name    string    // of the app, for the names of kept cores
 	began   time.Time // no core of this app is older
-	ours    func(*corefile.Origin) bool
+	ours    func(c *corefile.Origin, written time.Time) bool
 	retain  bool             // leave cores on disk
 	seen    map[version]bool // fully examined
 }
@@ -160,7 +160,7 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 	if err != nil && !last {
 		return nil, nil
 	}
-	if err != nil || !f.ours(c) {
+	if err != nil || !f.ours(c, time.Unix(stat.Mtim.Unix())) {
 		f.seen[version{id, stat.Mtim}] = true
 		if err != nil {
 			err = fmt.Errorf("%w; it has %d bytes", err, stat.Size)

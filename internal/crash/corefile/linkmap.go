@@ -12,6 +12,7 @@ import (
 const (
 	atHeaders = 3 // AT_PHDR
 	atEntry   = 9
+	atRandom  = 25
 	atExec    = 31
 	atVDSO    = 33
 )
