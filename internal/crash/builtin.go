@@ -28,6 +28,18 @@ func readCore(ctx context.Context, core, executable string) (text string, frames
 	return text, frames, nil
 }
 
+// checkCore returns the build ID of the program that died, and the name of an executable or
+// library that is not on disk as it ran; see corefile.Core.Unmatched.
+func checkCore(ctx context.Context, core, executable string) (build, unmatched string, err error) {
+	deadline, _ := ctx.Deadline()
+	c, err := corefile.Open(core, corefile.Options{Executable: executable, Deadline: deadline})
+	if err != nil {
+		return "", "", err
+	}
+	defer c.Close()
+	return formatID(c.BuildID()), c.Unmatched(), nil
+}
+
 // mostFrames bounds the frames that are searched for the app's own; a runtime may put many
 // on top.
 const mostFrames = 64

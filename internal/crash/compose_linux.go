@@ -18,6 +18,7 @@ import (
 type evidence struct {
 	at      time.Time // of the crash
 	core    *found    // nil: none
+	build   string    // the build ID of the core's executable
 	trace   trace
 	without string   // why there is no trace, or not all of it
 	broken  []string // files that may be its core but cannot be read
@@ -70,7 +71,11 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 	if e.core != nil && e.core.Executable != "" {
 		exe, threads = e.core.Executable, e.core.Threads
 	}
-	r.Build = shortBuild(exe)
+	build := e.build
+	if e.core == nil {
+		build = buildID(exe)
+	}
+	r.Build = shortBuild(build)
 	r.Signature = signDeath(sig, d.block, e.trace.frames, exe)
 	w.process(p, threads)
 	status := d.status.String()
@@ -82,7 +87,7 @@ func (w *Watch) deathReport(kind Kind, d *death, e *evidence) *Report {
 		status += "; wrapp ends with " + strconv.Itoa(r.ExitCode)
 	}
 	p.row("status", status)
-	p.row("executable", executableRow(exe))
+	p.row("executable", executableRow(exe, build))
 	if sig != 0 && sig != syscall.SIGKILL {
 		p.row("backtrace", e.source())
 	}
@@ -105,12 +110,12 @@ func (w *Watch) coreReport(e *evidence) *Report {
 	if c.Executable == "" {
 		name = "a process"
 	}
-	r.Build = shortBuild(c.Executable)
+	r.Build = shortBuild(e.build)
 	r.Signature = signature.Of(process.SignalName(r.Signal)+" of "+name, signature.Own(e.trace.frames, c.Executable))
 	p := w.page(name+", started by "+w.opts.Name+", crashed: "+describeSignal(r.Signal), moment(c.when))
 	p.row("process", strconv.Itoa(c.PID)+", child of "+strconv.Itoa(c.PPID)+plural(c.Threads, "thread"))
 	cause(p, c)
-	p.row("executable", executableRow(c.Executable))
+	p.row("executable", executableRow(c.Executable, e.build))
 	p.row("backtrace", e.source())
 	if e.skipped > 0 {
 		p.row("besides", w.tooFast(e.skipped))
@@ -141,7 +146,7 @@ func (w *Watch) tracebackReport(b *heard) *Report {
 	r := w.appReport(Traceback)
 	r.Signature = signature.Of(b.Stack())
 	exe, _ := w.life.program()
-	r.Build = shortBuild(exe)
+	r.Build = shortBuild(buildID(exe))
 	p := w.page(w.opts.Name+" wrote a traceback and went on: "+b.Headline(), w.moment(b.Begin))
 	w.process(p, 0)
 	if b.lost > 0 {
@@ -346,9 +351,9 @@ func plural(n int, thing string) string {
 	return ", " + strconv.Itoa(n) + " " + thing + "s"
 }
 
-func executableRow(path string) string {
-	if id := buildID(path); id != "" {
-		return path + ", build ID " + id
+func executableRow(path, build string) string {
+	if build != "" {
+		return path + ", build ID " + build
 	}
 	return path
 }

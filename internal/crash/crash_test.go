@@ -473,6 +473,47 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
+// TestReplacedFiles crashes apps that have replaced a library or their own file: another function
+// is now where they died, and the report does not have its name, but the build ID of what ran.
+func TestReplacedFiles(t *testing.T) {
+	t.Parallel()
+	t.Cleanup(coretest.Hold(t)) // others change where cores go
+	needCores(t)
+	dir := t.TempDir()
+	make := func(name, source string, flags ...string) string {
+		file := filepath.Join(dir, name)
+		cmd := exec.Command("gcc", append([]string{"-g", "-w", "-o", file, "-xc", "-", "-xnone"}, flags...)...)
+		cmd.Stdin = strings.NewReader(source)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return file
+	}
+	const dies = "void dies(void) { *(volatile int *)0 = 1; }\n"
+	const later = "void later(int n) { volatile int x = n; while (x) x += x * x - 3 * x * x * x; }\n"
+	const main = "int main(int n, char **a) { rename(a[1], a[2]); dies(); }\n"
+	library := make("libdies.so", dies, "-shared", "-fPIC")
+	app := make("app", main, library)
+	alone := make("alone", dies+main)
+	for _, row := range []struct{ by, app, from, to string }{
+		{"auto", app, make("new.so", later+dies, "-shared", "-fPIC"), library},
+		{"gdb", alone, make("new", later+dies+main), alone},
+	} {
+		build := shortBuild(buildID(row.app))
+		got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=" + row.by}, row.app, row.from, row.to)
+		if len(got) != 1 || build == "" || got[0].Build != build || strings.Contains(got[0].Message, "later") {
+			t.Fatalf("want build %q: %v; %s", build, got, rest)
+		}
+		for _, text := range []string{
+			"by wrapp, below", row.to + " (deleted)+0x", "gdb was not used", "the file " + row.to + " is not the one that ran", ", build ID " + build,
+		} {
+			if !strings.Contains(got[0].Message, text) {
+				t.Errorf("%q is not in\n%s", text, got[0].Message)
+			}
+		}
+	}
+}
+
 // needCores skips the test unless the kernel writes cores into the app's directory.
 func needCores(t *testing.T) {
 	t.Helper()

@@ -70,6 +70,9 @@ func (w *Watch) death() *death {
 		w.life.limits = limits
 		w.life.mu.Unlock()
 	}
+	w.life.mu.Lock()
+	w.life.noCore = !d.status.CoreDumped()
+	w.life.mu.Unlock()
 	if d.status.Signal() == syscall.SIGKILL {
 		w.life.mu.Lock()
 		group, before := w.life.group, w.life.before

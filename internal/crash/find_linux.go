@@ -24,7 +24,7 @@ type finder struct {
 	pattern *pattern
 	name    string    // of the app, for the names of kept cores
 	began   time.Time // no core of this app is older
-	ours    func(*corefile.Origin) bool
+	ours    func(c *corefile.Origin, written time.Time) bool
 	retain  bool             // leave cores on disk
 	seen    map[version]bool // fully examined
 }
@@ -62,6 +62,10 @@ func (f *found) truncated() bool { return uint64(f.bytes) < f.Size }
 // clockSlack is how far the kernel's file time stamps may lag behind the clock: they show
 // the time of the last tick.
 const clockSlack = 20 * time.Millisecond
+
+// coarseSlack is clockSlack for time stamps of whole seconds, as ext4 with inodes of 128 bytes has
+// them, or of two, as FAT has them.
+const coarseSlack = 2 * time.Second
 
 // find returns the new cores since the last call, of processes that worked in one of dirs.
 // It leaves an incomplete core for the next call. With last, it waits for the rest while
@@ -160,14 +164,15 @@ func (f *finder) examine(ctx context.Context, file *os.File, fd int, last bool) 
 	if err != nil && !last {
 		return nil, nil
 	}
-	if err != nil || !f.ours(c) {
+	stamp := time.Unix(stat.Mtim.Unix())
+	if err != nil || !f.ours(c, stamp.Add(slackOf(stamp))) {
 		f.seen[version{id, stat.Mtim}] = true
 		if err != nil {
 			err = fmt.Errorf("%w; it has %d bytes", err, stat.Size)
 		}
 		return nil, err
 	}
-	found := &found{Origin: c, id: id, when: time.Unix(stat.Mtim.Unix())}
+	found := &found{Origin: c, id: id, when: stamp}
 	progress := time.Now()
 	for size := stat.Size; uint64(size) < c.Size; {
 		if !last {
@@ -196,18 +201,26 @@ const stuck = 300 * time.Millisecond
 
 func (f *finder) plausible(stat *unix.Stat_t) bool {
 	return stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Nlink == 1 &&
-		!time.Unix(stat.Mtim.Unix()).Before(f.oldest()) &&
+		f.recent(time.Unix(stat.Mtim.Unix())) &&
 		!f.seen[version{identify(stat), stat.Mtim}]
 }
 
-// oldest returns the earliest time stamp of a core of this app. If the clock was set back
-// meanwhile, that is the app's start by its present setting.
-func (f *finder) oldest() time.Time {
+// recent says whether a core of this app may have that time stamp. If the clock was set back
+// meanwhile, the app's start by its present setting counts.
+func (f *finder) recent(stamp time.Time) bool {
 	began, now := f.began.Round(0), time.Now().Add(-time.Since(f.began)).Round(0)
 	if now.Before(began) {
 		began = now
 	}
-	return began.Add(-clockSlack)
+	return !stamp.Before(began.Add(-slackOf(stamp)))
+}
+
+// slackOf returns how far a time stamp may lag behind the clock.
+func slackOf(stamp time.Time) time.Duration {
+	if stamp.Nanosecond() == 0 {
+		return coarseSlack
+	}
+	return clockSlack
 }
 
 // rename gives a core a name of its own.
@@ -285,7 +298,7 @@ func (f *finder) packed(pid int) string {
 			if packing(e.Name()) == "" || fields[0] != "core" || len(fields) < 6 || fields[len(fields)-2] != strconv.Itoa(pid) {
 				continue
 			}
-			if info, err := e.Info(); err == nil && !info.ModTime().Before(f.oldest()) {
+			if info, err := e.Info(); err == nil && f.recent(info.ModTime()) {
 				return filepath.Join(dir, e.Name())
 			}
 		}

@@ -39,3 +39,25 @@ func TestClockSetBack(t *testing.T) {
 		}
 	}
 }
+
+// TestCoarseTimeStamps has a crash within the second of the app's start, on a file system whose
+// time stamps are whole seconds.
+func TestCoarseTimeStamps(t *testing.T) {
+	t.Parallel()
+	began := time.Now().Add(-time.Hour).Truncate(time.Second).Add(900 * time.Millisecond)
+	f := &finder{began: began}
+	for _, row := range []struct {
+		stamp time.Time
+		want  bool
+	}{
+		{began.Truncate(time.Second), true},
+		{began.Truncate(time.Second).Add(-time.Second), true}, // FAT
+		{began.Truncate(time.Second).Add(-3 * time.Second), false},
+		{began.Add(-clockSlack), true},
+		{began.Add(-1800 * time.Millisecond), false},
+	} {
+		if got := f.plausible(&unix.Stat_t{Mode: unix.S_IFREG, Nlink: 1, Mtim: unix.NsecToTimespec(row.stamp.UnixNano())}); got != row.want {
+			t.Errorf("%v before the start: %v, want %v", began.Sub(row.stamp), got, row.want)
+		}
+	}
+}

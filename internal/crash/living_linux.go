@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lpportorino/jettison-base-images/internal/crash/corefile"
+	"github.com/lpportorino/jettison-base-images/internal/process"
 	"github.com/lpportorino/jettison-base-images/internal/sysio"
 )
 
@@ -25,9 +27,12 @@ type life struct {
 	dirs []string     // past and present working directories of the tree
 	tree map[int]bool // pids seen in the tree
 	snapshot
-	before oomCount // of the last update; if the group counts kills, of the one before it
-	latest oomCount // of the last update
-	asked  bool     // group is known to be the app's
+	before oomCount        // of the last update; if the group counts kills, of the one before it
+	latest oomCount        // of the last update
+	asked  bool            // group is known to be the app's
+	memory corefile.Memory // of the app's last update
+	found  bool            // owns has seen a core with that memory
+	noCore bool            // the app has ended without a core
 }
 
 // A snapshot is what the kernel showed at the last update.
@@ -84,6 +89,9 @@ func (l *life) update() {
 	l.mu.Lock()
 	if exe, err := os.Readlink(l.proc + "/exe"); err == nil {
 		l.exe = exe
+	}
+	if auxv, _ := sysio.ReadFile(l.proc + "/auxv"); len(auxv) > 0 {
+		l.memory = corefile.MemoryOf(auxv)
 	}
 	status := readStatus(l.proc)
 	alive := status.number("VmHWM:") > 0
@@ -157,13 +165,42 @@ func (l *life) forget() {
 	})
 }
 
-// owns says whether a core is from this app's tree: from the app, its process group, a
-// process seen in the tree, or a child of one.
-func (l *life) owns(c *corefile.Origin) bool {
+// owns says whether a core, written last at an instant, is from this app's tree: from the app, its
+// process group, a process seen in the tree, or a child of one. Where several containers share a
+// directory for cores, other processes have the same numbers; owns refuses a core of a number that a
+// living process has, and one that cannot be the app's.
+func (l *life) owns(c *corefile.Origin, written time.Time) bool {
 	l.mu.Lock()
 	ours := c.PID == l.pid || c.Group == l.pid || l.tree[c.PID] || l.tree[c.PPID]
+	if c.PID == l.pid {
+		// Other memory alone proves nothing: the app may have executed itself again since
+		// the last update.
+		l.found = l.found || c.Memory == l.memory
+		ours = !l.noCore && (!l.found || c.Memory == l.memory)
+	}
 	l.mu.Unlock()
-	return ours
+	return ours && !livesSince(c.PID, written)
+}
+
+// livesSince says whether a process of that number started before an instant and is not about to
+// end. The kernel completes a core while the process still exists.
+func livesSince(pid int, at time.Time) bool {
+	text, err := sysio.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	// The name comes before the other fields and may contain anything.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 7 {
+		return false
+	}
+	const ending = 0x4 | 0x400 // PF_EXITING, PF_SIGNALED, which is set before the core is begun
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	if err != nil || flags&ending != 0 {
+		return false
+	}
+	started, err := process.Started(pid)
+	return err == nil && started.Before(at)
 }
 
 func (l *life) places() []string {

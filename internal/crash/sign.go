@@ -28,9 +28,8 @@ func signHang(t *trace, executable string) signature.Signature {
 	return signature.Of(string(Hang), signature.Own(signature.FromGDB(main, "", t.libraries, executable), executable))
 }
 
-// shortBuild returns the first 12 digits of an executable's build ID; empty if it has none.
-func shortBuild(executable string) string {
-	id := buildID(executable)
+// shortBuild returns the first 12 digits of what buildID returns.
+func shortBuild(id string) string {
 	id = strings.Trim(id, `"`)
 	return id[:min(len(id), 12)]
 }

@@ -56,17 +56,23 @@ lines:
 	return b.String()
 }
 
-// backtrace takes the backtrace of a core. It sets e.trace, or the reason in e.without.
+// backtrace takes the backtrace of a core. It sets e.build, and e.trace or the reason in e.without.
 func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 	var failures []string
+	build, unmatched := w.check(ctx, c)
+	e.build = build
 	if w.opts.Backtrace == "off" {
 		e.without = "crash.backtrace is off"
 		return
 	}
 	if w.opts.Backtrace != "builtin" {
-		if w.gdb == nil {
+		switch {
+		case w.gdb == nil:
 			failures = append(failures, "gdb is not on PATH")
-		} else {
+		case unmatched != "":
+			failures = append(failures, "gdb was not used, because it could name wrong functions and lines: the file "+
+				clean(signature.Present(unmatched))+" is not the one that ran, or is gone")
+		default:
 			out, err := w.gdbCore(ctx, c)
 			if t := newTrace(out); t.backtrace != "" {
 				if err != nil {
@@ -83,7 +89,7 @@ func (w *Watch) backtrace(ctx context.Context, c *found, e *evidence) {
 			failures = append(failures, err.Error())
 		}
 	}
-	if w.opts.Backtrace != "gdb" {
+	if w.opts.Backtrace != "gdb" || w.gdb != nil && unmatched != "" {
 		text, frames, err := w.builtin(ctx, c)
 		if text != "" {
 			e.trace = trace{by: "wrapp", raw: text, frames: frames}
@@ -136,6 +142,28 @@ func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 	}
 }
 
+// check returns the build ID of the program that died, and an executable or library whose names
+// gdb would take from another file. If the core cannot be checked, build is that of the file on disk.
+func (w *Watch) check(ctx context.Context, c *found) (build, unmatched string) {
+	type result struct {
+		build, unmatched string
+		err              error
+	}
+	results := make(chan result, 1)
+	go func() {
+		build, unmatched, err := checkCore(ctx, c.path(), w.executable(c))
+		results <- result{build, unmatched, err}
+	}()
+	select {
+	case r := <-results:
+		if r.err == nil {
+			return r.build, r.unmatched
+		}
+	case <-ctx.Done():
+	}
+	return buildID(w.executable(c)), ""
+}
+
 func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Frame, error) {
 	type result struct {
 		text   string
@@ -143,8 +171,12 @@ func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Fram
 		err    error
 	}
 	results := make(chan result, 1)
+	executable := c.Executable
+	if c.PID == w.app.PID() {
+		executable, _ = w.life.program() // the path from here, not from the root that the app may have changed
+	}
 	go func() {
-		text, frames, err := readCore(ctx, c.path(), w.executable(c))
+		text, frames, err := readCore(ctx, c.path(), executable)
 		results <- result{clean(text), frames, err}
 	}()
 	select {

@@ -73,7 +73,7 @@ func (w *Watch) unpackInto(ctx context.Context, into *os.File, tool string, file
 	if err != nil {
 		return nil, err
 	}
-	if !w.life.owns(c) {
+	if !w.life.owns(c, w.last.at) {
 		return nil, errors.New("the core is from another process")
 	}
 	if u := w.cmd.User; u != nil {

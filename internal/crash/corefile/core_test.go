@@ -1,6 +1,7 @@
 package corefile
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -232,6 +233,10 @@ func TestOtherFile(t *testing.T) {
 	other := compile(t, "gcc", "wild.c", "-O1", "-g")
 	path := crash(t, exe)
 	before := openCore(t, path, Options{})
+	if file := before.Unmatched(); file != "" {
+		t.Errorf("%s does not match the core", file)
+	}
+	buildID, _ := before.BuildID()
 	states := []struct {
 		name string
 		make func() error
@@ -254,6 +259,9 @@ func TestOtherFile(t *testing.T) {
 		f := frames[0]
 		if f.Function != "" || f.File != "" || f.Module != exe {
 			t.Errorf("%s: frame %+v", state.name, f)
+		}
+		if id, golang := c.BuildID(); c.Unmatched() != exe || len(id) == 0 || !bytes.Equal(id, buildID) || golang != "" {
+			t.Errorf("%s: %q does not match, build IDs %x and %q", state.name, c.Unmatched(), id, golang)
 		}
 		if id := c.moduleAt(f.PC).BuildID; id == "" || id != before.Modules[0].BuildID {
 			t.Errorf("%s: build ID %q, want %q", state.name, id, before.Modules[0].BuildID)

@@ -12,6 +12,7 @@ import (
 const (
 	atHeaders = 3 // AT_PHDR
 	atEntry   = 9
+	atRandom  = 25
 	atExec    = 31
 	atVDSO    = 33
 )
@@ -69,7 +70,8 @@ func (c *Core) followLinks(head uint64) {
 	}
 }
 
-// candidate opens the module's file while the module's address is not known yet.
+// candidate opens a file that matches the module, or returns nil. The module's address need not
+// be known yet.
 func (m *Module) candidate() *elfFile {
 	for _, path := range m.paths() {
 		if e := m.core.openELF(path); e != nil {

@@ -209,6 +209,46 @@ func (m *Module) open() *elfFile {
 	return m.file
 }
 
+// Unmatched returns the name of an executable or library whose file is not the one that was
+// mapped, or is gone; empty: there is none. A reader that goes by paths, as gdb does, would
+// take names and lines from another file: of the same path, or the new target of a symbolic link.
+func (c *Core) Unmatched() string {
+	code := make(map[*Module]bool)
+	for _, m := range c.mappings {
+		if m.module != nil && c.executable(m.start) {
+			code[m.module] = true
+		}
+	}
+	for _, m := range c.Modules {
+		if !code[m] && !m.main || m.file != nil {
+			continue
+		}
+		e := m.candidate()
+		if c.expired() {
+			return ""
+		}
+		if e == nil {
+			return m.name()
+		}
+		c.closeELF(e)
+	}
+	return ""
+}
+
+// BuildID returns the build IDs of the program that died, as ReadBuildID does: from the core,
+// or from a file that matches it.
+func (c *Core) BuildID() (id []byte, golang string) {
+	for _, m := range c.Modules {
+		if m.main {
+			if e := m.open(); e != nil {
+				golang = string(findNote(e.notes(), noteGo, ntGoBuildID, 256))
+			}
+			return m.id, golang
+		}
+	}
+	return nil, ""
+}
+
 // paths returns the paths at which the module's file may be.
 func (m *Module) paths() []string {
 	var paths []string

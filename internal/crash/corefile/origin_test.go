@@ -25,6 +25,14 @@ func readOrigin(t *testing.T, data []byte) (*Origin, error) {
 
 func TestReadOrigin(t *testing.T) {
 	t.Parallel()
+	var vector []byte
+	for _, n := range []uint64{atVDSO, 0x1000, atHeaders, 0x3000, atRandom, 0x2000, 0, 0} {
+		vector = le.AppendUint64(vector, n)
+	}
+	auxv := coreOf(append(note("CORE", ntAuxv, vector), processNote()...))
+	if o, err := readOrigin(t, auxv); err != nil || o.Memory != (Memory{VDSO: 0x1000, Random: 0x2000}) || MemoryOf(vector[:len(vector)-1]) != o.Memory {
+		t.Errorf("%+v, %v", o, err)
+	}
 	for name, data := range map[string][]byte{
 		"empty":         nil,
 		"text":          []byte(strings.Repeat("not a core\n", 100)),
