@@ -49,11 +49,6 @@ func (o *Outbox) Close(patience time.Duration) (lost, kept int, why error) {
 			head, loading = h, l
 		}
 	}
-	if o.q.spool() != nil {
-		o.q.mu.Lock()
-		o.q.reportRest()
-		o.q.mu.Unlock()
-	}
 	o.q.close()
 	o.cancel()
 	<-o.done
@@ -134,6 +129,9 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 		return q.len()
 	}
 	q.mu.Lock()
+	q.closed = false // for these reports only: the next process delivers them
+	q.reportRest()
+	q.closed = true
 	q.retryAt = time.Time{}
 	q.block, q.patience = false, 0 // no caller is left that could wait for room
 	q.full, q.dropAt = false, time.Time{}
