@@ -130,15 +130,15 @@ func TestLostAndAway(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	dir := filepath.Join(t.TempDir(), "spool")
-	found := make(chan struct{})
-	hang := sync.OnceFunc(func() {
-		s.Pause()
+	found, hangs := make(chan struct{}), make(chan struct{})
+	wait := sync.OnceFunc(func() {
 		close(found)
+		<-hangs
 	})
 	o := openSpooled(t, s, dir, 64<<20, func(opts *Options) {
 		opts.Log = slog.New(onMessage{slog.DiscardHandler, func(m string) {
 			if strings.Contains(m, "Redis has lost") {
-				hang() // before anything is sent again
+				wait() // before anything is sent again
 			}
 		}})
 	})
@@ -149,6 +149,8 @@ func TestLostAndAway(t *testing.T) {
 	allSpooled(t, o)
 	s.Up()
 	<-found
+	s.Pause()
+	close(hangs)
 	o.Close(short)
 	s.Down()
 	s.Up()

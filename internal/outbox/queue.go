@@ -396,9 +396,10 @@ func (q *queue) rewind(landed [logstream.Count]uint64) {
 	q.emptyLanded()
 }
 
-// emptyLanded frees what has landed behind records that have not: those of a cluster's dead node.
+// emptyLanded frees what has landed behind records that have not, those of a cluster's dead node, if the
+// memory holds far too much. Else it is retained: Redis may have lost it.
 func (q *queue) emptyLanded() {
-	for n := q.head.slab + 1; n < q.doubt.slab; n++ {
+	for n := q.head.slab + 1; n < q.doubt.slab && q.held > 2*q.limit; n++ {
 		s, landed := q.slabAt(n), true
 		if s.buf == nil || s.writing {
 			continue
