@@ -27,6 +27,7 @@ func wrappOf(t *testing.T, redis string) {
 	self, _ := os.Executable()
 	wrapp := exec.Command(self, file)
 	wrapp.Env = append(os.Environ(), be+"=wrapp", "WRAPP_SPOOL_DIR="+dir)
+	wrapp.Stderr = t.Output()
 	if err := wrapp.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,11 +126,15 @@ func (p *testPanel) shows(board string) {
 	})
 }
 
+// patient is for a slow machine, on which a new client of several servers takes more than the default, and for
+// one whose first attempt hangs.
+const patient = "connect_timeout = \"10s\"\n"
+
 // TestCluster: a board may be a Redis Cluster.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 3, false)
-	addrs := fmt.Sprintf("cluster.addrs = [%q]\n", redistest.Addrs(cluster.Masters)[0])
+	addrs := patient + fmt.Sprintf("cluster.addrs = [%q]\n", redistest.Addrs(cluster.Masters)[0])
 	wrappOf(t, addrs)
 	boardsFile(t, "[boards.three]\n"+addrs).shows("three")
 }
@@ -140,7 +145,7 @@ func TestSentinel(t *testing.T) {
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
 	sentinels := redistest.StartSentinels(t, master, 3)
-	addrs := fmt.Sprintf("sentinel.master = \"mymaster\"\nsentinel.addrs = [%q, %q, %q]\n", sentinels[0].Addr(), sentinels[1].Addr(), sentinels[2].Addr())
+	addrs := patient + fmt.Sprintf("sentinel.master = \"mymaster\"\nsentinel.addrs = [%q, %q, %q]\n", sentinels[0].Addr(), sentinels[1].Addr(), sentinels[2].Addr())
 	wrappOf(t, addrs)
 	p := boardsFile(t, "[boards.watched]\n"+addrs)
 	p.shows("watched")
