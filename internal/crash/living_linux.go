@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -179,28 +178,7 @@ func (l *life) owns(c *corefile.Origin, written time.Time) bool {
 		ours = !l.noCore && (!l.found || c.Memory == l.memory)
 	}
 	l.mu.Unlock()
-	return ours && !livesSince(c.PID, written)
-}
-
-// livesSince says whether a process of that number started before an instant and is not about to
-// end. The kernel completes a core while the process still exists.
-func livesSince(pid int, at time.Time) bool {
-	text, err := sysio.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	// The name comes before the other fields and may contain anything.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 7 {
-		return false
-	}
-	const ending = 0x4 | 0x400 // PF_EXITING, PF_SIGNALED, which is set before the core is begun
-	flags, err := strconv.ParseUint(fields[6], 10, 64)
-	if err != nil || flags&ending != 0 {
-		return false
-	}
-	started, err := process.Started(pid)
-	return err == nil && started.Before(at)
+	return ours && !process.LivesSince(c.PID, written)
 }
 
 func (l *life) places() []string {

@@ -145,48 +145,54 @@ func (w *Watch) complement(ctx context.Context, c *found, t *trace) {
 // check returns the build ID of the program that died, and an executable or library whose names
 // gdb would take from another file. If the core cannot be checked, build is that of the file on disk.
 func (w *Watch) check(ctx context.Context, c *found) (build, unmatched string) {
-	type result struct {
-		build, unmatched string
-		err              error
+	type checked struct{ build, unmatched string }
+	executable := w.executable(c)
+	r, err := inTime(ctx, func() (r checked, err error) {
+		r.build, r.unmatched, err = checkCore(ctx, c.path(), executable)
+		return r, err
+	})
+	if err != nil {
+		return buildID(executable), ""
 	}
-	results := make(chan result, 1)
-	go func() {
-		build, unmatched, err := checkCore(ctx, c.path(), w.executable(c))
-		results <- result{build, unmatched, err}
-	}()
-	select {
-	case r := <-results:
-		if r.err == nil {
-			return r.build, r.unmatched
-		}
-	case <-ctx.Done():
-	}
-	return buildID(w.executable(c)), ""
+	return r.build, r.unmatched
 }
 
 func (w *Watch) builtin(ctx context.Context, c *found) (string, []signature.Frame, error) {
-	type result struct {
+	type reading struct {
 		text   string
 		frames []signature.Frame
-		err    error
 	}
-	results := make(chan result, 1)
 	executable := c.Executable
 	if c.PID == w.app.PID() {
 		executable, _ = w.life.program() // the path from here, not from the root that the app may have changed
 	}
-	go func() {
+	r, err := inTime(ctx, func() (reading, error) {
 		text, frames, err := readCore(ctx, c.path(), executable)
-		results <- result{clean(text), frames, err}
+		if err != nil {
+			err = fmt.Errorf("read the core: %w", err)
+		}
+		return reading{clean(text), frames}, err
+	})
+	return r.text, r.frames, err
+}
+
+// inTime returns what read returns, or an error once ctx is done: a disk may hang.
+func inTime[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results := make(chan result, 1)
+	go func() {
+		value, err := read()
+		results <- result{value, err}
 	}()
 	select {
 	case r := <-results:
-		if r.err != nil {
-			r.err = fmt.Errorf("read the core: %w", r.err)
-		}
-		return r.text, r.frames, r.err
+		return r.value, r.err
 	case <-ctx.Done():
-		return "", nil, errors.New("reading the core took too long")
+		var none T
+		return none, errors.New("reading the core took too long")
 	}
 }
 

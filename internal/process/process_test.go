@@ -705,7 +705,7 @@ func TestParseStat(t *testing.T) {
 	rest := " S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 9876 0 0"
 	for _, name := range []string{"sh", "a) R 1 (b", ")))", "two words", ""} {
 		got, err := parseStat([]byte("7 (" + name + ")" + rest))
-		if err != nil || got != (procStat{'S', 42, 1, 9876}) {
+		if err != nil || got != (procStat{'S', 42, 1, 9876, 4194560}) {
 			t.Errorf("%q: %+v, %v", name, got, err)
 		}
 	}

@@ -64,6 +64,7 @@ type procStat struct {
 	ppid    int
 	threads int // that have not ended, and the first one
 	started uint64
+	flags   uint64
 }
 
 // ended reports whether all threads have ended. The first one may end before others, and is a
@@ -90,11 +91,30 @@ func Started(pid int) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	return stat.startTime()
+}
+
+// ending are the flags PF_EXITING and PF_SIGNALED of a process that is about to end. The latter is
+// set before the kernel begins a core.
+const ending = 0x4 | 0x400
+
+// LivesSince reports whether a process of that number started before an instant and is not about
+// to end. The kernel completes a core while the process still exists.
+func LivesSince(pid int, at time.Time) bool {
+	stat, err := readStat(pid)
+	if err != nil || stat.flags&ending != 0 {
+		return false
+	}
+	started, err := stat.startTime()
+	return err == nil && started.Before(at)
+}
+
+func (s procStat) startTime() (time.Time, error) {
 	var sinceBoot unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &sinceBoot); err != nil {
 		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
 	}
-	return time.Now().Add(stat.afterBoot() - time.Duration(sinceBoot.Nano())), nil
+	return time.Now().Add(s.afterBoot() - time.Duration(sinceBoot.Nano())), nil
 }
 
 // afterBoot returns the time from boot to the start of the process.
@@ -108,9 +128,10 @@ func parseStat(text []byte) (procStat, error) {
 		return procStat{}, errors.New("parse a process status: too few fields")
 	}
 	ppid, err1 := strconv.Atoi(fields[1])
-	threads, err2 := strconv.Atoi(fields[17])
-	started, err3 := strconv.ParseUint(fields[19], 10, 64)
-	return procStat{fields[0][0], ppid, threads, started}, errors.Join(err1, err2, err3)
+	flags, err2 := strconv.ParseUint(fields[6], 10, 64)
+	threads, err3 := strconv.Atoi(fields[17])
+	started, err4 := strconv.ParseUint(fields[19], 10, 64)
+	return procStat{fields[0][0], ppid, threads, started, flags}, errors.Join(err1, err2, err3, err4)
 }
 
 // below returns all descendants of pid but the skipped ones and theirs.
