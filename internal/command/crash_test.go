@@ -149,14 +149,7 @@ func TestCrash(t *testing.T) {
 		dir := t.TempDir()
 		path, _ := fifo(t)
 		examined := closings(t, dir)
-		var told sync.WaitGroup
-		told.Go(func() {
-			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the app opens it; Close lets the app go on
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer app.Close()
+		told := whileAwaiting(t, path, func() {
 			// The kernel replaces it, if others may not read it.
 			if err := os.WriteFile(filepath.Join(dir, "core"), nil, 0o600); err != nil {
 				t.Error(err)
@@ -165,7 +158,7 @@ func TestCrash(t *testing.T) {
 			examined("core") // wrapp knows the app's working directory, and has looked for cores there
 		})
 		c := crash(t, s, "elsewhere", "", nil, debug, "chdir:"+dir, "await:"+path, "segv")
-		told.Wait()
+		told()
 		contains(t, c.one(t), "innermost (", "core-elsewhere-")
 		if files, _ := os.ReadDir(dir); len(files) > 0 {
 			t.Errorf("left behind: %v", files)
@@ -202,14 +195,7 @@ func TestCrash(t *testing.T) {
 		dir := t.TempDir()
 		path, _ := fifo(t)
 		examined := closings(t, dir)
-		var crashed sync.WaitGroup
-		crashed.Go(func() {
-			app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the app opens it; Close lets the app go on
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer app.Close()
+		crashed := whileAwaiting(t, path, func() {
 			for range 4 {
 				stranger := exec.Command("sh", "-c", `ulimit -c unlimited; exec "$0" abort`, debug)
 				stranger.Dir = dir
@@ -222,7 +208,7 @@ func TestCrash(t *testing.T) {
 			}
 		})
 		c := crash(t, s, "stranger", fmt.Sprintf("dir = %q", dir), nil, debug, "await:"+path, "segv")
-		crashed.Wait()
+		crashed()
 		contains(t, c.one(t), "stranger crashed: SIGSEGV", "innermost (how=")
 	})
 	t.Run("parent and child", func(t *testing.T) {

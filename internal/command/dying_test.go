@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -119,6 +120,22 @@ func fifo(t *testing.T) (path string, proceed func()) {
 		}
 		f.Close()
 	}
+}
+
+// whileAwaiting calls f once the app has opened the FIFO at path, and then lets the app go on. The
+// result waits until f has returned.
+func whileAwaiting(t *testing.T, path string, f func()) (wait func()) {
+	var done sync.WaitGroup
+	done.Go(func() {
+		app, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the app opens it; Close lets the app go on
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer app.Close()
+		f()
+	})
+	return done.Wait
 }
 
 // program returns dying, compiled with further flags.

@@ -3,10 +3,8 @@ package command
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,18 +137,8 @@ func TestPastUnanswered(t *testing.T) {
 	killed.Process.Kill()
 	killed.Wait()
 	var asked atomic.Bool
-	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
-		go io.Copy(client, server)
-		defer client.Close()
-		defer server.Close()
-		b := make([]byte, 64<<10)
-		for {
-			n, err := client.Read(b)
-			if err != nil || bytes.Contains(b[:n], []byte("XREVRANGE")) && !asked.Swap(true) {
-				return
-			}
-			server.Write(b[:n])
-		}
+	addr := redistest.StartFilter(t, s.Addr(), func(commands []byte) bool {
+		return !bytes.Contains(commands, []byte("XREVRANGE")) || asked.Swap(true)
 	})
 	begin(t, wrapp(t, "--redis", "redis://"+addr, "--name", "vague", "--", "sleep", "1000"))
 	s.Wait("the word", func() bool { _, how := past(s, "vague"); return how == fleet.LostKilled })
@@ -165,20 +153,11 @@ func TestLeaseOutlivesApp(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	release := make(chan struct{})
-	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
-		go io.Copy(client, server)
-		defer server.Close()
-		b := make([]byte, 64<<10)
-		for {
-			n, err := client.Read(b)
-			if err != nil {
-				return
-			}
-			if bytes.Contains(b[:n], []byte("logs:app:slow:info")) && !bytes.Contains(b[:n], []byte("XREVRANGE")) {
-				<-release
-			}
-			server.Write(b[:n])
+	addr := redistest.StartFilter(t, s.Addr(), func(commands []byte) bool {
+		if bytes.Contains(commands, []byte("logs:app:slow:info")) && !bytes.Contains(commands, []byte("XREVRANGE")) {
+			<-release
 		}
+		return true
 	})
 	file := configure(t, s, shell("slow", "exit 3")+"[spool]\ndrain_timeout = '1h'\n")
 	cmd := wrapp(t, "--redis", "redis://"+addr, file)

@@ -151,7 +151,7 @@ func (o *Outbox) spoolUndelivered() (lost int) {
 	// Redis has lost these after they had left the spool, and lower ordinals may not follow there.
 	q.each(q.head, q.written, func(r record, after cursor) bool {
 		s, at := q.slabs[after.slab-q.first], after.offset-len(r)
-		if !q.progress.has(r) && (at < s.savedFrom || at >= s.saved) {
+		if !q.landed(r, after) && (at < s.savedFrom || at >= s.saved) {
 			q.drops[r.Stream()]++
 			r.Set(spool.Skip)
 		}

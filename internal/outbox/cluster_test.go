@@ -20,11 +20,15 @@ import (
 
 // openClustered is open for a cluster.
 func openClustered(t *testing.T, c *redistest.Cluster) (*Outbox, func(context.Context) (*redisconn.Client, error)) {
+	dial := dialCluster(c)
+	return open(t, nil, func(opts *Options) { opts.Dial = dial }), dial
+}
+
+func dialCluster(c *redistest.Cluster) func(context.Context) (*redisconn.Client, error) {
 	r := config.Default().Redis
 	r.Host, r.Port = "", 0
 	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(c.Masters)}
-	dial := func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
-	return open(t, nil, func(opts *Options) { opts.Dial = dial }), dial
+	return func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
 }
 
 // checkClustered fails unless the info stream holds the lines 0 to n-1 once, in order.
@@ -157,12 +161,7 @@ func TestDeadNode(t *testing.T) {
 func TestDeadNodeMemory(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, false, "--cluster-require-full-coverage", "no")
-	r := config.Default().Redis
-	r.Host, r.Port = "", 0
-	r.Cluster = &config.Cluster{Addrs: redistest.Addrs(c.Masters)}
-	o := openSpooled(t, nil, filepath.Join(t.TempDir(), "spool"), 64<<20, func(opts *Options) {
-		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 0) }
-	})
+	o := openSpooled(t, nil, filepath.Join(t.TempDir(), "spool"), 64<<20, func(opts *Options) { opts.Dial = dialCluster(c) })
 	alive, dead := deadNode(t, c, o)
 	o.Say(dead, "lost")
 	const n = 10_000 // of 1 KB, where the memory holds 1 MiB

@@ -26,13 +26,7 @@ func TestConnectionCuts(t *testing.T) {
 			proxy := redistest.StartCutter(t, s.Addr())
 			o := open(t, s, func(opts *Options) {
 				opts.MaxEntries = maxEntries
-				opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
-					r := s.Config().Redis
-					if err := r.SetURL("redis://" + proxy.Addr); err != nil {
-						return nil, err
-					}
-					return redisconn.Dial(ctx, &r, 1)
-				}
+				by(s, proxy.Addr)(opts)
 			})
 			const n = 200_000
 			for i := range 20 {
@@ -80,13 +74,7 @@ func TestOlderRights(t *testing.T) {
 	var stderr strings.Builder // closeAll ends what writes to it
 	o := open(t, s, func(opts *Options) {
 		opts.Log = eventlog.New(&stderr, "wrapp", false)
-		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
-			r := s.Config().Redis
-			if err := r.SetURL("redis://older:pw@" + proxy.Addr); err != nil {
-				return nil, err
-			}
-			return redisconn.Dial(ctx, &r, 1)
-		}
+		by(s, "older:pw@"+proxy.Addr)(opts)
 	})
 	const n = 50_000
 	for i := range 10 {
@@ -133,13 +121,11 @@ func TestNoPositionRight(t *testing.T) {
 			do(t, s.Dial(0), "ACL", "SETUSER", "u", "on", ">pw", "~*", "-@all", "+select", "+hello", "+xadd", "+eval", "+evalsha", "+set", "+get", "-"+missing)
 			var dials atomic.Int32
 			o := open(t, s, func(opts *Options) {
+				by(s, "u:pw@"+s.Addr())(opts)
+				dial := opts.Dial
 				opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
 					dials.Add(1)
-					r := s.Config().Redis
-					if err := r.SetURL("redis://u:pw@" + s.Addr()); err != nil {
-						return nil, err
-					}
-					return redisconn.Dial(ctx, &r, 1)
+					return dial(ctx)
 				}
 			})
 			number(o, 0, 5000)

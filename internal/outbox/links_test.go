@@ -2,8 +2,6 @@ package outbox
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -32,13 +30,7 @@ func TestShortConnections(t *testing.T) {
 		client.Close()
 		server.Close()
 	})
-	o := open(t, s, func(opts *Options) {
-		r := s.Config().Redis
-		if err := r.SetURL("redis://" + addr); err != nil {
-			t.Fatal(err)
-		}
-		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 1) }
-	})
+	o := open(t, s, by(s, addr))
 	number(o, 0, 40_000)
 	closeAll(t, o)
 	checkNumbered(t, s, 40_000)
@@ -77,13 +69,12 @@ func TestSlowAnswers(t *testing.T) {
 	s := newSender(&Outbox{opts: Options{renewEvery: time.Hour}, q: newQueue(1<<20, false, 1)})
 	s.client = new(redisconn.Client)
 	b := &batch{records: 10, bytes: 1000}
-	ended := errors.New("the connection has ended")
-	s.adapt(b, ended, false, 0)
+	s.adapt(b, true, false, 0)
 	if s.most != 1 {
 		t.Errorf("%d records after a connection of 10", s.most)
 	}
 	for range 100 {
-		s.adapt(b, nil, true, s.timeout(b.bytes)*3/4)
+		s.adapt(b, false, true, s.timeout(b.bytes)*3/4)
 	}
 	if s.most != pipelineRecords {
 		t.Errorf("%d records after 100 slow answers", s.most)
@@ -91,28 +82,25 @@ func TestSlowAnswers(t *testing.T) {
 	b = &batch{records: 1, bytes: 64 << 10}
 	before := s.timeout(b.bytes)
 	for range 100 {
-		s.adapt(b, ended, false, 0)
+		s.adapt(b, true, false, 0)
 	}
 	if after := s.timeout(b.bytes); after <= before || after > 2*time.Minute {
 		t.Errorf("%v after 100 failures, %v before", after, before)
 	}
 }
 
-// dialAs dials as a user with the given rules.
-func dialAs(t *testing.T, s *redistest.Server, rules ...any) func(context.Context) (*redisconn.Client, error) {
+// as dials as a user with the given rules.
+func as(t *testing.T, s *redistest.Server, rules ...any) func(*Options) {
 	t.Helper()
 	do(t, s.Dial(0), "ACL", append([]any{"SETUSER", "u", "on", ">pw", "resetkeys", "-@all"}, rules...)...)
-	r := s.Config().Redis
-	r.Username, r.Password = "u", "pw"
-	return func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 1) }
+	return by(s, "u:pw@"+s.Addr())
 }
 
 // TestNoPositionKeys gives the user all commands, but not the keys of the positions.
 func TestNoPositionKeys(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dial := dialAs(t, s, "~logs:app:*", "+@all")
-	o := open(t, s, func(opts *Options) { opts.Dial = dial })
+	o := open(t, s, as(t, s, "~logs:app:*", "+@all"))
 	number(o, 0, 100)
 	closeAll(t, o)
 	checkNumbered(t, s, 100)
@@ -127,33 +115,12 @@ func TestNoPositionKeys(t *testing.T) {
 func TestProbeCut(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dialAs(t, s, "~logs:app:*", "+@all")
+	as(t, s, "~logs:app:*", "+@all")
 	var cut atomic.Bool
-	addr := redistest.StartProxy(t, s.Addr(), func(client, server net.Conn) {
-		go func() {
-			io.Copy(client, server)
-			client.Close()
-		}()
-		b := make([]byte, 64<<10)
-		for {
-			n, err := client.Read(b)
-			if err != nil || bytes.Contains(b[:n], []byte("\r\nreturn 1\r\n")) && !cut.Swap(true) {
-				break
-			}
-			if _, err := server.Write(b[:n]); err != nil {
-				break
-			}
-		}
-		client.Close()
-		server.Close()
+	addr := redistest.StartFilter(t, s.Addr(), func(commands []byte) bool {
+		return !bytes.Contains(commands, []byte("\r\nreturn 1\r\n")) || cut.Swap(true)
 	})
-	r := s.Config().Redis
-	if err := r.SetURL("redis://u:pw@" + addr); err != nil {
-		t.Fatal(err)
-	}
-	o := open(t, s, func(opts *Options) {
-		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) { return redisconn.Dial(ctx, &r, 1) }
-	})
+	o := open(t, s, by(s, "u:pw@"+addr))
 	number(o, 0, 100)
 	closeAll(t, o)
 	checkNumbered(t, s, 100)
@@ -167,8 +134,7 @@ func TestProbeCut(t *testing.T) {
 func TestRightsGiven(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	dial := dialAs(t, s, "~*", "+select", "+hello", "+xadd")
-	o := open(t, s, func(opts *Options) { opts.Dial = dial })
+	o := open(t, s, as(t, s, "~*", "+select", "+hello", "+xadd"))
 	number(o, 0, 5000)
 	eventually(t, "landed", o.q.empty)
 	do(t, s.Dial(0), "ACL", "SETUSER", "u", "+@all")

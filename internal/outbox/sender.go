@@ -154,29 +154,28 @@ func (s *sender) serve(client *redisconn.Client, barren bool, taken func()) erro
 			s.rewind()
 		}
 		landed := s.landed != before
-		s.adapt(b, err, landed, time.Since(began))
+		_, refused := errors.AsType[*refusedError](err)
+		s.adapt(b, err != nil && !refused, landed, time.Since(began))
 		if barren && landed {
 			barren = false
 			taken()
 		}
-		var refusal *refusedError
-		if err != nil && (!landed || !s.client.InCluster() || errors.As(err, &refusal) || o.ctx.Err() != nil) {
+		if err != nil && (!landed || !s.client.InCluster() || refused || o.ctx.Err() != nil) {
 			return err
 		}
 	}
 }
 
-// adapt makes the next batch smaller when a connection ended before anything of b landed: the link
+// adapt makes the next batch smaller when the connection ended before anything of b landed: the link
 // may be too slow for the pipeline, or Redis may not take one of the records. A single record gets more
 // time. Batches that land grow again: fast, if they take less than half of the time that they may take.
-func (s *sender) adapt(b *batch, err error, landed bool, took time.Duration) {
-	var refusal *refusedError
+func (s *sender) adapt(b *batch, ended, landed bool, took time.Duration) {
 	switch {
 	case landed && took < s.timeout(b.bytes)/2:
 		s.most, s.rate = min(2*s.most, pipelineRecords), slowest
 	case landed:
 		s.most = min(s.most+s.most/shrink+1, pipelineRecords)
-	case err == nil || errors.As(err, &refusal):
+	case !ended:
 	case b.records > 1:
 		s.most = max(1, min(s.most, b.records)/shrink)
 	default:
@@ -438,8 +437,7 @@ func (s *sender) run(client *redisconn.Client) {
 			barren = s.landed == before
 		}
 		why := whyAway
-		var refusal *refusedError
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*refusedError](err); ok {
 			barren, why = true, fmt.Sprintf(whyRefused, strings.TrimSuffix(refusal.reply, "."))
 		}
 		o.q.setAway(why)

@@ -322,15 +322,7 @@ func TestRightsTaken(t *testing.T) {
 	admin := s.Dial(0)
 	do(t, admin, "ACL", "SETUSER", "u", "on", ">pw", "~*", "+@all")
 	dir := t.TempDir()
-	o := openSpooled(t, s, dir, 64<<20, func(opts *Options) {
-		opts.Dial = func(ctx context.Context) (*redisconn.Client, error) {
-			r := s.Config().Redis
-			if err := r.SetURL("redis://u:pw@" + s.Addr()); err != nil {
-				return nil, err
-			}
-			return redisconn.Dial(ctx, &r, 1)
-		}
-	})
+	o := openSpooled(t, s, dir, 64<<20, by(s, "u:pw@"+s.Addr()))
 	stop := steadily(o)
 	acknowledged(t, o, 500)
 	do(t, admin, "ACL", "SETUSER", "u", "resetkeys", "~*:status*", "~*:error*")

@@ -2,7 +2,6 @@ package redisconn
 
 import (
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -127,22 +126,16 @@ func TestCloseEnds(t *testing.T) {
 	redistest.StartReplica(t, master)
 	sentinels := redistest.StartSentinels(t, master, 1, redistest.NoFailover)
 	stuck, asked := make(chan struct{}), make(chan struct{}, 100)
-	proxy := redistest.StartProxy(t, sentinels[0].Addr(), func(client, server net.Conn) {
-		defer client.Close()
-		defer server.Close()
-		go io.Copy(client, server)
-		for question := make([]byte, 1000); ; {
-			n, err := client.Read(question)
-			if err != nil {
-				return
-			}
-			select {
-			case <-stuck:
-				asked <- struct{}{}
-			default:
-				server.Write(question[:n])
-			}
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	proxy := redistest.StartFilter(t, sentinels[0].Addr(), func([]byte) bool {
+		select {
+		case <-stuck:
+			asked <- struct{}{}
+			<-never
+		default:
 		}
+		return true
 	})
 	r := viaSentinel(sentinels)
 	r.Sentinel.Addrs = []string{proxy}

@@ -42,6 +42,27 @@ func StartProxy(t testing.TB, to string, serve func(client, server net.Conn)) (a
 	return l.Addr().String()
 }
 
+// StartFilter starts a proxy as StartProxy does. It gives pass what each read of a client's commands has
+// brought, and then sends that on, or, if pass returns false, ends the connection.
+func StartFilter(t testing.TB, to string, pass func(commands []byte) bool) (addr string) {
+	t.Helper()
+	return StartProxy(t, to, func(client, server net.Conn) {
+		go func() {
+			io.Copy(client, server)
+			client.Close()
+		}()
+		defer client.Close()
+		defer server.Close()
+		for b := make([]byte, 64<<10); ; {
+			n, err := client.Read(b)
+			if err != nil || !pass(b[:n]) {
+				return
+			}
+			server.Write(b[:n])
+		}
+	})
+}
+
 // StartCutter starts a Cutter before the server at an address. It ends with the test.
 func StartCutter(t testing.TB, to string) *Cutter {
 	t.Helper()
