@@ -244,10 +244,8 @@ func (s *sender) finish(b *batch, known bool) {
 	for _, c := range b.calls {
 		call := scriptCall{s.o.opts.Keys[c.stream], s.positionKeys[c.stream], s.believed[c.stream], positionLife, c.args}
 		b.commands = append(b.commands, call.command(s.client, s.bound, !known))
-		if n := len(c.entries); n > 0 {
-			last := c.entries[n-1].Ordinal()
-			s.sent[c.stream], s.believed[c.stream] = last, last
-		}
+		last := c.entries[len(c.entries)-1].Ordinal()
+		s.sent[c.stream], s.believed[c.stream] = last, last
 	}
 	b.sent = s.sent
 }
