@@ -26,16 +26,17 @@ demo: ## the main job, with nothing but Go installed
 panel: ## the panel on the demo's data, until Ctrl-C: http://127.0.0.1:8420
 	@[ ! -t 0 ] || set -m; go build -o bin/demo ./demo && bin/demo panel
 
-# The slowest packages begin first. Four run at a time, because most tests wait for other
-# processes.
+# The slowest packages begin first.
 PKGS = ./internal/outbox ./internal/command ./torture ./...
+# Four packages at a time and four tests of each, because most tests wait for other processes.
+JOBS = -p 4 -parallel 4
 # Without the race detector, which makes the tests take twice as long; CI runs them with it, too.
 RACE =
 test: lint tools ## all tests, after lint and tools; RACE=-race PKGS="./internal/x …"
-	go test $(RACE) -p 4 -timeout 20m $(PKGS)
+	go test $(RACE) $(JOBS) -timeout 20m $(PKGS)
 
 test-user: ## the tests as another user than root, with the names of skipped ones
-	./.ci/as-user go run ./stress -n 1 -busy 0 -modes plain -test="-p 4" $(PKGS)
+	./.ci/as-user go run ./stress -n 1 -busy 0 -modes plain -test="$(JOBS)" $(PKGS)
 
 SERVERS = $(or $(TMPDIR),/tmp)/jettison-servers
 test-servers: tools ## delivery with Redis 6.0 and 8, and Valkey: Debian's packages, unpacked into SERVERS
@@ -43,7 +44,7 @@ test-servers: tools ## delivery with Redis 6.0 and 8, and Valkey: Debian's packa
 
 N = 5
 stress: tools ## the tests N times in each of MODES beside busy loops; PKGS="./internal/x …", MODES=race
-	go run ./stress -n $(N) $(if $(MODES),-modes $(MODES)) $(if $(LOGS),-logs $(LOGS)) $(PKGS)
+	go run ./stress -n $(N) $(if $(MODES),-modes $(MODES)) $(if $(LOGS),-logs $(LOGS)) -test="$(JOBS)" $(PKGS)
 
 # Building and entering images needs root, with root's own home: root must not write into another
 # user's Go cache, because that user could not use the files.

@@ -282,7 +282,7 @@ func TestCrash(t *testing.T) {
 			t.Errorf("it took %v", c.took)
 		}
 		// wrapp has the last quarter of the time to itself.
-		c = crash(t, s, "gdb-hangs-auto", "[crash]\ntimeout = '60s'", path, debug, "what:s3same-open", "segv")
+		c = crash(t, s, "gdb-hangs-auto", "[crash]\ntimeout = '24s'", path, debug, "what:s3same-open", "segv")
 		contains(t, c.one(t), "by wrapp, below", "innermost", "gdb was ended: it took too long")
 	})
 	t.Run("gdb babbles", func(t *testing.T) {
