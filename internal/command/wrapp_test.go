@@ -553,9 +553,9 @@ func TestACL(t *testing.T) {
 				// Redis before 6.2 checks a right for HELLO. The other three are for a lost run; see
 				// TestPastOf.
 				elsewhere := []string{"+xinfo|stream", "+hello", "+hget", "+pttl", "+xrevrange"}
-				if text := try(t, redistest.Start(t), i); text == "" && !slices.Contains(elsewhere, r) {
-					t.Errorf("%s is not needed", r)
-				}
+				s := redistest.Start(t)
+				// On a busy machine an app may end before wrapp has used a right.
+				eventually(t, r+" is needed", func() bool { return try(t, s, i) != "" || slices.Contains(elsewhere, r) })
 			})
 		}
 	}
