@@ -64,9 +64,10 @@ func newRig(up setup) (*rig, error) {
 		setup: up, random: rand.New(rand.NewPCG(up.seed, 0)),
 		server: s, proxy: p, account: newAccount(up.text), did: make(map[string]int),
 	}
-	// With a shared spool one wrapp has only its memory, and drops lines while Redis is away.
+	// With a shared spool one wrapp has only its memory, and drops lines while Redis is away; with
+	// block only when its app has ended.
 	r.account.shared = up.second == shared
-	r.account.gaps = up.second == shared && !up.block
+	r.account.gaps = r.account.shared
 	spool := cmp.Or(up.spool, filepath.Join(up.dir, "spool"))
 	if r.main, err = newProgram(up, 0, up.dir, spool, p.addr()); err != nil {
 		return r, err
