@@ -477,7 +477,6 @@ func TestBuiltin(t *testing.T) {
 // is now where they died, and the report does not have its name, but the build ID of what ran.
 func TestReplacedFiles(t *testing.T) {
 	t.Parallel()
-	t.Cleanup(coretest.Hold(t)) // others change where cores go
 	needCores(t)
 	dir := t.TempDir()
 	make := func(name, source string, flags ...string) string {
@@ -514,9 +513,11 @@ func TestReplacedFiles(t *testing.T) {
 	}
 }
 
-// needCores skips the test unless the kernel writes cores into the app's directory.
+// needCores skips the test unless the kernel writes cores into the app's directory. Until the end of
+// the test no test of another package may change where cores go.
 func needCores(t *testing.T) {
 	t.Helper()
+	t.Cleanup(coretest.Hold(t))
 	pattern, err := readPattern("/proc/sys/kernel")
 	if err != nil || !pattern.toFile() || path.IsAbs(pattern.dir) || hardLimit() == 0 {
 		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
