@@ -174,7 +174,8 @@ func TestDeadNodeMemory(t *testing.T) {
 	}
 	arrived(alive, n+100)
 	o.q.withLock(func(q *queue) { most = max(most, q.held) })
-	if most > 4<<20 {
+	// What has landed is freed above 2 MiB. Two batches, each of 1 MiB and a slab, may be on their way.
+	if most > 5<<20 {
 		t.Errorf("%d bytes were held", most)
 	}
 	o.Unblock()
