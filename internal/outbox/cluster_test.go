@@ -69,20 +69,19 @@ func TestResharding(t *testing.T) {
 	checkNoLossTold(t, dial)
 }
 
-// clustered returns the entries of a stream in a cluster.
-func clustered(t *testing.T, dial func(context.Context) (*redisconn.Client, error), stream logstream.Stream) []rueidis.XRangeEntry {
+// clustered returns the entries of a stream in a cluster. While a cluster replaces a dead node, the
+// client may close a connection that a read has begun to use.
+func clustered(t *testing.T, dial func(context.Context) (*redisconn.Client, error), stream logstream.Stream) (entries []rueidis.XRangeEntry) {
 	t.Helper()
-	var conn *redisconn.Client
 	eventually(t, "the cluster answers", func() bool {
-		var err error
-		conn, err = dial(t.Context())
+		conn, err := dial(t.Context())
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		entries, err = conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[stream]).Start("-").End("+").Build()).AsXRange()
 		return err == nil
 	})
-	defer conn.Close()
-	entries, err := conn.Do(t.Context(), conn.B().Xrange().Key(logstream.Keys("t")[stream]).Start("-").End("+").Build()).AsXRange()
-	if err != nil {
-		t.Fatal(err)
-	}
 	return entries
 }
 
