@@ -25,11 +25,12 @@ func TestSignalsPassedOn(t *testing.T) {
 		{"XCPU", syscall.SIGXCPU},
 		{"HUP", syscall.SIGHUP},
 	}
-	script := ""
+	// bash 5.2 loses a signal that comes while it parses <(:), so the loop has none.
+	script := "exec 3<> <(:); "
 	for _, s := range signals {
 		script += `trap "echo got ` + s.name + `" ` + s.name + "; "
 	}
-	script += `trap "echo bye; exit 3" TERM; echo ready; while :; do read -t 0.05 <> <(:); done`
+	script += `trap "echo bye; exit 3" TERM; echo ready; while :; do read -t 0.05 <&3; done`
 	cmd := wrapp(t, "--redis", "redis://127.0.0.1:1", "--passthrough", "always", "--", "bash", "-c", script)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
