@@ -153,6 +153,9 @@ func (r *rig) report() error {
 				a.fault("run %d, killed at %s: %d lines came of %d that must and %d in all", run, at.Format("15:04:05.000"), t.next, certain, wrote)
 				missing += certain - t.next
 			}
+			if killed && r.block && t.missing > 0 {
+				a.fault("run %d was killed, and %d of its lines are missing: with block only the end of an app drops lines", run, t.missing)
+			}
 			if killed {
 				late += tail
 			}

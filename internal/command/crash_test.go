@@ -281,8 +281,8 @@ func TestCrash(t *testing.T) {
 		if c.took > 10*time.Minute { // gdb would take 1000 s
 			t.Errorf("it took %v", c.took)
 		}
-		// wrapp has the last quarter of the time to itself: with the race detector it takes several
-		// seconds on a busy machine.
+		// wrapp has the last quarter of the time to itself. With the race detector, on a busy machine,
+		// it needs several seconds to read the core.
 		c = crash(t, s, "gdb-hangs-auto", "[crash]\ntimeout = '60s'", path, debug, "what:s3same-open", "segv")
 		contains(t, c.one(t), "by wrapp, below", "innermost", "gdb was ended: it took too long")
 	})
