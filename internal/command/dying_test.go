@@ -19,12 +19,15 @@ import (
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
 
-// corePattern calls coretest.Set, and skips the test if the kernel refuses the pattern.
+// corePattern calls coretest.Set until the end of the test, and skips it if the kernel refuses the
+// pattern.
 func corePattern(t *testing.T, pattern, usesPID string) {
 	t.Helper()
-	if err := coretest.Set(t, pattern, usesPID); err != nil {
+	restore, err := coretest.Set(t, pattern, usesPID)
+	if err != nil {
 		t.Skip(err)
 	}
+	t.Cleanup(restore)
 }
 
 // canDump skips a test if the machine makes no cores, or their place cannot be set.

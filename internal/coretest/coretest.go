@@ -40,24 +40,15 @@ func open(t testing.TB) *os.File {
 	return f
 }
 
-// Hold prevents other tests on this machine from changing the settings until unlock.
-func Hold(t testing.TB) (unlock func()) {
+// Set sets kernel.core_pattern and kernel.core_uses_pid until restore. All that call Set use one
+// lock: those that want the current settings share it, and a change waits until nobody holds it.
+// A test must not call Set again before restore. A separate process restores the settings, even if
+// the test is killed. The error says that the kernel does not accept them.
+func Set(t testing.TB, pattern, usesPID string) (restore func(), err error) {
 	t.Helper()
 	lock := open(t)
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
-	return func() { lock.Close() }
-}
-
-// Set sets kernel.core_pattern and kernel.core_uses_pid until the end of the test. Tests that
-// call Set use one lock: those that want the current settings share it, and a change waits for
-// all others to end. A separate process restores the settings, even if the test is killed. The
-// error says that the kernel does not accept them.
-func Set(t testing.TB, pattern, usesPID string) error {
-	t.Helper()
-	lock := open(t)
-	t.Cleanup(func() { lock.Close() })
+	release := func() { lock.Close() }
+	t.Cleanup(release)
 	is := func(file, want string) bool {
 		text, err := os.ReadFile(file)
 		return err == nil && strings.TrimSuffix(string(text), "\n") == want
@@ -66,7 +57,7 @@ func Set(t testing.TB, pattern, usesPID string) error {
 		t.Fatal(err)
 	}
 	if is(patternSetting, pattern) && is(usesPIDSetting, usesPID) {
-		return nil
+		return release, nil
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
@@ -90,7 +81,7 @@ func Set(t testing.TB, pattern, usesPID string) error {
 	if err := guard.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	putBack := func() {
 		stdin.Close()
 		if err := guard.Wait(); err != nil {
 			t.Errorf("restore the core pattern: %v", err)
@@ -98,13 +89,15 @@ func Set(t testing.TB, pattern, usesPID string) error {
 		if now, err := os.ReadFile(patternSetting); err != nil || string(now) != string(old) {
 			t.Errorf("the core pattern is %q now and was %q: %v", now, old, err)
 		}
-	})
+		release()
+	}
 	for _, w := range []struct{ file, text string }{{patternSetting, pattern + "\n"}, {usesPIDSetting, usesPID}} {
 		if err := os.WriteFile(w.file, []byte(w.text), 0); err != nil {
-			return fmt.Errorf("set %s: %w", w.file, err)
+			putBack()
+			return nil, fmt.Errorf("set %s: %w", w.file, err)
 		}
 	}
-	return nil
+	return putBack, nil
 }
 
 // Yama returns kernel.yama.ptrace_scope, 0 without yama. From 1 on, Ubuntu's default, only

@@ -9,7 +9,6 @@ import (
 	"log"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -513,15 +512,18 @@ func TestReplacedFiles(t *testing.T) {
 	}
 }
 
-// needCores skips the test unless the kernel writes cores into the app's directory. Until the end of
-// the test no test of another package may change where cores go.
+// needCores has the kernel write cores into the app's directory until the end of the test, or skips
+// it.
 func needCores(t *testing.T) {
 	t.Helper()
-	t.Cleanup(coretest.Hold(t))
-	pattern, err := readPattern("/proc/sys/kernel")
-	if err != nil || !pattern.toFile() || path.IsAbs(pattern.dir) || hardLimit() == 0 {
-		t.Skipf("the kernel writes no cores into the working directory: %v, %v", pattern, err)
+	if hardLimit() == 0 {
+		t.Skip("the hard limit for cores is 0")
 	}
+	restore, err := coretest.Set(t, "core", "0")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(restore)
 }
 
 // TestManyThreads crashes an app with 3001 threads: the report counts them all.

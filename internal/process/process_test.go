@@ -181,7 +181,9 @@ func many() int {
 			return
 		}
 		<-p.Gone()
-		fmt.Println(p.Status().ExitCode(), int(p.Status().Signal()), p.Status())
+		// A program that the kernel gives cores to gets them even with a limit of 0: core(5).
+		text, _ := strings.CutSuffix(p.Status().String(), " (core dumped)")
+		fmt.Println(p.Status().ExitCode(), int(p.Status().Signal()), text)
 	}
 	for code := range 256 {
 		run("exit " + strconv.Itoa(code))
@@ -304,8 +306,11 @@ func TestEveryStatus(t *testing.T) {
 			fmt.Fprintf(&want, "%d %d killed by %s\n", 128+sig, sig, SignalName(syscall.Signal(sig)))
 		}
 	}
-	if string(out) != want.String() {
-		t.Errorf("got %s\nwant %s", out, &want)
+	got := strings.SplitAfter(string(out), "\n")
+	for i, want := range strings.SplitAfter(want.String(), "\n") {
+		if i >= len(got) || got[i] != want {
+			t.Fatalf("line %d is not %q in\n%s", i, want, out)
+		}
 	}
 }
 
