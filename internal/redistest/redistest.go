@@ -3,6 +3,7 @@ package redistest
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -79,6 +80,9 @@ func reserve(t testing.TB, port int) bool {
 		return false
 	}
 	t.Cleanup(func() { mark.Close() })
+	// A process that is forked meanwhile would listen there, too, until it runs its program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return false
@@ -119,7 +123,8 @@ func (s *Server) Up() {
 		}
 		defer c.Close()
 		_, err = c.Do("PING")
-		return err == nil || !strings.HasPrefix(err.Error(), "LOADING") // an answer, even if it asks for a password
+		var reply redis.Error // the server may ask for a password
+		return err == nil || errors.As(err, &reply) && !strings.HasPrefix(err.Error(), "LOADING")
 	})
 }
 
