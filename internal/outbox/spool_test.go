@@ -339,12 +339,12 @@ func TestFullButTaken(t *testing.T) {
 			}()
 			n, full := 0, false
 			eventually(t, "the spool is full", func() bool {
-				for begun := n; n < begun+100_000; n += 1000 {
+				for begun := n; n < begun+20_000; n += 1000 {
 					number(o, n, n+1000)
 					o.q.withLock(func(q *queue) { full = full || q.full || q.drops.Sum() > 0 })
 				}
 				if !full { // this test is slower than Redis
-					pause.Store(min(2*pause.Load(), 640))
+					pause.Store(min(2*pause.Load(), 1280))
 				}
 				return full
 			})
