@@ -15,8 +15,8 @@ const lockName = "lock"
 // ErrInUse says that another process uses the spool.
 var ErrInUse = errors.New("another wrapp uses it")
 
-// lockPatience is how long to wait for a lock whose owner has closed it: a child that was
-// being forked meanwhile holds it until its exec.
+// lockPatience is how long to wait for a lock whose owner was killed: a child that it was forking
+// holds the lock until its exec.
 const lockPatience = 300 * time.Millisecond
 
 func flock(f *os.File) (err error) {
@@ -26,6 +26,11 @@ func flock(f *os.File) (err error) {
 			return err
 		}
 	}
+}
+
+// unlock releases a lock, also for a child that is being forked, and closes its file.
+func unlock(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 }
 
 // lockDir locks a spool for the life of the process.

@@ -133,7 +133,7 @@ func Open(dir string, size int64, writer uint64) (*Spool, *Left, error) {
 		err = s.recover()
 	}
 	if err != nil {
-		s.lock.Close()
+		unlock(s.lock)
 		return nil, nil, fmt.Errorf("open the spool %s: %w", dir, err)
 	}
 	left := s.left
@@ -374,5 +374,5 @@ func (s *Spool) Close() error {
 		os.Remove(s.dir)
 	}
 	s.dead.close()
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, unlock(s.lock))
 }

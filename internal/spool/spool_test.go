@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -392,6 +393,32 @@ func TestInUse(t *testing.T) {
 	}
 	s, _ = open(t, dir)
 	s.Close()
+}
+
+// TestInheritedLock closes a spool whose lock a child has, as one does while it is being forked: the
+// next Open succeeds.
+func TestInheritedLock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	fill(t, s, 1, 10) // so that the lock file stays
+	child := exec.Command("cat")
+	child.ExtraFiles = []*os.File{s.lock}
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer stdin.Close()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, left := open(t, dir)
+	defer s.Close()
+	check(t, ordinals(t, s, left), 1, 10)
 }
 
 // TestClasses appends records of every class: each segment has only one class.
