@@ -351,8 +351,8 @@ func TestFullButTaken(t *testing.T) {
 			pause.Store(0)
 			<-done
 			closeAll(t, o)
-			// A machine that stalls Redis for seconds makes it count as away.
-			if patience > 0 && len(said(s, "Redis was away for")) == 0 {
+			// A machine that stalls Redis for seconds makes it count as away, and the disk may be slow.
+			if patience > 0 && len(said(s, "Redis was away for")) == 0 && len(said(s, "the disk of the spool was slow")) == 0 {
 				checkNumbered(t, s, n)
 			} else {
 				checkAccounted(t, s, n)
