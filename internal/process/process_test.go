@@ -182,7 +182,7 @@ func many() int {
 		}
 		<-p.Gone()
 		// A program that the kernel gives cores to gets them even with a limit of 0: core(5).
-		text, _ := strings.CutSuffix(p.Status().String(), " (core dumped)")
+		text := strings.TrimSuffix(p.Status().String(), " (core dumped)")
 		fmt.Println(p.Status().ExitCode(), int(p.Status().Signal()), text)
 	}
 	for code := range 256 {

@@ -92,14 +92,10 @@ func crash(t testing.TB, exe string, args ...string) string {
 }
 
 // crashUnderGDB has gdb run the program and write the core at the fatal signal.
-func crashUnderGDB(t testing.TB, exe string, args ...string) string {
+func crashUnderGDB(t testing.TB, exe string) string {
 	t.Helper()
 	core := filepath.Join(t.TempDir(), "core")
-	out := gdb(t, append([]string{
-		"-ex", "set startup-with-shell off", "-ex", "set environment GOTRACEBACK=crash",
-		"-ex", "handle SIGURG nostop noprint pass", "-ex", "run", "-ex", "generate-core-file " + core,
-		"--args", exe,
-	}, args...)...)
+	out := gdb(t, "-ex", "set startup-with-shell off", "-ex", "run", "-ex", "generate-core-file "+core, exe)
 	if _, err := os.Stat(core); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
