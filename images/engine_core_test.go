@@ -8,9 +8,5 @@ import "github.com/lpportorino/jettison-base-images/internal/coretest"
 // until the end of the test.
 func (b box) coreFiles() {
 	b.Helper()
-	restore, err := coretest.Set(b.T, "core.%p", "0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(restore)
+	b.Cleanup(coretest.Set(b.T, "core.%p", "0"))
 }

@@ -21,6 +21,7 @@ import (
 type server struct {
 	dir     string
 	port    int
+	mark    net.Listener // mark: reserves the port also while the server is down; see reserve in redistest
 	durable bool
 	cmd     *exec.Cmd
 
@@ -30,26 +31,32 @@ type server struct {
 }
 
 func newServer(dir string, durable bool) (*server, error) {
-	port, err := freePort()
-	if err != nil {
+	s := &server{dir: dir, durable: durable, down: true}
+	s.there.Lock()
+	if err := s.reserve(); err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, durable: durable, port: port, down: true}
-	s.there.Lock()
 	return s, s.up()
 }
 
-// freePort returns a free port of the loopback address, below those that Linux gives to
+// reserve gives the server a free port of the loopback address, below those that Linux gives to
 // outgoing connections: one of these might have it while the server is killed.
-func freePort() (port int, err error) {
+func (s *server) reserve() (err error) {
+	// A process that is forked meanwhile would listen there, too, until it runs its program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for range 1000 {
-		port = 10_000 + rand.IntN(22_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			return port, l.Close()
+		s.port = 10_000 + rand.IntN(22_000)
+		if s.mark, err = net.Listen("unix", fmt.Sprintf("@redistest-port-%d", s.port)); err != nil {
+			continue
 		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", s.addr()); err == nil {
+			return l.Close()
+		}
+		s.mark.Close()
 	}
-	return 0, err
+	return err
 }
 
 func (s *server) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }

@@ -33,7 +33,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 		{"", "0", "kernel.core_pattern is empty"},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			corePattern(t, tt.pattern, tt.usesPID)
+			t.Cleanup(coretest.Set(t, tt.pattern, tt.usesPID))
 			c := crash(t, s, fmt.Sprintf("pattern-%d", i), "", nil, debug, "segv")
 			contains(t, c.one(t), "SIGSEGV", tt.says)
 			// Apps of other tests may leave cores there, too, with names of their own.
@@ -44,7 +44,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 		})
 	}
 	t.Run("many", func(t *testing.T) {
-		corePattern(t, "core.%p", "0")
+		t.Cleanup(coretest.Set(t, "core.%p", "0"))
 		c := crash(t, s, "many", "", nil, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do "+debug+" segv; done; exit 0")
 		if n := len(c.reports); n != 11 {
 			t.Fatalf("%d reports, want 10 and one that tells of the others", n)
@@ -56,7 +56,7 @@ func testPatterns(t *testing.T, s *redistest.Server, debug string) {
 	})
 	t.Run("not ours", func(t *testing.T) {
 		// wrapp leaves other programs' files in the directory of cores alone.
-		corePattern(t, dir+"/core.%p", "0")
+		t.Cleanup(coretest.Set(t, dir+"/core.%p", "0"))
 		if err := exec.Command(debug, "segv").Run(); err == nil {
 			t.Fatal("it did not crash")
 		}
@@ -116,7 +116,7 @@ func testHandler(t *testing.T, s *redistest.Server, debug string) {
 		}
 	})
 
-	corePattern(t, "|/bin/sh "+handler+" %e %P", "0")
+	t.Cleanup(coretest.Set(t, "|/bin/sh "+handler+" %e %P", "0"))
 	c := crash(t, s, "stored", "", nil, debug, "segv")
 	r := c.one(t)
 	files, _ := os.ReadDir(store)

@@ -15,32 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lpportorino/jettison-base-images/internal/coretest"
 	"github.com/lpportorino/jettison-base-images/internal/redistest"
 )
-
-// corePattern calls coretest.Set until the end of the test, and skips it if the kernel refuses the
-// pattern.
-func corePattern(t *testing.T, pattern, usesPID string) {
-	t.Helper()
-	restore, err := coretest.Set(t, pattern, usesPID)
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(restore)
-}
-
-// canDump skips a test if the machine makes no cores, or their place cannot be set.
-func canDump(t *testing.T) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil || limit.Max == 0 {
-		t.Skipf("the hard limit for cores is %d (%v)", limit.Max, err)
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("only root can say where cores are to go")
-	}
-}
 
 // dying is a C program whose arguments say how it ends.
 const dying = `

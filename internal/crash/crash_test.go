@@ -463,7 +463,7 @@ func TestTracebacks(t *testing.T) {
 
 func TestBuiltin(t *testing.T) {
 	t.Parallel()
-	needCores(t)
+	t.Cleanup(coretest.Set(t, "core", "0"))
 	app := compile(t, "int main(void) { *(volatile int *)0 = 1; }")
 	got, rest := reports(t, "signed", []string{"TEST_BACKTRACE=auto", "PATH=" + t.TempDir()}, app)
 	if len(got) != 1 || !strings.Contains(got[0].Message, "by wrapp, below") || !strings.Contains(got[0].Message, "--- backtrace ---\nThread "+strconv.Itoa(got[0].PID)+", which crashed:\n#0 ") ||
@@ -476,7 +476,7 @@ func TestBuiltin(t *testing.T) {
 // is now where they died, and the report does not have its name, but the build ID of what ran.
 func TestReplacedFiles(t *testing.T) {
 	t.Parallel()
-	needCores(t)
+	t.Cleanup(coretest.Set(t, "core", "0"))
 	dir := t.TempDir()
 	make := func(name, source string, flags ...string) string {
 		file := filepath.Join(dir, name)
@@ -512,24 +512,10 @@ func TestReplacedFiles(t *testing.T) {
 	}
 }
 
-// needCores has the kernel write cores into the app's directory until the end of the test, or skips
-// it.
-func needCores(t *testing.T) {
-	t.Helper()
-	if hardLimit() == 0 {
-		t.Skip("the hard limit for cores is 0")
-	}
-	restore, err := coretest.Set(t, "core", "0")
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(restore)
-}
-
 // TestManyThreads crashes an app with 3001 threads: the report counts them all.
 func TestManyThreads(t *testing.T) {
 	t.Parallel()
-	needCores(t)
+	t.Cleanup(coretest.Set(t, "core", "0"))
 	app := compile(t, `
 #include <pthread.h>
 #include <semaphore.h>

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lpportorino/jettison-base-images/internal/coretest"
 )
 
 // signed runs the program and reports its crash, with its core read.
@@ -50,7 +52,7 @@ const cores = "corefile/testdata/src/"
 // with gdb and the builtin reader: each kind of death has one signature of its own.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	needCores(t)
+	t.Cleanup(coretest.Set(t, "core", "0"))
 	cc := func(name string, flags ...string) build {
 		return build{name: name, compiler: "g++", source: "testdata/plan.cc", flags: append([]string{"-pthread", "-fno-optimize-sibling-calls"}, flags...)}
 	}
