@@ -49,47 +49,11 @@ if type(may) == 'table' and may.err then
   return {ordinal, count, 0, 2, may.err}
 end
 
-local pcall, args, type, unpack = redis.pcall, ARGV, type, unpack
-
-local function add(id, message, first, last, trim)
-  if trim then
-    return pcall('XADD', stream, 'MAXLEN', '~', bound, id, 'message', message, unpack(args, first, last))
-  end
-  return pcall('XADD', stream, id, 'message', message, unpack(args, first, last))
-end
+local pcall, args, unpack = redis.pcall, ARGV, unpack
 
 -- The newest ID that the stream ever had, once it has refused one of ours: milliseconds as
--- text, and the sequence number. Behind sequence numbers that a Lua number cannot hold the
--- next millisecond begins.
+-- text, and the sequence number.
 local topms, topseq
-local function top()
-  local info = redis.pcall('XINFO', 'STREAM', stream)
-  if info.err then
-    return
-  end
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      local ms, seq = string.match(info[i + 1], '^(%d+)-(%d+)$')
-      topms, topseq = ms, tonumber(seq)
-      if topseq >= 9007199254740000 then
-        topms, topseq = string.format('%.0f', tonumber(ms) + 1), -1
-      end
-    end
-  end
-end
-
--- An ID behind the newest one, or '*' if XINFO fails.
-local function following()
-  if not topms then
-    top()
-  end
-  if not topms then
-    return '*'
-  end
-  topseq = topseq + 1
-  return topms .. '-' .. string.format('%.0f', topseq)
-end
-
 local moved, failure = 0, false
 local i, n = 4, #args
 while i < n and not failure do
@@ -126,6 +90,7 @@ while i < n and not failure do
       id = after or string.format('%s-%.0f', ms, seq + k)
     end
   end
+  local past = false -- the stream is past the ID of the next entry
   while k < entries and not failure do
     local id, message, reply
     if seq then
@@ -133,23 +98,41 @@ while i < n and not failure do
     else
       id, message = args[base + 2 * k], args[base + 2 * k + 1]
     end
-    local trim = i > n and k == entries - 1
     -- Milliseconds with the same number of digits compare as text.
-    local behind = topms and id < topms and string.byte(id, #topms + 1) == 45
-    if not behind then
-      reply = add(id, message, from, upto, trim)
-      behind = type(reply) == 'table' and string.find(reply.err, 'equal or smaller', 1, true)
+    past = past or topms and id < topms and string.byte(id, #topms + 1) == 45
+    if past and not topms then
+      local info = pcall('XINFO', 'STREAM', stream) -- an error has no fields
+      for j = 1, #info, 2 do
+        if info[j] == 'last-generated-id' then
+          topms, topseq = string.match(info[j + 1], '^(%d+)-(%d+)$')
+          topseq = tonumber(topseq)
+          if topseq >= 9007199254740000 then -- a Lua number cannot hold it and count on
+            topms, topseq = string.format('%.0f', tonumber(topms) + 1), -1
+          end
+        end
+      end
     end
-    if behind then
-      reply = add(following(), message, from, upto, trim)
+    if past and topms then
+      topseq = topseq + 1
+      id = topms .. '-' .. string.format('%.0f', topseq)
+    elseif past then
+      id = '*'
     end
-    if type(reply) == 'table' then
-      failure = reply.err
+    if i > n and k == entries - 1 then
+      reply = pcall('XADD', stream, 'MAXLEN', '~', bound, id, 'message', message, unpack(args, from, upto))
     else
+      reply = pcall('XADD', stream, id, 'message', message, unpack(args, from, upto))
+    end
+    if not reply.err then
       k = k + 1
-      if behind then
+      if past then
         moved = moved + 1
       end
+      past = false
+    elseif not past and string.find(reply.err, 'equal or smaller', 1, true) then
+      past = true -- once more, with another ID
+    else
+      failure = reply.err
     end
   end
   if k > had then
