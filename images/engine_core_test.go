@@ -8,5 +8,9 @@ import "github.com/lpportorino/jettison-base-images/internal/coretest"
 // until the end of the test.
 func (b box) coreFiles() {
 	b.Helper()
-	b.Cleanup(coretest.Set(b.T, "core.%p", "0"))
+	restore, err := coretest.TrySet(b.T, "core.%p", "0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(restore)
 }

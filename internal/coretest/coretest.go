@@ -3,6 +3,7 @@ package coretest
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -39,17 +40,26 @@ func open(t testing.TB) *os.File {
 	return f
 }
 
-// Set sets kernel.core_pattern and kernel.core_uses_pid until restore. All that call Set use one
-// lock: those that want the current settings share it, and a change waits until nobody holds it.
-// A test must not call Set again before restore. A separate process restores the settings, even if
-// the test is killed. Set skips the test if no program may have a core, or the kernel refuses the
-// settings.
+// Set is TrySet, but skips the test if no program may have a core, or the kernel refuses the settings.
 func Set(t testing.TB, pattern, usesPID string) (restore func()) {
 	t.Helper()
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Max < 1<<30 {
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit.Max == 0 {
 		t.Skipf("the hard limit for cores is %d (%v)", limit.Max, err)
 	}
+	restore, err := TrySet(t, pattern, usesPID)
+	if err != nil {
+		t.Skip(err)
+	}
+	return restore
+}
+
+// TrySet sets kernel.core_pattern and kernel.core_uses_pid until restore. All that call it use one
+// lock: those that want the current settings share it, and a change waits until nobody holds it.
+// A test must not call it again before restore. A separate process restores the settings, even if
+// the test is killed. The error says that the kernel does not accept them.
+func TrySet(t testing.TB, pattern, usesPID string) (restore func(), err error) {
+	t.Helper()
 	lock := open(t)
 	release := func() { lock.Close() }
 	t.Cleanup(release)
@@ -61,7 +71,7 @@ func Set(t testing.TB, pattern, usesPID string) (restore func()) {
 		t.Fatal(err)
 	}
 	if is(patternSetting, pattern) && is(usesPIDSetting, usesPID) {
-		return release
+		return release, nil
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
@@ -98,10 +108,10 @@ func Set(t testing.TB, pattern, usesPID string) (restore func()) {
 	for _, w := range []struct{ file, text string }{{patternSetting, pattern + "\n"}, {usesPIDSetting, usesPID}} {
 		if err := os.WriteFile(w.file, []byte(w.text), 0); err != nil {
 			putBack()
-			t.Skipf("set %s: %v", w.file, err)
+			return nil, fmt.Errorf("set %s: %w", w.file, err)
 		}
 	}
-	return putBack
+	return putBack, nil
 }
 
 // Yama returns kernel.yama.ptrace_scope, 0 without yama. From 1 on, Ubuntu's default, only

@@ -106,7 +106,7 @@ while i < n and not failure do
         if info[j] == 'last-generated-id' then
           topms, topseq = string.match(info[j + 1], '^(%d+)-(%d+)$')
           topseq = tonumber(topseq)
-          if topseq >= 9007199254740000 then -- a Lua number cannot hold it and count on
+          if topseq >= 9007199254740000 then -- too large for a Lua number: the next millisecond begins
             topms, topseq = string.format('%.0f', tonumber(topms) + 1), -1
           end
         end
@@ -116,7 +116,7 @@ while i < n and not failure do
       topseq = topseq + 1
       id = topms .. '-' .. string.format('%.0f', topseq)
     elseif past then
-      id = '*'
+      id = '*' -- XINFO failed
     end
     if i > n and k == entries - 1 then
       reply = pcall('XADD', stream, 'MAXLEN', '~', bound, id, 'message', message, unpack(args, from, upto))

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lpportorino/jettison-base-images/internal/coretest"
 )
 
@@ -60,6 +62,13 @@ func compile(t testing.TB, compiler string, source string, args ...string) strin
 // not write cores into the current directory.
 func crash(t testing.TB, exe string, args ...string) string {
 	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Max < 1<<30 {
+		t.Skipf("the hard limit for cores is %d", limit.Max)
+	}
 	defer coretest.Set(t, "core", "0")()
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
